@@ -1,0 +1,2 @@
+//! The processing step: feature engineering in a SageMaker processing container.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The CloudFormation custom resource: fill, check and upload a pipeline definition.
+fn main() {}

@@ -1,0 +1,2 @@
+//! EventBridge events of SageMaker to the execution record in DynamoDB.
+fn main() {}
