@@ -1,3 +1,4 @@
 //! Core.
 
 pub mod nearest;
+pub mod training_template;
