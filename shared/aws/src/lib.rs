@@ -1,1 +1,87 @@
-//! Rim.
+//! The rim: what every program of Pipewright needs to talk to AWS.
+//!
+//! One [`config`] reads region, credentials and endpoint overrides from the
+//! environment and puts one HTTP client (hyper, rustls on ring) under every
+//! SDK client made from it. The clients themselves live behind cargo features,
+//! so that a function compiles no service that it does not call.
+//!
+//! Environment read by the SDK's default chains: `AWS_REGION`,
+//! `AWS_ACCESS_KEY_ID` and its companions (or a profile, a container's or an
+//! instance's role), `AWS_ENDPOINT_URL` and, for one service,
+//! `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_DYNAMODB` and so on. An endpoint
+//! override may be plain `http`.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+
+pub use aws_config::SdkConfig;
+
+pub mod logging;
+#[cfg(feature = "s3")]
+pub mod s3;
+
+/// How long a TCP and TLS connection may take before the attempt is given up.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a service may take to begin its answer, counted from the start of
+/// an attempt and so including the upload of its body.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The configuration that every SDK client is made from: region, credentials
+/// and endpoints from the environment, [`http_client`] underneath, standard
+/// retries (three attempts with jittered backoff), and time limits on each
+/// attempt ([`CONNECT_TIMEOUT`], [`READ_TIMEOUT`]).
+///
+/// A program with a deadline narrows the limits:
+/// `config.into_builder().timeout_config(...).build()`.
+pub async fn config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .retry_config(RetryConfig::standard())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(READ_TIMEOUT)
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// A new pool of connections for SDK clients: https with rustls on ring and
+/// the system's certificates, and plain http for endpoint overrides.
+/// [`config`] makes one for the whole process.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+/// The same HTTP stack for a request that no SDK client makes, such as the
+/// reply to CloudFormation: no signing, no retries, no redirects, and time
+/// limits on connecting and on waiting for the answer's first byte.
+///
+/// Making one reads the system's certificates the first time in a process, so
+/// make it when it is needed and keep it.
+#[must_use]
+pub fn http_connector(connect_timeout: Duration, read_timeout: Duration) -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(connect_timeout)
+        .read_timeout(read_timeout)
+        .build();
+    let mut builder = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .connector_settings(settings);
+    builder.set_sleep_impl(aws_smithy_async::rt::sleep::default_async_sleep());
+    SharedHttpConnector::new(builder.build())
+}

@@ -1,0 +1,112 @@
+//! Log lines on standard error: text, or JSON lines for CloudWatch Logs.
+
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// The level when neither `AWS_LAMBDA_LOG_LEVEL` nor `RUST_LOG` is set: ours
+/// from information on, that of libraries from warnings on.
+const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_sdk_dynamodb=warn,\
+    aws_sdk_eventbridge=warn,aws_sdk_s3=warn,aws_sdk_sagemaker=warn,aws_smithy_http_client=warn,\
+    aws_smithy_runtime=warn,h2=warn,hyper=warn,hyper_util=warn,lambda_runtime=warn,rustls=warn";
+
+/// The crates of this workspace that write log lines, by target.
+const OURS: [&str; 7] = [
+    "feature_engineering",
+    "housekeeping",
+    "pipeline_definition",
+    "pipeline_events",
+    "pipewright",
+    "pipewright_local",
+    "start_execution",
+];
+
+/// How much of the libraries' own logging may come through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Libraries {
+    /// As `RUST_LOG` says.
+    AsConfigured,
+    /// Warnings and errors at most, whatever `RUST_LOG` says. At their verbose
+    /// levels, the Lambda runtime writes whole events and HTTP clients whole
+    /// addresses; a program that is handed secrets in either keeps them quiet.
+    WarningsAtMost,
+}
+
+/// What decides the shape of log lines; [`Settings::from_env`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// JSON lines (`AWS_LAMBDA_LOG_FORMAT=JSON`) instead of text.
+    pub json: bool,
+    /// A filter in the syntax of `RUST_LOG`: `AWS_LAMBDA_LOG_LEVEL` if set,
+    /// else `RUST_LOG`, else information from us and warnings from libraries.
+    pub filter: String,
+    /// How much of the libraries' logging may come through.
+    pub libraries: Libraries,
+}
+
+impl Settings {
+    /// Reads `AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL` and `RUST_LOG`.
+    #[must_use]
+    pub fn from_env(libraries: Libraries) -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            json: set("AWS_LAMBDA_LOG_FORMAT")
+                .is_some_and(|format| format.eq_ignore_ascii_case("json")),
+            filter: set("AWS_LAMBDA_LOG_LEVEL")
+                .or_else(|| set("RUST_LOG"))
+                .unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
+            libraries,
+        }
+    }
+}
+
+/// Starts logging to standard error by the environment's settings; once in a
+/// process, before the first log line. `AWS_LAMBDA_LOG_FORMAT=JSON` gives JSON
+/// lines, `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` the level.
+///
+/// # Errors
+/// When the process has a subscriber already.
+pub fn init(libraries: Libraries) -> Result<(), TryInitError> {
+    subscriber(&Settings::from_env(libraries), std::io::stderr).try_init()
+}
+
+/// The subscriber behind [`init`], writing wherever `writer` says. A filter
+/// that cannot be read counts as the default one.
+pub fn subscriber<W>(
+    settings: &Settings,
+    writer: W,
+) -> impl tracing::Subscriber + Send + Sync + 'static
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let filter =
+        EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let capped = settings.libraries == Libraries::WarningsAtMost;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(writer);
+    let lines = if settings.json {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .boxed()
+    } else {
+        lines.boxed()
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter_fn(move |metadata| {
+            !capped || *metadata.level() <= Level::WARN || is_ours(metadata.target())
+        })))
+        .with(filter)
+}
+
+/// Whether `target` belongs to a crate of this workspace.
+fn is_ours(target: &str) -> bool {
+    let krate = target.split("::").next().unwrap_or(target);
+    OURS.contains(&krate) || krate.starts_with("pipewright")
+}
