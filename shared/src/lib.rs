@@ -1,4 +1,5 @@
 //! Core.
 
 pub mod nearest;
+pub mod record;
 pub mod training_template;

@@ -1,0 +1,393 @@
+//! How an event changes an execution's items: two small writes and no read.
+//!
+//! 1. An update of the item `record`, under a condition: the event is the
+//!    latest of its family so far, and the record belongs to its execution.
+//! 2. A put of a change item, whose key and content are made of the event
+//!    alone.
+//!
+//! So any order of arrival, any repetition, any crash between the two (the
+//! event then comes again) leaves the same items.
+
+use std::collections::BTreeSet;
+
+use super::attribute::{Attribute, Item};
+use super::event::{Event, Subject};
+use super::id::{ExecutionArn, RecordId};
+use super::names;
+use super::status::{Kind, is_final};
+
+/// The longest detail that a change item keeps in full, in bytes. DynamoDB
+/// takes 400 KB an item; everything else in it is far below the rest.
+const MAX_DETAIL_BYTES: usize = 350_000;
+
+/// The longest name or status that goes into a key, in bytes (DynamoDB takes
+/// 1,024 for the whole key). The digest tells apart what the cut makes alike.
+const MAX_KEY_PART_BYTES: usize = 128;
+
+/// What one event writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writes {
+    /// The conditional update of the item `record`.
+    pub update: RecordUpdate,
+    /// The change item, put as a whole.
+    pub change: ChangeItem,
+}
+
+/// An update of an execution's item `record` that may be refused.
+///
+/// The conditions, in words: the record exists if it must; it has no ARN or
+/// the same one; the family has no position or a lower one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordUpdate {
+    /// Whose record.
+    pub id: RecordId,
+    /// Attributes to write.
+    pub set: Item,
+    /// Attributes to write where there are none.
+    pub set_if_absent: Item,
+    /// Attributes to remove.
+    pub remove: BTreeSet<&'static str>,
+    /// The family's position: its attribute (which is in `set`) and its value.
+    pub position: Option<(&'static str, String)>,
+    /// The lower-cased ARN that the record must have, if it has one.
+    pub arn_key: Option<String>,
+    /// Whether the record must be there already.
+    pub must_exist: bool,
+}
+
+/// Why an update was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The record was to exist and doesn't.
+    Absent,
+    /// The record belongs to another execution.
+    OtherExecution,
+    /// A later event of the family, or this very event, was written before.
+    NotLater,
+}
+
+/// One change of an execution, a step, a model, a package or an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeItem {
+    /// The whole item, keys included.
+    pub item: Item,
+}
+
+/// What is known of an event beyond what it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Why the execution failed. An execution's event doesn't tell; SageMaker
+    /// has to be asked.
+    pub failure_reason: Option<String>,
+    /// The execution, where the event doesn't name it. Only compared with the
+    /// record's.
+    pub execution: Option<ExecutionArn>,
+    /// Set if the event was made from what SageMaker knows, because the real
+    /// one never arrived.
+    pub reconciled: bool,
+}
+
+/// What `event` writes to the execution recorded under `id`.
+pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
+    Writes {
+        update: record_update(event, id, beyond),
+        change: ChangeItem {
+            item: change_item(event, id, beyond.reconciled),
+        },
+    }
+}
+
+/// The attributes of one family: all of them are written or removed together.
+struct Family {
+    position: &'static str,
+    attributes: Vec<(&'static str, Option<Attribute>)>,
+}
+
+fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
+    let text = |text: &Option<String>| text.clone().map(Attribute::S);
+    let number = |number: Option<i64>| number.map(Attribute::from);
+    let status = || Some(Attribute::s(&event.status.name));
+    let family = match &event.subject {
+        Subject::Execution(facts) => Family {
+            position: names::PIPELINE_POSITION,
+            attributes: vec![
+                (names::PIPELINE_STATUS, status()),
+                (names::PIPELINE_STATUS_AT, Some(event.at.into())),
+                (
+                    names::PIPELINE_EXECUTION_ARN,
+                    Some(Attribute::s(facts.arn.as_str())),
+                ),
+                (names::DISPLAY_NAME, text(&facts.display_name)),
+                (names::DESCRIPTION, text(&facts.description)),
+                (names::STARTED_AT, number(facts.started_at)),
+                (names::ENDED_AT, number(facts.ended_at)),
+                (
+                    names::FAILURE_REASON,
+                    text(&event.failure_reason).or_else(|| text(&beyond.failure_reason)),
+                ),
+                (
+                    names::OPEN,
+                    (!is_final(&event.status.name)).then(|| Attribute::s(names::OPEN_VALUE)),
+                ),
+            ],
+        },
+        Subject::Step(facts) => {
+            let (position, attribute) = match facts.step_type.as_deref() {
+                Some("Model") => (names::MODEL_STEP_POSITION, names::MODEL_STEP_ARN),
+                Some("RegisterModel") => (
+                    names::MODEL_PACKAGE_STEP_POSITION,
+                    names::MODEL_PACKAGE_STEP_ARN,
+                ),
+                _ => return None,
+            };
+            Family {
+                position,
+                attributes: vec![(attribute, text(&facts.resource_arn))],
+            }
+        }
+        Subject::Model(facts) => Family {
+            position: names::MODEL_POSITION,
+            attributes: vec![
+                (names::MODEL_NAME, text(&facts.name)),
+                (names::MODEL_ARN, text(&facts.arn)),
+                (names::MODEL_STATUS, status()),
+                (names::MODEL_DATA_URL, text(&facts.data_url)),
+                (names::MODEL_IMAGE, text(&facts.image)),
+                (names::MODEL_CREATED_AT, number(facts.created_at)),
+            ],
+        },
+        Subject::Package(facts) => Family {
+            position: names::MODEL_PACKAGE_POSITION,
+            attributes: vec![
+                (
+                    names::MODEL_PACKAGE_ARN,
+                    Some(Attribute::s(facts.arn.as_str())),
+                ),
+                (names::MODEL_PACKAGE_GROUP, text(&facts.group)),
+                (names::MODEL_PACKAGE_VERSION, text(&facts.version)),
+                (names::MODEL_PACKAGE_STATUS, status()),
+                (names::APPROVAL_STATUS, text(&facts.approval_status)),
+                (names::MODEL_PACKAGE_DATA_URL, text(&facts.data_url)),
+                (
+                    names::MODEL_PACKAGE_FAILURE_REASON,
+                    text(&event.failure_reason),
+                ),
+            ],
+        },
+        Subject::Endpoint(facts) => Family {
+            position: names::ENDPOINT_POSITION,
+            attributes: vec![
+                (
+                    names::ENDPOINT_NAME,
+                    Some(Attribute::s(facts.name.as_str())),
+                ),
+                (names::ENDPOINT_ARN, text(&facts.arn)),
+                (names::ENDPOINT_STATUS, status()),
+                (names::ENDPOINT_CONFIG_NAME, text(&facts.config_name)),
+                (names::ENDPOINT_CREATED_AT, number(facts.created_at)),
+                (names::ENDPOINT_FAILURE_REASON, text(&event.failure_reason)),
+            ],
+        },
+    };
+    Some(family)
+}
+
+fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate {
+    let arn = event.execution().or(beyond.execution.as_ref());
+    let mut update = RecordUpdate {
+        id: id.clone(),
+        set: Item::new(),
+        set_if_absent: Item::new(),
+        remove: BTreeSet::new(),
+        position: None,
+        arn_key: arn.map(ExecutionArn::key),
+        must_exist: false,
+    };
+    if let Some(family) = family(event, beyond) {
+        for (name, value) in family.attributes {
+            match value {
+                Some(value) => drop(update.set.insert(name.to_owned(), value)),
+                None => drop(update.remove.insert(name)),
+            }
+        }
+        let position = event.position();
+        update
+            .set
+            .insert(family.position.to_owned(), Attribute::s(&position));
+        update.position = Some((family.position, position));
+    }
+    // Every event of an execution or a step names the execution, so the record
+    // has the ARN after the first of them, whichever it is. The others only
+    // compare: of two packages' events one may name it and the other not, and
+    // what is written must not depend on which came first.
+    if let (Some(arn), Kind::Execution | Kind::Step) = (arn, event.kind()) {
+        update
+            .set
+            .insert(names::ARN_KEY.to_owned(), Attribute::S(arn.key()));
+        if event.kind() == Kind::Step {
+            // Steps' events may spell it in another way than executions'.
+            update.set_if_absent.insert(
+                names::PIPELINE_EXECUTION_ARN.to_owned(),
+                Attribute::S(arn.key()),
+            );
+        }
+    }
+    update
+}
+
+fn change_item(event: &Event, id: &RecordId, reconciled: bool) -> Item {
+    let mut item = Item::new();
+    let mut put = |name: &str, value: Option<Attribute>| {
+        if let Some(value) = value {
+            item.insert(name.to_owned(), value);
+        }
+    };
+    let text = |text: &Option<String>| text.clone().map(Attribute::S);
+    let number = |number: Option<i64>| number.map(Attribute::from);
+
+    put(names::ID, Some(Attribute::s(id.as_str())));
+    put(names::ENTRY, Some(Attribute::S(change_key(event))));
+    put(names::KIND, Some(Attribute::s(event.kind().name())));
+    put(names::AT, Some(event.at.into()));
+    put(names::POSITION, Some(Attribute::S(event.position())));
+    put(names::STATUS, Some(Attribute::s(&event.status.name)));
+    put(
+        names::STATUS_ORIGINAL,
+        (event.status.original != event.status.name).then(|| Attribute::s(&event.status.original)),
+    );
+    put(names::PREVIOUS_STATUS, text(&event.previous_status));
+    put(names::REASON, text(&event.failure_reason));
+    put(
+        names::EXECUTION_ARN,
+        event.execution().map(|arn| Attribute::s(arn.as_str())),
+    );
+    match &event.subject {
+        Subject::Execution(facts) => {
+            put(names::DISPLAY_NAME, text(&facts.display_name));
+            put(names::STARTED_AT, number(facts.started_at));
+            put(names::ENDED_AT, number(facts.ended_at));
+        }
+        Subject::Step(facts) => {
+            put(names::STEP_NAME, Some(Attribute::s(facts.name.as_str())));
+            put(names::STEP_TYPE, text(&facts.step_type));
+            put(names::STARTED_AT, number(facts.started_at));
+            put(names::ENDED_AT, number(facts.ended_at));
+            put(names::RESOURCE_ARN, text(&facts.resource_arn));
+            put(names::CACHE_HIT_ARN, text(&facts.cache_hit_arn));
+        }
+        Subject::Model(facts) => {
+            put(names::NAME, text(&facts.name));
+            put(names::RESOURCE_ARN, text(&facts.arn));
+        }
+        Subject::Package(facts) => {
+            put(names::RESOURCE_ARN, Some(Attribute::s(facts.arn.as_str())));
+            put(names::APPROVAL_STATUS, text(&facts.approval_status));
+        }
+        Subject::Endpoint(facts) => {
+            put(names::NAME, Some(Attribute::s(facts.name.as_str())));
+            put(names::RESOURCE_ARN, text(&facts.arn));
+        }
+    }
+    if let Some(simulated) = &event.simulated {
+        put(names::SIMULATED, Some(true.into()));
+        put(names::SIMULATED_REASON, text(&simulated.reason));
+    }
+    if reconciled {
+        put(names::RECONCILED, Some(true.into()));
+    }
+    let kept = cut(&event.detail, MAX_DETAIL_BYTES);
+    put(names::DETAIL, Some(Attribute::s(kept)));
+    if kept.len() < event.detail.len() {
+        let whole = i64::try_from(event.detail.len()).unwrap_or(i64::MAX);
+        put(names::DETAIL_BYTES, Some(whole.into()));
+    }
+    item
+}
+
+/// `change#<time>#<step or ->#<rank>#<status>#<digest>`.
+fn change_key(event: &Event) -> String {
+    let step = match &event.subject {
+        Subject::Step(facts) => cut(&facts.name, MAX_KEY_PART_BYTES),
+        _ => "-",
+    };
+    format!(
+        "{}{:013}#{step}#{:02}#{}#{}",
+        names::CHANGE_PREFIX,
+        event.at,
+        event.status.rank,
+        cut(&event.status.name, MAX_KEY_PART_BYTES),
+        event.digest
+    )
+}
+
+/// The start of a text that has at most `bytes` bytes, cut between characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
+    &text[..end]
+}
+
+impl RecordUpdate {
+    /// What the conditions say of the record as it is: `None` if they hold.
+    ///
+    /// The database decides by the same conditions; this tells which of them
+    /// refused, from the item that it hands back.
+    pub fn refusal(&self, before: Option<&Item>) -> Option<Refusal> {
+        let Some(before) = before else {
+            return self.must_exist.then_some(Refusal::Absent);
+        };
+        if let (Some(ours), Some(theirs)) = (&self.arn_key, before.get(names::ARN_KEY))
+            && theirs.as_str() != Some(ours)
+        {
+            return Some(Refusal::OtherExecution);
+        }
+        if let Some((attribute, position)) = &self.position
+            && let Some(written) = before.get(*attribute).and_then(Attribute::as_str)
+            && written >= position.as_str()
+        {
+            return Some(Refusal::NotLater);
+        }
+        None
+    }
+
+    /// The record after the update: the model that the database must equal.
+    ///
+    /// # Errors
+    /// The [`Refusal`], if a condition doesn't hold.
+    pub fn apply(&self, before: Option<&Item>) -> Result<Item, Refusal> {
+        if let Some(refusal) = self.refusal(before) {
+            return Err(refusal);
+        }
+        let mut after = before.cloned().unwrap_or_else(|| {
+            Item::from([
+                (names::ID.to_owned(), Attribute::s(self.id.as_str())),
+                (names::ENTRY.to_owned(), Attribute::s(names::RECORD_ENTRY)),
+            ])
+        });
+        for (name, value) in &self.set_if_absent {
+            after.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        for (name, value) in &self.set {
+            after.insert(name.clone(), value.clone());
+        }
+        for name in &self.remove {
+            after.remove(*name);
+        }
+        Ok(after)
+    }
+}
+
+impl ChangeItem {
+    /// The item's sort key.
+    pub fn entry(&self) -> &str {
+        self.item
+            .get(names::ENTRY)
+            .and_then(Attribute::as_str)
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,501 @@
+//! An execution's items as the history that a person reads.
+//!
+//! The items hold every message that came, several for one change among them.
+//! Here they are sorted, neighbours of equal status are taken as one (the one
+//! that says more), and what spans families, such as the last sign of life,
+//! is derived.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::attribute::{Attribute, Item, NotANumber, item_to_json};
+use super::id::ExecutionArn;
+use super::names;
+use super::status::{Kind, is_final};
+
+/// What happened in an execution so far.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    /// The record's id.
+    pub id: String,
+    /// The item `record` as JSON; `None` if nobody wrote one.
+    pub record: Option<Value>,
+    /// The execution's status, in the API's spelling; `None` before its first
+    /// event.
+    pub status: Option<String>,
+    /// Why the execution failed: its own reason, or else the last failed
+    /// step's, with that step's name.
+    pub failure_reason: Option<String>,
+    /// The execution's ARN.
+    pub execution_arn: Option<String>,
+    /// When the record was created.
+    pub created_at: Option<i64>,
+    /// When the execution started.
+    pub started_at: Option<i64>,
+    /// When the execution ended.
+    pub ended_at: Option<i64>,
+    /// The earliest moment that any item tells of.
+    pub first_seen: Option<i64>,
+    /// The latest moment that any item tells of.
+    pub last_seen: Option<i64>,
+    /// Every change, in order.
+    pub changes: Vec<Change>,
+    /// Each step's state, in the order in which the steps began.
+    pub steps: Vec<Step>,
+    /// The state of each model, package and endpoint, in order of appearance.
+    pub resources: Vec<Resource>,
+    /// The container's own word on the processing step.
+    pub report: Option<Report>,
+    /// The container's log.
+    pub log: Vec<LogLine>,
+    /// Sort keys of items that are none of ours.
+    pub unknown_entries: Vec<String>,
+}
+
+/// One change, possibly told by several messages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The item's sort key.
+    pub entry: String,
+    /// What changed.
+    #[serde(serialize_with = "kind_name")]
+    pub kind: Kind,
+    /// When.
+    pub at: i64,
+    /// The status it got.
+    pub status: String,
+    /// The step's name, of a step.
+    pub step_name: Option<String>,
+    /// The step's type, of a step.
+    pub step_type: Option<String>,
+    /// The name or ARN of a model, package or endpoint.
+    pub resource: Option<String>,
+    /// ARN of what the step runs, or of the model, package or endpoint.
+    pub resource_arn: Option<String>,
+    /// Whether a package may be deployed.
+    pub approval_status: Option<String>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// When the execution or step started.
+    pub started_at: Option<i64>,
+    /// When the execution or step ended.
+    pub ended_at: Option<i64>,
+    /// The execution whose result came from the cache.
+    pub cache_hit_arn: Option<String>,
+    /// Whether the job was only acted, by a stand-in.
+    pub simulated: bool,
+    /// Why it was only acted.
+    pub simulated_reason: Option<String>,
+    /// Whether it was learnt by asking, its event having gone missing.
+    pub reconciled: bool,
+    /// How many messages told it.
+    pub messages: usize,
+    #[serde(skip)]
+    position: String,
+    /// How much the message says: the leaves of its detail that hold a value.
+    #[serde(skip)]
+    says: usize,
+}
+
+/// A step's state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Its name in the definition.
+    pub name: String,
+    /// Its type in the definition.
+    pub step_type: Option<String>,
+    /// Its status.
+    pub status: String,
+    /// When it started.
+    pub started_at: Option<i64>,
+    /// When it ended, if it did.
+    pub ended_at: Option<i64>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// ARN of what it runs or made.
+    pub resource_arn: Option<String>,
+    /// The execution whose result came from the cache.
+    pub cache_hit_arn: Option<String>,
+    /// Whether its job was only acted, by a stand-in.
+    pub simulated: bool,
+    /// Why it was only acted.
+    pub simulated_reason: Option<String>,
+    /// How often it failed and was taken up again.
+    pub retries: usize,
+}
+
+/// The state of a model, a package or an endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resource {
+    /// Which of them.
+    #[serde(serialize_with = "kind_name")]
+    pub kind: Kind,
+    /// Its name, or its ARN if it has none.
+    pub name: String,
+    /// Its status.
+    pub status: String,
+    /// Whether a package may be deployed.
+    pub approval_status: Option<String>,
+    /// Since when.
+    pub at: i64,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// The container's own word on the processing step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `Running`, `Succeeded`, `Failed` or `Stopped`.
+    pub status: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Option<i64>,
+    /// What it made: `rows`, `columns`, `series`, ... as the container wrote it.
+    pub summary: Value,
+}
+
+/// A line of the container's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// Sort key of the batch that it came in.
+    pub entry: String,
+    /// When it was written.
+    pub at: Option<i64>,
+    /// Its level.
+    pub level: String,
+    /// Its text.
+    pub message: String,
+}
+
+/// Serde asks for a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn kind_name<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}
+
+impl History {
+    /// Whether the execution goes no further on its own.
+    pub fn is_final(&self) -> bool {
+        self.status.as_deref().is_some_and(is_final)
+    }
+}
+
+/// Reads all items of one execution, in any order.
+///
+/// # Errors
+/// [`NotANumber`] if an item holds a number that JSON can't.
+pub fn history(id: &str, items: &[Item]) -> Result<History, NotANumber> {
+    let mut record = None;
+    let mut messages = Vec::new();
+    let mut batches = BTreeMap::new();
+    let mut unknown_entries = Vec::new();
+    for item in items {
+        let entry = text(item, names::ENTRY).unwrap_or_default();
+        if entry == names::RECORD_ENTRY {
+            record = Some(item);
+        } else if entry.starts_with(names::LOG_PREFIX) {
+            batches.insert(entry.clone(), log_lines(&entry, item));
+        } else if let Some(change) = change(&entry, item) {
+            messages.push(change);
+        } else {
+            unknown_entries.push(entry);
+        }
+    }
+    messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
+    let log: Vec<LogLine> = batches.into_values().flatten().collect();
+    let steps = steps(&messages);
+    let resources = resources(&messages);
+    let report = record.map(report).transpose()?.flatten();
+    let execution = latest(messages.iter().filter(|m| m.kind == Kind::Execution));
+
+    let of_record = |name| record.and_then(|item| text(item, name));
+    let number_of_record = |name| record.and_then(|item| number(item, name));
+    let status = of_record(names::PIPELINE_STATUS)
+        .or_else(|| execution.map(|execution| execution.status.clone()));
+    let moments = || {
+        let changes = messages.iter().map(|message| message.at);
+        let lines = log.iter().filter_map(|line| line.at);
+        let own = report.iter().filter_map(|report| report.at);
+        changes
+            .chain(lines)
+            .chain(own)
+            .chain(number_of_record(names::CREATED_AT))
+    };
+    Ok(History {
+        id: id.to_owned(),
+        record: record.map(item_to_json).transpose()?.map(Value::Object),
+        failure_reason: of_record(names::FAILURE_REASON)
+            .or_else(|| execution.and_then(|execution| execution.reason.clone()))
+            .or_else(|| step_failure(status.as_deref(), &steps)),
+        status,
+        execution_arn: of_record(names::PIPELINE_EXECUTION_ARN),
+        created_at: number_of_record(names::CREATED_AT),
+        started_at: number_of_record(names::STARTED_AT)
+            .or_else(|| execution.and_then(|execution| execution.started_at)),
+        ended_at: number_of_record(names::ENDED_AT)
+            .or_else(|| execution.and_then(|execution| execution.ended_at)),
+        first_seen: moments().min(),
+        last_seen: moments().max(),
+        steps,
+        resources,
+        report,
+        unknown_entries,
+        changes: collapse(messages),
+        log,
+    })
+}
+
+fn text(item: &Item, name: &str) -> Option<String> {
+    item.get(name)
+        .and_then(Attribute::as_str)
+        .map(str::to_owned)
+}
+
+fn number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name).and_then(Attribute::as_i64)
+}
+
+fn flag(item: &Item, name: &str) -> bool {
+    item.get(name).and_then(Attribute::as_bool) == Some(true)
+}
+
+fn change(entry: &str, item: &Item) -> Option<Change> {
+    if !entry.starts_with(names::CHANGE_PREFIX) {
+        return None;
+    }
+    let says = text(item, names::DETAIL)
+        .and_then(|detail| serde_json::from_str(&detail).ok())
+        .map_or(0, |detail: Value| leaves(&detail));
+    Some(Change {
+        entry: entry.to_owned(),
+        kind: Kind::from_name(&text(item, names::KIND)?)?,
+        at: number(item, names::AT)?,
+        status: text(item, names::STATUS)?,
+        step_name: text(item, names::STEP_NAME),
+        step_type: text(item, names::STEP_TYPE),
+        resource: text(item, names::NAME).or_else(|| text(item, names::RESOURCE_ARN)),
+        resource_arn: text(item, names::RESOURCE_ARN),
+        approval_status: text(item, names::APPROVAL_STATUS),
+        reason: text(item, names::REASON),
+        started_at: number(item, names::STARTED_AT),
+        ended_at: number(item, names::ENDED_AT),
+        cache_hit_arn: text(item, names::CACHE_HIT_ARN),
+        simulated: flag(item, names::SIMULATED),
+        simulated_reason: text(item, names::SIMULATED_REASON),
+        reconciled: flag(item, names::RECONCILED),
+        messages: 1,
+        position: text(item, names::POSITION).unwrap_or_default(),
+        says,
+    })
+}
+
+/// How many values a detail holds that are neither null nor empty.
+fn leaves(json: &Value) -> usize {
+    match json {
+        Value::Null => 0,
+        Value::String(text) => usize::from(!text.is_empty()),
+        Value::Bool(_) | Value::Number(_) => 1,
+        Value::Array(elements) => elements.iter().map(leaves).sum(),
+        Value::Object(entries) => entries.values().map(leaves).sum(),
+    }
+}
+
+/// What a change is about: changes of different subjects are never neighbours.
+fn subject(change: &Change) -> (Kind, Option<&str>) {
+    match change.kind {
+        Kind::Execution => (Kind::Execution, None),
+        Kind::Step => (Kind::Step, change.step_name.as_deref()),
+        kind => (kind, change.resource.as_deref()),
+    }
+}
+
+/// Whether two messages in a row tell the same change. A package whose
+/// approval changes keeps its status.
+fn same_change(earlier: &Change, later: &Change) -> bool {
+    earlier.status == later.status && earlier.approval_status == later.approval_status
+}
+
+/// Takes the messages of one change together. The one that says more is kept,
+/// at the moment of the first: that is when it changed.
+fn collapse(messages: Vec<Change>) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::with_capacity(messages.len());
+    // Where each subject's latest change stands.
+    let mut last: BTreeMap<(Kind, Option<String>), usize> = BTreeMap::new();
+    for message in messages {
+        let key = subject(&message);
+        let key = (key.0, key.1.map(str::to_owned));
+        match last.get(&key) {
+            Some(place) if same_change(&changes[*place], &message) => {
+                let kept = &mut changes[*place];
+                kept.messages += 1;
+                if message.says > kept.says {
+                    let (messages, at) = (kept.messages, kept.at);
+                    *kept = Change {
+                        messages,
+                        at,
+                        ..message
+                    };
+                }
+            }
+            _ => {
+                last.insert(key, changes.len());
+                changes.push(message);
+            }
+        }
+    }
+    changes
+}
+
+/// The message that decides: the highest position, as in the record.
+fn latest<'a>(messages: impl Iterator<Item = &'a Change>) -> Option<&'a Change> {
+    messages.max_by(|a, b| a.position.cmp(&b.position))
+}
+
+/// The messages of each subject that `name` gives a name, in order of
+/// appearance.
+fn grouped<'a>(
+    messages: &'a [Change],
+    name: impl Fn(&'a Change) -> Option<&'a str>,
+) -> Vec<(&'a str, Vec<&'a Change>)> {
+    let mut groups: Vec<(&str, Vec<&Change>)> = Vec::new();
+    let mut places: BTreeMap<(Kind, &str), usize> = BTreeMap::new();
+    for message in messages {
+        let Some(name) = name(message) else { continue };
+        let place = *places.entry((message.kind, name)).or_insert_with(|| {
+            groups.push((name, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(message);
+    }
+    groups
+}
+
+fn steps(messages: &[Change]) -> Vec<Step> {
+    grouped(messages, |message| {
+        (message.kind == Kind::Step)
+            .then_some(message.step_name.as_deref())
+            .flatten()
+    })
+    .into_iter()
+    .filter_map(|(name, mut messages)| {
+        messages.sort_by(|a, b| a.position.cmp(&b.position));
+        let last = *messages.last()?;
+        // The messages of the last change; any of them may say what another
+        // leaves out.
+        let of_last = || {
+            messages
+                .iter()
+                .rev()
+                .take_while(|message| message.status == last.status)
+        };
+        // The current attempt: what came after the last failure that was not
+        // the end.
+        let attempt = messages
+            .windows(2)
+            .rposition(|pair| is_final(&pair[0].status) && !is_final(&pair[1].status))
+            .map_or(0, |place| place + 1);
+        let of_attempt = || messages[attempt..].iter().rev();
+        let ended = is_final(&last.status);
+        Some(Step {
+            name: name.to_owned(),
+            step_type: messages.iter().rev().find_map(|m| m.step_type.clone()),
+            status: last.status.clone(),
+            started_at: of_attempt()
+                .find_map(|m| m.started_at)
+                .or_else(|| messages.get(attempt).map(|m| m.at)),
+            ended_at: ended.then(|| of_last().find_map(|m| m.ended_at).unwrap_or(last.at)),
+            reason: of_last().find_map(|m| m.reason.clone()),
+            resource_arn: of_attempt().find_map(|m| m.resource_arn.clone()),
+            cache_hit_arn: of_attempt().find_map(|m| m.cache_hit_arn.clone()),
+            simulated: of_attempt().any(|m| m.simulated),
+            simulated_reason: of_attempt().find_map(|m| m.simulated_reason.clone()),
+            retries: messages
+                .windows(2)
+                .filter(|pair| is_final(&pair[0].status) && !is_final(&pair[1].status))
+                .count(),
+        })
+    })
+    .collect()
+}
+
+fn resources(messages: &[Change]) -> Vec<Resource> {
+    grouped(messages, |message| {
+        matches!(message.kind, Kind::Model | Kind::Package | Kind::Endpoint)
+            .then_some(message.resource.as_deref())
+            .flatten()
+    })
+    .into_iter()
+    .filter_map(|(name, messages)| {
+        let last = latest(messages.into_iter())?;
+        Some(Resource {
+            kind: last.kind,
+            name: name.to_owned(),
+            status: last.status.clone(),
+            approval_status: last.approval_status.clone(),
+            at: last.at,
+            reason: last.reason.clone(),
+        })
+    })
+    .collect()
+}
+
+/// An execution that failed without telling why failed by one of its steps.
+fn step_failure(status: Option<&str>, steps: &[Step]) -> Option<String> {
+    if !matches!(status, Some("Failed" | "CompletedWithFailures")) {
+        return None;
+    }
+    let step = steps
+        .iter()
+        .filter(|step| step.status == "Failed")
+        .max_by_key(|step| step.ended_at)?;
+    let reason = step.reason.as_deref().unwrap_or("no reason given");
+    Some(format!("{}: {reason}", step.name))
+}
+
+fn report(record: &Item) -> Result<Option<Report>, NotANumber> {
+    let Some(report) = record
+        .get(names::PROCESSING_STEP_REPORT)
+        .and_then(Attribute::as_map)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Report {
+        status: text(report, "status").unwrap_or_default(),
+        reason: text(report, "reason"),
+        at: number(report, "at"),
+        summary: report
+            .get("summary")
+            .map_or(Ok(Value::Null), Attribute::to_json)?,
+    }))
+}
+
+fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
+    let lines = batch.get(names::LINES).and_then(Attribute::as_list);
+    lines
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Attribute::as_map)
+        .map(|line| LogLine {
+            entry: entry.to_owned(),
+            at: number(line, names::AT),
+            level: text(line, names::LEVEL).unwrap_or_default(),
+            message: text(line, names::MESSAGE).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// The execution that a record says it belongs to.
+pub fn execution_of(record: &Item) -> Option<ExecutionArn> {
+    let arn =
+        text(record, names::PIPELINE_EXECUTION_ARN).or_else(|| text(record, names::ARN_KEY))?;
+    ExecutionArn::parse(arn).ok()
+}

@@ -1,0 +1,29 @@
+//! The record of an execution: how each event changes it, and how it reads.
+//!
+//! An execution is a small set of small items under one partition key: the
+//! item `record`, one `change#...` per change that SageMaker told, one
+//! `log#...` per batch of the container's log lines. What they hold is a
+//! function of the set of events that happened, whatever the order, number
+//! and interruption of their deliveries.
+//!
+//! - [`event`] reads an EventBridge event of any shape.
+//! - [`fold`] says what it writes.
+//! - [`history`] reads the items back as what a person wants to know.
+//!
+//! Moments are epoch milliseconds throughout.
+
+pub mod attribute;
+pub mod event;
+pub mod fold;
+pub mod history;
+pub mod id;
+pub mod moment;
+pub mod names;
+pub mod status;
+
+pub use attribute::{Attribute, Item};
+pub use event::{Event, EventError, Subject};
+pub use fold::{Beyond, ChangeItem, RecordUpdate, Refusal, Writes, writes};
+pub use history::{History, history};
+pub use id::{ExecutionArn, InvalidRecordId, RecordId};
+pub use status::{Kind, Status, is_final};

@@ -1,0 +1,165 @@
+//! The names of attributes, and of what is fixed in keys.
+
+/// Partition key: the record's id.
+pub const ID: &str = "Id";
+/// Sort key: which of the execution's items.
+pub const ENTRY: &str = "entry";
+/// The sort key of the execution's own item.
+pub const RECORD_ENTRY: &str = "record";
+/// What a change item's sort key begins with.
+pub const CHANGE_PREFIX: &str = "change#";
+/// What a batch of log lines' sort key begins with.
+pub const LOG_PREFIX: &str = "log#";
+
+// --- of `record`, written by start-execution only
+
+/// The training template's id.
+pub const TEMPLATE_ID: &str = "templateId";
+/// A copy of the training template as it was at the start.
+pub const PARAMETERS: &str = "parameters";
+/// The pipeline parameters sent, name to text.
+pub const PIPELINE_PARAMETERS: &str = "pipelineParameters";
+/// When the record was created, epoch milliseconds.
+pub const CREATED_AT: &str = "createdAt";
+
+// --- of `record`, the execution
+
+/// The execution's ARN as SageMaker spelled it.
+pub const PIPELINE_EXECUTION_ARN: &str = "pipelineExecutionArn";
+/// The execution's ARN in lower case, which conditions compare.
+pub const ARN_KEY: &str = "arnKey";
+/// The execution's status.
+pub const PIPELINE_STATUS: &str = "pipelineStatus";
+/// When it got that status, epoch milliseconds.
+pub const PIPELINE_STATUS_AT: &str = "pipelineStatusAt";
+/// Position of the execution's family.
+pub const PIPELINE_POSITION: &str = "pipelinePosition";
+/// The execution's display name.
+pub const DISPLAY_NAME: &str = "displayName";
+/// The execution's description.
+pub const DESCRIPTION: &str = "description";
+/// When an execution or a step started, epoch milliseconds.
+pub const STARTED_AT: &str = "startedAt";
+/// When an execution or a step ended, epoch milliseconds.
+pub const ENDED_AT: &str = "endedAt";
+/// Why the execution failed.
+pub const FAILURE_REASON: &str = "failureReason";
+/// Present, with [`OPEN_VALUE`], while the execution is not final: the
+/// partition key of a sparse index.
+pub const OPEN: &str = "openExecution";
+/// The only value of [`OPEN`].
+pub const OPEN_VALUE: &str = "open";
+/// The container's own word on the processing step.
+pub const PROCESSING_STEP_REPORT: &str = "processingStepReport";
+
+// --- of `record`, what Model and RegisterModel steps made
+
+/// ARN of the model that the Model step made.
+pub const MODEL_STEP_ARN: &str = "modelStepArn";
+/// Position of [`MODEL_STEP_ARN`].
+pub const MODEL_STEP_POSITION: &str = "modelStepPosition";
+/// ARN of the package that the RegisterModel step made.
+pub const MODEL_PACKAGE_STEP_ARN: &str = "modelPackageStepArn";
+/// Position of [`MODEL_PACKAGE_STEP_ARN`].
+pub const MODEL_PACKAGE_STEP_POSITION: &str = "modelPackageStepPosition";
+
+// --- of `record`, the model
+
+/// The model's name.
+pub const MODEL_NAME: &str = "modelName";
+/// The model's ARN.
+pub const MODEL_ARN: &str = "modelArn";
+/// `Created`, `Deleted` or `Changed`.
+pub const MODEL_STATUS: &str = "modelStatus";
+/// Where the model's artifact lies.
+pub const MODEL_DATA_URL: &str = "modelDataUrl";
+/// The model's image.
+pub const MODEL_IMAGE: &str = "modelImage";
+/// When the model was created, epoch milliseconds.
+pub const MODEL_CREATED_AT: &str = "modelCreatedAt";
+/// Position of the model's family.
+pub const MODEL_POSITION: &str = "modelPosition";
+
+// --- of `record`, the model package
+
+/// The package's ARN.
+pub const MODEL_PACKAGE_ARN: &str = "modelPackageArn";
+/// The package's group.
+pub const MODEL_PACKAGE_GROUP: &str = "modelPackageGroup";
+/// The package's number in its group.
+pub const MODEL_PACKAGE_VERSION: &str = "modelPackageVersion";
+/// The package's status.
+pub const MODEL_PACKAGE_STATUS: &str = "modelPackageStatus";
+/// Whether the package may be deployed.
+pub const APPROVAL_STATUS: &str = "approvalStatus";
+/// Where the package's artifact lies.
+pub const MODEL_PACKAGE_DATA_URL: &str = "modelPackageDataUrl";
+/// Why the package failed.
+pub const MODEL_PACKAGE_FAILURE_REASON: &str = "modelPackageFailureReason";
+/// Position of the package's family.
+pub const MODEL_PACKAGE_POSITION: &str = "modelPackagePosition";
+
+// --- of `record`, the endpoint
+
+/// The endpoint's name.
+pub const ENDPOINT_NAME: &str = "endpointName";
+/// The endpoint's ARN.
+pub const ENDPOINT_ARN: &str = "endpointArn";
+/// The endpoint's status, in the API's spelling.
+pub const ENDPOINT_STATUS: &str = "endpointStatus";
+/// The endpoint's configuration.
+pub const ENDPOINT_CONFIG_NAME: &str = "endpointConfigName";
+/// When the endpoint was created, epoch milliseconds.
+pub const ENDPOINT_CREATED_AT: &str = "endpointCreatedAt";
+/// Why the endpoint failed.
+pub const ENDPOINT_FAILURE_REASON: &str = "endpointFailureReason";
+/// Position of the endpoint's family.
+pub const ENDPOINT_POSITION: &str = "endpointPosition";
+
+// --- of change items
+
+/// What changed: `execution`, `step`, `model`, `package` or `endpoint`.
+pub const KIND: &str = "kind";
+/// When, epoch milliseconds.
+pub const AT: &str = "at";
+/// The change's place in the order of its family.
+pub const POSITION: &str = "position";
+/// The status reported.
+pub const STATUS: &str = "status";
+/// The event's own spelling, where it differs.
+pub const STATUS_ORIGINAL: &str = "statusOriginal";
+/// The status before.
+pub const PREVIOUS_STATUS: &str = "previousStatus";
+/// Why it failed.
+pub const REASON: &str = "reason";
+/// The execution's ARN as the event spelled it.
+pub const EXECUTION_ARN: &str = "executionArn";
+/// The step's name.
+pub const STEP_NAME: &str = "stepName";
+/// The step's type.
+pub const STEP_TYPE: &str = "stepType";
+/// ARN of the job, model, package or endpoint.
+pub const RESOURCE_ARN: &str = "resourceArn";
+/// The execution whose result came from the cache.
+pub const CACHE_HIT_ARN: &str = "cacheHitArn";
+/// Name of the model or endpoint.
+pub const NAME: &str = "name";
+/// True if the job was only acted.
+pub const SIMULATED: &str = "simulated";
+/// Why it was only acted.
+pub const SIMULATED_REASON: &str = "simulatedReason";
+/// True if the change was learnt by asking, its event having gone missing.
+pub const RECONCILED: &str = "reconciled";
+/// The event's detail as canonical JSON text.
+pub const DETAIL: &str = "detail";
+/// The detail's length in bytes, where it was cut.
+pub const DETAIL_BYTES: &str = "detailBytes";
+
+// --- of log batches
+
+/// The lines, each a map of [`AT`], [`MESSAGE`] and [`LEVEL`].
+pub const LINES: &str = "lines";
+/// A line's text.
+pub const MESSAGE: &str = "msg";
+/// A line's level.
+pub const LEVEL: &str = "level";
