@@ -1,5 +1,7 @@
 //! Core.
 
+#[cfg(feature = "features")]
+pub mod features;
 pub mod nearest;
 pub mod record;
 pub mod training_template;

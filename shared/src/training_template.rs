@@ -796,7 +796,9 @@ fn read_indicators(faults: &mut Faults, field: Field<'_>) -> IndicatorSettings {
         bollinger_window: bollinger.field("window").whole(faults, 1).unwrap_or(20),
         bollinger_deviations: bollinger
             .field("window_dev")
-            .real(faults, "a number above 0", |x| x > 0.0)
+            .real(faults, "a number above 0 and at most 1000", |x| {
+                x > 0.0 && x <= 1000.0
+            })
             .unwrap_or(2.0),
         rsi_window: rsi.field("window").whole(faults, 1).unwrap_or(14),
         sma_window: sma.field("window").whole(faults, 1).unwrap_or(7),

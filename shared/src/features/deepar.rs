@@ -1,0 +1,353 @@
+//! The training and test files of SageMaker's DeepAR: which series they hold,
+//! from and to which day, and their lines.
+//!
+//! One line is one column: `{"start":"2010-01-04 00:00:00","target":[...]}`,
+//! `null` where there is no value. Under the daily calendar a point is a
+//! calendar day; under the trading calendar it is a row, whatever its date.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use time::{Date, Duration};
+
+use super::columns::{Column, ColumnText};
+use super::error::{FeatureError, LastWindow};
+use crate::training_template::{Calendar, DeepArSettings};
+
+/// DeepAR's own least number of observations over all training series.
+const LEAST_TRAINING_VALUES: usize = 300;
+
+/// A column that is in neither file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The column's name.
+    pub column: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One series of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Series {
+    /// Index of its column.
+    pub(super) column: usize,
+    /// The row of its first value.
+    pub(super) first_row: usize,
+    /// Points in training.
+    pub(super) points: usize,
+    /// Points in training without a value.
+    pub(super) nulls: usize,
+}
+
+/// A stretch of rows and days that a file's series end with, both exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    row: usize,
+    /// The day after the last point; of no account under the trading calendar.
+    day: Date,
+}
+
+/// What the files hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    calendar: Calendar,
+    /// In the order of the columns.
+    pub(super) series: Vec<Series>,
+    pub(super) left_out: Vec<LeftOut>,
+    training: End,
+    /// For each test window, where its series end.
+    windows: Vec<End>,
+    /// For each test window, the days on which there are prices.
+    pub(super) observed_days: Vec<usize>,
+    /// Values over all training series, missing ones not counted.
+    pub(super) training_values: usize,
+    /// The date of the first point after training.
+    pub(super) first_forecast: Date,
+}
+
+impl Plan {
+    /// Lays out the files for columns over `dates` (ascending, not empty).
+    pub(super) fn new(
+        settings: &DeepArSettings,
+        dates: &[Date],
+        columns: &[Column],
+    ) -> Result<Self, FeatureError> {
+        let row_of = |day: Date| dates.partition_point(|date| *date < day);
+        let training = End {
+            row: row_of(settings.end_training),
+            day: settings.end_training,
+        };
+        let windows = test_windows(settings, dates, training.row)?;
+        let mut observed_days = Vec::with_capacity(windows.len());
+        let mut from = training;
+        for (k, end) in windows.iter().enumerate() {
+            let days = end.row - from.row;
+            if days == 0 {
+                return Err(FeatureError::EmptyTestWindow {
+                    window: k + 1,
+                    first: from.day,
+                    last: end.day.previous_day().unwrap_or(end.day),
+                });
+            }
+            observed_days.push(days);
+            from = *end;
+        }
+
+        let mut plan = Self {
+            calendar: settings.calendar,
+            series: Vec::with_capacity(columns.len()),
+            left_out: Vec::new(),
+            training,
+            windows,
+            observed_days,
+            training_values: 0,
+            first_forecast: match settings.calendar {
+                Calendar::Daily => settings.end_training,
+                // There is a first window, so there is a row after training.
+                Calendar::Trading => dates
+                    .get(training.row)
+                    .copied()
+                    .unwrap_or(settings.end_training),
+            },
+        };
+        let first = row_of(settings.start_dataset);
+        for (column, one) in columns.iter().enumerate() {
+            match plan.lay_out(settings, dates, column, &one.values, first) {
+                Ok(series) => {
+                    plan.training_values += series.points - series.nulls;
+                    plan.series.push(series);
+                }
+                Err(reason) => plan.left_out.push(LeftOut {
+                    column: one.name.clone(),
+                    reason,
+                }),
+            }
+        }
+        if plan.training_values < LEAST_TRAINING_VALUES {
+            return Err(FeatureError::TooFewTrainingValues {
+                values: plan.training_values,
+                needed: LEAST_TRAINING_VALUES,
+                start_dataset: settings.start_dataset,
+                end_training: settings.end_training,
+                first_date: dates.first().copied().unwrap_or(Date::MIN),
+                last_date: dates.last().copied().unwrap_or(Date::MIN),
+                left_out: plan.left_out.len(),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// The series of one column, or why it is left out.
+    fn lay_out(
+        &self,
+        settings: &DeepArSettings,
+        dates: &[Date],
+        column: usize,
+        values: &[f64],
+        first: usize,
+    ) -> Result<Series, String> {
+        let rows = values.get(first..self.training.row).unwrap_or(&[]);
+        let Some(offset) = rows.iter().position(|x| !x.is_nan()) else {
+            return Err(format!(
+                "no value from {} to before {}",
+                settings.start_dataset, settings.end_training
+            ));
+        };
+        let first_row = first + offset;
+        let rows = &rows[offset..];
+        let present = rows.iter().filter(|x| !x.is_nan()).count();
+        let points = match self.calendar {
+            Calendar::Daily => days_between(dates[first_row], self.training.day),
+            Calendar::Trading => rows.len(),
+        };
+        if points < settings.prediction_length {
+            return Err(format!(
+                "{points} points in training, fewer than the prediction length {}",
+                settings.prediction_length
+            ));
+        }
+        #[expect(clippy::float_cmp, reason = "constant means equal, not near")]
+        let constant = rows.iter().all(|x| x.is_nan() || *x == rows[0]);
+        if constant {
+            return Err(format!("constant in training ({})", rows[0]));
+        }
+        Ok(Series {
+            column,
+            first_row,
+            points,
+            nulls: points - present,
+        })
+    }
+
+    /// Lines of the test file.
+    pub(super) fn test_records(&self) -> usize {
+        self.windows.len() * self.series.len()
+    }
+
+    /// Writes the training file.
+    pub(super) fn write_train(
+        &self,
+        out: &mut impl Write,
+        dates: &[Date],
+        texts: &[ColumnText],
+    ) -> io::Result<()> {
+        self.write_lines(out, dates, texts, self.training)
+    }
+
+    /// Writes the test file: windows outside, series inside.
+    pub(super) fn write_test(
+        &self,
+        out: &mut impl Write,
+        dates: &[Date],
+        texts: &[ColumnText],
+    ) -> io::Result<()> {
+        self.windows
+            .iter()
+            .try_for_each(|end| self.write_lines(out, dates, texts, *end))
+    }
+
+    fn write_lines(
+        &self,
+        out: &mut impl Write,
+        dates: &[Date],
+        texts: &[ColumnText],
+        end: End,
+    ) -> io::Result<()> {
+        let mut line = Vec::new();
+        for series in &self.series {
+            line.clear();
+            self.append_line(
+                &mut line,
+                dates,
+                &texts[series.column],
+                series.first_row,
+                end,
+            );
+            out.write_all(&line)?;
+        }
+        Ok(())
+    }
+
+    fn append_line(
+        &self,
+        line: &mut Vec<u8>,
+        dates: &[Date],
+        text: &ColumnText,
+        first_row: usize,
+        end: End,
+    ) {
+        let append_nulls = |line: &mut Vec<u8>, count: usize| {
+            for _ in 0..count {
+                line.extend_from_slice(b"null,");
+            }
+        };
+        line.extend_from_slice(b"{\"start\":\"");
+        line.extend_from_slice(start_text(dates[first_row]).as_bytes());
+        line.extend_from_slice(b"\",\"target\":[");
+        let mut next_day = dates[first_row];
+        let rows = first_row..end.row;
+        for (date, cell) in dates[rows.clone()].iter().zip(text.cells(rows)) {
+            if self.calendar == Calendar::Daily {
+                append_nulls(line, days_between(next_day, *date));
+                next_day = date.next_day().unwrap_or(*date);
+            }
+            line.extend_from_slice(if cell.is_empty() { b"null" } else { cell });
+            line.push(b',');
+        }
+        if self.calendar == Calendar::Daily {
+            append_nulls(line, days_between(next_day, end.day));
+        }
+        // Never empty: the first value is there. Its last comma goes.
+        line.pop();
+        line.extend_from_slice(b"]}\n");
+    }
+}
+
+/// Where each test window ends.
+fn test_windows(
+    settings: &DeepArSettings,
+    dates: &[Date],
+    training_row: usize,
+) -> Result<Vec<End>, FeatureError> {
+    let length = settings.prediction_length;
+    let last_date = dates.last().copied().unwrap_or(Date::MIN);
+    let end_training = settings.end_training;
+    let windows = settings.test_windows;
+    let beyond = |last_window, fitting| FeatureError::TestWindowsBeyondData {
+        last_date,
+        last_window,
+        fitting,
+    };
+    match settings.calendar {
+        Calendar::Daily => {
+            // Days of data from the end of training on.
+            let days = days_between(end_training, last_date.next_day().unwrap_or(last_date));
+            let day_after = |k: usize| {
+                i64::try_from(k * length)
+                    .ok()
+                    .and_then(|days| end_training.checked_add(Duration::days(days)))
+                    .unwrap_or(Date::MAX)
+            };
+            if days < windows * length {
+                let ends = day_after(windows);
+                return Err(beyond(
+                    LastWindow::Daily {
+                        end_training,
+                        windows,
+                        prediction_length: length,
+                        ends: ends.previous_day().unwrap_or(ends),
+                    },
+                    days / length,
+                ));
+            }
+            Ok((1..=windows)
+                .map(|k| {
+                    let day = day_after(k);
+                    let row = dates.partition_point(|date| *date < day);
+                    End { row, day }
+                })
+                .collect())
+        }
+        Calendar::Trading => {
+            let trading_days = dates.len() - training_row;
+            if trading_days < windows * length {
+                return Err(beyond(
+                    LastWindow::Trading {
+                        end_training,
+                        windows,
+                        prediction_length: length,
+                        trading_days,
+                    },
+                    trading_days / length,
+                ));
+            }
+            Ok((1..=windows)
+                .map(|k| {
+                    let row = training_row + k * length;
+                    let day = dates[row - 1].next_day().unwrap_or(dates[row - 1]);
+                    End { row, day }
+                })
+                .collect())
+        }
+    }
+}
+
+/// Days from `from` to `to`, 0 if `to` is not later.
+fn days_between(from: Date, to: Date) -> usize {
+    usize::try_from((to - from).whole_days()).unwrap_or(0)
+}
+
+/// DeepAR's form of a start.
+fn start_text(date: Date) -> String {
+    format!("{} 00:00:00", date_text(date))
+}
+
+/// `YYYY-MM-DD`. (`Display` of a date does the same for years of four digits.)
+pub(super) fn date_text(date: Date) -> String {
+    format!(
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day()
+    )
+}

@@ -1,0 +1,319 @@
+//! What can be wrong with prices, settings and their combination.
+
+use std::fmt;
+
+use thiserror::Error;
+use time::Date;
+
+use super::Stage;
+
+/// Why no features were made.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum FeatureError {
+    /// A setting names a ticker that the catalogue lacks.
+    #[error(
+        "{setting} names the asset `{ticker}`, which is not in the catalogue{}; import it or take it out",
+        nearest_note(.nearest.as_deref())
+    )]
+    UnknownAsset {
+        /// The setting's path in the template.
+        setting: String,
+        /// The ticker.
+        ticker: String,
+        /// The nearest ticker of the catalogue.
+        nearest: Option<String>,
+    },
+    /// A setting names an asset class that no asset of the catalogue has.
+    #[error(
+        "{setting} names the asset class `{class}`, which no asset of the catalogue has{}",
+        nearest_note(.nearest.as_deref())
+    )]
+    UnknownClass {
+        /// The setting's path in the template.
+        setting: String,
+        /// The class.
+        class: String,
+        /// The nearest class of the catalogue.
+        nearest: Option<String>,
+    },
+    /// A catalogue entry or a price series whose ticker can't name an asset.
+    #[error("{0}")]
+    Ticker(String),
+    /// The same ticker was given twice.
+    #[error("the asset `{0}` was given twice")]
+    RepeatedAsset(String),
+    /// A price file that can't be read.
+    #[error(transparent)]
+    PriceFile(#[from] PriceFileError),
+    /// An asset that a setting names was not among those passed in.
+    #[error("the prices of `{ticker}` were not given, but {setting} names it")]
+    MissingPrices {
+        /// The setting's path in the template.
+        setting: String,
+        /// The ticker.
+        ticker: String,
+    },
+    /// Two columns would get one name.
+    #[error("two columns would be named `{0}`; rename one of the assets they come from")]
+    RepeatedColumn(String),
+    /// Too few dates on which all assets have a price.
+    #[error("{0}")]
+    TooFewRows(Box<TooFewRows>),
+    /// A low-pass column can't be made from so few rows.
+    #[error("num_steps {steps} needs at least {needed} rows, but there are {rows}; lower it")]
+    LowPass {
+        /// The step, in frequency bins.
+        steps: usize,
+        /// The least number of rows that would do.
+        needed: usize,
+        /// The rows there are.
+        rows: usize,
+    },
+    /// Prices end before the last test window does.
+    #[error(
+        "prices end on {last_date}, before the last test window does: {last_window}; {}",
+        windows_advice(*.fitting)
+    )]
+    TestWindowsBeyondData {
+        /// The last date with a price of every asset.
+        last_date: Date,
+        /// What the windows need.
+        last_window: LastWindow,
+        /// How many windows the data hold.
+        fitting: usize,
+    },
+    /// A test window in which no asset has a price.
+    #[error(
+        "test window {window} ({first} to {last}) holds no price, so its forecast can't be judged; choose a longer deepARMeta.predictionLength or another endTraining"
+    )]
+    EmptyTestWindow {
+        /// The window, counted from 1.
+        window: usize,
+        /// Its first day.
+        first: Date,
+        /// Its last day.
+        last: Date,
+    },
+    /// Fewer training values than DeepAR accepts.
+    #[error(
+        "the training series hold {values} values from {start_dataset} to before {end_training}, but DeepAR needs at least {needed}; prices run from {first_date} to {last_date}{}",
+        left_out_note(*.left_out)
+    )]
+    TooFewTrainingValues {
+        /// Values over all training series, missing ones not counted.
+        values: usize,
+        /// DeepAR's own limit.
+        needed: usize,
+        /// `deepARMeta.startDataset`.
+        start_dataset: Date,
+        /// `deepARMeta.endTraining`.
+        end_training: Date,
+        /// First date with a price of every asset.
+        first_date: Date,
+        /// Last date with a price of every asset.
+        last_date: Date,
+        /// Columns left out of the files.
+        left_out: usize,
+    },
+    /// A stage is switched on that this version does not have.
+    #[error("{setting} is switched on, but {stage} is not supported yet; set it to false")]
+    NotSupported {
+        /// The setting's path in the template.
+        setting: &'static str,
+        /// The stage.
+        stage: Stage,
+    },
+}
+
+fn nearest_note(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |near| format!(" (the nearest is `{near}`)"))
+}
+
+fn left_out_note(left_out: usize) -> String {
+    match left_out {
+        0 => String::new(),
+        n => format!(" ({n} columns were left out as short, empty or constant)"),
+    }
+}
+
+fn windows_advice(fitting: usize) -> String {
+    match fitting {
+        0 => "no window fits: end training earlier or import newer prices".to_owned(),
+        n => format!(
+            "{n} windows fit: set deepARMeta.testWindows to {n}, end training earlier, or import newer prices"
+        ),
+    }
+}
+
+/// What the test windows of [`FeatureError::TestWindowsBeyondData`] need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastWindow {
+    /// Daily calendar.
+    Daily {
+        /// `deepARMeta.endTraining`.
+        end_training: Date,
+        /// `deepARMeta.testWindows`.
+        windows: usize,
+        /// `deepARMeta.predictionLength`, calendar days.
+        prediction_length: usize,
+        /// The last window's last day.
+        ends: Date,
+    },
+    /// Trading calendar.
+    Trading {
+        /// `deepARMeta.endTraining`.
+        end_training: Date,
+        /// `deepARMeta.testWindows`.
+        windows: usize,
+        /// `deepARMeta.predictionLength`, trading days.
+        prediction_length: usize,
+        /// Trading days from `end_training` on.
+        trading_days: usize,
+    },
+}
+
+impl fmt::Display for LastWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daily {
+                end_training,
+                windows,
+                prediction_length,
+                ends,
+            } => write!(
+                f,
+                "{windows} windows of {prediction_length} calendar days from {end_training} end on {ends}"
+            ),
+            Self::Trading {
+                end_training,
+                windows,
+                prediction_length,
+                trading_days,
+            } => write!(
+                f,
+                "{windows} windows of {prediction_length} trading days from {end_training} need {} trading days, and there are {trading_days}",
+                windows * prediction_length
+            ),
+        }
+    }
+}
+
+/// A fault of one price file.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{file}{}, asset `{ticker}`: {fault}", line_note(*.line))]
+pub struct PriceFileError {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// The line, counted from 1; absent when the fault is of the whole file.
+    pub line: Option<u64>,
+    /// The asset the file belongs to.
+    pub ticker: String,
+    /// What is wrong.
+    pub fault: PriceFault,
+}
+
+fn line_note(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!(" line {line}"))
+}
+
+/// What can be wrong with a price file.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum PriceFault {
+    /// Nothing but white space.
+    #[error("the file is empty; it needs a heading line `Date,Close` and prices")]
+    Empty,
+    /// A heading line and no prices.
+    #[error("the file has no row with a price")]
+    NoPrices,
+    /// No recognisable columns.
+    #[error("found the headings {found}, but neither `Date` and `Close` nor exactly two columns")]
+    Headings {
+        /// The headings found.
+        found: String,
+    },
+    /// A heading that occurs twice.
+    #[error("the heading `{0}` occurs twice")]
+    RepeatedHeading(String),
+    /// Data where the heading line should be.
+    #[error("the first line holds data (`{0}`), not headings; put `Date,Close` above it")]
+    NoHeadings(String),
+    /// A row with another number of cells than the heading line.
+    #[error("the row has {found} cells, the heading line {expected}")]
+    Cells {
+        /// Cells in the row.
+        found: usize,
+        /// Cells in the heading line.
+        expected: usize,
+    },
+    /// A date that is none.
+    #[error("`{0}` is not a date of the form YYYY-MM-DD")]
+    Date(String),
+    /// A date with a time.
+    #[error("`{0}` has a time part; prices are daily, write YYYY-MM-DD alone")]
+    Time(String),
+    /// A price that is no number.
+    #[error("`{0}` is not a price; write a plain number such as 12.5, or nothing if it is missing")]
+    Price(String),
+    /// A price that is infinite, not a number, or too large to compute with.
+    #[error("the price `{0}` is not a finite number of at most 1e15")]
+    PriceRange(String),
+    /// A date with two prices.
+    #[error("{date} occurs twice, with the prices {first} and {second}")]
+    RepeatedDate {
+        /// The date.
+        date: Date,
+        /// The price on the earlier line.
+        first: f64,
+        /// The price on this line.
+        second: f64,
+    },
+    /// Not readable as CSV.
+    #[error("not readable as CSV: {0}")]
+    Csv(String),
+}
+
+/// Details of [`FeatureError::TooFewRows`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TooFewRows {
+    /// Rows common to all assets.
+    pub rows: usize,
+    /// Rows needed.
+    pub needed: usize,
+    /// Why that many: the longest warm-up and the test windows.
+    pub reason: String,
+    /// First and last common date; absent without a common row.
+    pub common: Option<(Date, Date)>,
+    /// The asset without which most rows would be gained, and how many.
+    pub limiting: Option<(String, usize)>,
+    /// Each asset's ticker, first date, last date and rows.
+    pub ranges: Vec<(String, Date, Date, usize)>,
+}
+
+impl fmt::Display for TooFewRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "only {} dates are common to all {} assets",
+            self.rows,
+            self.ranges.len()
+        )?;
+        if let Some((first, last)) = self.common {
+            write!(f, " ({first} to {last})")?;
+        }
+        write!(f, ", but {} are needed ({})", self.needed, self.reason)?;
+        if let Some((ticker, rows)) = &self.limiting {
+            write!(
+                f,
+                "; `{ticker}` limits them: without it there would be {rows} more"
+            )?;
+        }
+        f.write_str("; ranges:")?;
+        for (i, (ticker, first, last, rows)) in self.ranges.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            write!(f, "{comma} {ticker} {first} to {last} ({rows} rows)")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Work spread over threads, with results in the order of the items.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+/// `f(0), f(1), ... f(items - 1)`, computed by up to `threads` threads. Each
+/// item is computed on its own, so the results don't depend on the number of
+/// threads. `progress(done, items)` is called from the caller's thread.
+///
+/// # Panics
+/// If `f` does.
+pub(super) fn map<T: Send>(
+    items: usize,
+    threads: usize,
+    f: impl Fn(usize) -> T + Sync,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<T> {
+    let threads = threads.min(items);
+    if threads <= 1 {
+        return (0..items)
+            .map(|item| {
+                let result = f(item);
+                progress(item + 1, items);
+                result
+            })
+            .collect();
+    }
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    let mut results: Vec<(usize, T)> = Vec::with_capacity(items);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, f) = (sender.clone(), &next, &f);
+            scope.spawn(move || {
+                loop {
+                    let item = next.fetch_add(1, Ordering::Relaxed);
+                    if item >= items || sender.send((item, f(item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for result in receiver {
+            results.push(result);
+            progress(results.len(), items);
+        }
+    });
+    results.sort_unstable_by_key(|(item, _)| *item);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_items_for_any_number_of_threads() {
+        for threads in [0, 1, 2, 7, 100] {
+            let mut last = 0;
+            let squares = map(20, threads, |i| i * i, &mut |done, _| last = done);
+            assert_eq!(squares, (0..20).map(|i| i * i).collect::<Vec<_>>());
+            assert_eq!(last, 20);
+        }
+    }
+}
