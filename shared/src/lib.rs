@@ -1,5 +1,6 @@
 //! Core.
 
+pub mod custom_resource;
 #[cfg(feature = "features")]
 pub mod features;
 pub mod nearest;
