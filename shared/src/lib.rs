@@ -1,8 +1,10 @@
 //! Core.
 
 pub mod custom_resource;
+pub mod definition;
 #[cfg(feature = "features")]
 pub mod features;
 pub mod nearest;
 pub mod record;
+pub mod template;
 pub mod training_template;

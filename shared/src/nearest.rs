@@ -11,19 +11,32 @@
 /// There is no cut-off: a caller who finds the answer far-fetched may show all
 /// known names as well.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Names come from untrusted documents; a name longer than this is no
-    // misspelling, and its tail would only cost quadratic time.
-    const LONGEST: usize = 256;
-    let fold = |text: &str| -> Vec<char> {
-        text.chars()
-            .take(LONGEST)
-            .map(|c| c.to_ascii_lowercase())
-            .collect()
-    };
     let wanted = fold(name);
     candidates
         .into_iter()
         .min_by_key(|candidate| (distance(&wanted, &fold(candidate)), *candidate))
+}
+
+/// The candidate nearest to `name` if it can be a misspelling of it: at most
+/// one edit for every three characters of the longer name, and one for the
+/// shortest; see [`nearest`].
+pub fn likely<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let found = nearest(name, candidates)?;
+    let (a, b) = (fold(name), fold(found));
+    let allowed = (a.len().max(b.len()) / 3).max(1);
+    (distance(&a, &b) <= allowed).then_some(found)
+}
+
+/// A name's characters without regard to ASCII case.
+///
+/// Names come from untrusted documents; a name longer than this is no
+/// misspelling, and its tail would only cost quadratic time.
+fn fold(text: &str) -> Vec<char> {
+    const LONGEST: usize = 256;
+    text.chars()
+        .take(LONGEST)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Optimal string alignment distance, in O(|a| |b|) time and three rows.
@@ -63,6 +76,13 @@ mod tests {
     fn ties_do_not_depend_on_the_order_of_candidates() {
         assert_eq!(nearest("ac", ["ab", "aa"]), Some("aa"));
         assert_eq!(nearest("ac", ["aa", "ab"]), Some("aa"));
+    }
+
+    #[test]
+    fn a_far_fetched_name_is_not_likely() {
+        assert_eq!(likely("epochs", ["Epoch", "batch"]), Some("Epoch"));
+        assert_eq!(likely("Nope", ["Train", "Node2Vec"]), None);
+        assert_eq!(likely("ab", ["a"]), Some("a"));
     }
 
     #[test]

@@ -1,0 +1,24 @@
+//! SageMaker pipeline definitions (the JSON of `pipeline.definition()`):
+//! parsing without loss, references, the graph of steps, checking everything
+//! at once, and the evaluation that a stand-in for SageMaker needs.
+
+pub mod check;
+pub mod condition;
+mod get;
+pub mod graph;
+mod model;
+mod path;
+mod reference;
+pub mod resolve;
+pub mod source;
+
+pub use check::{Code, Finding, Severity};
+pub use get::{GetPath, GetPathError, Member};
+pub use graph::{Edge, EdgeKind, Graph};
+pub use model::{
+    Branch, Definition, OutputParameter, Parameter, ParameterType, PropertyFile, Side, Step,
+    StepKind,
+};
+pub use path::{JsonPath, Segment};
+pub use reference::{Function, Owner, Reference};
+pub use source::{DuplicateKey, ParseError, Position, SourceMap};
