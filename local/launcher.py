@@ -1,0 +1,258 @@
+"""Runs ministack as the local AWS, with what our system needs and it lacks.
+
+The port is chosen by whoever starts this process: the listening socket comes
+as an inherited file descriptor, so that a port can neither be taken in between
+nor be unknown to the functions that are told about it. Usage:
+
+    launcher.py LISTENING_FD
+
+Every change to ministack is one function below and is covered by
+tests/integration/test_local_aws.py; the version is pinned with hashes in
+local/requirements.txt.
+"""
+
+import asyncio
+import contextvars
+import functools
+import json
+import os
+import socket
+import socketserver
+import sys
+import threading
+import uuid
+
+_LISTENING_FD = int(sys.argv[1])
+_socket = socket.socket(fileno=_LISTENING_FD)
+# Read by ministack's modules while they are imported.
+os.environ["GATEWAY_PORT"] = str(_socket.getsockname()[1])
+_socket.detach()
+
+import botocore.session  # noqa: E402
+from botocore.exceptions import ClientError  # noqa: E402
+from hypercorn.asyncio import serve  # noqa: E402
+from hypercorn.config import Config  # noqa: E402
+from ministack import app as ministack_app  # noqa: E402
+from ministack.core.responses import get_region  # noqa: E402
+from ministack.services import eventbridge, lambda_svc  # noqa: E402
+from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
+
+
+@functools.cache
+def _client(service, region):
+    """A client for a service of this machine; endpoints come from the environment."""
+    return botocore.session.get_session().create_client(service, region_name=region)
+
+
+def send_small_packets_at_once():
+    """Nagle's algorithm adds 40 ms to every function call over loopback."""
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+def accept_aws_sources():
+    """Let PutEvents take `aws.*` sources.
+
+    AWS refuses them to its customers. Here the stand-in for SageMaker is the
+    service that sends them.
+    """
+    put_events = eventbridge._put_events
+    eventbridge._put_events = lambda data, allow_aws_source=True: put_events(data, True)
+
+
+def retry_failed_events():
+    """Deliver events to functions by Lambda's asynchronous path.
+
+    ministack calls a rule's function once and forgets the outcome; AWS retries
+    and then hands the event to the function's OnFailure destination.
+    """
+
+    def dispatch(arn, payload):
+        function, config, name = lambda_svc._get_func_record_for_ref(arn)
+        if not function or not config:
+            raise ValueError(f"the rule's target function {name} does not exist")
+        record = lambda_svc._execution_record_for_config(function, config)
+        lambda_svc.invoke_async_with_retry(record, json.loads(payload))
+
+    eventbridge._dispatch_to_lambda = dispatch
+
+
+def _definition(properties):
+    """The pipeline's definition as text.
+
+    CloudFormation itself reads the object, with the deployer's rights, and
+    passes on the text: so a missing object fails the stack, not a later run.
+    """
+    definition = properties["PipelineDefinition"]
+    if "PipelineDefinitionBody" in definition:
+        return definition["PipelineDefinitionBody"]
+    location = definition["PipelineDefinitionS3Location"]
+    request = {"Bucket": location["Bucket"], "Key": location["Key"]}
+    if location.get("Version"):
+        request["VersionId"] = location["Version"]
+    if location.get("ETag"):
+        request["IfMatch"] = location["ETag"]
+    try:
+        response = _client("s3", get_region()).get_object(**request)
+    except ClientError as error:
+        raise ValueError(
+            f"cannot read the definition s3://{location['Bucket']}/{location['Key']}: {error}"
+        ) from error
+    return response["Body"].read().decode()
+
+
+def _pipeline_request(properties):
+    optional = ("PipelineDisplayName", "PipelineDescription", "ParallelismConfiguration")
+    return {
+        "PipelineName": properties["PipelineName"],
+        "RoleArn": properties["RoleArn"],
+        "PipelineDefinition": _definition(properties),
+        **{name: properties[name] for name in optional if name in properties},
+    }
+
+
+def _create_pipeline(logical_id, properties, stack_name):
+    _client("sagemaker", get_region()).create_pipeline(
+        **_pipeline_request(properties),
+        ClientRequestToken=uuid.uuid4().hex,
+        Tags=properties.get("Tags", []),
+    )
+    return properties["PipelineName"], {}
+
+
+def _update_pipeline(name, old, new, stack_name):
+    if new["PipelineName"] != name:
+        return _create_pipeline(name, new, stack_name)
+    _client("sagemaker", get_region()).update_pipeline(**_pipeline_request(new))
+    return name, {}
+
+
+def _delete_pipeline(name, properties):
+    try:
+        _client("sagemaker", get_region()).delete_pipeline(
+            PipelineName=name, ClientRequestToken=uuid.uuid4().hex
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFound":
+            raise
+
+
+def _create_group(logical_id, properties, stack_name):
+    request = {
+        name: properties[name]
+        for name in ("ModelPackageGroupName", "ModelPackageGroupDescription", "Tags")
+        if name in properties
+    }
+    response = _client("sagemaker", get_region()).create_model_package_group(**request)
+    arn = response["ModelPackageGroupArn"]
+    return arn, {"ModelPackageGroupArn": arn, "ModelPackageGroupStatus": "Completed"}
+
+
+def _update_group(arn, old, new, stack_name):
+    if new["ModelPackageGroupName"] != old["ModelPackageGroupName"]:
+        return _create_group("", new, stack_name)
+    return arn, {"ModelPackageGroupArn": arn, "ModelPackageGroupStatus": "Completed"}
+
+
+def _delete_group(arn, properties):
+    try:
+        _client("sagemaker", get_region()).delete_model_package_group(
+            ModelPackageGroupName=properties["ModelPackageGroupName"]
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFound":
+            raise
+
+
+def provision_sagemaker():
+    """Give CloudFormation the two SageMaker types, served by AWS_ENDPOINT_URL_SAGEMAKER."""
+    provisioners._RESOURCE_HANDLERS["AWS::SageMaker::Pipeline"] = {
+        "create": _create_pipeline,
+        "update": _update_pipeline,
+        "delete": _delete_pipeline,
+    }
+    provisioners._RESOURCE_HANDLERS["AWS::SageMaker::ModelPackageGroup"] = {
+        "create": _create_group,
+        "update": _update_group,
+        "delete": _delete_group,
+    }
+    # They call a server, which may call this one back: not on the event loop.
+    on_worker = stacks._runs_on_worker_thread
+    stacks._runs_on_worker_thread = lambda type_: (
+        type_.startswith("AWS::SageMaker::") or on_worker(type_)
+    )
+
+
+_superseded = contextvars.ContextVar("superseded resources of the nested stack being updated")
+
+
+def clean_up_nested_stacks():
+    """Delete what an update of a nested stack replaced, as CloudFormation does.
+
+    ministack sends no Delete for a custom resource whose physical id changed
+    inside a nested stack, neither after the update nor after its rollback.
+    CloudFormation deletes the old one only when the whole update held; when it
+    rolls back, the update with the old properties brings the old id back and
+    the new one is deleted.
+    """
+    update_resource = provisioners._update_resource
+    handler = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
+    update_stack = handler["update"]
+
+    def recording_update(type_, physical_id, old, new, stack_name, logical_id=None, old_attrs=None):
+        result = update_resource(type_, physical_id, old, new, stack_name, logical_id, old_attrs)
+        superseded = _superseded.get(None)
+        ours = type_.startswith(("Custom::", "AWS::SageMaker::"))
+        if ours and superseded is not None and result[0] != physical_id:
+            superseded.append((type_, physical_id, old, stack_name, logical_id))
+        return result
+
+    def delete_all(superseded):
+        for arguments in reversed(superseded):
+            try:
+                provisioners._delete_resource(*arguments)
+            except Exception as error:  # a failed cleanup does not fail the update
+                print(f"cleanup of {arguments[1]} failed: {error}", file=sys.stderr)
+
+    def update_and_clean_up(*arguments):
+        superseded = []
+        token = _superseded.set(superseded)
+        try:
+            result = update_stack(*arguments)
+        finally:
+            _superseded.reset(token)
+        pending = provisioners._DEFERRED_PREDECESSOR_DELETES.get()
+        if not superseded:
+            pass
+        elif pending is None:  # a rollback, or a nested stack's nested stack
+            delete_all(superseded)
+        else:
+            # The parent runs these on its event loop once the update held; a
+            # custom resource's answer arrives through that loop, so delete on
+            # a thread of its own.
+            context = contextvars.copy_context()
+            thread = threading.Thread(target=context.run, args=(delete_all, superseded))
+            pending.append((thread.start, (), {}))
+        return result
+
+    provisioners._update_resource = recording_update
+    handler["update"] = update_and_clean_up
+
+
+def main():
+    """Apply the changes and serve until SIGTERM."""
+    send_small_packets_at_once()
+    accept_aws_sources()
+    retry_failed_events()
+    provision_sagemaker()
+    clean_up_nested_stacks()
+
+    config = Config()
+    config.bind = [f"fd://{_LISTENING_FD}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = os.environ.get("LOG_LEVEL", "INFO")
+    asyncio.run(serve(ministack_app.app, config))
+
+
+if __name__ == "__main__":
+    main()
