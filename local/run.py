@@ -1,0 +1,256 @@
+"""The main job: `make run` and `make local`.
+
+run.py run      deploy, import, start one execution, follow it, fetch its outputs;
+                exit status 0 only when its record says Succeeded
+run.py local    deploy and import, then stay until Ctrl-C for you to work with
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from deploy import DeploymentFailed
+from supervise import ServiceFailed
+from system import PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
+
+LOCAL = ROOT / ".local"
+ENVIRONMENT_FILE = LOCAL / "environment.sh"
+
+
+class RunFailed(Exception):
+    """The run cannot go on; the message says why and what to do."""
+
+
+def say(text=""):
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+class Timer:
+    """Headlines with the seconds since the start."""
+
+    def __init__(self):
+        self._start = time.monotonic()
+
+    def headline(self, text):
+        say(f"[{time.monotonic() - self._start:5.1f} s] {text}")
+
+
+class DeploymentProgress:
+    """Prints each stack as it completes and each resource that fails."""
+
+    def __init__(self):
+        self._resources = {}
+
+    def __call__(self, event):
+        stack, name = event["StackName"], event["LogicalResourceId"]
+        status = event["ResourceStatus"]
+        if status.endswith("_FAILED"):
+            reason = event.get("ResourceStatusReason", "no reason given")
+            say(f"          {name}: {status}: {reason}")
+        elif not status.endswith("_COMPLETE"):
+            return
+        elif stack != name:
+            self._resources[stack] = self._resources.get(stack, 0) + 1
+        else:
+            # pipewright-StorageStack-1a2b3c4d5e6f is known by its logical id.
+            short = stack.removeprefix(f"{STACK}-").rsplit("-", 1)[0]
+            say(f"          {short:<16} {self._resources.get(stack, 0):3} resources  {status}")
+
+
+def read_template(path):
+    """A training template file; Id is what start-execution takes."""
+    try:
+        template = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFailed(f"cannot read the training template {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise RunFailed(f"{path} is no JSON: {error}") from error
+    if not isinstance(template, dict) or not isinstance(template.get("Id"), str):
+        raise RunFailed(f"{path} is no training template: it needs a member `Id`, a string")
+    return template
+
+
+def bring_up(system, options, timer):
+    """Start, deploy and import; gives the training template's id."""
+    template = read_template(options.template)
+    timer.headline("Starting the local AWS and the stand-in for SageMaker")
+    system.start()
+    say(f"          AWS        {system.endpoint}")
+    say(f"          SageMaker  {system.sagemaker_endpoint}")
+    timer.headline(f"Deploying template.yaml as stack {STACK}")
+    outputs = system.deploy(DeploymentProgress())
+    say(f"          pipeline {outputs['PipelineName']}, defined by")
+    say(f"          {outputs['PipelineDefinitionS3Uri']}")
+    tickers = system.import_assets(options.assets)
+    template_id = system.import_template(template)
+    timer.headline(f"Imported {len(tickers)} assets and the training template {template_id}")
+    return template_id
+
+
+def follow(system, execution_id, options):
+    """Show the execution's record as it changes; gives the exit status of the watching."""
+    command = system.command(
+        *("execution", "watch", execution_id),
+        *("--table", system.outputs["ExecutionsTableName"]),
+        *("--timeout", str(options.timeout)),
+    )
+    # In a session of its own like every process here, so that the watchdog ends it too.
+    service = system.supervisor.start(
+        "watch", command, {**os.environ, **system.environment()}, show=True
+    )
+    return service.process.wait()
+
+
+def fetch(system, execution_id, pipeline_execution_arn, directory):
+    """Write the execution's outputs, definition and record to a directory; gives their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    bucket = system.outputs["ModelsBucketName"]
+    pages = system.client("s3").get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=bucket, Prefix=f"execution/{execution_id}/"):
+        for entry in page.get("Contents", []):
+            target = directory / entry["Key"].rsplit("/", 1)[1]
+            system.client("s3").download_file(bucket, entry["Key"], str(target))
+    with contextlib.suppress(ClientError):  # a definition that could not be started has none
+        definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
+            PipelineExecutionArn=pipeline_execution_arn
+        )
+        (directory / "definition.json").write_text(definition["PipelineDefinition"])
+    record = subprocess.run(
+        system.command(
+            *("execution", "show", execution_id),
+            *("--table", system.outputs["ExecutionsTableName"]),
+            *("--format", "json"),
+        ),
+        env={**os.environ, **system.environment()},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    (directory / "record.json").write_bytes(record.stdout)
+    return sorted(directory.iterdir())
+
+
+def run(system, options, timer):
+    """One execution from nothing to its outputs; gives the exit status."""
+    template_id = bring_up(system, options, timer)
+    answer = system.start_execution(template_id, options.execution_id)
+    execution_id = answer["executionId"]
+    timer.headline(f"Started execution {execution_id}")
+    status = follow(system, execution_id, options)
+    directory = LOCAL / "runs" / execution_id
+    timer.headline("Fetching outputs")
+    for path in fetch(system, execution_id, answer["pipelineExecutionArn"], directory):
+        say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    return status
+
+
+def stay(system, options, timer):
+    """Leave the system running for the user until Ctrl-C."""
+    template_id = bring_up(system, options, timer)
+    exports = "".join(
+        f"export {key}={shlex.quote(value)}\n" for key, value in system.environment().items()
+    )
+    ENVIRONMENT_FILE.write_text(exports)
+    try:
+        say(f"\nReady. In another terminal:\n\n  . {shorten(ENVIRONMENT_FILE)}\n")
+        say("which is:\n")
+        say("".join(f"  {line}\n" for line in exports.splitlines()))
+        table = system.outputs["ExecutionsTableName"]
+        request = json.dumps({"templateId": template_id})
+        say(
+            "Then, for example:\n\n"
+            f"  aws lambda invoke --function-name {STACK}-start-execution "
+            f"--cli-binary-format raw-in-base64-out --payload '{request}' /dev/stdout\n"
+            f"  {shorten(system.binaries)}/pipewright execution watch ID --table {table}\n"
+            f"  aws sagemaker list-pipeline-executions --pipeline-name "
+            f"{system.outputs['PipelineName']}\n\n"
+            f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
+        )
+        while True:
+            ended = [s for s in system.supervisor.services if s.process.poll() is not None]
+            if ended:
+                raise ServiceFailed(f"{ended[0].name} ended; its log ends:\n{ended[0].tail()}")
+            time.sleep(0.5)
+    finally:
+        ENVIRONMENT_FILE.unlink(missing_ok=True)
+
+
+def shorten(path):
+    """A path relative to the working directory where it lies below it."""
+    path = Path(path).resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def arguments():
+    """The command line."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("action", choices=["run", "local"])
+    parser.add_argument(
+        "--assets",
+        type=Path,
+        default=ROOT / "samples" / "assets",
+        help="directory of price files, one <ticker>.csv each (default: samples/assets)",
+    )
+    parser.add_argument(
+        "--template",
+        type=Path,
+        default=ROOT / "samples" / "training-template.json",
+        help="training template (default: samples/training-template.json)",
+    )
+    parser.add_argument("--execution-id", help="id of the execution (default: made up)")
+    parser.add_argument("--timeout", type=int, default=1800, help="seconds to wait for its end")
+    parser.add_argument("--binaries", type=Path, default=target / "debug", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    """Run the chosen action and clean up, whatever happens; gives the exit status."""
+    options = arguments()
+    # Nothing of the caller's AWS account takes part in what happens here.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+
+    def interrupted(number, _):
+        # From here on only cleaning up; a second Ctrl-C must not cut it short.
+        for later in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(later, signal.SIG_IGN)
+        say("\nStopping.")
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    directory = LOCAL / "instances" / f"{stamp}-{os.getpid()}"
+    succeeded = False
+    ports = PREFERRED_PORTS if options.action == "local" else (0, 0)
+    try:
+        with LocalSystem(directory, options.binaries, LOCAL / "functions", ports) as system:
+            action = run if options.action == "run" else stay
+            status = action(system, options, Timer())
+            succeeded = status == 0
+    except (RunFailed, ServiceFailed, DeploymentFailed, StartRefused, OSError) as error:
+        say(f"\nerror: {error}")
+        status = 1
+    finally:
+        if succeeded:
+            shutil.rmtree(directory)
+        elif directory.exists():
+            say(f"Logs and the jobs' directories are in {shorten(directory)}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""The whole system on this machine: local AWS, SageMaker stand-in, deployment, data.
+
+Used by run.py for `make run` and `make local`, and by the integration tests.
+"""
+
+import concurrent.futures
+import csv
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from deploy import Deployer
+from supervise import ServiceFailed, Supervisor, listen
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+STACK = "pipewright"
+# The tag of an image that nobody has to build: the stand-in runs the same
+# binary from target/ in its place.
+IMAGE_TAG = "local"
+PREFERRED_PORTS = (4566, 4567)
+
+
+class StartRefused(Exception):
+    """start-execution answered with an error; the message is the function's own."""
+
+
+def read_prices(directory):
+    """The CSV files of a directory by ticker."""
+    files = {path.stem: path for path in sorted(Path(directory).glob("*.csv"))}
+    files.pop("assets", None)  # not prices: class and description of each ticker
+    if not files:
+        raise FileNotFoundError(f"no CSV files in {directory}: expected one <ticker>.csv per asset")
+    return files
+
+
+def read_asset_list(directory):
+    """Class and description by ticker, from `assets.csv`; empty where there is none."""
+    path = Path(directory) / "assets.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return {row["ticker"]: row for row in csv.DictReader(file)}
+
+
+def asset_item(ticker, content, description):
+    """The item of the assets table for a price file."""
+    dates = [row[0] for row in csv.reader(content.decode("utf-8-sig").splitlines()[1:]) if row]
+    return {
+        "Id": {"S": ticker},
+        "ticker": {"S": ticker},
+        "assetClass": {"S": description.get("assetClass", "unclassified")},
+        "description": {"S": description.get("description", "")},
+        "startDate": {"S": min(dates, default="")},
+        "endDate": {"S": max(dates, default="")},
+        "dataRows": {"N": str(len(dates))},
+        "bucketKey": {"S": f"assets/{ticker}.csv"},
+    }
+
+
+def to_attribute(value):
+    """A JSON value as a DynamoDB attribute; numbers keep their text."""
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case int() | float():
+            return {"N": json.dumps(value)}
+        case str():
+            return {"S": value}
+        case list():
+            return {"L": [to_attribute(item) for item in value]}
+        case dict():
+            return {"M": {key: to_attribute(item) for key, item in value.items()}}
+    raise TypeError(f"{value!r} is no JSON value")
+
+
+class LocalSystem:
+    """One running system; a context manager that leaves no process behind.
+
+    `directory` takes its files (logs, the stand-in's run directory), `binaries`
+    has the compiled workspace, `cache` keeps packaged functions between runs.
+    """
+
+    def __init__(self, directory, binaries, cache, preferred_ports=(0, 0)):
+        self.directory = Path(directory)
+        self.binaries = Path(binaries)
+        self.supervisor = Supervisor(self.directory / "logs")
+        self._preferred_ports = preferred_ports
+        self._cache = Path(cache)
+        self._clients = {}
+        self.outputs = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.supervisor.stop()
+
+    def start(self):
+        """Start the local AWS and the SageMaker stand-in; returns when both answer."""
+        # The listening socket exists before anything that is told of its port.
+        listener = listen(self._preferred_ports[0])
+        self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.sagemaker_endpoint = None
+        self._start_stand_in()
+        self._start_aws(listener)
+
+    def client(self, service):
+        """A boto3 client of one of this system's services."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.sagemaker_endpoint if service == "sagemaker" else self.endpoint,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(s3={"addressing_style": "path"}, proxies={}),
+            )
+        return self._clients[service]
+
+    def environment(self):
+        """What a program must have in its environment to use this system."""
+        environment = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return {key: value for key, value in environment.items() if value}
+
+    def _clean_environment(self, name):
+        """An environment without anything of the caller's: no profile, no proxy, no account."""
+        home = (self.directory / name).resolve()
+        (home / "tmp").mkdir(parents=True, exist_ok=True)
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOME": home,
+            "TMPDIR": home / "tmp",
+            **self.environment(),
+        }
+
+    def _start_stand_in(self):
+        program = self.binaries / "pipewright-local"
+        if not program.is_file():
+            raise ServiceFailed(f"{program} does not exist; build it with `cargo build`")
+        with listen(self._preferred_ports[1]) as free:
+            preferred = free.getsockname()[1]
+        command = [
+            *(program, "serve", "--region", REGION, "--account", ACCOUNT),
+            *("--run-dir", (self.directory / "sagemaker").resolve()),
+            *("--runner", f"feature-engineering={self.binaries.resolve()}"),
+        ]
+        for port in (preferred, 0):
+            service = self.supervisor.start(
+                "sagemaker", [*command, "--port", port], self._clean_environment("sagemaker-home")
+            )
+            try:
+                ready = service.wait(service.stdout.read_text)
+            except ServiceFailed:
+                # Somebody may have taken the port since we looked.
+                if port == 0:
+                    raise
+                continue
+            port = json.loads(ready.splitlines()[0])["port"]
+            self.sagemaker_endpoint = f"http://127.0.0.1:{port}"
+            return
+
+    def _start_aws(self, listener):
+        environment = {
+            **self._clean_environment("aws"),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            # Nothing of this machine may be reached for.
+            "DOCKER_HOST": "unix:///nonexistent",
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            # CloudFormation's answers go to loopback here; the functions inherit it.
+            "PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL": "1",
+        }
+        command = [sys.executable, Path(__file__).with_name("launcher.py"), listener.fileno()]
+        service = self.supervisor.start("aws", command, environment, pass_fds=(listener.fileno(),))
+        listener.close()
+
+        def healthy():
+            try:
+                urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=1).close()
+            except (urllib.error.URLError, OSError):
+                return False
+            return True
+
+        service.wait(healthy)
+
+    def deploy(self, progress=lambda event: None, parameters=None, edit=None):
+        """Deploy template.yaml as it is in the checkout; remembers the stack's outputs.
+
+        `edit` may change the templates first; only tests do.
+        """
+        deployer = Deployer(self.client, REGION, self.endpoint, ROOT, self.binaries, self._cache)
+        url = deployer.package(edit)
+        self.outputs = deployer.deploy(
+            STACK, url, {"ImageTag": IMAGE_TAG, **(parameters or {})}, progress
+        )
+        return self.outputs
+
+    def import_assets(self, directory):
+        """Upload price files and list them in the assets table; gives the tickers."""
+        described = read_asset_list(directory)
+        files = read_prices(directory)
+        s3, dynamodb = self.client("s3"), self.client("dynamodb")
+
+        def upload(ticker):
+            content = files[ticker].read_bytes()
+            s3.put_object(
+                Bucket=self.outputs["AssetsBucketName"], Key=f"assets/{ticker}.csv", Body=content
+            )
+            dynamodb.put_item(
+                TableName=self.outputs["AssetsTableName"],
+                Item=asset_item(ticker, content, described.get(ticker, {})),
+            )
+            return ticker
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return list(pool.map(upload, files))
+
+    def import_template(self, template):
+        """Store a training template (a dict); gives its id."""
+        self.client("dynamodb").put_item(
+            TableName=self.outputs["TrainingTemplatesTableName"],
+            Item={key: to_attribute(value) for key, value in template.items()},
+        )
+        return template["Id"]
+
+    def start_execution(self, template_id, execution_id=None):
+        """Invoke the start function; gives its answer or raises StartRefused."""
+        request = {"templateId": template_id}
+        if execution_id is not None:
+            request["executionId"] = execution_id
+        response = self.client("lambda").invoke(
+            FunctionName=f"{STACK}-start-execution", Payload=json.dumps(request).encode()
+        )
+        answer = json.loads(response["Payload"].read())
+        if "FunctionError" in response:
+            raise StartRefused(answer.get("errorMessage", json.dumps(answer)))
+        return answer
+
+    def command(self, *arguments):
+        """The command line's program with arguments, for this system's tables."""
+        return [self.binaries / "pipewright", *arguments]
