@@ -1,0 +1,74 @@
+# What a person types. `make` alone lists it.
+
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .venv
+# Options of `make run` and `make local`: own data and an own training template.
+RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))
+
+.DEFAULT_GOAL := help
+.PHONY: help run local lambda-watch test test-rust test-python lint fmt build clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@echo
+	@echo '  ASSETS=DIR and TEMPLATE=FILE make `run` and `local` take your own prices and training template.'
+
+run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
+	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
+
+local: build $(VENV)/run.stamp ## Start the system on this machine and keep it running to work with
+	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
+
+lambda-watch: build $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
+	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
+	@. .local/environment.sh && $(VENV)/bin/cargo-lambda lambda watch
+
+build: ## Compile everything (debug)
+	@cargo build --workspace --bins --locked
+
+test: lint test-rust test-python ## Run all checks and tests
+
+test-rust: ## Run the tests of the Rust crates
+	cargo test --workspace --locked
+
+test-python: build $(VENV)/test.stamp ## Run the tests of templates and of the whole running system
+	$(VENV)/bin/pytest tests
+
+lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the CloudFormation templates
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	$(VENV)/bin/ruff check local tests
+	$(VENV)/bin/ruff format --check local tests
+	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml
+
+fmt: $(VENV)/test.stamp ## Format all code
+	cargo fmt --all
+	$(VENV)/bin/ruff check --fix --select I local tests
+	$(VENV)/bin/ruff format local tests
+
+clean: ## Remove what was built, installed and run here
+	cargo clean
+	rm -rf $(VENV) .local
+
+# Python packages only from files with hashes, into a venv of this checkout.
+PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: local/requirements.txt | $(VENV)/bin/python
+	@echo 'Installing Python packages into $(VENV)'
+	@$(PIP_INSTALL) -r local/requirements.txt
+	@touch $@
+
+$(VENV)/test.stamp: tests/requirements.txt tests/requirements-lint.txt $(VENV)/run.stamp
+	@$(PIP_INSTALL) -r tests/requirements.txt
+	@$(PIP_INSTALL) -r tests/requirements-lint.txt
+	@touch $@
+
+$(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python
+	@$(PIP_INSTALL) --no-deps -r local/requirements-lambda.txt
+	@touch $@
