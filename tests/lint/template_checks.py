@@ -1,0 +1,480 @@
+"""Rules for the templates that cfn-lint does not know.
+
+Every check takes a `Project` and yields findings as sentences that begin with
+the place. An empty result is what the project must show.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterator
+
+from cfn_templates import (
+    Project,
+    admits_upper_case,
+    dependencies,
+    find_cycle,
+    references,
+    walk,
+)
+
+Findings = Iterator[str]
+
+# The stacks in the order in which they may need one another. The functions are
+# resources of the root template itself.
+ORDER = ["StorageStack", "functions", "PipelineStack", "EventsStack", "OperationsStack"]
+
+# Data outlives the stack. Everything else is made again by deploying again.
+RETAINED = {
+    "AWS::DynamoDB::Table",
+    "AWS::S3::Bucket",
+    "AWS::SageMaker::ModelPackageGroup",
+}
+REPRODUCIBLE = {
+    "AWS::CloudFormation::Stack",
+    "AWS::ECR::Repository",
+    "AWS::Logs::LogGroup",
+    "AWS::SageMaker::Pipeline",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+}
+
+# Properties that name a resource, by type: each lands in an ARN.
+NAMES = {
+    "AWS::CloudWatch::Alarm": ["AlarmName"],
+    "AWS::CloudWatch::Dashboard": ["DashboardName"],
+    "AWS::DynamoDB::Table": ["TableName"],
+    "AWS::ECR::Repository": ["RepositoryName"],
+    "AWS::Events::Rule": ["Name"],
+    "AWS::Lambda::Function": ["FunctionName"],
+    "AWS::Logs::LogGroup": ["LogGroupName"],
+    "AWS::S3::Bucket": ["BucketName"],
+    "AWS::SageMaker::ModelPackageGroup": ["ModelPackageGroupName"],
+    "AWS::SageMaker::Pipeline": ["PipelineName", "PipelineDisplayName"],
+    "AWS::Scheduler::Schedule": ["Name"],
+    "AWS::SNS::Topic": ["TopicName"],
+    "AWS::SQS::Queue": ["QueueName"],
+}
+
+# Actions that IAM does not tie to a resource.
+WITHOUT_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ecr:GetAuthorizationToken",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+RESERVED_VARIABLES = re.compile(
+    r"_HANDLER|_X_AMZN_TRACE_ID|LAMBDA_(TASK_ROOT|RUNTIME_DIR)|TZ"
+    r"|AWS_(DEFAULT_REGION|REGION|EXECUTION_ENV|ACCESS_KEY(_ID)?|SECRET_ACCESS_KEY|SESSION_TOKEN"
+    r"|LAMBDA_.*)"
+)
+
+
+def as_list(value) -> list:
+    """IAM and CloudFormation take one value where they take a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def alternatives(node) -> Iterator:
+    """The values that an element may take: both sides of `Fn::If`, nothing for NoValue."""
+    if isinstance(node, dict) and set(node) == {"Fn::If"}:
+        for branch in node["Fn::If"][1:]:
+            yield from alternatives(branch)
+    elif node != {"Ref": "AWS::NoValue"}:
+        yield node
+
+
+def statements(policy: dict) -> Iterator[dict]:
+    """The statements of a policy document, conditional ones included."""
+    for statement in as_list(policy["Statement"]):
+        yield from alternatives(statement)
+
+
+def role_statements(role: dict) -> Iterator[dict]:
+    """The statements of a role's own policies."""
+    for policy in role["Properties"].get("Policies", []):
+        yield from statements(policy["PolicyDocument"])
+
+
+def no_cycles(project: Project) -> Findings:
+    """Nothing waits for itself, not even through a nested stack."""
+    if cycle := find_cycle(dependencies(project)):
+        yield "cycle: " + " needs ".join(f"{stack}.{name}" for stack, name in cycle)
+
+
+def no_reference_to_a_later_stack(project: Project) -> Findings:
+    """Storage, functions, pipeline, events, operations: each needs earlier ones only."""
+
+    def stage(node) -> str | None:
+        stack, name = node
+        if stack != "root":
+            return stack
+        name = name.removesuffix(" (begins)")
+        return name if name in project.nested else "functions"
+
+    for unknown in project.nested.keys() - set(ORDER):
+        yield f"root.{unknown}: has no place in the order {ORDER}"
+    for node, needs in dependencies(project).items():
+        for other in needs:
+            here, there = stage(node), stage(other)
+            if here in ORDER and there in ORDER and ORDER.index(there) > ORDER.index(here):
+                yield f"{'.'.join(node)}: needs {'.'.join(other)} of a later stack"
+
+
+def nested_templates_are_plain(project: Project) -> Findings:
+    """The SAM transform is in the root only, and nothing is exported."""
+    for stack, template in project.nested.items():
+        if "Transform" in template:
+            yield f"{stack}: has a transform"
+    for stack, template in project.stacks.items():
+        for name, output in template.get("Outputs", {}).items():
+            if "Export" in output:
+                yield f"{stack}.Outputs.{name}: is exported, which locks this stack to its importers"
+
+
+def nested_parameters_agree(project: Project) -> Findings:
+    """What the root passes is what a nested stack takes, under the same constraints."""
+    constraints = ("Type", "AllowedPattern", "AllowedValues", "MinValue", "MaxValue", "MinLength", "MaxLength")
+    for stack, template in project.nested.items():
+        passed = project.root["Resources"][stack]["Properties"].get("Parameters", {})
+        taken = template.get("Parameters", {})
+        for name in passed.keys() ^ taken.keys():
+            yield f"{stack}: parameter {name} is {'not taken' if name in passed else 'not passed'}"
+        for name in passed.keys() & taken.keys():
+            if passed[name] != {"Ref": name}:
+                continue
+            for constraint in constraints:
+                outer = project.root["Parameters"][name].get(constraint)
+                if taken[name].get(constraint) != outer:
+                    yield f"{stack}.{name}: {constraint} differs from the root's"
+
+
+def outputs_exist(project: Project) -> Findings:
+    """Every output of a nested stack that the root uses is there."""
+    for name, attribute in references(project.expanded):
+        if name in project.nested and attribute:
+            output = attribute.removeprefix("Outputs.")
+            if output not in project.nested[name].get("Outputs", {}):
+                yield f"root: {name} has no output {output}"
+
+
+def parameters_are_documented(project: Project) -> Findings:
+    """Described, constrained, and in a group of the console's form."""
+    bounds = {"AllowedPattern", "AllowedValues", "MinValue", "MinLength"}
+    for stack, template in {"root": project.root, **project.nested}.items():
+        interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+        grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+        parameters = template.get("Parameters", {})
+        if sorted(grouped) != sorted(parameters):
+            yield f"{stack}: the groups and the parameters differ: {sorted(set(grouped) ^ set(parameters))}"
+        if stack == "root" and set(interface["ParameterLabels"]) != set(parameters):
+            yield "root: the labels and the parameters differ"
+        for name, parameter in parameters.items():
+            if not parameter.get("Description", "").endswith("."):
+                yield f"{stack}.{name}: has no sentence as its description"
+            if not bounds & parameter.keys():
+                yield f"{stack}.{name}: takes anything"
+
+
+def no_literal_partition(project: Project) -> Findings:
+    """No ARN and no host name of one partition: China and GovCloud have their own.
+
+    Service principals are the exception: they are `<service>.amazonaws.com` in
+    every partition.
+    """
+    principal = re.compile(r"[a-z]+\.amazonaws\.com")
+    for stack, template in {"root": project.root, **project.nested}.items():
+        for path, value in walk({key: template[key] for key in template if key != "Parameters"}):
+            if not isinstance(value, str):
+                continue
+            place = f"{stack}.{'.'.join(map(str, path))}"
+            if re.search(r"\barn:aws", value):
+                yield f"{place}: literal partition in {value!r}"
+            if "amazonaws" in value:
+                in_principal = (
+                    path[-1] == "Principal"
+                    or "iam:PassedToService" in path
+                    or path[-2:] == ("Principal", "Service")
+                )
+                if not (in_principal and principal.fullmatch(value)):
+                    yield f"{place}: literal domain in {value!r}"
+
+
+def names_are_lower_case(project: Project) -> Findings:
+    """SageMaker lower-cases names in some ARNs, while rules and IAM compare case."""
+    for stack, logical_id, resource in project.resources(*NAMES):
+        for name in NAMES[resource["Type"]]:
+            value = resource["Properties"].get(name)
+            if value is None:
+                continue  # CloudFormation makes a name of its own
+            place = f"{stack}.{logical_id}.{name}"
+            literal = value if isinstance(value, str) else value.get("Fn::Sub", "")
+            if isinstance(literal, list):
+                literal = literal[0]
+            if re.search("[A-Z]", re.sub(r"\$\{[^}]*\}", "", literal)):
+                yield f"{place}: upper case in {literal!r}"
+            for target, _ in references(value):
+                if target.startswith("AWS::"):
+                    continue
+                parameter = project.stacks[stack].get("Parameters", {}).get(target)
+                if parameter is None:
+                    yield f"{place}: {target} is not a parameter whose pattern bounds it"
+                elif "AllowedPattern" not in parameter or admits_upper_case(parameter["AllowedPattern"]):
+                    yield f"{place}: the pattern of {target} admits upper case"
+
+
+def targets_lose_nothing(project: Project) -> Findings:
+    """Every target of a rule or schedule retries and has a queue for what fails."""
+
+    def check(place: str, target: dict) -> Findings:
+        if "Arn" not in target.get("DeadLetterConfig", {}):
+            yield f"{place}: has no dead-letter queue"
+        policy = target.get("RetryPolicy", {})
+        if not {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"} <= policy.keys():
+            yield f"{place}: has no retry policy"
+
+    for stack, logical_id, rule in project.resources("AWS::Events::Rule"):
+        targets = rule["Properties"].get("Targets", [])
+        if not targets:
+            yield f"{stack}.{logical_id}: has no target"
+        for target in targets:
+            yield from check(f"{stack}.{logical_id}.{target['Id']}", target)
+            allowed = any(
+                permission["Properties"].get("SourceArn") == {"Fn::GetAtt": [logical_id, "Arn"]}
+                and permission["Properties"]["FunctionName"] == target["Arn"]
+                for permission in (
+                    resource
+                    for resource in project.stacks[stack]["Resources"].values()
+                    if resource["Type"] == "AWS::Lambda::Permission"
+                )
+            )
+            if not allowed:
+                yield f"{stack}.{logical_id}: may not invoke its target"
+    for stack, logical_id, schedule in project.resources("AWS::Scheduler::Schedule"):
+        yield from check(f"{stack}.{logical_id}", schedule["Properties"]["Target"])
+
+
+def pipeline_rules_ignore_case(project: Project) -> Findings:
+    """Rules compare case, and SageMaker lower-cases names in some ARNs."""
+    for stack, logical_id, rule in project.resources("AWS::Events::Rule"):
+        detail = rule["Properties"]["EventPattern"].get("detail", {})
+        for key in ("pipelineArn", "ModelPackageGroupName"):
+            for value in detail.get(key, []):
+                if not (isinstance(value, dict) and set(value) == {"equals-ignore-case"}):
+                    yield f"{stack}.{logical_id}: compares the case of {key}"
+
+
+def functions_keep_logs_and_failures(project: Project) -> Findings:
+    """A log group with retention, a queue for what failed, and the right to both."""
+    resources = project.expanded["Resources"]
+    for stack, logical_id, function in project.resources("AWS::Lambda::Function"):
+        place = f"{stack}.{logical_id}"
+        properties = function["Properties"]
+        group_id = properties.get("LoggingConfig", {}).get("LogGroup", {}).get("Ref")
+        group = resources.get(group_id, {}).get("Properties", {})
+        if "RetentionInDays" not in group:
+            yield f"{place}: has no log group with a retention"
+        role_id = next((name for name, _ in references(properties["Role"])), None)
+        role = resources.get(role_id)
+        if role is None or role["Type"] != "AWS::IAM::Role":
+            yield f"{place}: has no role that is written out"
+            continue
+        allowed = list(role_statements(role))
+        if not any(
+            {"logs:CreateLogStream", "logs:PutLogEvents"} <= set(as_list(statement["Action"]))
+            and statement["Resource"] == {"Fn::GetAtt": [group_id, "Arn"]}
+            for statement in allowed
+        ):
+            yield f"{place}: may not write its log group"
+        retries = [
+            resource["Properties"]
+            for resource in resources.values()
+            if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
+            and resource["Properties"]["FunctionName"] == {"Ref": logical_id}
+            and resource["Properties"]["Qualifier"] == "$LATEST"
+        ]
+        queue = (
+            retries[0].get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+            if retries
+            else None
+        )
+        if queue is None:
+            yield f"{place}: keeps no failed invocation (OnFailure)"
+        elif not any(
+            "sqs:SendMessage" in as_list(statement["Action"]) and statement["Resource"] == queue
+            for statement in allowed
+        ):
+            yield f"{place}: may not send to its failure queue"
+        for name in properties.get("Environment", {}).get("Variables", {}):
+            if RESERVED_VARIABLES.fullmatch(name):
+                yield f"{place}: sets the reserved variable {name}"
+
+
+def retention_is_literal(project: Project) -> Findings:
+    """`Retain` on data, a decision on everything that could hold some."""
+    for stack, logical_id, resource in project.resources(*RETAINED, *REPRODUCIBLE):
+        expected = "Retain" if resource["Type"] in RETAINED else "Delete"
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if resource.get(policy) != expected:
+                yield f"{stack}.{logical_id}: {policy} is {resource.get(policy)!r}, not {expected!r}"
+
+
+def data_is_protected(project: Project) -> Findings:
+    """Encrypted, not public, over TLS only, and restorable."""
+    for stack, template in project.stacks.items():
+        guarded = set()
+        for resource in template["Resources"].values():
+            if resource["Type"] not in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
+                continue
+            for statement in statements(resource["Properties"]["PolicyDocument"]):
+                if (
+                    statement["Effect"] == "Deny"
+                    and statement["Principal"] == "*"
+                    and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+                ):
+                    owners = resource["Properties"].get("Queues") or [resource["Properties"]["Bucket"]]
+                    guarded |= {name for owner in owners for name, _ in references(owner)}
+        for logical_id, resource in template["Resources"].items():
+            place, properties = f"{stack}.{logical_id}", resource.get("Properties", {})
+            if resource["Type"] == "AWS::S3::Bucket":
+                if "BucketEncryption" not in properties:
+                    yield f"{place}: is not encrypted"
+                block = properties.get("PublicAccessBlockConfiguration", {})
+                if len(block) != 4 or not all(value is True for value in block.values()):
+                    yield f"{place}: may become public"
+                if logical_id not in guarded:
+                    yield f"{place}: takes requests without TLS"
+                if "LifecycleConfiguration" not in properties:
+                    yield f"{place}: keeps abandoned uploads"
+            elif resource["Type"] == "AWS::DynamoDB::Table":
+                if properties.get("SSESpecification", {}).get("SSEEnabled") is not True:
+                    yield f"{place}: is not encrypted"
+                recovery = properties.get("PointInTimeRecoverySpecification", {})
+                if recovery.get("PointInTimeRecoveryEnabled") is not True:
+                    yield f"{place}: cannot be restored to a point in time"
+                if properties.get("BillingMode") != "PAY_PER_REQUEST":
+                    yield f"{place}: is not billed by request"
+            elif resource["Type"] == "AWS::SQS::Queue":
+                if properties.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in properties:
+                    yield f"{place}: is not encrypted"
+                if properties.get("MessageRetentionPeriod") != 1209600:
+                    yield f"{place}: does not keep messages for 14 days"
+                # A queue's policy may stand in a later stack, which knows the senders.
+                output = next(
+                    (
+                        name
+                        for name, value in template.get("Outputs", {}).items()
+                        if value["Value"] == {"Ref": logical_id}
+                    ),
+                    None,
+                )
+                if logical_id not in guarded and not _guarded_elsewhere(project, output):
+                    yield f"{place}: takes requests without TLS"
+
+
+def _guarded_elsewhere(project: Project, parameter: str | None) -> bool:
+    for _, _, policy in project.resources("AWS::SQS::QueuePolicy"):
+        properties = policy["Properties"]
+        if {"Ref": parameter} in properties["Queues"]:
+            return any(
+                statement["Effect"] == "Deny"
+                and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+                for statement in statements(properties["PolicyDocument"])
+            )
+    return False
+
+
+def rights_are_least(project: Project) -> Findings:
+    """No managed policy, no wildcard action, no resource `*` where IAM knows a resource."""
+    for stack, logical_id, role in project.resources("AWS::IAM::Role"):
+        place = f"{stack}.{logical_id}"
+        properties = role["Properties"]
+        if "ManagedPolicyArns" in properties:
+            yield f"{place}: takes managed policies"
+        if "RoleName" in properties:
+            yield f"{place}: is named, which asks more of the deployer than CAPABILITY_IAM"
+        for trust in statements(properties["AssumeRolePolicyDocument"]):
+            if trust["Principal"].get("Service") == "sagemaker.amazonaws.com" and "Condition" not in trust:
+                yield f"{place}: SageMaker may assume it on behalf of any account"
+        for statement in role_statements(role):
+            where = f"{place}.{statement.get('Sid', '?')}"
+            actions = as_list(statement["Action"])
+            if "Sid" not in statement:
+                yield f"{where}: a statement without a name"
+            if any("*" in action for action in actions):
+                yield f"{where}: wildcard among {actions}"
+            if "*" in as_list(statement["Resource"]) and (extra := set(actions) - WITHOUT_RESOURCE):
+                yield f"{where}: any resource for {sorted(extra)}"
+            if "iam:PassRole" in actions and "iam:PassedToService" not in str(statement.get("Condition")):
+                yield f"{where}: passes a role to any service"
+
+
+def root_resources_carry_tags(project: Project) -> Findings:
+    """Cost allocation: nested stacks hand their tags on, the root's own resources have them."""
+    tagged = (
+        "AWS::CloudFormation::Stack",
+        "AWS::IAM::Role",
+        "AWS::Lambda::Function",
+        "AWS::Logs::LogGroup",
+    )
+    for stack, logical_id, resource in project.resources(*tagged):
+        if stack != "root":
+            continue
+        keys = {tag["Key"] for tag in resource["Properties"].get("Tags", [])}
+        if not {"pipewright:stack", "pipewright:part"} <= keys:
+            yield f"root.{logical_id}: lacks the tags for cost allocation"
+
+
+def code_is_where_cargo_lambda_puts_it(project: Project) -> Findings:
+    """Each function's code is `target/lambda/<package>/`, of a package that exists."""
+    from cfn_templates import ROOT
+
+    for logical_id, resource in project.root["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        code = resource["Properties"]["CodeUri"]
+        match = re.fullmatch(r"target/lambda/([a-z-]+)/", code)
+        if not match or not (ROOT / "functions" / match[1] / "Cargo.toml").exists():
+            yield f"root.{logical_id}: CodeUri {code!r} is not the output of a package in functions/"
+
+
+def custom_resources_are_bounded(project: Project) -> Findings:
+    """A custom resource names its function without version and cannot hang for an hour."""
+    for stack, logical_id, resource in project.resources():
+        if not fnmatch.fnmatch(resource["Type"], "Custom::*"):
+            continue
+        properties = resource["Properties"]
+        if "ServiceTimeout" not in properties:
+            yield f"{stack}.{logical_id}: has no ServiceTimeout"
+        if properties["ServiceToken"] != {"Ref": "PipelineDefinitionFunctionArn"}:
+            yield f"{stack}.{logical_id}: its function is not the one that the root passes"
+        passed = project.root["Resources"][stack]["Properties"]["Parameters"]
+        if passed["PipelineDefinitionFunctionArn"] != {"Fn::GetAtt": ["PipelineDefinitionFunction", "Arn"]}:
+            yield f"{stack}.{logical_id}: its function is not unqualified"
+
+
+ALL = [
+    no_cycles,
+    no_reference_to_a_later_stack,
+    nested_templates_are_plain,
+    nested_parameters_agree,
+    outputs_exist,
+    parameters_are_documented,
+    no_literal_partition,
+    names_are_lower_case,
+    targets_lose_nothing,
+    pipeline_rules_ignore_case,
+    functions_keep_logs_and_failures,
+    retention_is_literal,
+    data_is_protected,
+    rights_are_least,
+    root_resources_carry_tags,
+    code_is_where_cargo_lambda_puts_it,
+    custom_resources_are_bounded,
+]
