@@ -25,6 +25,8 @@ use aws_smithy_runtime_api::client::http::{
 
 pub use aws_config::SdkConfig;
 
+#[cfg(feature = "custom-resource")]
+pub mod custom_resource;
 pub mod logging;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// The level when neither `AWS_LAMBDA_LOG_LEVEL` nor `RUST_LOG` is set: ours
+/// The level when neither `RUST_LOG` nor `AWS_LAMBDA_LOG_LEVEL` is set: ours
 /// from information on, that of libraries from warnings on.
 const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_sdk_dynamodb=warn,\
     aws_sdk_eventbridge=warn,aws_sdk_s3=warn,aws_sdk_sagemaker=warn,aws_smithy_http_client=warn,\
@@ -40,8 +40,9 @@ pub enum Libraries {
 pub struct Settings {
     /// JSON lines (`AWS_LAMBDA_LOG_FORMAT=JSON`) instead of text.
     pub json: bool,
-    /// A filter in the syntax of `RUST_LOG`: `AWS_LAMBDA_LOG_LEVEL` if set,
-    /// else `RUST_LOG`, else information from us and warnings from libraries.
+    /// A filter in the syntax of `RUST_LOG`: `RUST_LOG` if set, else
+    /// `AWS_LAMBDA_LOG_LEVEL` (which Lambda sets for JSON lines), else
+    /// information from us and warnings from libraries.
     pub filter: String,
     /// How much of the libraries' logging may come through.
     pub libraries: Libraries,
@@ -55,8 +56,8 @@ impl Settings {
         Self {
             json: set("AWS_LAMBDA_LOG_FORMAT")
                 .is_some_and(|format| format.eq_ignore_ascii_case("json")),
-            filter: set("AWS_LAMBDA_LOG_LEVEL")
-                .or_else(|| set("RUST_LOG"))
+            filter: set("RUST_LOG")
+                .or_else(|| set("AWS_LAMBDA_LOG_LEVEL"))
                 .unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
             libraries,
         }
@@ -65,7 +66,7 @@ impl Settings {
 
 /// Starts logging to standard error by the environment's settings; once in a
 /// process, before the first log line. `AWS_LAMBDA_LOG_FORMAT=JSON` gives JSON
-/// lines, `AWS_LAMBDA_LOG_LEVEL` or `RUST_LOG` the level.
+/// lines, `RUST_LOG` or else `AWS_LAMBDA_LOG_LEVEL` the level.
 ///
 /// # Errors
 /// When the process has a subscriber already.

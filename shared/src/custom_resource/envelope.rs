@@ -255,16 +255,25 @@ impl Envelope {
     }
 }
 
+impl Operation {
+    /// CloudFormation's name for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::Update { .. } => "Update",
+            Self::Delete { .. } => "Delete",
+        }
+    }
+}
+
 impl Request {
     /// Says which resource a creation is about to make. If the creation fails
     /// afterwards, in whatever way, this id is answered instead of a marker,
     /// and CloudFormation will ask to delete it. The first claim counts; an
     /// update or deletion has its id already and needs none.
     pub fn claim(&self, physical_id: &str) {
-        if is_valid_id(physical_id) {
-            // A second claim loses, as documented.
-            let _ = self.claimed.set(physical_id.to_owned());
-        }
+        claim(&self.claimed, physical_id);
     }
 
     /// A digest of the stack and the resource's name in it, 16 lower-case
@@ -278,6 +287,11 @@ impl Request {
 }
 
 impl Subject {
+    /// As [`Request::claim`], by the driver.
+    pub fn claim(&self, physical_id: &str) {
+        claim(&self.claimed, physical_id);
+    }
+
     /// The physical id of a failure. The one that the resource has, if it has
     /// one, since any other would make CloudFormation delete what is in use;
     /// else the one that the creation claimed; else a marker, which
@@ -298,6 +312,13 @@ pub fn is_failed_create(physical_id: &str) -> bool {
     physical_id
         .strip_prefix(FAILED_CREATE)
         .is_some_and(|digest| digest.len() == 16 && digest.bytes().all(is_lower_hex))
+}
+
+fn claim(claimed: &OnceLock<String>, physical_id: &str) {
+    if is_valid_id(physical_id) {
+        // The first claim counts, so a later one may fail to be set.
+        let _ = claimed.set(physical_id.to_owned());
+    }
 }
 
 /// Whether CloudFormation takes `id` as a physical id.
