@@ -1,8 +1,8 @@
 """Reads the project's templates the way CloudFormation does, without AWS.
 
-`load_project` gives the four (or more) stacks: the root after the SAM
-transform, and the nested ones as they stand. Intrinsic functions are in their
-long form (`{"Ref": ...}`), so that a check sees one spelling only.
+`load_project` gives every stack: the root after the SAM transform, and the
+nested ones as they stand. Intrinsic functions are in their long form
+(`{"Ref": ...}`), so that a check sees one spelling only.
 """
 
 import copy
@@ -11,8 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from re import _parser as pattern_parser  # the standard library's own reading of a pattern
+from unittest import mock
 
 import yaml
+from samtranslator.translator.transform import transform
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,15 +46,11 @@ _Loader.yaml_implicit_resolvers = {
 
 def parse(text: str) -> dict:
     """A template's text as a tree."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    return yaml.load(text, Loader=_Loader)
 
 
 def expand(template: dict) -> dict:
     """The template after the SAM transform; code locations become S3 URIs first."""
-    # The translator asks boto3 for a region, though it calls no service.
-    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
-    from samtranslator.translator.transform import transform
-
     template = copy.deepcopy(template)
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -61,7 +60,9 @@ def expand(template: dict) -> dict:
         for name, parameter in template["Parameters"].items()
         if "Default" in parameter
     }
-    return transform(template, parameters, managed_policy_loader=None)
+    # The translator asks boto3 for a region, though it calls no service.
+    with mock.patch.dict(os.environ, {"AWS_DEFAULT_REGION": "eu-west-1"}):
+        return transform(template, parameters, managed_policy_loader=None)
 
 
 @dataclass
@@ -193,7 +194,7 @@ def find_cycle(graph: dict[Node, set[Node]]) -> list[Node] | None:
             node, successors = stack[-1]
             for successor in successors:
                 if successor in on_path:
-                    return path[path.index(successor):] + [successor]
+                    return [*path[path.index(successor) :], successor]
                 if successor not in done:
                     stack.append((successor, iter(sorted(graph.get(successor, ())))))
                     path.append(successor)
@@ -209,8 +210,6 @@ def find_cycle(graph: dict[Node, set[Node]]) -> list[Node] | None:
 
 def admits_upper_case(pattern: str) -> bool:
     """Whether a parameter's AllowedPattern lets an upper-case letter through."""
-    from re import _parser as parser  # the standard library's own reading of the pattern
-
     upper = range(ord("A"), ord("Z") + 1)
 
     def any_upper(item) -> bool:
@@ -235,4 +234,4 @@ def admits_upper_case(pattern: str) -> bool:
 
     # Anchored at both ends, or anything may stand around what it matches.
     anchored = pattern.startswith("^") and pattern.endswith("$")
-    return not anchored or any(any_upper(item) for item in parser.parse(pattern))
+    return not anchored or any(any_upper(item) for item in pattern_parser.parse(pattern))

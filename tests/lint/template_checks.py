@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from cfn_templates import (
+    ROOT,
     Project,
     admits_upper_case,
     dependencies,
@@ -135,12 +136,20 @@ def nested_templates_are_plain(project: Project) -> Findings:
     for stack, template in project.stacks.items():
         for name, output in template.get("Outputs", {}).items():
             if "Export" in output:
-                yield f"{stack}.Outputs.{name}: is exported, which locks this stack to its importers"
+                yield f"{stack}.Outputs.{name}: is exported, which locks the stack"
 
 
 def nested_parameters_agree(project: Project) -> Findings:
     """What the root passes is what a nested stack takes, under the same constraints."""
-    constraints = ("Type", "AllowedPattern", "AllowedValues", "MinValue", "MaxValue", "MinLength", "MaxLength")
+    constraints = (
+        "Type",
+        "AllowedPattern",
+        "AllowedValues",
+        "MinValue",
+        "MaxValue",
+        "MinLength",
+        "MaxLength",
+    )
     for stack, template in project.nested.items():
         passed = project.root["Resources"][stack]["Properties"].get("Parameters", {})
         taken = template.get("Parameters", {})
@@ -172,7 +181,8 @@ def parameters_are_documented(project: Project) -> Findings:
         grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
         parameters = template.get("Parameters", {})
         if sorted(grouped) != sorted(parameters):
-            yield f"{stack}: the groups and the parameters differ: {sorted(set(grouped) ^ set(parameters))}"
+            odd = sorted(set(grouped) ^ set(parameters))
+            yield f"{stack}: the groups and the parameters differ: {odd}"
         if stack == "root" and set(interface["ParameterLabels"]) != set(parameters):
             yield "root: the labels and the parameters differ"
         for name, parameter in parameters.items():
@@ -225,7 +235,9 @@ def names_are_lower_case(project: Project) -> Findings:
                 parameter = project.stacks[stack].get("Parameters", {}).get(target)
                 if parameter is None:
                     yield f"{place}: {target} is not a parameter whose pattern bounds it"
-                elif "AllowedPattern" not in parameter or admits_upper_case(parameter["AllowedPattern"]):
+                elif "AllowedPattern" not in parameter or admits_upper_case(
+                    parameter["AllowedPattern"]
+                ):
                     yield f"{place}: the pattern of {target} admits upper case"
 
 
@@ -321,8 +333,8 @@ def retention_is_literal(project: Project) -> Findings:
     for stack, logical_id, resource in project.resources(*RETAINED, *REPRODUCIBLE):
         expected = "Retain" if resource["Type"] in RETAINED else "Delete"
         for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
-            if resource.get(policy) != expected:
-                yield f"{stack}.{logical_id}: {policy} is {resource.get(policy)!r}, not {expected!r}"
+            if (chosen := resource.get(policy)) != expected:
+                yield f"{stack}.{logical_id}: {policy} is {chosen!r}, not {expected!r}"
 
 
 def data_is_protected(project: Project) -> Findings:
@@ -338,7 +350,9 @@ def data_is_protected(project: Project) -> Findings:
                     and statement["Principal"] == "*"
                     and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
                 ):
-                    owners = resource["Properties"].get("Queues") or [resource["Properties"]["Bucket"]]
+                    owners = resource["Properties"].get("Queues") or [
+                        resource["Properties"]["Bucket"]
+                    ]
                     guarded |= {name for owner in owners for name, _ in references(owner)}
         for logical_id, resource in template["Resources"].items():
             place, properties = f"{stack}.{logical_id}", resource.get("Properties", {})
@@ -361,7 +375,10 @@ def data_is_protected(project: Project) -> Findings:
                 if properties.get("BillingMode") != "PAY_PER_REQUEST":
                     yield f"{place}: is not billed by request"
             elif resource["Type"] == "AWS::SQS::Queue":
-                if properties.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in properties:
+                if (
+                    properties.get("SqsManagedSseEnabled") is not True
+                    and "KmsMasterKeyId" not in properties
+                ):
                     yield f"{place}: is not encrypted"
                 if properties.get("MessageRetentionPeriod") != 1209600:
                     yield f"{place}: does not keep messages for 14 days"
@@ -400,7 +417,10 @@ def rights_are_least(project: Project) -> Findings:
         if "RoleName" in properties:
             yield f"{place}: is named, which asks more of the deployer than CAPABILITY_IAM"
         for trust in statements(properties["AssumeRolePolicyDocument"]):
-            if trust["Principal"].get("Service") == "sagemaker.amazonaws.com" and "Condition" not in trust:
+            if (
+                trust["Principal"].get("Service") == "sagemaker.amazonaws.com"
+                and "Condition" not in trust
+            ):
                 yield f"{place}: SageMaker may assume it on behalf of any account"
         for statement in role_statements(role):
             where = f"{place}.{statement.get('Sid', '?')}"
@@ -411,7 +431,9 @@ def rights_are_least(project: Project) -> Findings:
                 yield f"{where}: wildcard among {actions}"
             if "*" in as_list(statement["Resource"]) and (extra := set(actions) - WITHOUT_RESOURCE):
                 yield f"{where}: any resource for {sorted(extra)}"
-            if "iam:PassRole" in actions and "iam:PassedToService" not in str(statement.get("Condition")):
+            if "iam:PassRole" in actions and "iam:PassedToService" not in str(
+                statement.get("Condition")
+            ):
                 yield f"{where}: passes a role to any service"
 
 
@@ -433,15 +455,13 @@ def root_resources_carry_tags(project: Project) -> Findings:
 
 def code_is_where_cargo_lambda_puts_it(project: Project) -> Findings:
     """Each function's code is `target/lambda/<package>/`, of a package that exists."""
-    from cfn_templates import ROOT
-
     for logical_id, resource in project.root["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         code = resource["Properties"]["CodeUri"]
         match = re.fullmatch(r"target/lambda/([a-z-]+)/", code)
         if not match or not (ROOT / "functions" / match[1] / "Cargo.toml").exists():
-            yield f"root.{logical_id}: CodeUri {code!r} is not the output of a package in functions/"
+            yield f"root.{logical_id}: CodeUri {code!r} is of no package in functions/"
 
 
 def custom_resources_are_bounded(project: Project) -> Findings:
@@ -455,7 +475,9 @@ def custom_resources_are_bounded(project: Project) -> Findings:
         if properties["ServiceToken"] != {"Ref": "PipelineDefinitionFunctionArn"}:
             yield f"{stack}.{logical_id}: its function is not the one that the root passes"
         passed = project.root["Resources"][stack]["Properties"]["Parameters"]
-        if passed["PipelineDefinitionFunctionArn"] != {"Fn::GetAtt": ["PipelineDefinitionFunction", "Arn"]}:
+        if passed["PipelineDefinitionFunctionArn"] != {
+            "Fn::GetAtt": ["PipelineDefinitionFunction", "Arn"]
+        }:
             yield f"{stack}.{logical_id}: its function is not unqualified"
 
 

@@ -14,7 +14,10 @@ import pytest
 import template_checks as checks
 from cfn_templates import ROOT, admits_upper_case, load_project, references
 
-TEMPLATES = ["template.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("cfn/*.yaml"))]
+TEMPLATES = [
+    "template.yaml",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("cfn/*.yaml")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,9 @@ def test_cfn_lint_has_no_finding_after_the_sam_transform(loaded, tmp_path):
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::CloudFormation::Stack":
             # As it is after packaging.
-            resource["Properties"]["TemplateURL"] = f"https://artifacts.example/{resource['Properties']['TemplateURL']}"
+            resource["Properties"]["TemplateURL"] = (
+                f"https://artifacts.example/{resource['Properties']['TemplateURL']}"
+            )
     file = tmp_path / "expanded.json"
     file.write_text(json.dumps(expanded, indent=1))
     result = cfn_lint(file)
@@ -57,7 +62,9 @@ def test_cfn_lint_has_no_finding_after_the_sam_transform(loaded, tmp_path):
 
 
 def test_every_nested_template_is_deployed(loaded):
-    deployed = {loaded.root["Resources"][stack]["Properties"]["TemplateURL"] for stack in loaded.nested}
+    deployed = {
+        loaded.root["Resources"][stack]["Properties"]["TemplateURL"] for stack in loaded.nested
+    }
     assert {"template.yaml", *deployed} == set(TEMPLATES)
 
 
@@ -99,7 +106,9 @@ def two_resources_of_a_nested_stack_that_need_each_other(project):
 def storage_that_needs_a_function(project):
     stack = project.expanded["Resources"]["StorageStack"]["Properties"]
     stack["Parameters"]["KmsKeyArn"] = {"Ref": "StartExecutionFunction"}
-    project.nested["StorageStack"]["Resources"]["AssetsTable"]["Properties"]["TableName"] = {"Ref": "KmsKeyArn"}
+    project.nested["StorageStack"]["Resources"]["AssetsTable"]["Properties"]["TableName"] = {
+        "Ref": "KmsKeyArn"
+    }
 
 
 @fault(checks.nested_templates_are_plain)
@@ -146,7 +155,9 @@ def an_arn_of_one_partition(project):
 @fault(checks.no_literal_partition)
 def a_registry_host_of_one_partition(project):
     definition = project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"]
-    definition["Values"]["ProcessingImageUri"] = {"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/x"}
+    definition["Values"]["ProcessingImageUri"] = {
+        "Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/x"
+    }
 
 
 @fault(checks.names_are_lower_case)
@@ -162,12 +173,16 @@ def a_prefix_that_may_have_upper_case(project):
 
 @fault(checks.targets_lose_nothing)
 def a_rule_without_a_dead_letter_queue(project):
-    del project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]["Targets"][0]["DeadLetterConfig"]
+    del project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]["Targets"][0][
+        "DeadLetterConfig"
+    ]
 
 
 @fault(checks.targets_lose_nothing)
 def a_rule_that_does_not_retry(project):
-    del project.nested["EventsStack"]["Resources"]["ModelRule"]["Properties"]["Targets"][0]["RetryPolicy"]
+    del project.nested["EventsStack"]["Resources"]["ModelRule"]["Properties"]["Targets"][0][
+        "RetryPolicy"
+    ]
 
 
 @fault(checks.targets_lose_nothing)
@@ -188,12 +203,16 @@ def a_function_without_a_log_group(project):
 
 @fault(checks.functions_keep_logs_and_failures)
 def a_function_that_drops_failures(project):
-    del project.expanded["Resources"]["PipelineEventsInvokeConfig"]["Properties"]["DestinationConfig"]
+    del project.expanded["Resources"]["PipelineEventsInvokeConfig"]["Properties"][
+        "DestinationConfig"
+    ]
 
 
 @fault(checks.functions_keep_logs_and_failures)
 def retries_of_an_alias_nobody_invokes(project):
-    project.expanded["Resources"]["PipelineDefinitionInvokeConfig"]["Properties"]["Qualifier"] = "live"
+    project.expanded["Resources"]["PipelineDefinitionInvokeConfig"]["Properties"]["Qualifier"] = (
+        "live"
+    )
 
 
 @fault(checks.functions_keep_logs_and_failures)
@@ -209,7 +228,9 @@ def a_table_that_goes_with_its_stack(project):
 
 @fault(checks.retention_is_literal)
 def a_retention_by_parameter(project):
-    project.nested["StorageStack"]["Resources"]["ModelsBucket"]["UpdateReplacePolicy"] = {"Ref": "Retention"}
+    project.nested["StorageStack"]["Resources"]["ModelsBucket"]["UpdateReplacePolicy"] = {
+        "Ref": "Retention"
+    }
 
 
 @fault(checks.data_is_protected)
@@ -225,18 +246,24 @@ def a_bucket_that_may_become_public(project):
 
 @fault(checks.data_is_protected)
 def a_queue_whose_policy_forgot_tls(project):
-    policy = project.nested["EventsStack"]["Resources"]["UndeliveredEventsQueuePolicy"]["Properties"]
+    policy = project.nested["EventsStack"]["Resources"]["UndeliveredEventsQueuePolicy"][
+        "Properties"
+    ]
     policy["PolicyDocument"]["Statement"].pop()
 
 
 @fault(checks.data_is_protected)
 def a_table_that_cannot_be_restored(project):
-    del project.nested["StorageStack"]["Resources"]["AssetsTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    del project.nested["StorageStack"]["Resources"]["AssetsTable"]["Properties"][
+        "PointInTimeRecoverySpecification"
+    ]
 
 
 @fault(checks.rights_are_least)
 def a_managed_policy(project):
-    project.nested["PipelineStack"]["Resources"]["JobRole"]["Properties"]["ManagedPolicyArns"] = ["any"]
+    project.nested["PipelineStack"]["Resources"]["JobRole"]["Properties"]["ManagedPolicyArns"] = [
+        "any"
+    ]
 
 
 @fault(checks.rights_are_least)
@@ -267,18 +294,24 @@ def a_function_without_tags(project):
 
 @fault(checks.code_is_where_cargo_lambda_puts_it)
 def code_of_a_package_that_is_not_there(project):
-    project.root["Resources"]["StartExecutionFunction"]["Properties"]["CodeUri"] = "target/lambda/starter/"
+    project.root["Resources"]["StartExecutionFunction"]["Properties"]["CodeUri"] = (
+        "target/lambda/starter/"
+    )
 
 
 @fault(checks.custom_resources_are_bounded)
 def a_custom_resource_that_may_hang(project):
-    del project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"]["ServiceTimeout"]
+    del project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"][
+        "ServiceTimeout"
+    ]
 
 
 @fault(checks.custom_resources_are_bounded)
 def a_custom_resource_of_one_version(project):
     stack = project.root["Resources"]["PipelineStack"]["Properties"]
-    stack["Parameters"]["PipelineDefinitionFunctionArn"] = {"Ref": "PipelineDefinitionFunction.Version"}
+    stack["Parameters"]["PipelineDefinitionFunctionArn"] = {
+        "Ref": "PipelineDefinitionFunction.Version"
+    }
 
 
 @pytest.mark.parametrize("name", FAULTS)
