@@ -57,6 +57,11 @@ impl<'a> JsonPath<'a> {
         self.segments.push(Segment::Key(Cow::Borrowed(key)));
     }
 
+    /// Goes into the member `key`, which need not live as long as the path.
+    pub fn push_owned_key(&mut self, key: String) {
+        self.segments.push(Segment::Key(Cow::Owned(key)));
+    }
+
     /// Goes into the item `index`.
     pub fn push_index(&mut self, index: usize) {
         self.segments.push(Segment::Index(index));

@@ -36,6 +36,21 @@ impl Position {
     }
 }
 
+impl Position {
+    /// The byte of the text at this position; past the end means the end.
+    fn offset_in(self, text: &str) -> usize {
+        let line_start: usize = text
+            .split_inclusive('\n')
+            .take(self.line - 1)
+            .map(str::len)
+            .sum();
+        text[line_start..]
+            .char_indices()
+            .nth(self.column - 1)
+            .map_or(text.len(), |(offset, _)| line_start + offset)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
@@ -201,6 +216,10 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
         };
         let message = if message == "recursion limit exceeded" {
             "nested deeper than 127 levels".to_owned()
+        } else if text[..position.offset_in(text)].ends_with('{')
+            && text[position.offset_in(text)..].starts_with('{')
+        {
+            "not JSON: a template's hole stands here; fill the template first".to_owned()
         } else {
             format!("not JSON: {message}")
         };
@@ -466,6 +485,15 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "line 2, column 11: not JSON: trailing comma\n  |\n2 |   \"ü\": [1,],\n  |           ^"
+        );
+    }
+
+    #[test]
+    fn a_hole_of_a_template_is_named_as_such() {
+        let message = parse("{\"a\": {{ n }}}").unwrap_err().to_string();
+        assert!(
+            message.contains("a template's hole stands here"),
+            "{message}"
         );
     }
 

@@ -1,16 +1,27 @@
 //! Checking a definition: all faults in one pass, each at its place.
+//!
+//! An error is what SageMaker refuses (by its documentation, its observed
+//! answers, its SDK's own checks or its service model) or what cannot be
+//! meant; a warning is what is doubtful and possibly meant. The code decides
+//! which of the two a finding is.
 
+mod arguments;
+mod conditions;
+mod document;
 mod names;
+mod references;
+mod shapes;
+mod steps;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde_json::Value;
 
 use super::graph::{self, Graph};
-use super::model::{Definition, Step};
+use super::model::{Definition, Parameter, Step};
 use super::path::JsonPath;
-use super::reference::{Owner, Reference, walk, walk_step};
+use super::reference::{Reference, walk, walk_step};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,17 +32,25 @@ pub enum Severity {
     Error,
 }
 
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Severity {
+    /// `warning` or `error`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Warning => "warning",
             Self::Error => "error",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 macro_rules! codes {
-    ($($code:ident = $text:literal, $about:literal;)*) => {
+    ($($code:ident = $severity:ident $text:literal, $about:literal;)*) => {
         /// What kind of fault a finding is; the texts are stable.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
@@ -42,11 +61,20 @@ macro_rules! codes {
             /// All codes.
             pub const ALL: &[Self] = &[$(Self::$code),*];
 
-            /// The stable text, such as `E_DUP_STEP`.
+            /// The stable text, such as `E_DUP_STEP`; `E` stands for errors,
+            /// `W` for warnings.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$code => $text,)*
+                }
+            }
+
+            /// How bad a fault of this kind is.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self {
+                    $(Self::$code => Severity::$severity,)*
                 }
             }
 
@@ -62,15 +90,56 @@ macro_rules! codes {
 }
 
 codes! {
-    DuplicateStep = "E_DUP_STEP", "Two steps have the same name, possibly in different branches.";
-    DuplicateParameter = "E_DUP_PARAM", "Two parameters have the same name.";
-    Dangling = "E_DANGLING", "A step is named that does not exist.";
-    UnknownParameter = "E_UNKNOWN_PARAM", "A parameter is read that is not declared.";
-    GetPath = "E_GET_PATH", "The path of a Get cannot be read.";
-    SelfReference = "E_SELF", "A step waits for itself.";
-    Cycle = "E_CYCLE", "Steps wait for each other.";
-    Hole = "E_HOLE", "A template's hole was left unfilled.";
-    Steps = "E_STEPS", "The list of steps is missing or malformed.";
+    Version = Error "E_VERSION", "The version of the definition language is missing or not known.";
+    Metadata = Error "E_METADATA", "The metadata is no object of texts.";
+    MisspeltKey = Error "E_UNKNOWN_KEY", "A member that the language does not know, and whose name shows what was meant.";
+    UnknownKey = Warning "W_UNKNOWN_KEY", "A member that the language does not know.";
+    Parameter = Error "E_PARAM", "A parameter's declaration is malformed.";
+    DuplicateParameter = Error "E_DUP_PARAM", "Two parameters have the same name.";
+    ParameterType = Error "E_PARAM_TYPE", "A parameter has a type that does not exist.";
+    ParameterDefault = Error "E_PARAM_DEFAULT", "A parameter's default is not of its type.";
+    ParameterEnum = Error "E_PARAM_ENUM", "A parameter's allowed values are malformed, or its default is none of them.";
+    ParameterLimit = Warning "W_PARAM_LIMIT", "A parameter goes beyond what the published schema or the API take.";
+    UnusedParameter = Warning "W_UNUSED_PARAM", "A parameter is declared and nothing reads it.";
+    Experiment = Error "E_EXPERIMENT", "The experiment's or MLflow's configuration is malformed.";
+    Steps = Error "E_STEPS", "The list of steps is missing or malformed.";
+    NoSteps = Warning "W_NO_STEPS", "The definition has no step.";
+    StepName = Error "E_STEP_NAME", "A step's name is missing or has characters it may not have.";
+    DuplicateStep = Error "E_DUP_STEP", "Two steps have the same name, possibly in different branches.";
+    StepType = Error "E_STEP_TYPE", "A step has no type.";
+    UnknownStepType = Warning "W_STEP_TYPE", "A step has a type that this program does not know.";
+    Text = Error "E_TEXT", "A display name or description is no text, or too long.";
+    Arguments = Error "E_ARGS", "A step's arguments lack what the step needs, or have what it may not have.";
+    UnknownArgument = Warning "W_ARGS_MEMBER", "An argument that the service's request does not have.";
+    ArgumentValue = Warning "W_ARGS_VALUE", "An argument's value that the service's request does not take.";
+    DependsOn = Error "E_DEPENDS_ON", "DependsOn is no list of step names.";
+    RepeatedDependency = Warning "W_DEPENDS_ON", "DependsOn names a step twice.";
+    Dangling = Error "E_DANGLING", "A step is named that does not exist.";
+    FailReference = Error "E_REF_FAIL", "A step depends on or reads a Fail step, after which nothing runs.";
+    SelfReference = Error "E_SELF", "A step waits for itself.";
+    Cycle = Error "E_CYCLE", "Steps wait for each other.";
+    ImpossibleBranch = Error "E_BRANCH_REF", "A step waits for a step of a branch that cannot have run by then.";
+    BranchReference = Warning "W_BRANCH_REF", "A step waits for a step of a branch that may not be taken.";
+    Cache = Error "E_CACHE", "The cache's configuration is malformed.";
+    UncachedType = Warning "W_CACHE", "A cache is configured for a type of step that has none.";
+    Retry = Error "E_RETRY", "A retry policy is malformed.";
+    UnknownRetry = Warning "W_RETRY", "A retry policy for an exception or a type of step that is not documented.";
+    PropertyFile = Error "E_PROPERTY_FILE", "A property file is malformed, not declared, or not of a processing step's output.";
+    PropertyFilesElsewhere = Warning "W_PROPERTY_FILE", "Property files on a step that is no processing step.";
+    OutputParameter = Error "E_OUTPUT_PARAM", "An output parameter is malformed, not declared, or of a step that has none.";
+    Output = Error "E_OUTPUT", "An input, output or channel is read that the step does not have.";
+    Member = Error "E_MEMBER", "A member is read that the step's description does not have.";
+    Condition = Error "E_COND", "A condition is malformed.";
+    UnknownCondition = Warning "W_COND", "A condition of a type that the published schema lists and no SDK writes.";
+    Get = Error "E_GET", "A Get is malformed.";
+    GetBeside = Warning "W_GET", "A Get stands beside other members and is no reference.";
+    GetPath = Error "E_GET_PATH", "The path of a Get cannot be read.";
+    Join = Error "E_JOIN", "A Std:Join is malformed.";
+    JsonGet = Error "E_JSONGET", "A Std:JsonGet is malformed.";
+    UnknownFunction = Error "E_FUNC", "A function that does not exist.";
+    UnknownParameter = Error "E_UNKNOWN_PARAM", "A parameter is read that is not declared.";
+    UnknownVariable = Error "E_UNKNOWN_EXEC", "An execution variable is read that does not exist.";
+    Hole = Error "E_HOLE", "A template's hole was left unfilled.";
 }
 
 impl fmt::Display for Code {
@@ -88,7 +157,8 @@ pub struct Finding {
     pub severity: Severity,
     /// Where; a missing member is named by the place where it should be.
     pub path: JsonPath<'static>,
-    /// What is wrong and how to put it right, without the place.
+    /// What is wrong, with the offending text and, where there is one, the
+    /// name that was probably meant; without the place.
     pub message: String,
 }
 
@@ -102,23 +172,31 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks a definition. The findings come in the document's order as far as
-/// they belong to a step; time is linear in the document's size (and faults).
+/// Checks a definition: everything that is wrong with it, at once.
+///
+/// Time is linear in the size of the definition and the number of findings.
 #[must_use]
 pub fn check(definition: &Definition) -> Vec<Finding> {
     let steps = definition.steps();
     let references = definition.references_of(&steps);
     let graph = graph::build(&steps, &references);
+    let parameters = definition.parameters();
     let mut checker = Checker {
         definition,
         index: graph::index_of(&steps),
         steps: &steps,
+        declared: parameters.iter().map(Parameter::name).collect(),
+        parameters: &parameters,
         references: &references,
         graph: &graph,
         findings: Vec::new(),
         suggestions: names::Suggestions::default(),
     };
-    checker.run();
+    checker.check_document();
+    checker.check_steps();
+    checker.check_references();
+    checker.check_cycles();
+    checker.check_holes();
     checker.findings
 }
 
@@ -134,7 +212,11 @@ pub fn has_errors(findings: &[Finding]) -> bool {
 struct Checker<'a> {
     definition: &'a Definition,
     steps: &'a [Step<'a>],
+    /// The steps' positions by name.
     index: HashMap<&'a str, usize>,
+    parameters: &'a [Parameter<'a>],
+    /// The parameters' names.
+    declared: HashSet<&'a str>,
     references: &'a [Reference<'a>],
     graph: &'a Graph<'a>,
     findings: Vec<Finding>,
@@ -142,167 +224,52 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn report(
-        &mut self,
-        code: Code,
-        severity: Severity,
-        path: JsonPath<'_>,
-        message: impl Into<String>,
-    ) {
+    fn report(&mut self, code: Code, path: JsonPath<'_>, message: impl Into<String>) {
         self.findings.push(Finding {
             code,
-            severity,
+            severity: code.severity(),
             path: path.into_owned(),
             message: message.into(),
         });
     }
 
-    fn error(&mut self, code: Code, path: JsonPath<'_>, message: impl Into<String>) {
-        self.report(code, Severity::Error, path, message);
-    }
-
-    fn run(&mut self) {
-        self.check_parameters();
-        self.check_steps();
-        self.check_references();
-        self.check_cycles();
-        self.check_holes();
-    }
-
-    fn check_parameters(&mut self) {
-        let mut seen = HashMap::new();
-        for parameter in self.definition.parameters() {
-            if let Some(first) = seen.insert(parameter.name(), parameter.index()) {
-                self.error(
-                    Code::DuplicateParameter,
-                    parameter.path().key("Name"),
-                    format!(
-                        "the parameter {:?} is already declared at $.Parameters[{first}]",
-                        parameter.name()
-                    ),
-                );
-            }
-        }
-    }
-
-    fn check_steps(&mut self) {
-        match self.definition.member("Steps") {
-            Some(Value::Array(_)) => {}
-            Some(other) => self.error(
-                Code::Steps,
-                JsonPath::root().key("Steps"),
-                format!(
-                    "Steps must be an array, not {}",
-                    super::source::kind_of(other)
-                ),
+    /// Reports a member that is not known: an error where it is clear that
+    /// another was meant, since it would be without effect.
+    fn report_unknown_key(&mut self, path: JsonPath<'_>, key: &str, of: &str, known: &[&str]) {
+        match self.suggestions.likely(key, known.iter().copied()) {
+            Some(meant) => self.report(
+                Code::MisspeltKey,
+                path,
+                format!("{of} has no member {key:?}: did you mean {meant:?}?"),
             ),
-            None => self.error(
-                Code::Steps,
-                JsonPath::root().key("Steps"),
-                "the definition has no Steps",
+            None => self.report(
+                Code::UnknownKey,
+                path,
+                format!("{of} has no member {key:?} that is known"),
             ),
-        }
-        let steps = self.steps;
-        for (position, step) in steps.iter().enumerate() {
-            let first = self.index.get(step.name()).copied().unwrap_or(position);
-            if first != position {
-                self.error(
-                    Code::DuplicateStep,
-                    step.path().key("Name"),
-                    format!(
-                        "the step name {:?} is already taken by {}: names are unique over \
-                         the whole definition, branches included",
-                        step.name(),
-                        steps[first].path()
-                    ),
-                );
-            }
-            let listed = step.member("DependsOn").and_then(Value::as_array);
-            for (item, name) in listed.into_iter().flatten().enumerate() {
-                let Some(name) = name.as_str() else { continue };
-                let path = step.path().key("DependsOn").index(item);
-                if name == step.name() {
-                    self.error(
-                        Code::SelfReference,
-                        path,
-                        format!("the step {name:?} depends on itself"),
-                    );
-                } else if !self.index.contains_key(name) {
-                    let hint = self.nearest_step(name);
-                    self.error(
-                        Code::Dangling,
-                        path,
-                        format!("there is no step {name:?}{hint}"),
-                    );
-                }
-            }
         }
     }
 
     fn nearest_step(&mut self, name: &str) -> String {
         let steps = self.steps;
-        self.suggestions
-            .hint(name, steps.iter().map(super::model::Step::name))
-    }
-
-    fn check_references(&mut self) {
-        use super::get::GetPath;
-        let references = self.references;
-        let parameters = self.definition.parameters();
-        let declared: std::collections::HashSet<&str> = parameters
-            .iter()
-            .map(|parameter| parameter.name())
-            .collect();
-        for reference in references {
-            match &reference.target {
-                Err(error) => self.error(
-                    Code::GetPath,
-                    reference.path.clone(),
-                    format!("{:?} is no path: {error}", reference.text),
-                ),
-                Ok(GetPath::Parameter(name)) if !declared.contains(name) => {
-                    let hint = self
-                        .suggestions
-                        .hint(name, parameters.iter().map(|parameter| parameter.name()));
-                    self.error(
-                        Code::UnknownParameter,
-                        reference.path.clone(),
-                        format!(
-                            "{} reads a parameter that is not declared{hint}",
-                            reference.text
-                        ),
-                    );
-                }
-                Ok(GetPath::Step { step, .. }) => match self.index.get(step) {
-                    None => {
-                        let hint = self.nearest_step(step);
-                        self.error(
-                            Code::Dangling,
-                            reference.path.clone(),
-                            format!("{}: there is no step {step:?}{hint}", reference.text),
-                        );
-                    }
-                    Some(target) if reference.owner == Owner::Step(*target) => self.error(
-                        Code::SelfReference,
-                        reference.path.clone(),
-                        format!("{}: the step reads its own data", reference.text),
-                    ),
-                    Some(_) => {}
-                },
-                Ok(_) => {}
-            }
-        }
+        self.suggestions.hint(name, steps.iter().map(Step::name))
     }
 
     fn check_cycles(&mut self) {
         let graph = self.graph;
+        // A step that waits for itself alone is reported where it says so.
         for cycle in graph.cycles.iter().filter(|cycle| cycle.len() > 1) {
-            let names: Vec<_> = cycle
+            const SHOWN: usize = 12;
+            let mut names: Vec<_> = cycle
                 .iter()
-                .chain(cycle.first())
+                .take(SHOWN)
                 .map(|step| graph.names[*step])
                 .collect();
-            self.error(
+            if cycle.len() > SHOWN {
+                names.push("...");
+            }
+            names.push(graph.names[cycle[0]]);
+            self.report(
                 Code::Cycle,
                 self.steps[cycle[0]].path().clone(),
                 format!("steps wait for each other: {}", names.join(" -> ")),
@@ -317,25 +284,24 @@ impl Checker<'_> {
                 holes.push((path.clone().into_owned(), hole.to_owned()));
             }
         };
-        for parameter in self.definition.parameters() {
+        for parameter in self.parameters {
             if let Some(value) = parameter.default_value() {
-                walk(
-                    value,
-                    parameter.path().key("DefaultValue"),
-                    |_, _| false,
-                    &mut look,
-                );
+                let path = parameter.path().key("DefaultValue");
+                walk(value, path, |_, _| false, &mut look);
             }
         }
         for step in self.steps {
             walk_step(step, &mut look);
         }
         for (path, hole) in holes {
-            self.error(
+            self.report(
                 Code::Hole,
                 path,
-                format!("the hole {hole} was left unfilled"),
+                format!("the hole {hole} was left unfilled: fill the template first"),
             );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

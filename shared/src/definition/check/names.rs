@@ -1,4 +1,5 @@
-//! Names that may have been meant, and holes that were left.
+//! Names that may have been meant, names that are allowed, and holes that were
+//! left.
 
 use crate::nearest::likely;
 
@@ -11,26 +12,50 @@ pub(super) struct Suggestions {
 
 impl Default for Suggestions {
     fn default() -> Self {
-        // Comparing one name with 2,000 takes about a millisecond.
-        Self { left: 32 }
+        // Comparing one name with 2,000 others takes about a millisecond.
+        Self { left: 24 }
     }
 }
 
 impl Suggestions {
+    /// The known name that was probably meant.
+    pub(super) fn likely<'a>(
+        &mut self,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        self.left = self.left.checked_sub(1)?;
+        likely(name, known.into_iter().filter(|known| !known.is_empty()))
+            .filter(|found| *found != name)
+    }
+
     /// `: did you mean "X"?`, or nothing where no name is near.
     pub(super) fn hint<'a>(
         &mut self,
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> String {
-        if self.left == 0 {
-            return String::new();
-        }
-        self.left -= 1;
-        match likely(name, known.into_iter().filter(|known| !known.is_empty())) {
-            Some(found) if found != name => format!(": did you mean {found:?}?"),
-            _ => String::new(),
-        }
+        self.likely(name, known)
+            .map_or_else(String::new, |found| format!(": did you mean {found:?}?"))
+    }
+}
+
+/// Whether a name is made of letters, digits, `-` and `_`, and is not empty.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// A text for a message, with quotes and shortened.
+pub(super) fn show(text: &str) -> String {
+    const LONGEST: usize = 160;
+    if text.chars().count() <= LONGEST {
+        format!("{text:?}")
+    } else {
+        let start: String = text.chars().take(LONGEST).collect();
+        format!("{start:?}…")
     }
 }
 
@@ -56,12 +81,18 @@ pub(super) fn hole(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::hole;
+    use super::{hole, show};
 
     #[test]
     fn a_hole_is_two_braces_around_a_name() {
         assert_eq!(hole("s3://{{ bucket }}/x"), Some("{{ bucket }}"));
         assert_eq!(hole("{{-a|b-}}"), Some("{{-a|b-}}"));
         assert_eq!(hole("{{ }} {{1}} {\"a\":{\"b\":1}} }}{{"), None);
+    }
+
+    #[test]
+    fn a_long_text_is_shortened_between_characters() {
+        assert_eq!(show("a\"b"), r#""a\"b""#);
+        assert_eq!(show(&"ü".repeat(300)).chars().count(), 163);
     }
 }
