@@ -146,7 +146,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
     let mut warnings = Vec::new();
 
     let csv_fault = |error: csv::Error| {
-        let line = error.position().map(csv::Position::line);
+        let line = error.position().map(|position| line_of(bytes, position));
         fault(line, PriceFault::Csv(error.to_string()))
     };
     if !reader.read_byte_record(&mut record).map_err(csv_fault)? {
@@ -157,12 +157,15 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         warnings.push(format!("{file}: {note}"));
     }
 
-    // (date, price, line), in the file's order.
-    let mut rows: Vec<(Date, f64, u64)> = Vec::new();
+    // In the file's order, each with where it stands.
+    let mut rows: Vec<(Date, f64, csv::Position)> = Vec::new();
     let mut dropped = 0;
     while reader.read_byte_record(&mut record).map_err(csv_fault)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let at = |f: PriceFault| fault(Some(line), f);
+        let position = record
+            .position()
+            .cloned()
+            .unwrap_or_else(csv::Position::new);
+        let at = |f: PriceFault| fault(Some(line_of(bytes, &position)), f);
         if record.len() != columns.count {
             return Err(at(PriceFault::Cells {
                 found: record.len(),
@@ -174,7 +177,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         if close.is_empty() {
             dropped += 1;
         } else {
-            rows.push((date, read_price(close).map_err(at)?, line));
+            rows.push((date, read_price(close).map_err(at)?, position));
         }
     }
     if rows.is_empty() {
@@ -193,7 +196,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
             #[expect(clippy::float_cmp, reason = "rows must be equal, not near")]
             if pair[0].1 != pair[1].1 {
                 return Err(fault(
-                    Some(pair[1].2),
+                    Some(line_of(bytes, &pair[1].2)),
                     PriceFault::RepeatedDate {
                         date: pair[1].0,
                         first: pair[0].1,
@@ -220,6 +223,23 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         dropped,
         warnings,
     })
+}
+
+/// The line, counted from 1, of the record at a position. (The reader's own
+/// count stands before the line ends and blank lines that it skips.)
+fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = usize::try_from(position.byte()).map_or(bytes.len(), |at| at.min(bytes.len()));
+    let skipped = bytes[start..]
+        .iter()
+        .take_while(|byte| is_end(byte))
+        .count();
+    let before = &bytes[..start + skipped];
+    let ends = before.iter().enumerate().filter(|(i, byte)| {
+        // CRLF is one line end.
+        **byte == b'\n' || (**byte == b'\r' && before.get(i + 1) != Some(&b'\n'))
+    });
+    ends.map(|_| 1).sum::<u64>() + 1
 }
 
 /// Where the date and the price stand in each row.
@@ -429,5 +449,247 @@ pub(super) fn join(series: &[PriceSeries]) -> Panel {
         prices,
         limiting,
         ranges,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<PriceSeries, PriceFileError> {
+        read_prices("T", "T.csv", text.as_bytes())
+    }
+
+    fn refused(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    fn series(ticker: &str, days: &[u8]) -> PriceSeries {
+        PriceSeries {
+            ticker: ticker.to_owned(),
+            dates: days
+                .iter()
+                .map(|day| Date::from_calendar_date(2020, Month::January, *day).unwrap())
+                .collect(),
+            prices: days.iter().map(|day| f64::from(*day)).collect(),
+            dropped: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_crlf_quotes_and_spaces_are_read() {
+        let plain = read("Date,Close\n2020-01-02,1.5\n2020-01-03,2\n").unwrap();
+        for text in [
+            "\u{feff}Date,Close\n2020-01-02,1.5\n2020-01-03,2\n",
+            "Date,Close\r\n2020-01-02,1.5\r\n2020-01-03,2\r\n",
+            "\"Date\",\"Close\"\n\"2020-01-02\",\"1.5\"\n2020-01-03,2",
+            "date , CLOSE\n 2020-01-02 , 1.5\n\n2020-01-03,2\n",
+        ] {
+            assert_eq!(read(text).unwrap(), plain, "{text:?}");
+        }
+        assert_eq!(plain.prices, [1.5, 2.0]);
+        assert!(plain.warnings.is_empty());
+    }
+
+    #[test]
+    fn columns_are_found_by_heading_and_others_ignored_and_named() {
+        let read = read("Open,Close,Date\n9,1.5,2020-01-02\n").unwrap();
+        assert_eq!(read.prices, [1.5]);
+        assert_eq!(read.warnings, ["T.csv: the columns `Open` were ignored"]);
+    }
+
+    #[test]
+    fn two_columns_with_other_headings_are_taken_in_order_with_a_warning() {
+        let read = read("day,price\n2020-01-02,1.5\n").unwrap();
+        assert_eq!(read.prices, [1.5]);
+        assert!(
+            read.warnings[0].contains("`day` and `price`"),
+            "{:?}",
+            read.warnings
+        );
+    }
+
+    #[test]
+    fn rows_without_a_price_are_dropped_and_counted() {
+        let read = read("Date,Close\n2020-01-02,\n2020-01-03,2\n").unwrap();
+        assert_eq!((read.dropped, read.prices), (1, vec![2.0]));
+    }
+
+    #[test]
+    fn zero_and_negative_prices_are_prices() {
+        assert_eq!(
+            read("Date,Close\n2020-01-02,0\n2020-01-03,-37.63\n")
+                .unwrap()
+                .prices,
+            [0.0, -37.63]
+        );
+    }
+
+    #[test]
+    fn rows_out_of_order_are_sorted_and_equal_ones_taken_once() {
+        let read = read("Date,Close\n2020-01-03,3\n2020-01-02,2\n2020-01-03,3.0\n").unwrap();
+        assert_eq!(read.prices, [2.0, 3.0]);
+        assert_eq!(read.warnings.len(), 2);
+    }
+
+    #[test]
+    fn each_fault_names_file_line_and_ticker() {
+        for (text, wanted) in [
+            ("", "T.csv, asset `T`: the file is empty"),
+            ("\u{feff}", "T.csv, asset `T`: the file is empty"),
+            (
+                "Date,Close\n",
+                "T.csv, asset `T`: the file has no row with a price",
+            ),
+            (
+                "Date,Close\n2020-01-02,\n",
+                "T.csv, asset `T`: the file has no row with a price",
+            ),
+            (
+                "2020-01-02,1\n",
+                "T.csv line 1, asset `T`: the first line holds data",
+            ),
+            (
+                "a,b,c\n",
+                "T.csv line 1, asset `T`: found the headings `a`, `b`, `c`",
+            ),
+            (
+                "Date,Close,date\n",
+                "T.csv line 1, asset `T`: the heading `date` occurs twice",
+            ),
+            (
+                "Date,Close\n2020-01-02,NaN\n",
+                "T.csv line 2, asset `T`: the price `NaN` is not a finite",
+            ),
+            (
+                "Date,Close\n2020-01-02,inf\n",
+                "T.csv line 2, asset `T`: the price `inf` is not a finite",
+            ),
+            (
+                "Date,Close\n2020-01-02,1e300\n",
+                "T.csv line 2, asset `T`: the price `1e300` is not",
+            ),
+            (
+                "Date,Close\n2020-01-02,n/a\n",
+                "T.csv line 2, asset `T`: `n/a` is not a price",
+            ),
+            (
+                "Date,Close\n\n2020-1-2,1\n",
+                "T.csv line 3, asset `T`: `2020-1-2` is not a date",
+            ),
+            (
+                "Date,Close\r\n2020-01-02,1\r\n\r\n2020-01-03,x\r\n",
+                "T.csv line 4, asset `T`: `x` is not a price",
+            ),
+            (
+                "Date,Close\n2020-02-30,1\n",
+                "T.csv line 2, asset `T`: `2020-02-30` is not a date",
+            ),
+            (
+                "Date,Close\n,1\n",
+                "T.csv line 2, asset `T`: `` is not a date",
+            ),
+            (
+                "Date,Close\n2020-01-02 16:00,1\n",
+                "T.csv line 2, asset `T`: `2020-01-02 16:00` has a time",
+            ),
+            (
+                "Date,Close\n2020-01-02T00:00:00Z,1\n",
+                "T.csv line 2, asset `T`: `2020-01-02T00:00:00Z` has a time",
+            ),
+            (
+                "Date,Close\n2020-01-02,1,2\n",
+                "T.csv line 2, asset `T`: the row has 3 cells",
+            ),
+            (
+                "Date,Close\n2020-01-02\n",
+                "T.csv line 2, asset `T`: the row has 1 cells",
+            ),
+            (
+                "Date,Close\n2020-01-02,1\n2020-01-03,1\n2020-01-02,2\n",
+                "T.csv line 4, asset `T`: 2020-01-02 occurs twice, with the prices 1 and 2",
+            ),
+        ] {
+            let message = refused(text);
+            assert!(message.starts_with(wanted), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cell_of_any_length_gives_a_short_message() {
+        let long = "x".repeat(1_000_000);
+        assert!(refused(&format!("Date,Close\n{long},1\n")).len() < 200);
+        assert!(refused(&format!("{long},b,c\n")).len() < 300);
+        assert!(read_prices("T", "T.csv", b"Date,Close\n\xff\xfe,\xff\n").is_err());
+    }
+
+    #[test]
+    fn prices_are_joined_on_the_dates_that_all_assets_have() {
+        let panel = join(&[
+            series("A", &[1, 2, 3, 5, 6]),
+            series("B", &[2, 3, 4, 6]),
+            series("C", &[1, 2, 3, 4, 6]),
+        ]);
+        assert_eq!(panel.prices, [[2.0, 3.0, 6.0]; 3]);
+        let gained = panel.limiting.unwrap();
+        // Without A, day 4 would be common; without B, day 1.
+        assert_eq!((gained.ticker.as_str(), gained.rows), ("B", 1));
+    }
+
+    #[test]
+    fn assets_without_a_common_date_join_to_nothing_and_the_limit_is_named() {
+        let panel = join(&[
+            series("A", &[1, 2, 3]),
+            series("B", &[4, 5]),
+            series("C", &[1, 2]),
+        ]);
+        assert!(panel.dates.is_empty());
+        assert_eq!(
+            panel.limiting.unwrap(),
+            Limit {
+                ticker: "B".to_owned(),
+                rows: 2
+            }
+        );
+    }
+
+    #[test]
+    fn no_asset_limits_when_all_have_the_same_dates() {
+        assert_eq!(
+            join(&[series("A", &[1, 2]), series("B", &[1, 2])]).limiting,
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_prices("T", "T.csv", &bytes);
+        }
+
+        #[test]
+        fn any_text_of_the_formats_own_characters_is_read_or_refused(
+            text in "(Date,Close\n)?([0-9,\"\\-.TeEinfa \r\n]{0,12}\n?){0,8}"
+        ) {
+            if let Ok(read) = read_prices("T", "T.csv", text.as_bytes()) {
+                prop_assert!(read.dates.is_sorted());
+                prop_assert!(read.prices.iter().all(|x| x.is_finite()));
+                prop_assert_eq!(read.dates.len(), read.prices.len());
+            }
+        }
+
+        #[test]
+        fn the_join_is_the_intersection(sets in prop::collection::vec(prop::collection::btree_set(1..28_u8, 1..20), 1..5)) {
+            let all: Vec<PriceSeries> = sets.iter().enumerate()
+                .map(|(i, days)| series(&i.to_string(), &days.iter().copied().collect::<Vec<_>>()))
+                .collect();
+            let common: Vec<f64> = (1..28_u8).filter(|d| sets.iter().all(|s| s.contains(d))).map(f64::from).collect();
+            let panel = join(&all);
+            for prices in &panel.prices {
+                prop_assert_eq!(prices, &common);
+            }
+        }
     }
 }
