@@ -25,6 +25,8 @@ from supervise import ServiceFailed
 from system import PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
 
 LOCAL = ROOT / ".local"
+# How many runs that did not end well keep their logs.
+KEPT_INSTANCES = 5
 ENVIRONMENT_FILE = LOCAL / "environment.sh"
 
 
@@ -148,7 +150,7 @@ def run(system, options, timer):
     execution_id = answer["executionId"]
     timer.headline(f"Started execution {execution_id}")
     status = follow(system, execution_id, options)
-    directory = LOCAL / "runs" / execution_id
+    directory = options.out or LOCAL / "runs" / execution_id
     timer.headline("Fetching outputs")
     for path in fetch(system, execution_id, answer["pipelineExecutionArn"], directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
@@ -192,6 +194,15 @@ def shorten(path):
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def forget_instances():
+    """Remove the directories of all but the last few runs that have ended."""
+    for directory in sorted((LOCAL / "instances").glob("*-*"))[:-KEPT_INSTANCES]:
+        try:
+            os.kill(int(directory.name.rsplit("-", 1)[1]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -200,8 +211,8 @@ def arguments():
     parser.add_argument(
         "--assets",
         type=Path,
-        default=ROOT / "samples" / "assets",
-        help="directory of price files, one <ticker>.csv each (default: samples/assets)",
+        default=ROOT / "samples" / "sp500-20",
+        help="directory of price files, one <ticker>.csv each (default: samples/sp500-20)",
     )
     parser.add_argument(
         "--template",
@@ -210,6 +221,9 @@ def arguments():
         help="training template (default: samples/training-template.json)",
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
+    parser.add_argument(
+        "--out", type=Path, help="directory for the outputs (default: .local/runs/<execution id>)"
+    )
     parser.add_argument("--timeout", type=int, default=1800, help="seconds to wait for its end")
     parser.add_argument("--binaries", type=Path, default=target / "debug", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -232,6 +246,7 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
 
+    forget_instances()
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     directory = LOCAL / "instances" / f"{stamp}-{os.getpid()}"
     succeeded = False

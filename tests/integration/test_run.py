@@ -1,0 +1,115 @@
+"""`make run` and `make local` as a person sees them."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import watchdog
+from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
+from system import PREFERRED_PORTS, ROOT
+
+RUN = [sys.executable, ROOT / "local" / "run.py"]
+
+
+def start(*arguments):
+    """Start run.py as a shell does: leader of a process group of its own."""
+    return subprocess.Popen(
+        [*RUN, *map(str, arguments), "--binaries", str(BINARIES)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+
+
+@contextlib.contextmanager
+def running(*arguments, until):
+    """run.py, once it printed a line with `until`; gives it, its lines, its processes."""
+    process = start(*arguments)
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if until in line:
+                break
+        assert any(until in line for line in lines), "".join(lines)
+        time.sleep(0.2)
+        yield process, lines, watchdog.members({process.pid})
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def living(processes):
+    """Those of the processes that still run."""
+    return {pid for pid, *_ in watchdog.processes()} & processes
+
+
+def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
+    out = tmp_path / "out"
+    process = start("run", "--out", out)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    for name in ("features.csv", "train.json", "test.json", "definition.json", "record.json"):
+        assert (out / name).stat().st_size > 0
+        assert name in output
+    assert json.loads((out / "record.json").read_text())["status"] == "Succeeded"
+
+
+def test_run_with_bad_prices_fails_and_says_why(tmp_path):
+    for source in (SAMPLES / "sp500-20").glob("*.csv"):
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    bad = tmp_path / f"{SAMPLE_TEMPLATE['predictedAsset']}.csv"
+    bad.write_text("Date,Close\n2020-01-02,abc\n")
+    process = start("run", "--assets", tmp_path, "--out", tmp_path / "out")
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode not in (0, 101), output
+    assert bad.name in output
+    assert "abc" in output
+
+
+def test_run_without_a_readable_template_says_so(tmp_path):
+    process = start("run", "--template", tmp_path / "none.json")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "cannot read the training template" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process(number):
+    with running("run", until="Started execution") as (process, _, processes):
+        assert len(processes) >= 4
+        os.killpg(process.pid, number)
+        rest = process.stdout.read()
+        assert process.wait(30) == 128 + number, rest
+        assert "Traceback" not in rest
+        assert living(processes) == set()
+
+
+def test_a_killed_run_leaves_no_process():
+    with running("run", until="Started execution") as (process, _, processes):
+        process.kill()
+        wait_for(lambda: living(processes - {process.pid}) == set(), within=15)
+
+
+def test_local_stays_until_interrupted_though_its_ports_are_taken():
+    with contextlib.ExitStack() as taken:
+        for port in PREFERRED_PORTS:
+            with contextlib.suppress(OSError):  # taken by somebody else already: as good
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        with running("local", until="Ctrl-C ends everything") as (process, lines, processes):
+            assert process.poll() is None
+            assert any("export AWS_ENDPOINT_URL=" in line for line in lines)
+            os.killpg(process.pid, signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(30) == 128 + signal.SIGINT, rest
+            assert living(processes) == set()
