@@ -20,9 +20,9 @@ run: build $(VENV)/run.stamp ## Take prices through the whole system on this mac
 local: build $(VENV)/run.stamp ## Start the system on this machine and keep it running to work with
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
 
-lambda-watch: build $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
+lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
-	@. .local/environment.sh && $(VENV)/bin/cargo-lambda lambda watch
+	@. .local/environment.sh && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
 
 build: ## Compile everything (debug)
 	@cargo build --workspace --bins --locked

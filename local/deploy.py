@@ -121,10 +121,11 @@ class Deployer:
         `edit` may change the parsed templates before they are uploaded: it is
         called with each one's path in the checkout and its content.
         """
-        self._s3.create_bucket(
-            Bucket=ARTIFACTS_BUCKET,
-            CreateBucketConfiguration={"LocationConstraint": self.region},
-        )
+        with contextlib.suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
+            self._s3.create_bucket(
+                Bucket=ARTIFACTS_BUCKET,
+                CreateBucketConfiguration={"LocationConstraint": self.region},
+            )
         return self._package_template(Path("template.yaml"), edit)
 
     def _package_template(self, path, edit):

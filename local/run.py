@@ -6,7 +6,6 @@ run.py local    deploy and import, then stay until Ctrl-C for you to work with
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import os
@@ -18,11 +17,9 @@ import sys
 import time
 from pathlib import Path
 
-from botocore.exceptions import ClientError
-
 from deploy import DeploymentFailed
 from supervise import ServiceFailed
-from system import PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
+from system import LOOPBACK_ALLOWED, PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
 
 LOCAL = ROOT / ".local"
 # How many runs that did not end well keep their logs.
@@ -124,11 +121,10 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
         for entry in page.get("Contents", []):
             target = directory / entry["Key"].rsplit("/", 1)[1]
             system.client("s3").download_file(bucket, entry["Key"], str(target))
-    with contextlib.suppress(ClientError):  # a definition that could not be started has none
-        definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
-            PipelineExecutionArn=pipeline_execution_arn
-        )
-        (directory / "definition.json").write_text(definition["PipelineDefinition"])
+    definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
+        PipelineExecutionArn=pipeline_execution_arn
+    )
+    (directory / "definition.json").write_text(definition["PipelineDefinition"])
     record = subprocess.run(
         system.command(
             *("execution", "show", execution_id),
@@ -157,16 +153,27 @@ def run(system, options, timer):
     return status
 
 
+def export(variables):
+    """Shell lines that export the variables."""
+    return "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())
+    )
+
+
 def stay(system, options, timer):
     """Leave the system running for the user until Ctrl-C."""
     template_id = bring_up(system, options, timer)
-    exports = "".join(
-        f"export {key}={shlex.quote(value)}\n" for key, value in system.environment().items()
+    exports = export(system.environment())
+    functions = {}
+    for function in system.client("lambda").list_functions()["Functions"]:
+        functions.update(function["Environment"]["Variables"])
+    functions.update(LOOPBACK_ALLOWED)
+    ENVIRONMENT_FILE.write_text(
+        f"{exports}# What the functions find in their environment, for `make lambda-watch`:\n"
+        f"{export(functions)}"
     )
-    ENVIRONMENT_FILE.write_text(exports)
     try:
-        say(f"\nReady. In another terminal:\n\n  . {shorten(ENVIRONMENT_FILE)}\n")
-        say("which is:\n")
+        say(f"\nReady. In another terminal `. {shorten(ENVIRONMENT_FILE)}`, which begins:\n")
         say("".join(f"  {line}\n" for line in exports.splitlines()))
         table = system.outputs["ExecutionsTableName"]
         request = json.dumps({"templateId": template_id})

@@ -25,6 +25,9 @@ STACK = "pipewright"
 # The tag of an image that nobody has to build: the stand-in runs the same
 # binary from target/ in its place.
 IMAGE_TAG = "local"
+# CloudFormation's ResponseURL is on loopback here, which the function refuses elsewhere.
+LOOPBACK_ALLOWED = {"PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL": "1"}
+# Of the local AWS and the SageMaker stand-in, when they stay for a person to use.
 PREFERRED_PORTS = (4566, 4567)
 
 
@@ -66,7 +69,7 @@ def asset_item(ticker, content, description):
 
 
 def to_attribute(value):
-    """A JSON value as a DynamoDB attribute; numbers keep their text."""
+    """A JSON value as a DynamoDB attribute."""
     match value:
         case None:
             return {"NULL": True}
@@ -189,8 +192,8 @@ class LocalSystem:
             "DOCKER_HOST": "unix:///nonexistent",
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            # CloudFormation's answers go to loopback here; the functions inherit it.
-            "PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL": "1",
+            # The functions inherit it.
+            **LOOPBACK_ALLOWED,
         }
         command = [sys.executable, Path(__file__).with_name("launcher.py"), listener.fileno()]
         service = self.supervisor.start("aws", command, environment, pass_fds=(listener.fileno(),))

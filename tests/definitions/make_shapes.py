@@ -60,12 +60,19 @@ def main() -> None:
             table.setdefault(name, {"enum": shape["enum"]})
             return name
         if kind not in ("structure", "list", "map"):
-            return {"timestamp": "number", "long": "number", "integer": "number", "float": "number",
-                    "double": "number"}.get(kind, kind)
+            return {
+                "timestamp": "number",
+                "long": "number",
+                "integer": "number",
+                "float": "number",
+                "double": "number",
+            }.get(kind, kind)
         if name not in table:
             entry = table[name] = {}
             if kind == "structure":
-                entry["members"] = {key: add(value["shape"]) for key, value in shape["members"].items()}
+                entry["members"] = {
+                    key: add(value["shape"]) for key, value in shape["members"].items()
+                }
                 if shape.get("required"):
                     entry["required"] = shape["required"]
             elif kind == "list":
