@@ -20,5 +20,6 @@ pub use model::{
     StepKind,
 };
 pub use path::{JsonPath, Segment};
+pub(crate) use reference::walk;
 pub use reference::{Function, Owner, Reference};
 pub use source::{DuplicateKey, ParseError, Position, SourceMap};

@@ -1,14 +1,20 @@
-//! Templates of pipeline definitions: filling the holes of one with values,
-//! and the images that differ by region.
+//! Templates of pipeline definitions: making one of a definition, filling its
+//! holes with values, and the images that differ by region.
 //!
 //! A template is the JSON text of a definition with holes `{{ Name }}`, and
 //! with `{% if %}` and `{% for %}` around what is optional or repeated.
 
+mod extract;
 mod fill;
+mod looks;
+mod propose;
 pub mod regions;
 mod scan;
 
+pub use extract::{ExtractError, ExtractErrors, Extracted, Static, extract};
 pub use fill::{FillError, FillErrors, Filled, fill, keys};
+pub use looks::Look;
+pub use propose::propose;
 
 /// The template of the asset-prediction pipeline.
 #[must_use]
