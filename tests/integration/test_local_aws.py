@@ -1,0 +1,121 @@
+"""What launcher.py changes in ministack, apart from our own deployment."""
+
+import io
+import json
+import zipfile
+
+import pytest
+from botocore.exceptions import ClientError
+
+from harness import wait_for
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+
+
+def definition(message):
+    """A pipeline of one step that fails with a message."""
+    step = {"Name": "Refuse", "Type": "Fail", "Arguments": {"ErrorMessage": message}}
+    return json.dumps({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": [step]})
+
+
+def pipeline_template(name, body):
+    """A stack of one pipeline and one model package group."""
+    pipeline = {
+        "PipelineName": name,
+        "RoleArn": ROLE,
+        "PipelineDefinition": {"PipelineDefinitionBody": body},
+    }
+    return json.dumps(
+        {
+            "Resources": {
+                "Pipeline": {"Type": "AWS::SageMaker::Pipeline", "Properties": pipeline},
+                "Group": {
+                    "Type": "AWS::SageMaker::ModelPackageGroup",
+                    "Properties": {"ModelPackageGroupName": "stack-group"},
+                },
+            },
+            "Outputs": {"Group": {"Value": {"Ref": "Group"}}},
+        }
+    )
+
+
+def pipelines(system):
+    """The definitions of the pipelines that the stand-in has, by name."""
+    sagemaker = system.client("sagemaker")
+    return {
+        found["PipelineName"]: sagemaker.describe_pipeline(PipelineName=found["PipelineName"])[
+            "PipelineDefinition"
+        ]
+        for found in sagemaker.list_pipelines(PipelineNamePrefix="stacked")["PipelineSummaries"]
+    }
+
+
+def test_a_pipeline_is_created_updated_replaced_and_deleted_with_its_stack(bare_system):
+    stacks = bare_system.client("cloudformation")
+
+    def settle():
+        def settled():
+            (stack,) = stacks.describe_stacks(StackName="stacked")["Stacks"]
+            return not stack["StackStatus"].endswith("_IN_PROGRESS") and stack
+
+        return wait_for(settled)
+
+    one, two = definition("one"), definition("two")
+    stacks.create_stack(StackName="stacked", TemplateBody=pipeline_template("stacked-a", one))
+    created = settle()
+    assert created["StackStatus"] == "CREATE_COMPLETE"
+    assert created["Outputs"][0]["OutputValue"].endswith(":model-package-group/stack-group")
+    assert {name: json.loads(text) for name, text in pipelines(bare_system).items()} == {
+        "stacked-a": json.loads(one)
+    }
+
+    stacks.update_stack(StackName="stacked", TemplateBody=pipeline_template("stacked-a", two))
+    assert settle()["StackStatus"] == "UPDATE_COMPLETE"
+    assert json.loads(pipelines(bare_system)["stacked-a"]) == json.loads(two)
+
+    stacks.update_stack(StackName="stacked", TemplateBody=pipeline_template("stacked-a", "{"))
+    assert settle()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert json.loads(pipelines(bare_system)["stacked-a"]) == json.loads(two)
+
+    stacks.update_stack(StackName="stacked", TemplateBody=pipeline_template("stacked-b", two))
+    assert settle()["StackStatus"] == "UPDATE_COMPLETE"
+    assert list(pipelines(bare_system)) == ["stacked-b"]
+
+    stacks.delete_stack(StackName="stacked")
+    wait_for(lambda: pipelines(bare_system) == {})
+    with pytest.raises(ClientError, match="stack-group"):
+        bare_system.client("sagemaker").describe_model_package_group(
+            ModelPackageGroupName="stack-group"
+        )
+
+
+def test_an_event_that_a_function_fails_on_is_retried_and_then_kept(bare_system):
+    functions, events, sqs = (bare_system.client(name) for name in ("lambda", "events", "sqs"))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("code.py", "def handler(event, context):\n    raise ValueError('always')\n")
+    function = functions.create_function(
+        FunctionName="always-fails",
+        Runtime="python3.12",
+        Handler="code.handler",
+        Role=ROLE,
+        Code={"ZipFile": archive.getvalue()},
+    )
+    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    functions.put_function_event_invoke_config(
+        FunctionName="always-fails",
+        MaximumRetryAttempts=1,
+        DestinationConfig={"OnFailure": {"Destination": queue_arn["Attributes"]["QueueArn"]}},
+    )
+    # Only a service may send events of `aws.*`; here SageMaker's stand-in does.
+    events.put_rule(Name="failing", EventPattern=json.dumps({"source": ["aws.test"]}))
+    target = {"Id": "function", "Arn": function["FunctionArn"]}
+    events.put_targets(Rule="failing", Targets=[target])
+    entry = {"Source": "aws.test", "DetailType": "Test", "Detail": '{"number": 1}'}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+    (message,) = wait_for(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    failure = json.loads(message["Body"])
+    assert failure["requestPayload"]["detail"] == {"number": 1}
+    assert failure["responsePayload"]["errorMessage"] == "always"
