@@ -41,7 +41,6 @@
 //! panics.
 
 use std::collections::hash_map::RandomState;
-use std::error::Error as StdError;
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -58,7 +57,7 @@ use pipewright::custom_resource::{
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::{CONNECT_TIMEOUT, READ_TIMEOUT, http_connector};
+use crate::{CONNECT_TIMEOUT, READ_TIMEOUT, error_chain, http_connector};
 
 /// The test-only switch: set to `1`, it lets a reply go to this machine, by
 /// http. Nothing that is deployed sets it.
@@ -368,25 +367,13 @@ impl Transport for HttpTransport {
             .insert("content-length", length.to_string());
         match timeout(limit, connector.call(request)).await {
             Ok(Ok(response)) => Ok(response.status().as_u16()),
-            Ok(Err(error)) => Err(TransportError(without_secret(&chain(&error), url))),
+            Ok(Err(error)) => Err(TransportError(without_secret(&error_chain(&error), url))),
             Err(_) => Err(TransportError(format!(
                 "no answer within {} ms",
                 limit.as_millis()
             ))),
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// `text`, unless it quotes what is secret of `url`. HTTP clients are not

@@ -87,3 +87,17 @@ pub fn http_connector(connect_timeout: Duration, read_timeout: Duration) -> Shar
     builder.set_sleep_impl(aws_smithy_async::rt::sleep::default_async_sleep());
     SharedHttpConnector::new(builder.build())
 }
+
+/// An error and what caused it, each after a colon: `Display` of an SDK's error
+/// alone says no more than "service error" or "dispatch failure".
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

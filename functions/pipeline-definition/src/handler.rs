@@ -1,0 +1,602 @@
+//! What creation, update and deletion do.
+
+use pipewright::custom_resource::{Failure, Handler, Request, Resource};
+use pipewright::template::{self, FillError, FillErrors, regions};
+use serde_json::{Map, Value};
+
+use crate::location::{Location, PhysicalId, sha256};
+use crate::properties::{Properties, TemplateSource};
+use crate::store::{Store, StoreError, Version};
+
+/// The script that starts the processing step.
+const EXECUTOR: &str = include_str!("../../../docker/executor/run-fe-step.sh");
+
+/// SageMaker's limit on a pipeline definition, and ours on a template, in
+/// bytes.
+const LARGEST_DEFINITION: usize = 1_048_576;
+
+/// The custom resource, over the bucket that keeps its things.
+#[derive(Debug)]
+pub struct PipelineDefinition<S> {
+    store: S,
+}
+
+impl<S: Store> PipelineDefinition<S> {
+    /// The custom resource over `store`.
+    pub fn new(store: S) -> Self {
+        Self { store }
+    }
+
+    /// Fills, checks and uploads. The same properties lead to the same bytes,
+    /// hence to the same key and id; nothing is deleted.
+    async fn make(&self, request: &Request) -> Result<Resource, Failure> {
+        let properties = Properties::read(&request.properties)
+            .map_err(|faults| Failure::with_faults("the properties are wrong", faults))?;
+        let location = Location {
+            bucket: properties.bucket,
+            prefix: properties.prefix,
+            stack_digest: request.stack_digest(),
+        };
+        let template = self.template(&properties.template).await?;
+        let given_executor = properties
+            .values
+            .get("ExecutorS3Uri")
+            .and_then(Value::as_str);
+        let executor_key = location.executor_key(&sha256(EXECUTOR.as_bytes()));
+        let executor_uri = given_executor.map_or_else(
+            || format!("s3://{}/{executor_key}", location.bucket),
+            str::to_owned,
+        );
+        let definition = fill(&template, &properties.values, &executor_uri)?;
+
+        let id = PhysicalId {
+            sha256: sha256(definition.as_bytes()),
+            location,
+        };
+        request.claim(&id.to_string());
+        let bucket = &id.location.bucket;
+        // The script first: whoever sees the definition finds what it names.
+        if given_executor.is_none() {
+            let bytes = EXECUTOR.as_bytes().to_vec();
+            self.store
+                .put(bucket, &executor_key, "text/x-shellscript", bytes)
+                .await
+                .map_err(not_kept)?;
+        }
+        self.store
+            .put(
+                bucket,
+                &id.key(),
+                "application/json",
+                definition.into_bytes(),
+            )
+            .await
+            .map_err(not_kept)?;
+        Ok(Resource::new(id.to_string())
+            .with("Bucket", bucket.as_str())
+            .with("Key", id.key())
+            .with("Sha256", id.sha256.as_str())
+            .with("ExecutorS3Uri", executor_uri))
+    }
+
+    /// The template's text.
+    async fn template(&self, source: &TemplateSource) -> Result<String, Failure> {
+        let (bucket, key, version_id, expected) = match source {
+            TemplateSource::Shipped => return Ok(template::shipped().to_owned()),
+            TemplateSource::Inline(text) => return Ok(text.clone()),
+            TemplateSource::Object {
+                bucket,
+                key,
+                version_id,
+                sha256,
+            } => (bucket, key, version_id.as_deref(), sha256.as_deref()),
+        };
+        let bytes = self
+            .store
+            .get(bucket, key, version_id, LARGEST_DEFINITION)
+            .await
+            .map_err(|error| Failure::new(format!("the template cannot be read: {error}")))?;
+        let found = sha256(&bytes);
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
+            return Err(Failure::new(format!(
+                "the template s3://{bucket}/{key} has SHA-256 {found}, and Template.Sha256 says \
+                 {expected}: restore the object, or correct the digest if the change was meant"
+            )));
+        }
+        String::from_utf8(bytes).map_err(|error| {
+            Failure::new(format!(
+                "the template s3://{bucket}/{key} is not UTF-8 text from byte {} on",
+                error.utf8_error().valid_up_to()
+            ))
+        })
+    }
+
+    /// Deletes every version of a definition, and with the resource's last
+    /// definition its scripts.
+    async fn remove(&self, id: &PhysicalId) -> Result<(), StoreError> {
+        let (location, key) = (&id.location, id.key());
+        let bucket = &location.bucket;
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        let (own, others): (Vec<Version>, Vec<Version>) =
+            kept.into_iter().partition(|version| version.key == key);
+        tracing::info!(key, versions = own.len(), "deleting the definition");
+        self.store.delete(bucket, own).await?;
+
+        // Executions that run from another definition may still fetch an older
+        // script, so scripts stay until the last definition has gone.
+        let in_use = others.iter().any(|version| {
+            version.is_latest
+                && !version.is_marker
+                && location.definition_digest(&version.key).is_some()
+        });
+        if in_use {
+            return Ok(());
+        }
+        let executors = location.executors();
+        let scripts: Vec<Version> = others
+            .into_iter()
+            .filter(|version| version.key.starts_with(&executors))
+            .collect();
+        tracing::info!(executors, versions = scripts.len(), "deleting the scripts");
+        self.store.delete(bucket, scripts).await
+    }
+}
+
+impl<S: Store> Handler for PipelineDefinition<S> {
+    async fn create(&self, request: Request) -> Result<Resource, Failure> {
+        self.make(&request).await
+    }
+
+    // The old definition stays: a rollback needs it, and CloudFormation deletes
+    // it when the stack's update has held.
+    async fn update(
+        &self,
+        request: Request,
+        _physical_id: String,
+        _old_properties: Value,
+    ) -> Result<Resource, Failure> {
+        self.make(&request).await
+    }
+
+    async fn delete(&self, request: Request, physical_id: String) -> Result<(), Failure> {
+        let id = match PhysicalId::parse(&physical_id) {
+            Some(id) if id.location.stack_digest == request.stack_digest() => id,
+            _ => {
+                tracing::warn!(
+                    physical_id,
+                    "not an id of this resource: nothing is deleted"
+                );
+                return Ok(());
+            }
+        };
+        match self.remove(&id).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::NoBucket { bucket }) => {
+                tracing::warn!(bucket, "the bucket has gone, and all in it");
+                Ok(())
+            }
+            Err(error) => Err(Failure::new(format!(
+                "the definition cannot be deleted: {error}"
+            ))),
+        }
+    }
+}
+
+fn not_kept(error: StoreError) -> Failure {
+    Failure::new(format!("the definition cannot be kept: {error}"))
+}
+
+/// The definition's canonical text, filled and checked.
+fn fill(
+    template: &str,
+    values: &Map<String, Value>,
+    executor_uri: &str,
+) -> Result<String, Failure> {
+    let mut provided = Map::new();
+    provided.insert("ExecutorS3Uri".to_owned(), executor_uri.into());
+    let images = match values.get("Region").and_then(Value::as_str) {
+        Some(region) => regions::images(region).map_err(|error| error.to_string()),
+        None => Err("give Values.Region as a text, by which its image is found".to_owned()),
+    };
+    if let Ok(images) = &images {
+        provided.insert("DeepARImageUri".to_owned(), images.deepar.as_str().into());
+        provided.insert(
+            "DebuggerRulesImageUri".to_owned(),
+            images.debugger_rules.as_deref().unwrap_or_default().into(),
+        );
+    }
+    let filled = template::fill(template, values, &provided).map_err(|FillErrors(errors)| {
+        let faults = errors
+            .iter()
+            .map(|error| fault(error, images.as_ref().err()));
+        Failure::with_faults("the template cannot be filled", faults)
+    })?;
+    for warning in &filled.warnings {
+        tracing::warn!("the filled definition: {warning}");
+    }
+    if filled.text.len() > LARGEST_DEFINITION {
+        return Err(Failure::new(format!(
+            "the filled definition has {} bytes, and SageMaker takes {LARGEST_DEFINITION}",
+            filled.text.len()
+        )));
+    }
+    Ok(filled.text)
+}
+
+/// What a person reads of a fault. Values stay out: CloudFormation shows the
+/// reason to whoever may see the stack, even that of a parameter with `NoEcho`.
+fn fault(error: &FillError, no_images: Option<&String>) -> String {
+    match error {
+        FillError::Bare { name, position, .. } => format!(
+            "template, {position}: {{{{ {name} }}}} stands outside of a JSON string and takes a \
+             number or a boolean, which its value is not"
+        ),
+        FillError::Missing { name, .. } => match no_images {
+            Some(why) if name == "DeepARImageUri" || name == "DebuggerRulesImageUri" => {
+                format!("{error}; {why}")
+            }
+            _ => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipewright::custom_resource::{Envelope, Operation, UrlPolicy, is_failed_create};
+    use serde_json::json;
+
+    use super::*;
+    use crate::memory::{Call, MemoryStore, Trouble};
+
+    /// A template with one hole in a text and one outside of texts.
+    const TEMPLATE: &str = r#"{"Version":"2020-12-01","Steps":[
+        {"Name":"{{ Name }}","Type":"Fail","Arguments":{"ErrorMessage":"{{ ExecutorS3Uri }}"}}
+    ]}"#;
+
+    fn values() -> Value {
+        json!({
+            "Region": "eu-west-1",
+            "PipelineName": "pipewright-asset-prediction",
+            "ProcessingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/fe:1",
+            "JobRoleArn": "arn:aws:iam::123456789012:role/jobs",
+            "AssetsDataS3Uri": "s3://assets/assets/",
+            "ModelsBucket": "models",
+            "ExecutionsTable": "executions",
+            "AssetsTable": "assets",
+            "FeatureImportanceTable": "feature-importance",
+            "ProcessingInstanceType": "ml.m5.xlarge",
+            "TrainingInstanceType": "ml.m5.xlarge",
+            "ProcessingVolumeSizeInGB": "30",
+            "TrainingVolumeSizeInGB": "50",
+            "ProcessingMaxRuntimeInSeconds": "86400",
+            "TrainingMaxRuntimeInSeconds": "86400",
+            "ModelPackageGroupName": "pipewright-asset-prediction",
+            "ModelApprovalStatus": "Approved",
+            "SubnetIds": "",
+            "SecurityGroupIds": "",
+            "KmsKeyArn": "",
+        })
+    }
+
+    fn shipped() -> Value {
+        json!({"ServiceToken": "arn", "Bucket": "pipelines", "Values": values(), "CodeVersion": "1"})
+    }
+
+    fn inline(name: &str) -> Value {
+        json!({"Bucket": "pipelines", "Template": TEMPLATE, "Values": {"Name": name}})
+    }
+
+    fn request(stack: &str, properties: &Value) -> Request {
+        let event = json!({
+            "RequestType": "Create",
+            "ResponseURL": "https://b.s3.amazonaws.com/k?q",
+            "StackId": stack,
+            "RequestId": "r",
+            "LogicalResourceId": "PipelineDefinition",
+            "ResourceProperties": properties,
+        });
+        let envelope = Envelope::read(&event.to_string(), UrlPolicy::AwsOnly).unwrap();
+        let (request, operation) = envelope.request(&envelope.subject()).unwrap();
+        assert_eq!(operation, Operation::Create);
+        request
+    }
+
+    /// The resource's id and its attributes.
+    fn told(resource: Resource) -> (String, Map<String, Value>) {
+        match pipewright::custom_resource::Outcome::from(resource) {
+            pipewright::custom_resource::Outcome::Success {
+                physical_id, data, ..
+            } => (physical_id, data),
+            pipewright::custom_resource::Outcome::Failed { .. } => {
+                unreachable!("a resource is a success")
+            }
+        }
+    }
+
+    async fn create(store: &MemoryStore, properties: &Value) -> Result<String, Failure> {
+        let handler = PipelineDefinition::new(store.clone());
+        handler
+            .create(request("stack", properties))
+            .await
+            .map(|resource| told(resource).0)
+    }
+
+    async fn delete(store: &MemoryStore, stack: &str, id: &str) -> Result<(), Failure> {
+        let handler = PipelineDefinition::new(store.clone());
+        handler
+            .delete(request(stack, &json!({})), id.to_owned())
+            .await
+    }
+
+    fn store() -> MemoryStore {
+        MemoryStore::with_buckets(&["pipelines", "templates"])
+    }
+
+    #[tokio::test]
+    async fn creation_keeps_definition_and_script_under_their_digests() {
+        let store = store();
+        let handler = PipelineDefinition::new(store.clone());
+        let resource = handler.create(request("stack", &shipped())).await.unwrap();
+        let (id, data) = told(resource);
+
+        let key = data["Key"].as_str().unwrap();
+        assert_eq!(id, format!("pipelines/{key}"));
+        assert_eq!(data["Bucket"], "pipelines");
+        let definition = store.read("pipelines", key).unwrap();
+        assert_eq!(data["Sha256"], sha256(&definition).as_str());
+        assert!(key.ends_with(&format!("/{}.json", sha256(&definition))));
+
+        let uri = data["ExecutorS3Uri"].as_str().unwrap();
+        let script = uri.strip_prefix("s3://pipelines/").unwrap();
+        assert_eq!(
+            store.read("pipelines", script).unwrap(),
+            EXECUTOR.as_bytes()
+        );
+        assert!(String::from_utf8(definition).unwrap().contains(uri));
+        assert_eq!(store.keys("pipelines").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_same_properties_always_give_the_same_id() {
+        let store = store();
+        let first = create(&store, &inline("A")).await.unwrap();
+        create(&store, &inline("B")).await.unwrap();
+        assert_eq!(create(&store, &inline("A")).await.unwrap(), first);
+        let mut other_version = inline("A");
+        other_version["CodeVersion"] = json!("2");
+        assert_eq!(create(&store, &other_version).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_template_in_s3_is_read_in_its_version() {
+        let store = store();
+        let version = store.insert("templates", "t.json", TEMPLATE.as_bytes());
+        store.insert("templates", "t.json", b"changed");
+        let mut properties = inline("A");
+        let from_text = create(&store, &properties).await.unwrap();
+        properties["Template"] =
+            json!({"Bucket": "templates", "Key": "t.json", "VersionId": version});
+        assert_eq!(create(&store, &properties).await.unwrap(), from_text);
+    }
+
+    #[tokio::test]
+    async fn a_template_whose_digest_no_longer_matches_is_refused_with_both_digests() {
+        let store = store();
+        store.insert("templates", "t.json", b"changed");
+        let expected = sha256(TEMPLATE.as_bytes());
+        let mut properties = inline("A");
+        properties["Template"] =
+            json!({"Bucket": "templates", "Key": "t.json", "Sha256": expected});
+        let failure = create(&store, &properties).await.unwrap_err().to_string();
+        assert!(
+            failure.contains(&expected) && failure.contains(&sha256(b"changed")),
+            "{failure}"
+        );
+        assert!(store.keys("pipelines").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_template_that_is_missing_too_large_or_no_text_is_refused_by_name() {
+        let store = store();
+        store.insert("templates", "large", &vec![b' '; LARGEST_DEFINITION + 1]);
+        store.insert("templates", "binary", b"{\xff}");
+        for (key, says) in [
+            ("missing", "does not exist"),
+            ("large", "more than 1048576 bytes"),
+            ("binary", "not UTF-8 text from byte 1 on"),
+        ] {
+            let mut properties = inline("A");
+            properties["Template"] =
+                json!({"Bucket": "templates", "Key": key, "Sha256": "0".repeat(64)});
+            if key == "binary" {
+                properties["Template"]["Sha256"] = json!(sha256(b"{\xff}"));
+            }
+            let failure = create(&store, &properties).await.unwrap_err().to_string();
+            assert!(
+                failure.contains(&format!("s3://templates/{key}")),
+                "{failure}"
+            );
+            assert!(failure.contains(says), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn faults_of_values_are_told_all_at_once_and_nothing_is_written() {
+        let store = store();
+        let mut properties = shipped();
+        let values = properties["Values"].as_object_mut().unwrap();
+        values.remove("ModelsBucket");
+        values.remove("JobRoleArn");
+        values.insert("Typo".to_owned(), json!("x"));
+        let failure = create(&store, &properties).await.unwrap_err();
+        assert_eq!(failure.faults().len(), 3, "{failure}");
+        assert!(store.calls().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_region_without_an_image_is_named() {
+        let mut properties = shipped();
+        properties["Values"]["Region"] = json!("eu-wst-1");
+        let failure = create(&store(), &properties).await.unwrap_err().to_string();
+        assert!(
+            failure.contains("eu-wst-1") && failure.contains("eu-west-1"),
+            "{failure}"
+        );
+        properties["Values"]["DeepARImageUri"] = json!("mine");
+        properties["Values"]["DebuggerRulesImageUri"] = json!("");
+        create(&store(), &properties).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn values_do_not_appear_in_a_reason() {
+        let mut properties = shipped();
+        properties["Values"]["ProcessingVolumeSizeInGB"] = json!("hunter2");
+        let failure = create(&store(), &properties).await.unwrap_err().to_string();
+        assert!(failure.contains("ProcessingVolumeSizeInGB"), "{failure}");
+        assert!(!failure.contains("hunter2"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_script_given_by_the_user_is_left_to_the_user() {
+        let store = store();
+        let mut properties = inline("A");
+        properties["Values"]["ExecutorS3Uri"] = json!("s3://mine/run.sh");
+        let handler = PipelineDefinition::new(store.clone());
+        let resource = handler.create(request("stack", &properties)).await.unwrap();
+        assert_eq!(told(resource).1["ExecutorS3Uri"], "s3://mine/run.sh");
+        assert_eq!(store.keys("pipelines").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_missing_bucket_is_told_with_the_cure() {
+        let mut properties = inline("A");
+        properties["Bucket"] = json!("no-such-bucket");
+        let failure = create(&store(), &properties).await.unwrap_err().to_string();
+        assert!(
+            failure.contains("no-such-bucket does not exist: create it first"),
+            "{failure}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_update_deletes_nothing() {
+        let store = store();
+        let handler = PipelineDefinition::new(store.clone());
+        let old = create(&store, &inline("A")).await.unwrap();
+        let new = handler
+            .update(request("stack", &inline("B")), old.clone(), inline("A"))
+            .await
+            .unwrap();
+        assert_ne!(told(new).0, old);
+        let (_, key) = old.split_once('/').unwrap();
+        assert!(store.read("pipelines", key).is_some());
+        assert!(!store.calls().contains(&Call::Delete));
+    }
+
+    #[tokio::test]
+    async fn deletion_takes_every_version_and_marker_of_its_own_key_only() {
+        let store = store();
+        let a = create(&store, &inline("A")).await.unwrap();
+        let b = create(&store, &inline("B")).await.unwrap();
+        let (_, a_key) = a.split_once('/').unwrap();
+        let (_, b_key) = b.split_once('/').unwrap();
+        store.insert_marker("pipelines", a_key);
+        store.insert("pipelines", a_key, b"again");
+        let neighbour = format!("{a_key}.bak");
+        store.insert("pipelines", &neighbour, b"x");
+
+        delete(&store, "stack", &a).await.unwrap();
+        let keys = store.keys("pipelines");
+        assert!(!keys.contains(a_key));
+        assert!(keys.contains(b_key) && keys.contains(&neighbour));
+        assert!(keys.iter().any(|key| key.ends_with("/run-fe-step.sh")));
+    }
+
+    #[tokio::test]
+    async fn the_last_definition_takes_the_scripts_with_it() {
+        let store = store();
+        let a = create(&store, &inline("A")).await.unwrap();
+        let b = create(&store, &inline("B")).await.unwrap();
+        delete(&store, "stack", &a).await.unwrap();
+        delete(&store, "stack", &b).await.unwrap();
+        assert!(
+            store.keys("pipelines").is_empty(),
+            "{:?}",
+            store.keys("pipelines")
+        );
+        delete(&store, "stack", &b).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ours_is_left_alone() {
+        let store = store();
+        let ours = create(&store, &inline("A")).await.unwrap();
+        let before = store.keys("pipelines");
+        // Another stack's definition, though its content may be the same.
+        delete(&store, "another stack", &ours).await.unwrap();
+        for id in [
+            "",
+            "x",
+            "pipelines/definitions/0123456789abcdef/x.json",
+            "pipelines/secrets",
+        ] {
+            delete(&store, "stack", id).await.unwrap();
+        }
+        assert_eq!(store.keys("pipelines"), before);
+    }
+
+    #[tokio::test]
+    async fn deleting_from_a_bucket_that_has_gone_is_a_success() {
+        let id = create(&store(), &inline("A")).await.unwrap();
+        delete(&MemoryStore::default(), "stack", &id).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_deletion_that_s3_refuses_is_a_failure() {
+        for (call, trouble) in [
+            (Call::Versions, Trouble::Denied),
+            (Call::Versions, Trouble::Fails),
+            (Call::Delete, Trouble::Denied),
+        ] {
+            let store = store();
+            let id = create(&store, &inline("A")).await.unwrap();
+            store.trouble(call, trouble);
+            let failure = delete(&store, "stack", &id).await.unwrap_err().to_string();
+            assert!(
+                failure.starts_with("the definition cannot be deleted"),
+                "{failure}"
+            );
+            delete(&store, "stack", &id).await.unwrap();
+            assert!(store.keys("pipelines").is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_creation_claims_its_id_before_it_writes() {
+        let store = store();
+        store.trouble(Call::Put, Trouble::HappensAndFails);
+        let event = json!({
+            "RequestType": "Create",
+            "ResponseURL": "https://b.s3.amazonaws.com/k?q",
+            "StackId": "stack",
+            "RequestId": "r",
+            "LogicalResourceId": "PipelineDefinition",
+            "ResourceProperties": inline("A"),
+        });
+        let envelope = Envelope::read(&event.to_string(), UrlPolicy::AwsOnly).unwrap();
+        let subject = envelope.subject();
+        let (request, _) = envelope.request(&subject).unwrap();
+        PipelineDefinition::new(store.clone())
+            .create(request)
+            .await
+            .unwrap_err();
+        assert!(!is_failed_create(subject.failure_id()));
+        delete(&store, "stack", subject.failure_id()).await.unwrap();
+        assert!(
+            store.keys("pipelines").is_empty(),
+            "{:?}",
+            store.keys("pipelines")
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! What the custom resource needs of S3.
+
+use std::future::Future;
+
+/// One version of an object, or a delete marker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The object's key.
+    pub key: String,
+    /// The version's id; `null` for objects of a bucket without versions.
+    pub version_id: String,
+    /// Whether it is the newest version of its object.
+    pub is_latest: bool,
+    /// Whether it is a delete marker.
+    pub is_marker: bool,
+}
+
+/// Why a call to S3 failed. Each names the bucket, and the key where there is
+/// one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such bucket.
+    #[error("bucket {bucket} does not exist: create it first, or correct its name")]
+    NoBucket {
+        /// The bucket.
+        bucket: String,
+    },
+    /// There is no such object, or not in this version.
+    #[error("s3://{bucket}/{key} does not exist{}: upload it first, or correct its name", version_id.as_ref().map(|id| format!(" in version {id}")).unwrap_or_default())]
+    NoObject {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The version that was asked for.
+        version_id: Option<String>,
+    },
+    /// The object is larger than it may be.
+    #[error("s3://{bucket}/{key} has more than {limit} bytes, the most that a template may have")]
+    TooLarge {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The function may not do it.
+    #[error(
+        "S3 refuses {action} on s3://{bucket}/{key} ({code}): give the function's role this right"
+    )]
+    Denied {
+        /// The permission that is lacking, such as `s3:PutObject`.
+        action: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The key, or what keys begin with.
+        key: String,
+        /// S3's code.
+        code: String,
+    },
+    /// Anything else, after the retries.
+    #[error("{action} on s3://{bucket}/{key} failed: {cause}")]
+    Failed {
+        /// What was tried, such as `s3:PutObject`.
+        action: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The key, or what keys begin with.
+        key: String,
+        /// S3's words, or the connection's.
+        cause: String,
+    },
+}
+
+/// S3, as far as the custom resource needs it.
+pub trait Store: Send + Sync + 'static {
+    /// The bytes of an object, in the newest or the given version, if there are
+    /// at most `limit`.
+    fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+
+    /// Writes an object whole.
+    fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// All versions and delete markers of all keys that begin with `prefix`.
+    fn versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> impl Future<Output = Result<Vec<Version>, StoreError>> + Send;
+
+    /// Deletes these versions and markers for good. One that is not there
+    /// counts as deleted.
+    fn delete(
+        &self,
+        bucket: &str,
+        versions: Vec<Version>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
