@@ -4,11 +4,13 @@
 
 pub mod check;
 pub mod condition;
+pub mod diff;
 mod get;
 pub mod graph;
 mod model;
 mod path;
 mod reference;
+pub mod render;
 pub mod resolve;
 pub mod source;
 
