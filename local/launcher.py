@@ -34,7 +34,7 @@ from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack_app  # noqa: E402
 from ministack.core.responses import get_region  # noqa: E402
-from ministack.services import eventbridge, lambda_svc  # noqa: E402
+from ministack.services import cloudformation, eventbridge, lambda_svc  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
 
 
@@ -182,6 +182,23 @@ def provision_sagemaker():
     )
 
 
+def keep_attributes_in_nested_stacks():
+    """Let Fn::GetAtt work on what an update of a nested stack leaves as it is.
+
+    ministack hands the attributes of unchanged resources on in a top-level
+    stack, and forgets them in a nested one.
+    """
+    update_resource = provisioners._update_resource
+
+    def update(type_, physical_id, old, new, stack_name, logical_id=None, old_attrs=None):
+        if old_attrs is None:
+            resources = cloudformation._stacks.get(stack_name, {}).get("_resources", {})
+            old_attrs = resources.get(logical_id, {}).get("Attributes")
+        return update_resource(type_, physical_id, old, new, stack_name, logical_id, old_attrs)
+
+    provisioners._update_resource = update
+
+
 _superseded = contextvars.ContextVar("superseded resources of the nested stack being updated")
 
 
@@ -244,6 +261,7 @@ def main():
     accept_aws_sources()
     retry_failed_events()
     provision_sagemaker()
+    keep_attributes_in_nested_stacks()
     clean_up_nested_stacks()
 
     config = Config()

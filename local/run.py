@@ -64,7 +64,7 @@ class DeploymentProgress:
             self._resources[stack] = self._resources.get(stack, 0) + 1
         else:
             # pipewright-StorageStack-1a2b3c4d5e6f is known by its logical id.
-            short = stack.removeprefix(f"{STACK}-").rsplit("-", 1)[0]
+            short = stack.removeprefix(f"{STACK}-").partition("-")[0]
             say(f"          {short:<16} {self._resources.get(stack, 0):3} resources  {status}")
 
 

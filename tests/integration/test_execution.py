@@ -82,7 +82,7 @@ def test_the_record_agrees_with_what_sagemaker_lists(system, execution):
         last = [c for c in changes(system, execution.id) if c.get("stepName") == step["StepName"]]
         assert last[-1]["status"] == step["StepStatus"] == "Succeeded"
         # Events tell times to the second.
-        assert abs(last[-1]["endedAt"] - step["EndTime"].timestamp() * 1000) < 1000
+        assert abs(int(last[-1]["endedAt"]) - step["EndTime"].timestamp() * 1000) < 1000
     record = system.record(execution.id)
     described = sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution.arn)
     assert record["pipelineStatus"] == described["PipelineExecutionStatus"] == "Succeeded"
@@ -110,10 +110,12 @@ def test_the_record_knows_model_package_and_report(system, execution):
 def test_parameters_are_frozen_and_sent_whole(system, execution):
     record = system.record(execution.id)
     assert record["parameters"]["Id"] == SAMPLE_TEMPLATE["Id"]
-    listed = system.client("sagemaker").list_pipeline_parameters_for_execution(
-        PipelineExecutionArn=execution.arn
-    )["PipelineParameters"]
-    told = {parameter["Name"]: parameter["Value"] for parameter in listed}
+    pages = system.client("sagemaker").get_paginator("list_pipeline_parameters_for_execution")
+    told = {
+        parameter["Name"]: parameter["Value"]
+        for page in pages.paginate(PipelineExecutionArn=execution.arn)
+        for parameter in page["PipelineParameters"]
+    }
     assert told["ExecutionId"] == execution.id
     assert record["pipelineParameters"].items() <= told.items()
 
