@@ -5,6 +5,7 @@ the place. An empty result is what the project must show.
 """
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterator
 
@@ -437,6 +438,48 @@ def rights_are_least(project: Project) -> Findings:
                 yield f"{where}: passes a role to any service"
 
 
+def dashboards_are_json(project: Project) -> Findings:
+    """A dashboard's body is JSON, shows every alarm and overlaps nothing."""
+    for stack, logical_id, dashboard in project.resources("AWS::CloudWatch::Dashboard"):
+        place = f"{stack}.{logical_id}"
+        text = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+        try:
+            widgets = json.loads(text)["widgets"]
+        except (ValueError, KeyError) as error:
+            yield f"{place}: {error}"
+            continue
+        alarms = {name for _, name, _ in project.resources("AWS::CloudWatch::Alarm")}
+        shown = {
+            alarm.removeprefix("${").removesuffix(".Arn}")
+            for widget in widgets
+            for alarm in widget["properties"].get("alarms", [])
+        }
+        for name in alarms ^ shown:
+            yield f"{place}: {name} is {'not shown' if name in alarms else 'no alarm'}"
+        taken: set[tuple[int, int]] = set()
+        for widget in widgets:
+            cells = {
+                (x, y)
+                for x in range(widget["x"], widget["x"] + widget["width"])
+                for y in range(widget["y"], widget["y"] + widget["height"])
+            }
+            if cells & taken or max(x for x, _ in cells) > 23:
+                yield f"{place}: {widget['properties']['title']} lies over another or outside"
+            taken |= cells
+
+
+def alarms_reach_somebody(project: Project) -> Findings:
+    """Each alarm says what to do, tells the topic, and takes silence for health."""
+    for stack, logical_id, alarm in project.resources("AWS::CloudWatch::Alarm"):
+        place, properties = f"{stack}.{logical_id}", alarm["Properties"]
+        if properties.get("AlarmActions") != [{"Ref": "AlarmTopic"}]:
+            yield f"{place}: tells nobody"
+        if not properties.get("AlarmDescription", "").endswith("."):
+            yield f"{place}: does not say what it means"
+        if properties.get("TreatMissingData") != "notBreaching":
+            yield f"{place}: is unknown while nothing happens"
+
+
 def root_resources_carry_tags(project: Project) -> Findings:
     """Cost allocation: nested stacks hand their tags on, the root's own resources have them."""
     tagged = (
@@ -496,6 +539,8 @@ ALL = [
     retention_is_literal,
     data_is_protected,
     rights_are_least,
+    dashboards_are_json,
+    alarms_reach_somebody,
     root_resources_carry_tags,
     code_is_where_cargo_lambda_puts_it,
     custom_resources_are_bounded,

@@ -287,6 +287,25 @@ def a_role_for_any_service(project):
             del statement["Condition"]
 
 
+@fault(checks.dashboards_are_json)
+def a_dashboard_with_a_comma_too_many(project):
+    dashboard = project.nested["OperationsStack"]["Resources"]["Dashboard"]["Properties"]
+    body = dashboard["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace("]", ",]", 1)
+
+
+@fault(checks.dashboards_are_json)
+def an_alarm_that_the_dashboard_does_not_show(project):
+    resources = project.nested["OperationsStack"]["Resources"]
+    resources["NewAlarm"] = resources["ExecutionFailedAlarm"]
+
+
+@fault(checks.alarms_reach_somebody)
+def an_alarm_that_tells_nobody(project):
+    alarm = project.nested["OperationsStack"]["Resources"]["ExecutionFailedAlarm"]
+    del alarm["Properties"]["AlarmActions"]
+
+
 @fault(checks.root_resources_carry_tags)
 def a_function_without_tags(project):
     del project.expanded["Resources"]["PipelineEventsFunction"]["Properties"]["Tags"]
