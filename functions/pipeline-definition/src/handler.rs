@@ -19,12 +19,23 @@ const LARGEST_DEFINITION: usize = 1_048_576;
 #[derive(Debug)]
 pub struct PipelineDefinition<S> {
     store: S,
+    /// The text of the script that starts the processing step.
+    executor: &'static str,
 }
 
 impl<S: Store> PipelineDefinition<S> {
     /// The custom resource over `store`.
     pub fn new(store: S) -> Self {
-        Self { store }
+        Self {
+            store,
+            executor: EXECUTOR,
+        }
+    }
+
+    /// As another version of this program would be: with another script.
+    #[cfg(test)]
+    pub(crate) fn with_executor(store: S, executor: &'static str) -> Self {
+        Self { store, executor }
     }
 
     /// Fills, checks and uploads. The same properties lead to the same bytes,
@@ -42,7 +53,7 @@ impl<S: Store> PipelineDefinition<S> {
             .values
             .get("ExecutorS3Uri")
             .and_then(Value::as_str);
-        let executor_key = location.executor_key(&sha256(EXECUTOR.as_bytes()));
+        let executor_key = location.executor_key(&sha256(self.executor.as_bytes()));
         let executor_uri = given_executor.map_or_else(
             || format!("s3://{}/{executor_key}", location.bucket),
             str::to_owned,
@@ -57,7 +68,7 @@ impl<S: Store> PipelineDefinition<S> {
         let bucket = &id.location.bucket;
         // The script first: whoever sees the definition finds what it names.
         if given_executor.is_none() {
-            let bytes = EXECUTOR.as_bytes().to_vec();
+            let bytes = self.executor.as_bytes().to_vec();
             self.store
                 .put(bucket, &executor_key, "text/x-shellscript", bytes)
                 .await
@@ -208,7 +219,7 @@ fn fill(
     let filled = template::fill(template, values, &provided).map_err(|FillErrors(errors)| {
         let faults = errors
             .iter()
-            .map(|error| fault(error, images.as_ref().err()));
+            .map(|error| without_values(fault(error, images.as_ref().err()), values));
         Failure::with_faults("the template cannot be filled", faults)
     })?;
     for warning in &filled.warnings {
@@ -223,8 +234,7 @@ fn fill(
     Ok(filled.text)
 }
 
-/// What a person reads of a fault. Values stay out: CloudFormation shows the
-/// reason to whoever may see the stack, even that of a parameter with `NoEcho`.
+/// What a person reads of a fault.
 fn fault(error: &FillError, no_images: Option<&String>) -> String {
     match error {
         FillError::Bare { name, position, .. } => format!(
@@ -237,8 +247,41 @@ fn fault(error: &FillError, no_images: Option<&String>) -> String {
             }
             _ => error.to_string(),
         },
+        // Further lines show the filled text around the fault.
+        FillError::Result(_) => error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// `fault` with the names of values in place of the values: CloudFormation
+/// shows the reason to whoever may see the stack, and a value may come from a
+/// parameter with `NoEcho`. Very short ones stay, since they occur in any text,
+/// and so does the region, which is nobody's secret.
+fn without_values(fault: String, values: &Map<String, Value>) -> String {
+    const SHORTEST: usize = 6;
+    let mut texts: Vec<(&str, &str)> = values
+        .iter()
+        .filter(|(name, _)| *name != "Region")
+        .flat_map(|(name, value)| {
+            let items = value
+                .as_array()
+                .map_or(std::slice::from_ref(value), Vec::as_slice);
+            items
+                .iter()
+                .filter_map(move |item| Some((item.as_str()?, name.as_str())))
+        })
+        .filter(|(text, _)| text.len() >= SHORTEST)
+        .collect();
+    // Longest first: one value may be part of another.
+    texts.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+    texts.into_iter().fold(fault, |fault, (text, name)| {
+        fault.replace(text, &format!("(the value of {name})"))
+    })
 }
 
 #[cfg(test)]
@@ -455,6 +498,19 @@ mod tests {
         let failure = create(&store(), &properties).await.unwrap_err().to_string();
         assert!(failure.contains("ProcessingVolumeSizeInGB"), "{failure}");
         assert!(!failure.contains("hunter2"), "{failure}");
+
+        let mut properties = inline("hunter2");
+        for template in [
+            r#"{"Version":"2020-12-01","Steps":[{"Name":"{{ Name }}"}]}"#,
+            r#"{"Version":"2020-12-01","Steps":[{"Name":"{{ Name }}"]}"#,
+            r#"{"Version":"{{ Name }}"}"#,
+            r#"{% for a in [1] %}{{ Name }}{% endfor %}"#,
+            r#"{% for a in Name %}{% endfor %}"#,
+        ] {
+            properties["Template"] = json!(template);
+            let failure = create(&store(), &properties).await.unwrap_err().to_string();
+            assert!(!failure.contains("hunter2"), "{template}: {failure}");
+        }
     }
 
     #[tokio::test]
@@ -526,6 +582,18 @@ mod tests {
             store.keys("pipelines")
         );
         delete(&store, "stack", &b).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_somebody_else_deleted_keeps_no_script() {
+        let store = store();
+        let a = create(&store, &inline("A")).await.unwrap();
+        let b = create(&store, &inline("B")).await.unwrap();
+        let (_, hidden) = b.split_once('/').unwrap();
+        store.insert_marker("pipelines", hidden);
+        delete(&store, "stack", &a).await.unwrap();
+        let keys = store.keys("pipelines");
+        assert_eq!(keys.into_iter().collect::<Vec<_>>(), [hidden]);
     }
 
     #[tokio::test]

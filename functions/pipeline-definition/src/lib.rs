@@ -25,6 +25,8 @@
 //! [`pipewright::custom_resource`] and [`pipewright_aws::custom_resource`].
 
 mod handler;
+#[cfg(test)]
+mod lifecycle;
 pub mod location;
 #[cfg(test)]
 mod memory;

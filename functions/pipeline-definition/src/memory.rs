@@ -21,8 +21,13 @@ pub(crate) enum Trouble {
     Fails,
     /// An error, though it has happened.
     HappensAndFails,
+    /// No answer ever, and nothing has happened.
+    Hangs,
+    /// No answer ever, though it has happened.
+    HappensAndHangs,
     /// A lack of permission.
     Denied,
+    Panics,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +69,10 @@ impl MemoryStore {
     /// The next call of this kind goes wrong, once.
     pub(crate) fn trouble(&self, call: Call, trouble: Trouble) {
         self.0.lock().unwrap().troubles.push((call, trouble));
+    }
+
+    pub(crate) fn forget_troubles(&self) {
+        self.0.lock().unwrap().troubles.clear();
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -119,6 +128,8 @@ impl MemoryStore {
         let trouble = self.next_trouble(call);
         match trouble {
             Some(Trouble::Fails) => return Err(failed()),
+            Some(Trouble::Hangs) => return std::future::pending().await,
+            Some(Trouble::Panics) => panic!("as told"),
             Some(Trouble::Denied) => {
                 return Err(StoreError::Denied {
                     action: "s3:Something",
@@ -140,6 +151,7 @@ impl MemoryStore {
         };
         match trouble {
             Some(Trouble::HappensAndFails) => Err(failed()),
+            Some(Trouble::HappensAndHangs) => std::future::pending().await,
             _ => result,
         }
     }
