@@ -27,6 +27,8 @@ pub use aws_config::SdkConfig;
 
 #[cfg(feature = "custom-resource")]
 pub mod custom_resource;
+#[cfg(feature = "eventbridge")]
+pub mod eventbridge;
 pub mod logging;
 #[cfg(feature = "s3")]
 pub mod s3;
