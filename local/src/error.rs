@@ -1,0 +1,113 @@
+//! What the stand-in answers when it refuses a call.
+
+use serde_json::{Value, json};
+
+/// The exception names of SageMaker's API that the stand-in uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A member is missing or wrong, or the state doesn't allow the call.
+    Validation,
+    /// What the call names does not exist.
+    ResourceNotFound,
+    /// What the call would create exists, or what it would delete is in use.
+    ResourceInUse,
+    /// The resource is being changed or still has something running.
+    Conflict,
+    /// A quota of SageMaker would be passed.
+    ResourceLimitExceeded,
+    /// The stand-in does not know the operation.
+    UnknownOperation,
+    /// The request's body is not JSON, or not an object.
+    Serialization,
+    /// The stand-in itself failed, for example to reach the local S3.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The name that stands in `__type` and that an SDK maps to its exception class.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "ValidationException",
+            Self::ResourceNotFound => "ResourceNotFound",
+            Self::ResourceInUse => "ResourceInUse",
+            Self::Conflict => "ConflictException",
+            Self::ResourceLimitExceeded => "ResourceLimitExceeded",
+            Self::UnknownOperation => "UnknownOperationException",
+            Self::Serialization => "SerializationException",
+            Self::Internal => "InternalFailure",
+        }
+    }
+
+    /// The HTTP status: 400 for what the caller did, 500 for what the stand-in did.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Internal => 500,
+            _ => 400,
+        }
+    }
+}
+
+/// A refused call: the exception's name and a message for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", kind.name())]
+pub struct ApiError {
+    /// Which of SageMaker's exceptions it is.
+    pub kind: ErrorKind,
+    /// What was wrong, where, and what would be right.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error of the given kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A `ValidationException`.
+    pub fn validation(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Validation, message)
+    }
+
+    /// A `ResourceNotFound`.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ResourceNotFound, message)
+    }
+
+    /// A `ValidationException` in the words of SageMaker's member constraints.
+    ///
+    /// `member` is spelt as in the API; the service's message begins it with a small letter.
+    pub fn constraint(value: &str, member: &str, constraint: &str) -> Self {
+        let mut member_name = member.to_owned();
+        if let Some(first) = member_name.get_mut(0..1) {
+            first.make_ascii_lowercase();
+        }
+        Self::validation(format!(
+            "1 validation error detected: Value '{value}' at '{member_name}' failed to satisfy \
+             constraint: {constraint}"
+        ))
+    }
+
+    /// The body of the answer, as AWS JSON 1.1 has it.
+    pub fn body(&self) -> Value {
+        json!({"__type": self.kind.name(), "message": self.message})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constraint_names_the_member_as_the_service_does() {
+        let error = ApiError::constraint("a_b", "PipelineName", "Member must be good");
+        assert_eq!(
+            error.message,
+            "1 validation error detected: Value 'a_b' at 'pipelineName' failed to satisfy \
+             constraint: Member must be good"
+        );
+        assert_eq!(error.body()["__type"], "ValidationException");
+    }
+}

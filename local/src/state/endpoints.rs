@@ -1,0 +1,453 @@
+//! Endpoint configurations and endpoints. No endpoint here answers an inference.
+
+use super::input::{Input, SortOrder};
+use super::tags::read_tags;
+use super::{Effect, State, Turn};
+use crate::clock::Millis;
+use crate::error::ApiError;
+use crate::event::Event;
+use crate::names::key_of;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const CONFIG: &str = "endpoint-config";
+const ENDPOINT: &str = "endpoint";
+
+/// Configurations and endpoints by name in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    configs: BTreeMap<String, Config>,
+    endpoints: BTreeMap<String, Endpoint>,
+}
+
+#[derive(Debug)]
+struct Config {
+    name: String,
+    arn: String,
+    created: Millis,
+    members: Map<String, Value>,
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    name: String,
+    arn: String,
+    config: String,
+    variants: Vec<Value>,
+    status: Status,
+    created: Millis,
+    modified: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Creating,
+    InService,
+    Deleting,
+}
+
+impl Status {
+    /// As the API spells it.
+    fn in_api(self) -> &'static str {
+        match self {
+            Self::Creating => "Creating",
+            Self::InService => "InService",
+            Self::Deleting => "Deleting",
+        }
+    }
+}
+
+const CONFIG_MEMBERS: [&str; 9] = [
+    "ProductionVariants",
+    "DataCaptureConfig",
+    "KmsKeyId",
+    "AsyncInferenceConfig",
+    "ExplainerConfig",
+    "ShadowProductionVariants",
+    "ExecutionRoleArn",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+];
+
+impl Config {
+    fn describe(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("EndpointConfigName".to_owned(), json!(self.name));
+        body.insert("EndpointConfigArn".to_owned(), json!(self.arn));
+        body.extend(self.members.clone());
+        body.insert("CreationTime".to_owned(), self.created.to_json());
+        Value::Object(body)
+    }
+}
+
+impl Endpoint {
+    fn describe(&self) -> Value {
+        json!({
+            "EndpointName": self.name,
+            "EndpointArn": self.arn,
+            "EndpointConfigName": self.config,
+            "ProductionVariants": self.variants,
+            "EndpointStatus": self.status.in_api(),
+            "CreationTime": self.created.to_json(),
+            "LastModifiedTime": self.modified.to_json(),
+        })
+    }
+
+    /// `status` is spelt in capitals here; DELETED exists in events only.
+    fn emit(&self, turn: &mut Turn, status: &str, tags: Value) {
+        turn.emit(
+            Event::ENDPOINT,
+            vec![self.arn.clone()],
+            json!({
+                "EndpointName": self.name,
+                "EndpointArn": self.arn,
+                "EndpointConfigName": self.config,
+                "ProductionVariants": self.variants,
+                "EndpointStatus": status,
+                "FailureReason": null,
+                "CreationTime": self.created.0,
+                "LastModifiedTime": self.modified.0,
+                "Tags": tags,
+            }),
+        );
+    }
+}
+
+/// A variant of a configuration as a running endpoint shows it.
+fn running_variant(variant: &Value) -> Value {
+    let mut shown = json!({
+        "VariantName": variant["VariantName"],
+        "CurrentWeight": variant.get("InitialVariantWeight").cloned().unwrap_or(json!(1.0)),
+        "DesiredWeight": variant.get("InitialVariantWeight").cloned().unwrap_or(json!(1.0)),
+    });
+    if let Some(count) = variant.get("InitialInstanceCount") {
+        shown["CurrentInstanceCount"] = count.clone();
+        shown["DesiredInstanceCount"] = count.clone();
+    }
+    if let Some(serverless) = variant.get("ServerlessConfig") {
+        shown["CurrentServerlessConfig"] = serverless.clone();
+    }
+    shown
+}
+
+impl State {
+    pub(super) fn create_endpoint_config(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let tags = read_tags(input)?;
+        let arn = self.add_endpoint_config(turn, input, tags)?;
+        Ok(json!({"EndpointConfigArn": arn}))
+    }
+
+    /// Also what an EndpointConfig step does. Gives the configuration's ARN.
+    pub(super) fn add_endpoint_config(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<String, ApiError> {
+        let name = input.name("EndpointConfigName", 63)?;
+        let key = key_of(CONFIG, name);
+        let arn = self.arn(CONFIG, name);
+        if self.endpoints.configs.contains_key(&key) {
+            return Err(ApiError::validation(format!(
+                "Cannot create already existing endpoint configuration \"{arn}\"."
+            )));
+        }
+        let variants = input.list("ProductionVariants")?;
+        if variants.is_empty() {
+            return Err(ApiError::constraint(
+                "[]",
+                "ProductionVariants",
+                "Member must have length greater than or equal to 1",
+            ));
+        }
+        for variant in variants {
+            let named = variant.get("VariantName").is_some_and(Value::is_string);
+            if !named {
+                return Err(ApiError::validation(format!(
+                    "ProductionVariants: {variant} has no VariantName"
+                )));
+            }
+            if let Some(model) = variant.get("ModelName").and_then(Value::as_str)
+                && self.model_document(model).is_none()
+            {
+                return Err(ApiError::validation(format!(
+                    "Could not find model \"{}\".",
+                    self.arn("model", model)
+                )));
+            }
+        }
+        let mut members = Map::new();
+        input.copy(&CONFIG_MEMBERS, &mut members);
+        self.tags.create(&arn, tags);
+        turn.emit(
+            Event::ENDPOINT_CONFIG,
+            vec![arn.clone()],
+            json!({
+                "EndpointConfigName": name,
+                "EndpointConfigArn": arn,
+                "ProductionVariants": variants,
+                "KmsKeyId": members.get("KmsKeyId"),
+                "CreationTime": turn.now.0,
+                "Tags": self.tags.as_map(&arn),
+            }),
+        );
+        self.endpoints.configs.insert(
+            key,
+            Config {
+                name: name.to_owned(),
+                arn: arn.clone(),
+                created: turn.now,
+                members,
+            },
+        );
+        Ok(arn)
+    }
+
+    fn config_key(&self, name: &str) -> Result<String, ApiError> {
+        let key = key_of(CONFIG, name);
+        if self.endpoints.configs.contains_key(&key) {
+            Ok(key)
+        } else {
+            Err(ApiError::validation(format!(
+                "Could not find endpoint configuration \"{}\".",
+                self.arn(CONFIG, &key)
+            )))
+        }
+    }
+
+    pub(super) fn describe_endpoint_config(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.config_key(input.required("EndpointConfigName")?)?;
+        Ok(self.endpoints.configs[&key].describe())
+    }
+
+    /// What DescribeEndpointConfig says of a configuration that a step made.
+    pub(super) fn endpoint_config_document(&self, name: &str) -> Option<Value> {
+        self.endpoints
+            .configs
+            .get(&key_of(CONFIG, name))
+            .map(Config::describe)
+    }
+
+    /// What DescribeEndpoint says of an endpoint that a step made.
+    pub(super) fn endpoint_document(&self, name: &str) -> Option<Value> {
+        self.endpoints
+            .endpoints
+            .get(&key_of(ENDPOINT, name))
+            .map(Endpoint::describe)
+    }
+
+    pub(super) fn delete_endpoint_config(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.config_key(input.required("EndpointConfigName")?)?;
+        if let Some(config) = self.endpoints.configs.remove(&key) {
+            self.tags.remove(&config.arn);
+        }
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_endpoint_configs(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let contains = input
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let mut configs: Vec<(&String, &Config)> = self
+            .endpoints
+            .configs
+            .iter()
+            .filter(|(key, _)| key.contains(&contains))
+            .collect();
+        if input.string("SortBy")? != Some("Name") {
+            configs.sort_by_key(|(_, config)| config.created);
+        }
+        let rows = configs
+            .into_iter()
+            .map(|(key, config)| {
+                (
+                    key.clone(),
+                    json!({
+                        "EndpointConfigName": config.name,
+                        "EndpointConfigArn": config.arn,
+                        "CreationTime": config.created.to_json(),
+                    }),
+                )
+            })
+            .collect();
+        input.page("EndpointConfigs", rows, SortOrder::Descending)
+    }
+
+    pub(super) fn create_endpoint(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let tags = read_tags(input)?;
+        let arn = self.add_endpoint(turn, input, tags)?;
+        Ok(json!({"EndpointArn": arn}))
+    }
+
+    /// Also what an Endpoint step does. Gives the endpoint's ARN.
+    pub(super) fn add_endpoint(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<String, ApiError> {
+        let name = input.name("EndpointName", 63)?;
+        let config = self.config_key(input.required("EndpointConfigName")?)?;
+        let config = &self.endpoints.configs[&config];
+        let key = key_of(ENDPOINT, name);
+        let arn = self.arn(ENDPOINT, name);
+        if self.endpoints.endpoints.contains_key(&key) {
+            return Err(ApiError::validation(format!(
+                "Cannot create already existing endpoint \"{arn}\"."
+            )));
+        }
+        let variants = config
+            .members
+            .get("ProductionVariants")
+            .and_then(Value::as_array)
+            .map(|variants| variants.iter().map(running_variant).collect())
+            .unwrap_or_default();
+        let endpoint = Endpoint {
+            name: name.to_owned(),
+            arn: arn.clone(),
+            config: config.name.clone(),
+            variants,
+            status: Status::Creating,
+            created: turn.now,
+            modified: turn.now,
+        };
+        self.tags.create(&arn, tags);
+        endpoint.emit(turn, "CREATING", self.tags.as_map(&arn));
+        turn.effects.push(Effect::EndpointAt {
+            name: name.to_owned(),
+            at: turn.now.plus(self.settings.simulated_step_millis),
+        });
+        self.endpoints.endpoints.insert(key, endpoint);
+        Ok(arn)
+    }
+
+    fn endpoint_key(&self, name: &str) -> Result<String, ApiError> {
+        let key = key_of(ENDPOINT, name);
+        if self.endpoints.endpoints.contains_key(&key) {
+            Ok(key)
+        } else {
+            Err(ApiError::validation(format!(
+                "Could not find endpoint \"{}\".",
+                self.arn(ENDPOINT, &key)
+            )))
+        }
+    }
+
+    pub(super) fn describe_endpoint(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.endpoint_key(input.required("EndpointName")?)?;
+        Ok(self.endpoints.endpoints[&key].describe())
+    }
+
+    pub(super) fn delete_endpoint(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.endpoint_key(input.required("EndpointName")?)?;
+        let Some(endpoint) = self.endpoints.endpoints.get_mut(&key) else {
+            return Err(ApiError::validation("the endpoint is gone"));
+        };
+        if endpoint.status == Status::Creating {
+            return Err(ApiError::validation(format!(
+                "Cannot update in-progress endpoint \"{}\".",
+                endpoint.arn
+            )));
+        }
+        if endpoint.status != Status::Deleting {
+            endpoint.status = Status::Deleting;
+            endpoint.modified = turn.now;
+            endpoint.emit(turn, "DELETING", self.tags.as_map(&endpoint.arn));
+            turn.effects.push(Effect::EndpointAt {
+                name: endpoint.name.clone(),
+                at: turn.now.plus(self.settings.simulated_step_millis),
+            });
+        }
+        Ok(json!({}))
+    }
+
+    /// The end of a creation or a deletion.
+    pub(super) fn settle_endpoint(&mut self, turn: &mut Turn, name: &str) {
+        let key = key_of(ENDPOINT, name);
+        let Some(endpoint) = self.endpoints.endpoints.get_mut(&key) else {
+            return;
+        };
+        endpoint.modified = turn.now;
+        match endpoint.status {
+            Status::Creating => {
+                endpoint.status = Status::InService;
+                endpoint.emit(turn, "IN_SERVICE", self.tags.as_map(&endpoint.arn));
+            }
+            Status::Deleting => {
+                endpoint.emit(turn, "DELETED", self.tags.as_map(&endpoint.arn));
+                self.tags.remove(&endpoint.arn);
+                self.endpoints.endpoints.remove(&key);
+            }
+            Status::InService => {}
+        }
+    }
+
+    pub(super) fn list_endpoints(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let contains = input
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let status = input.string("StatusEquals")?;
+        let mut endpoints: Vec<(&String, &Endpoint)> = self
+            .endpoints
+            .endpoints
+            .iter()
+            .filter(|(key, _)| key.contains(&contains))
+            .filter(|(_, endpoint)| status.is_none_or(|wanted| wanted == endpoint.status.in_api()))
+            .collect();
+        match input.string("SortBy")? {
+            Some("Name") => {}
+            Some("Status") => endpoints.sort_by_key(|(_, endpoint)| endpoint.status.in_api()),
+            _ => endpoints.sort_by_key(|(_, endpoint)| endpoint.created),
+        }
+        let rows = endpoints
+            .into_iter()
+            .map(|(key, endpoint)| {
+                (
+                    key.clone(),
+                    json!({
+                        "EndpointName": endpoint.name,
+                        "EndpointArn": endpoint.arn,
+                        "CreationTime": endpoint.created.to_json(),
+                        "LastModifiedTime": endpoint.modified.to_json(),
+                        "EndpointStatus": endpoint.status.in_api(),
+                    }),
+                )
+            })
+            .collect();
+        input.page("Endpoints", rows, SortOrder::Descending)
+    }
+}

@@ -1,0 +1,866 @@
+//! What each type of step does when its time comes.
+
+use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProcessingOrder};
+use super::input::Input;
+use super::jobs::{JobKind, JobNotes, JobStatus};
+use super::run::{Execution, Phase};
+use super::tags::read_tags;
+use super::{State, Turn};
+use crate::clock::Millis;
+use crate::error::ApiError;
+use pipewright::definition::condition::all_hold;
+use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
+use pipewright::definition::{Step, StepKind};
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a step was set going.
+#[derive(Debug)]
+pub(super) enum Launch {
+    /// It executes until a signal says how it ended.
+    Runs(Effect),
+    /// It has done its work already.
+    Done,
+    /// It has failed already, as a Fail step does.
+    Fails(String),
+}
+
+/// Why a step could not be set going.
+#[derive(Debug)]
+pub(super) enum NotLaunched {
+    /// Its references read these documents first.
+    Reads(Vec<String>),
+    /// Its arguments are not usable; it fails before it executes.
+    Refused(String),
+}
+
+impl From<ApiError> for NotLaunched {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(format!("ClientError: {}", error.message))
+    }
+}
+
+/// What the references of one step of an execution read.
+struct Values<'a> {
+    execution: &'a Execution,
+    now: Millis,
+    /// The step that reads; none for the definition's own members.
+    reader: Option<usize>,
+    /// The variable that holds the name of the step's job, and the name.
+    job: Option<(&'static str, &'a str)>,
+    /// Documents that are not read yet.
+    missing: RefCell<Vec<String>>,
+}
+
+impl Resolver for Values<'_> {
+    fn parameter(&self, name: &str) -> Result<Value, String> {
+        self.execution
+            .parameters
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
+            .ok_or_else(|| "the definition declares no such parameter".to_owned())
+    }
+
+    fn execution(&self, variable: &str) -> Result<Value, String> {
+        let execution = self.execution;
+        Ok(match variable {
+            "StartDateTime" => json!(execution.created.to_iso()),
+            "CurrentDateTime" => json!(self.now.to_iso()),
+            "PipelineName" => json!(execution.pipeline_name),
+            "PipelineArn" => json!(execution.pipeline_arn),
+            "PipelineExecutionId" => json!(execution.id),
+            "PipelineExecutionArn" => json!(execution.arn),
+            other => match self.job {
+                Some((name, value)) if name == other => json!(value),
+                _ => return Err("there is no such variable in this place".to_owned()),
+            },
+        })
+    }
+
+    fn experiment(&self, member: &str) -> Result<Value, String> {
+        self.execution
+            .definition
+            .member("PipelineExperimentConfig")
+            .and_then(|configuration| configuration.get(member))
+            .ok_or_else(|| format!("the definition's PipelineExperimentConfig has no {member}"))
+            .and_then(|value| {
+                // A configuration that reads itself would never end.
+                if self.reader.is_none() {
+                    return Err("PipelineExperimentConfig cannot read itself".to_owned());
+                }
+                let values = Values {
+                    execution: self.execution,
+                    now: self.now,
+                    reader: None,
+                    job: None,
+                    missing: RefCell::default(),
+                };
+                resolve(value, &values).map_err(|error| error.to_string())
+            })
+    }
+
+    fn step(&self, name: &str) -> Result<Value, String> {
+        let step = self
+            .execution
+            .steps
+            .iter()
+            .find(|step| step.name == name)
+            .ok_or_else(|| "the definition has no such step".to_owned())?;
+        match (step.phase, &step.document) {
+            (Phase::Succeeded, Some(document)) => Ok(document.clone()),
+            (Phase::Succeeded, None) => Err("the step has nothing that can be read".to_owned()),
+            (Phase::NotRun, _) => Err("the step did not run in this execution".to_owned()),
+            _ => Err("the step has not succeeded".to_owned()),
+        }
+    }
+
+    fn document(&self, source: DocumentSource<'_>) -> Result<Value, String> {
+        let uri = match source {
+            DocumentSource::S3Uri(uri) => uri.to_owned(),
+            DocumentSource::PropertyFile { step, name } => {
+                self.execution.property_file_uri(step, name)?
+            }
+        };
+        let documents = self
+            .reader
+            .map(|reader| &self.execution.steps[reader].documents);
+        match documents.and_then(|documents| documents.get(&uri)) {
+            Some(Ok(document)) => Ok(document.clone()),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => {
+                self.missing.borrow_mut().push(uri);
+                Err("it has not been read".to_owned())
+            }
+        }
+    }
+}
+
+impl Execution {
+    /// Where a property file of a finished processing step lies.
+    fn property_file_uri(&self, step: &str, name: &str) -> Result<String, String> {
+        let steps = self.definition.steps();
+        let (position, found) = steps
+            .iter()
+            .enumerate()
+            .find(|(_, found)| found.name() == step)
+            .ok_or_else(|| format!("the definition has no step '{step}'"))?;
+        let file = found
+            .property_files()
+            .into_iter()
+            .find(|file| file.name == name)
+            .ok_or_else(|| format!("step '{step}' declares no such property file"))?;
+        let run = &self.steps[position];
+        if let Some(reason) = &run.simulated {
+            return Err(format!(
+                "step '{step}' was only simulated ({reason}), so its file was never written"
+            ));
+        }
+        let output = run
+            .document
+            .as_ref()
+            .and_then(|document| document["ProcessingOutputConfig"]["Outputs"].as_array())
+            .into_iter()
+            .flatten()
+            .find(|output| output["OutputName"] == file.output_name)
+            .and_then(|output| output["S3Output"]["S3Uri"].as_str())
+            .ok_or_else(|| format!("step '{step}' has no output '{}' in S3", file.output_name))?;
+        Ok(format!(
+            "{}/{}",
+            output.trim_end_matches('/'),
+            file.file_path.trim_start_matches('/')
+        ))
+    }
+
+    fn resolve(
+        &self,
+        now: Millis,
+        reader: Option<usize>,
+        job: Option<(&'static str, &str)>,
+        value: &Value,
+    ) -> Result<Value, NotLaunched> {
+        let values = Values {
+            execution: self,
+            now,
+            reader,
+            job,
+            missing: RefCell::default(),
+        };
+        resolve(value, &values).map_err(|error| {
+            let missing = values.missing.take();
+            if !missing.is_empty() {
+                return NotLaunched::Reads(missing);
+            }
+            let mut reason = format!("ClientError: {error}");
+            // A simulated step knows less of itself than a real one.
+            let text = error.to_string();
+            if let Some(step) = self.steps.iter().find(|step| {
+                step.simulated.is_some() && text.contains(&format!("Steps.{}.", step.name))
+            }) {
+                reason.push_str(&format!(" (step '{}' was only simulated)", step.name));
+            }
+            NotLaunched::Refused(reason)
+        })
+    }
+
+    /// Experiment and trial, as far as the definition names them.
+    pub(super) fn resolve_experiment(&self, now: Millis) -> Option<Value> {
+        let configuration = self.definition.member("PipelineExperimentConfig")?;
+        if configuration.is_null() {
+            return None;
+        }
+        self.resolve(now, None, None, configuration).ok()
+    }
+
+    /// Takes the outputs of a Lambda step from the function's answer.
+    pub(super) fn take_function_answer(
+        &mut self,
+        position: usize,
+        answer: &Value,
+    ) -> Result<(), String> {
+        let definition = Arc::clone(&self.definition);
+        let steps = definition.steps();
+        let mut outputs = Map::new();
+        for output in steps[position].output_parameters() {
+            let value = answer.get(output.name).ok_or_else(|| {
+                format!(
+                    "ClientError: the answer of the Lambda function has no '{}', which the step \
+                     declares as an output",
+                    output.name
+                )
+            })?;
+            if !fits(output.output_type, value) {
+                return Err(format!(
+                    "ClientError: output '{}' of the Lambda function is declared as {}, and is \
+                     {value}",
+                    output.name, output.output_type
+                ));
+            }
+            outputs.insert(output.name.to_owned(), value.clone());
+        }
+        let step = &mut self.steps[position];
+        let listed: Vec<Value> = outputs
+            .iter()
+            .map(|(name, value)| json!({"Name": name, "Value": as_text(value)}))
+            .collect();
+        if let Some(metadata) = step.metadata.get_mut("Lambda") {
+            metadata["OutputParameters"] = json!(listed);
+        }
+        step.document = Some(json!({"OutputParameters": outputs}));
+        Ok(())
+    }
+
+    /// The S3 locations that simulated steps would have written to.
+    fn unwritten(&self) -> Vec<String> {
+        let mut locations = Vec::new();
+        for step in &self.steps {
+            let (Some(_), Some(document)) = (&step.simulated, &step.document) else {
+                continue;
+            };
+            let outputs = document["ProcessingOutputConfig"]["Outputs"].as_array();
+            for output in outputs.into_iter().flatten() {
+                locations.push(&output["S3Output"]["S3Uri"]);
+            }
+            locations.push(&document["ModelArtifacts"]["S3ModelArtifacts"]);
+            locations.push(&document["TransformOutput"]["S3OutputPath"]);
+        }
+        locations
+            .into_iter()
+            .filter_map(Value::as_str)
+            .filter(|location| !location.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Leaves out what only simulated steps could have written.
+    fn checkable(&self, checks: Vec<InputCheck>) -> Vec<InputCheck> {
+        let unwritten = self.unwritten();
+        checks
+            .into_iter()
+            .filter(|check| {
+                !unwritten
+                    .iter()
+                    .any(|location| check.uri.starts_with(location))
+            })
+            .collect()
+    }
+}
+
+fn fits(output_type: &str, value: &Value) -> bool {
+    match output_type {
+        "Integer" => value.is_i64() || value.is_u64(),
+        "Float" => value.is_number(),
+        "Boolean" => value.is_boolean(),
+        _ => value.is_string() || value.is_number() || value.is_boolean(),
+    }
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The repository's name in an image URI: its last part without tag and digest.
+pub(super) fn repository_of(image: &str) -> &str {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let last = last.split('@').next().unwrap_or(last);
+    last.split(':').next().unwrap_or(last)
+}
+
+fn s3_inputs(inputs: Option<&Value>) -> Vec<InputCheck> {
+    inputs
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|input| input["AppManaged"] != json!(true))
+        .filter(|input| input["S3Input"]["S3DataType"] != json!("ManifestFile"))
+        .filter_map(|input| {
+            Some(InputCheck {
+                name: input["InputName"].as_str().unwrap_or_default().to_owned(),
+                uri: input["S3Input"]["S3Uri"].as_str()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn channels(configuration: Option<&Value>) -> Vec<InputCheck> {
+    configuration
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|channel| {
+            let source = &channel["DataSource"]["S3DataSource"];
+            // The other types name a manifest, whose entries nobody reads here.
+            if source["S3DataType"] != json!("S3Prefix") {
+                return None;
+            }
+            Some(InputCheck {
+                name: channel["ChannelName"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                uri: source["S3Uri"].as_str()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// Refuses members of a map of strings that are something else.
+fn strings_only(request: &Map<String, Value>, member: &str) -> Result<(), NotLaunched> {
+    let members: Vec<(String, &Value)> = match request.get(member) {
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(name, value)| (format!("{member}['{name}']"), value))
+            .collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .enumerate()
+            .map(|(index, value)| (format!("{member}[{index}]"), value))
+            .collect(),
+        _ => return Ok(()),
+    };
+    match members.iter().find(|(_, value)| !value.is_string()) {
+        Some((name, value)) => Err(NotLaunched::Refused(format!(
+            "ClientError: {name} must be a string, and is {value}: declare its parameter as \
+             String, or join it"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl State {
+    /// Resolves a step's arguments and sets it going.
+    pub(super) fn launch(
+        &mut self,
+        turn: &mut Turn,
+        execution: &mut Execution,
+        position: usize,
+    ) -> Result<Launch, NotLaunched> {
+        let definition = Arc::clone(&execution.definition);
+        let steps = definition.steps();
+        let step = &steps[position];
+        match step.kind() {
+            StepKind::Condition => self.launch_condition(turn, execution, position, step),
+            StepKind::Fail => self.launch_fail(turn, execution, position, step),
+            _ => self.launch_with_arguments(turn, execution, position, step),
+        }
+    }
+
+    fn launch_condition(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        step: &Step<'_>,
+    ) -> Result<Launch, NotLaunched> {
+        let conditions = Value::Array(step.conditions().to_vec());
+        let resolved = execution.resolve(turn.now, Some(position), None, &conditions)?;
+        let held = all_hold(resolved.as_array().map(Vec::as_slice).unwrap_or_default())
+            .map_err(|error| NotLaunched::Refused(format!("ClientError: {error}")))?;
+        let outcome = if held { "True" } else { "False" };
+        let run = &mut execution.steps[position];
+        run.outcome = Some(held);
+        run.metadata
+            .insert("Condition".to_owned(), json!({"Outcome": outcome}));
+        run.document = Some(json!({"Outcome": outcome}));
+        Ok(Launch::Done)
+    }
+
+    fn launch_fail(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        step: &Step<'_>,
+    ) -> Result<Launch, NotLaunched> {
+        let message = step
+            .arguments()
+            .and_then(|arguments| arguments.get("ErrorMessage"))
+            .cloned()
+            .unwrap_or_default();
+        let message = as_text(&execution.resolve(turn.now, Some(position), None, &message)?);
+        execution.steps[position]
+            .metadata
+            .insert("Fail".to_owned(), json!({"ErrorMessage": message}));
+        Ok(Launch::Fails(message))
+    }
+
+    fn launch_with_arguments(
+        &mut self,
+        turn: &mut Turn,
+        execution: &mut Execution,
+        position: usize,
+        step: &Step<'_>,
+    ) -> Result<Launch, NotLaunched> {
+        let job_name = self.names.job_name(&execution.id, step.name());
+        let variable = match step.kind() {
+            StepKind::Processing => Some("ProcessingJobName"),
+            StepKind::Training => Some("TrainingJobName"),
+            _ => None,
+        };
+        let job = variable.map(|variable| (variable, job_name.as_str()));
+        let empty = json!({});
+        let arguments = step.arguments().unwrap_or(&empty);
+        let resolved = execution.resolve(turn.now, Some(position), job, arguments)?;
+        let Value::Object(request) = resolved else {
+            return Err(NotLaunched::Refused(
+                "ClientError: the step's Arguments are no object".to_owned(),
+            ));
+        };
+        match step.kind() {
+            StepKind::Processing => {
+                self.launch_processing(turn, execution, position, request, job_name)
+            }
+            StepKind::Training => {
+                self.launch_training(turn, execution, position, &request, &job_name)
+            }
+            StepKind::Transform => {
+                self.launch_transform(turn, execution, position, &request, &job_name)
+            }
+            StepKind::Model
+            | StepKind::RegisterModel
+            | StepKind::EndpointConfig
+            | StepKind::Endpoint => {
+                self.launch_entry(turn, execution, position, step.kind(), request, &job_name)
+            }
+            StepKind::Lambda => {
+                let function = step
+                    .member("FunctionArn")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned();
+                execution.steps[position]
+                    .metadata
+                    .insert("Lambda".to_owned(), json!({"Arn": function}));
+                Ok(Launch::Runs(Effect::CallFunction(FunctionOrder {
+                    key: execution.key_of(position),
+                    function,
+                    payload: Value::Object(request),
+                })))
+            }
+            _ => self.launch_other(execution, position, step, request, &job_name),
+        }
+    }
+
+    fn simulate(
+        &self,
+        execution: &mut Execution,
+        position: usize,
+        reason: String,
+        checks: Vec<InputCheck>,
+    ) -> Launch {
+        let checks = execution.checkable(checks);
+        execution.steps[position].simulated = Some(reason);
+        Launch::Runs(Effect::StartJob(Box::new(JobOrder::Simulated {
+            key: execution.key_of(position),
+            checks,
+            millis: self.settings.simulated_step_millis,
+        })))
+    }
+
+    /// Keeps the description of a step's job, and names it in the step's metadata.
+    fn begin_job(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        kind: JobKind,
+        name: &str,
+        request: &Map<String, Value>,
+    ) -> String {
+        let arn = self.arn(kind.resource(), name);
+        let step = &mut execution.steps[position];
+        let note = step
+            .simulated
+            .as_ref()
+            .map(|reason| format!("simulated by the local stand-in: {reason}"));
+        self.jobs
+            .begin(turn.now, kind, name, &arn, request, note.as_deref());
+        let metadata = match kind {
+            JobKind::Processing => "ProcessingJob",
+            JobKind::Training => "TrainingJob",
+            JobKind::Transform => "TransformJob",
+        };
+        step.metadata
+            .insert(metadata.to_owned(), json!({"Arn": arn}));
+        step.job = Some((kind, name.to_owned()));
+        arn
+    }
+
+    fn launch_processing(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        request: Map<String, Value>,
+        job_name: String,
+    ) -> Result<Launch, NotLaunched> {
+        strings_only(&request, "Environment")?;
+        let image = request
+            .get("AppSpecification")
+            .and_then(|specification| specification["ImageUri"].as_str())
+            .ok_or_else(|| {
+                NotLaunched::Refused("ClientError: AppSpecification.ImageUri is missing".to_owned())
+            })?;
+        if let Some(Value::Object(specification)) = request.get("AppSpecification") {
+            strings_only(specification, "ContainerEntrypoint")?;
+            strings_only(specification, "ContainerArguments")?;
+        }
+        let repository = repository_of(image).to_owned();
+        if !self.settings.runners.contains(&repository) {
+            let reason = format!("no runner for image {image}");
+            let launch = self.simulate(
+                execution,
+                position,
+                reason,
+                s3_inputs(request.get("ProcessingInputs")),
+            );
+            self.begin_job(
+                turn,
+                execution,
+                position,
+                JobKind::Processing,
+                &job_name,
+                &request,
+            );
+            return Ok(launch);
+        }
+        let job_arn = self.begin_job(
+            turn,
+            execution,
+            position,
+            JobKind::Processing,
+            &job_name,
+            &request,
+        );
+        Ok(Launch::Runs(Effect::StartJob(Box::new(
+            JobOrder::Processing(ProcessingOrder {
+                key: execution.key_of(position),
+                repository,
+                job_arn,
+                job_name,
+                request,
+            }),
+        ))))
+    }
+
+    fn launch_training(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        request: &Map<String, Value>,
+        job_name: &str,
+    ) -> Result<Launch, NotLaunched> {
+        strings_only(request, "HyperParameters")?;
+        strings_only(request, "Environment")?;
+        let image = request
+            .get("AlgorithmSpecification")
+            .and_then(|specification| specification["TrainingImage"].as_str())
+            .unwrap_or("(none)");
+        let reason = format!("no runner for image {image}; no model artifact is written");
+        let empty: Vec<&str> = request
+            .get("HyperParameters")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| **value == "")
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let launch = self.simulate(
+            execution,
+            position,
+            reason,
+            channels(request.get("InputDataConfig")),
+        );
+        self.begin_job(
+            turn,
+            execution,
+            position,
+            JobKind::Training,
+            job_name,
+            request,
+        );
+        if empty.is_empty() {
+            return Ok(launch);
+        }
+        let reason = format!(
+            "ClientError: Unable to initialize the algorithm. Failed to validate \
+             hyperparameters: {} must not be empty",
+            empty.join(", ")
+        );
+        let notes = JobNotes {
+            failure: Some(&reason),
+            exit_message: None,
+        };
+        self.jobs.change(
+            turn.now,
+            JobKind::Training,
+            job_name,
+            JobStatus::Failed,
+            &notes,
+        );
+        Ok(Launch::Fails(reason))
+    }
+
+    fn launch_transform(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        request: &Map<String, Value>,
+        job_name: &str,
+    ) -> Result<Launch, NotLaunched> {
+        let model = request
+            .get("ModelName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if self.model_document(model).is_none() {
+            return Err(NotLaunched::Refused(format!(
+                "ClientError: Could not find model \"{}\".",
+                self.arn("model", model)
+            )));
+        }
+        let source = request
+            .get("TransformInput")
+            .map(|input| &input["DataSource"]["S3DataSource"])
+            .filter(|source| source["S3DataType"] == json!("S3Prefix"))
+            .and_then(|source| source["S3Uri"].as_str());
+        let checks = source
+            .map(|uri| InputCheck {
+                name: "TransformInput".to_owned(),
+                uri: uri.to_owned(),
+            })
+            .into_iter()
+            .collect();
+        let reason = "the stand-in transforms nothing".to_owned();
+        let launch = self.simulate(execution, position, reason, checks);
+        self.begin_job(
+            turn,
+            execution,
+            position,
+            JobKind::Transform,
+            job_name,
+            request,
+        );
+        Ok(launch)
+    }
+
+    /// Steps that make an entry: a model, a package, an endpoint and its configuration.
+    fn launch_entry(
+        &mut self,
+        turn: &mut Turn,
+        execution: &mut Execution,
+        position: usize,
+        kind: StepKind,
+        mut request: Map<String, Value>,
+        made_name: &str,
+    ) -> Result<Launch, NotLaunched> {
+        let mut tags = read_tags(Input::new(&request))?;
+        tags.extend(BTreeMap::from([
+            (
+                "sagemaker:pipeline-execution-arn".to_owned(),
+                execution.arn.clone(),
+            ),
+            (
+                "sagemaker:pipeline-step-name".to_owned(),
+                execution.steps[position].name.clone(),
+            ),
+        ]));
+        let mut named = |member: &str| {
+            request
+                .entry(member)
+                .or_insert_with(|| json!(made_name))
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (metadata, arn) = match kind {
+            StepKind::Model => {
+                let name = named("ModelName");
+                let arn = self.add_model(turn, &name, Input::new(&request), tags)?;
+                ("Model", arn)
+            }
+            StepKind::EndpointConfig => {
+                named("EndpointConfigName");
+                let arn = self.add_endpoint_config(turn, Input::new(&request), tags)?;
+                ("EndpointConfig", arn)
+            }
+            StepKind::Endpoint => {
+                named("EndpointName");
+                let arn = self.add_endpoint(turn, Input::new(&request), tags)?;
+                ("Endpoint", arn)
+            }
+            _ => {
+                request
+                    .entry("MetadataProperties")
+                    .or_insert_with(|| json!({"GeneratedBy": execution.arn}));
+                let arn = self.add_model_package(turn, Input::new(&request), tags, true)?;
+                ("RegisterModel", arn)
+            }
+        };
+        execution.steps[position]
+            .metadata
+            .insert(metadata.to_owned(), json!({"Arn": arn}));
+        let reason = "an entry in the local stand-in only".to_owned();
+        Ok(self.simulate(execution, position, reason, Vec::new()))
+    }
+
+    /// Steps that are pretended, whatever they are.
+    fn launch_other(
+        &mut self,
+        execution: &mut Execution,
+        position: usize,
+        step: &Step<'_>,
+        request: Map<String, Value>,
+        job_name: &str,
+    ) -> Result<Launch, NotLaunched> {
+        let kind = step.kind();
+        let mut document = request;
+        let mut metadata = None;
+        match kind {
+            StepKind::Tuning => {
+                let best = format!("{job_name}-001");
+                let arn = self.arn("hyper-parameter-tuning-job", job_name);
+                let training_job = json!({
+                    "TrainingJobName": best,
+                    "TrainingJobArn": self.arn("training-job", &best),
+                    "TrainingJobStatus": "Completed",
+                });
+                document.insert("HyperParameterTuningJobName".to_owned(), json!(job_name));
+                document.insert("HyperParameterTuningJobArn".to_owned(), json!(arn));
+                document.insert(
+                    "HyperParameterTuningJobStatus".to_owned(),
+                    json!("Completed"),
+                );
+                document.insert("BestTrainingJob".to_owned(), training_job.clone());
+                document.insert("TrainingJobSummaries".to_owned(), json!([training_job]));
+                metadata = Some(("TuningJob", json!({"Arn": arn})));
+            }
+            StepKind::AutoMl => {
+                let arn = self.arn("automl-job", job_name);
+                document.insert("AutoMLJobName".to_owned(), json!(job_name));
+                document.insert("AutoMLJobArn".to_owned(), json!(arn));
+                document.insert("AutoMLJobStatus".to_owned(), json!("Completed"));
+                metadata = Some(("AutoMLJob", json!({"Arn": arn})));
+            }
+            StepKind::QualityCheck | StepKind::ClarifyCheck => {
+                let arn = self.arn("processing-job", job_name);
+                let check_type = step.member("CheckType").cloned().unwrap_or_default();
+                let output = document
+                    .get("ProcessingOutputConfig")
+                    .and_then(|outputs| outputs["Outputs"][0]["S3Output"]["S3Uri"].as_str())
+                    .map(|uri| uri.trim_end_matches('/').to_owned());
+                if let Some(output) = output {
+                    for (member, file) in [
+                        ("CalculatedBaselineConstraints", "constraints.json"),
+                        ("CalculatedBaselineStatistics", "statistics.json"),
+                        ("BaselineUsedForDriftCheckConstraints", "constraints.json"),
+                        ("BaselineUsedForDriftCheckStatistics", "statistics.json"),
+                    ] {
+                        document.insert(member.to_owned(), json!(format!("{output}/{file}")));
+                    }
+                }
+                metadata = Some((
+                    step.type_name(),
+                    json!({"CheckType": check_type, "CheckJobArn": arn}),
+                ));
+            }
+            _ => {}
+        }
+        let run = &mut execution.steps[position];
+        run.document = Some(Value::Object(document));
+        if let Some((name, value)) = metadata {
+            run.metadata.insert(name.to_owned(), value);
+        }
+        let reason = format!(
+            "the stand-in does not run steps of type {}",
+            step.type_name()
+        );
+        Ok(self.simulate(execution, position, reason, Vec::new()))
+    }
+
+    /// Gives a step that succeeds what later steps may read of it.
+    pub(super) fn describe_finished(&self, execution: &mut Execution, position: usize) {
+        let step = &mut execution.steps[position];
+        if let Some((kind, name)) = &step.job {
+            step.document = self.jobs.description(*kind, name);
+            return;
+        }
+        let arn_in = |member: &str| {
+            step.metadata
+                .get(member)
+                .and_then(|metadata| metadata["Arn"].as_str())
+        };
+        if let Some(arn) = arn_in("Model") {
+            step.document = self.model_document(arn);
+        } else if let Some(arn) = arn_in("RegisterModel") {
+            step.document = self.model_package_document(arn);
+        } else if let Some(arn) = arn_in("EndpointConfig") {
+            step.document = self.endpoint_config_document(arn);
+        } else if let Some(arn) = arn_in("Endpoint") {
+            step.document = self.endpoint_document(arn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_the_last_part_of_an_image_without_tag_and_digest() {
+        for image in [
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/features:1.2",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/features@sha256:abc",
+            "localhost:5000/features",
+            "features",
+        ] {
+            assert_eq!(repository_of(image), "features", "{image}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Models.
+
+use super::input::{Input, SortOrder};
+use super::tags::read_tags;
+use super::{State, Turn};
+use crate::clock::Millis;
+use crate::error::ApiError;
+use crate::event::Event;
+use crate::names::key_of;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const KIND: &str = "model";
+
+/// The account's models by name in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Models {
+    by_key: BTreeMap<String, Model>,
+}
+
+#[derive(Debug)]
+struct Model {
+    name: String,
+    arn: String,
+    created: Millis,
+    /// What CreateModel was given and DescribeModel gives back.
+    members: Map<String, Value>,
+}
+
+const MEMBERS: [&str; 6] = [
+    "PrimaryContainer",
+    "Containers",
+    "InferenceExecutionConfig",
+    "ExecutionRoleArn",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+];
+
+impl Model {
+    fn describe(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("ModelName".to_owned(), json!(self.name));
+        body.extend(self.members.clone());
+        body.insert("CreationTime".to_owned(), self.created.to_json());
+        body.insert("ModelArn".to_owned(), json!(self.arn));
+        Value::Object(body)
+    }
+}
+
+/// A container as events show it.
+fn container_in_event(container: &Value) -> Value {
+    let mut shown = Map::new();
+    shown.insert("ContainerHostname".to_owned(), Value::Null);
+    for member in ["ContainerHostname", "Image", "ModelDataUrl"] {
+        if let Some(value) = container.get(member) {
+            shown.insert(member.to_owned(), value.clone());
+        }
+    }
+    Value::Object(shown)
+}
+
+impl State {
+    /// Creates a model; also what a Model step does. Gives the model's ARN.
+    pub(super) fn add_model(
+        &mut self,
+        turn: &mut Turn,
+        name: &str,
+        request: Input<'_>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<String, ApiError> {
+        let arn = self.arn(KIND, name);
+        let key = key_of(KIND, name);
+        if self.models.by_key.contains_key(&key) {
+            return Err(ApiError::validation(format!(
+                "Cannot create already existing model \"{arn}\"."
+            )));
+        }
+        let containers = request.list("Containers")?;
+        let primary = request.object("PrimaryContainer")?;
+        if containers.is_empty() == primary.is_none() {
+            return Err(ApiError::validation(
+                "A model has either PrimaryContainer or Containers, and exactly one of them.",
+            ));
+        }
+        let mut members = Map::new();
+        request.copy(&MEMBERS, &mut members);
+        self.tags.create(&arn, tags);
+        let shown: Vec<Value> = containers.iter().map(container_in_event).collect();
+        turn.emit(
+            Event::MODEL,
+            vec![arn.clone()],
+            json!({
+                "ModelName": name,
+                "PrimaryContainer": members.get("PrimaryContainer").map(container_in_event),
+                "Containers": (!shown.is_empty()).then_some(shown),
+                "ExecutionRoleArn": members.get("ExecutionRoleArn"),
+                "CreationTime": turn.now.0,
+                "ModelArn": arn,
+                "Tags": self.tags.as_map(&arn),
+            }),
+        );
+        self.models.by_key.insert(
+            key,
+            Model {
+                name: name.to_owned(),
+                arn: arn.clone(),
+                created: turn.now,
+                members,
+            },
+        );
+        Ok(arn)
+    }
+
+    pub(super) fn create_model(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let name = input.name("ModelName", 63)?;
+        let tags = read_tags(input)?;
+        let arn = self.add_model(turn, name, input, tags)?;
+        Ok(json!({"ModelArn": arn}))
+    }
+
+    fn model_key(&self, name: &str) -> Result<String, ApiError> {
+        let key = key_of(KIND, name);
+        if self.models.by_key.contains_key(&key) {
+            Ok(key)
+        } else {
+            // The service answers ValidationException here, not ResourceNotFound.
+            Err(ApiError::validation(format!(
+                "Could not find model \"{}\".",
+                self.arn(KIND, &key)
+            )))
+        }
+    }
+
+    pub(super) fn describe_model(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.model_key(input.required("ModelName")?)?;
+        Ok(self.models.by_key[&key].describe())
+    }
+
+    /// What DescribeModel says of a model that a step made.
+    pub(super) fn model_document(&self, name: &str) -> Option<Value> {
+        self.models
+            .by_key
+            .get(&key_of(KIND, name))
+            .map(Model::describe)
+    }
+
+    pub(super) fn delete_model(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.model_key(input.required("ModelName")?)?;
+        if let Some(model) = self.models.by_key.remove(&key) {
+            self.tags.remove(&model.arn);
+            // A deletion looks like a creation, only that nothing is left to tell.
+            turn.emit(
+                Event::MODEL,
+                vec![model.arn.clone()],
+                json!({
+                    "ModelName": model.name,
+                    "PrimaryContainer": null,
+                    "Containers": null,
+                    "ExecutionRoleArn": null,
+                    "CreationTime": model.created.0,
+                    "ModelArn": model.arn,
+                    "Tags": {},
+                }),
+            );
+        }
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_models(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let contains = input
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let mut models: Vec<(&String, &Model)> = self
+            .models
+            .by_key
+            .iter()
+            .filter(|(key, _)| key.contains(&contains))
+            .collect();
+        if input.string("SortBy")? != Some("Name") {
+            models.sort_by_key(|(_, model)| model.created);
+        }
+        let rows = models
+            .into_iter()
+            .map(|(key, model)| {
+                (
+                    key.clone(),
+                    json!({
+                        "ModelName": model.name,
+                        "ModelArn": model.arn,
+                        "CreationTime": model.created.to_json(),
+                    }),
+                )
+            })
+            .collect();
+        input.page("Models", rows, SortOrder::Descending)
+    }
+}

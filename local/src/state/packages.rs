@@ -1,0 +1,499 @@
+//! Model package groups and the versions in them.
+
+use super::input::{Input, SortOrder};
+use super::tags::read_tags;
+use super::{State, Turn};
+use crate::clock::Millis;
+use crate::error::{ApiError, ErrorKind};
+use crate::event::Event;
+use crate::names::key_of;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const GROUP: &str = "model-package-group";
+const PACKAGE: &str = "model-package";
+
+/// Groups by name and packages by `group/version`, both in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Packages {
+    groups: BTreeMap<String, Group>,
+    packages: BTreeMap<String, Package>,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    arn: String,
+    description: Option<String>,
+    created: Millis,
+    /// Versions are never given twice, deleted ones included.
+    last_version: u64,
+}
+
+#[derive(Debug)]
+struct Package {
+    group: String,
+    version: u64,
+    arn: String,
+    created: Millis,
+    modified: Option<Millis>,
+    approval: String,
+    members: Map<String, Value>,
+}
+
+/// What CreateModelPackage is given and DescribeModelPackage gives back.
+const MEMBERS: [&str; 16] = [
+    "ModelPackageDescription",
+    "InferenceSpecification",
+    "SourceAlgorithmSpecification",
+    "ValidationSpecification",
+    "MetadataProperties",
+    "ModelMetrics",
+    "Domain",
+    "Task",
+    "SamplePayloadUrl",
+    "CustomerMetadataProperties",
+    "DriftCheckBaselines",
+    "AdditionalInferenceSpecifications",
+    "SkipModelValidation",
+    "SourceUri",
+    "SecurityConfig",
+    "ModelCard",
+];
+
+const APPROVALS: [&str; 3] = ["Approved", "Rejected", "PendingManualApproval"];
+
+fn read_approval(text: &str) -> Result<String, ApiError> {
+    if APPROVALS.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(ApiError::constraint(
+            text,
+            "ModelApprovalStatus",
+            "Member must satisfy enum value set: [Approved, Rejected, PendingManualApproval]",
+        ))
+    }
+}
+
+impl Package {
+    fn describe(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("ModelPackageGroupName".to_owned(), json!(self.group));
+        body.insert("ModelPackageVersion".to_owned(), json!(self.version));
+        body.insert("ModelPackageArn".to_owned(), json!(self.arn));
+        body.extend(self.members.clone());
+        body.insert("CreationTime".to_owned(), self.created.to_json());
+        body.insert("ModelPackageStatus".to_owned(), json!("Completed"));
+        body.insert("ModelPackageStatusDetails".to_owned(), no_details());
+        body.insert("CertifyForMarketplace".to_owned(), json!(false));
+        body.insert("ModelApprovalStatus".to_owned(), json!(self.approval));
+        if let Some(modified) = self.modified {
+            body.insert("LastModifiedTime".to_owned(), modified.to_json());
+        }
+        Value::Object(body)
+    }
+
+    fn emit(&self, turn: &mut Turn, updated: &[&str], tags: Value) {
+        const SHOWN: [&str; 5] = [
+            "ModelPackageDescription",
+            "InferenceSpecification",
+            "MetadataProperties",
+            "ModelMetrics",
+            "CustomerMetadataProperties",
+        ];
+        let mut detail = Map::new();
+        detail.insert("ModelPackageGroupName".to_owned(), json!(self.group));
+        detail.insert("ModelPackageVersion".to_owned(), json!(self.version));
+        detail.insert("ModelPackageArn".to_owned(), json!(self.arn));
+        detail.insert("CreationTime".to_owned(), json!(self.created.to_iso()));
+        for member in SHOWN {
+            if let Some(value) = self.members.get(member) {
+                detail.insert(member.to_owned(), value.clone());
+            }
+        }
+        detail.insert("ModelPackageStatus".to_owned(), json!("Completed"));
+        detail.insert("ModelPackageStatusDetails".to_owned(), no_details());
+        detail.insert("CertifyForMarketplace".to_owned(), json!(false));
+        detail.insert("ModelApprovalStatus".to_owned(), json!(self.approval));
+        if !updated.is_empty() {
+            detail.insert("UpdatedModelPackageFields".to_owned(), json!(updated));
+        }
+        let modified = self.modified.unwrap_or(self.created);
+        detail.insert("LastModifiedTime".to_owned(), json!(modified.to_iso()));
+        detail.insert("Tags".to_owned(), tags);
+        turn.emit(
+            Event::MODEL_PACKAGE,
+            vec![self.arn.clone()],
+            Value::Object(detail),
+        );
+    }
+
+    /// The key that keeps versions in numeric order.
+    fn key(group_key: &str, version: u64) -> String {
+        format!("{group_key}/{version}")
+    }
+}
+
+fn no_details() -> Value {
+    json!({"ValidationStatuses": [], "ImageScanStatuses": []})
+}
+
+impl State {
+    pub(super) fn create_model_package_group(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let name = input.name("ModelPackageGroupName", 63)?;
+        let tags = read_tags(input)?;
+        let key = key_of(GROUP, name);
+        if self.packages.groups.contains_key(&key) {
+            return Err(ApiError::validation(format!(
+                "Model Package Group already exists: {}",
+                self.arn(GROUP, name)
+            )));
+        }
+        let description = input.string("ModelPackageGroupDescription")?;
+        let arn = self.add_group(turn, name, description, tags);
+        Ok(json!({"ModelPackageGroupArn": arn}))
+    }
+
+    fn add_group(
+        &mut self,
+        turn: &Turn,
+        name: &str,
+        description: Option<&str>,
+        tags: BTreeMap<String, String>,
+    ) -> String {
+        let arn = self.arn(GROUP, name);
+        self.tags.create(&arn, tags);
+        self.packages.groups.insert(
+            key_of(GROUP, name),
+            Group {
+                name: name.to_owned(),
+                arn: arn.clone(),
+                description: description.map(str::to_owned),
+                created: turn.now,
+                last_version: 0,
+            },
+        );
+        arn
+    }
+
+    fn group_key(&self, name: &str) -> Result<String, ApiError> {
+        let key = key_of(GROUP, name);
+        if self.packages.groups.contains_key(&key) {
+            Ok(key)
+        } else {
+            Err(ApiError::validation(format!(
+                "ModelPackageGroup {} does not exist.",
+                self.arn(GROUP, &key)
+            )))
+        }
+    }
+
+    fn packages_of(&self, group_key: &str) -> Vec<(&String, &Package)> {
+        let mut packages: Vec<_> = self
+            .packages
+            .packages
+            .iter()
+            .filter(|(_, package)| key_of(GROUP, &package.group) == group_key)
+            .collect();
+        packages.sort_by_key(|(_, package)| package.version);
+        packages
+    }
+
+    pub(super) fn describe_model_package_group(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.group_key(input.required("ModelPackageGroupName")?)?;
+        let group = &self.packages.groups[&key];
+        let mut body = json!({
+            "ModelPackageGroupName": group.name,
+            "ModelPackageGroupArn": group.arn,
+            "CreationTime": group.created.to_json(),
+            "CreatedBy": {},
+            "ModelPackageGroupStatus": "Completed",
+        });
+        if let Some(description) = &group.description {
+            body["ModelPackageGroupDescription"] = json!(description);
+        }
+        Ok(body)
+    }
+
+    pub(super) fn delete_model_package_group(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.group_key(input.required("ModelPackageGroupName")?)?;
+        if !self.packages_of(&key).is_empty() {
+            return Err(ApiError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "Model Package Group {} cannot be deleted because it still contains Model \
+                     Packages",
+                    self.packages.groups[&key].arn
+                ),
+            ));
+        }
+        if let Some(group) = self.packages.groups.remove(&key) {
+            self.tags.remove(&group.arn);
+        }
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_model_package_groups(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let contains = input
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let mut groups: Vec<(&String, &Group)> = self
+            .packages
+            .groups
+            .iter()
+            .filter(|(key, _)| key.contains(&contains))
+            .collect();
+        if input.string("SortBy")? != Some("Name") {
+            groups.sort_by_key(|(_, group)| group.created);
+        }
+        let rows = groups
+            .into_iter()
+            .map(|(key, group)| {
+                (
+                    key.clone(),
+                    json!({
+                        "ModelPackageGroupName": group.name,
+                        "ModelPackageGroupArn": group.arn,
+                        "CreationTime": group.created.to_json(),
+                        "ModelPackageGroupStatus": "Completed",
+                    }),
+                )
+            })
+            .collect();
+        input.page("ModelPackageGroupSummaryList", rows, SortOrder::Ascending)
+    }
+
+    /// Registers a version; also what a RegisterModel step does, which makes the group where
+    /// there is none (`create_group`). Gives the package's ARN.
+    pub(super) fn add_model_package(
+        &mut self,
+        turn: &mut Turn,
+        request: Input<'_>,
+        tags: BTreeMap<String, String>,
+        create_group: bool,
+    ) -> Result<String, ApiError> {
+        if request.value("ModelPackageName").is_some() {
+            return Err(ApiError::validation(
+                "ModelPackageName: the stand-in keeps versioned packages only; give \
+                 ModelPackageGroupName instead",
+            ));
+        }
+        let group_arn_or_name = request.required("ModelPackageGroupName")?;
+        let approval = read_approval(
+            request
+                .string("ModelApprovalStatus")?
+                .unwrap_or("PendingManualApproval"),
+        )?;
+        let key = key_of(GROUP, group_arn_or_name);
+        if !self.packages.groups.contains_key(&key) && create_group {
+            let name = request.name("ModelPackageGroupName", 63)?;
+            self.add_group(turn, name, None, BTreeMap::new());
+        }
+        let key = self.group_key(group_arn_or_name)?;
+        let mut members = Map::new();
+        request.copy(&MEMBERS, &mut members);
+        let Some(group) = self.packages.groups.get_mut(&key) else {
+            return Err(ApiError::validation("the group is gone"));
+        };
+        group.last_version += 1;
+        let (name, version) = (group.name.clone(), group.last_version);
+        let arn = self.arn(PACKAGE, &Package::key(&name, version));
+        self.tags.create(&arn, tags);
+        let package = Package {
+            group: name,
+            version,
+            arn: arn.clone(),
+            created: turn.now,
+            modified: None,
+            approval,
+            members,
+        };
+        package.emit(turn, &[], self.tags.as_map(&arn));
+        self.packages
+            .packages
+            .insert(Package::key(&key, version), package);
+        Ok(arn)
+    }
+
+    pub(super) fn create_model_package(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let tags = read_tags(input)?;
+        let arn = self.add_model_package(turn, input, tags, false)?;
+        Ok(json!({"ModelPackageArn": arn}))
+    }
+
+    fn package_key(&self, name_or_arn: &str) -> Result<String, ApiError> {
+        let key = key_of(PACKAGE, name_or_arn);
+        if self.packages.packages.contains_key(&key) {
+            Ok(key)
+        } else {
+            Err(ApiError::validation(format!(
+                "ModelPackage {name_or_arn} does not exist."
+            )))
+        }
+    }
+
+    pub(super) fn describe_model_package(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.package_key(input.required("ModelPackageName")?)?;
+        Ok(self.packages.packages[&key].describe())
+    }
+
+    /// What DescribeModelPackage says of a package that a step made.
+    pub(super) fn model_package_document(&self, arn: &str) -> Option<Value> {
+        self.packages
+            .packages
+            .get(&key_of(PACKAGE, arn))
+            .map(Package::describe)
+    }
+
+    pub(super) fn update_model_package(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let arn = input.required("ModelPackageArn")?;
+        let key = self.package_key(arn)?;
+        let approval = input
+            .string("ModelApprovalStatus")?
+            .map(read_approval)
+            .transpose()?;
+        let mut changed = Map::new();
+        input.copy(
+            &[
+                "ApprovalDescription",
+                "CustomerMetadataProperties",
+                "AdditionalInferenceSpecificationsToAdd",
+                "InferenceSpecification",
+                "SourceUri",
+                "ModelCard",
+            ],
+            &mut changed,
+        );
+        let removed: Vec<&str> = input
+            .list("CustomerMetadataPropertiesToRemove")?
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let Some(package) = self.packages.packages.get_mut(&key) else {
+            return Err(ApiError::validation("the package is gone"));
+        };
+        let mut updated: Vec<&str> = Vec::new();
+        if let Some(approval) = approval {
+            package.approval = approval;
+            updated.push("ModelApprovalStatus");
+        }
+        for (member, value) in changed {
+            match (member.as_str(), value) {
+                ("CustomerMetadataProperties", Value::Object(added)) => {
+                    properties(&mut package.members).extend(added);
+                    updated.push("CustomerMetadataProperties");
+                }
+                ("AdditionalInferenceSpecificationsToAdd", Value::Array(added)) => {
+                    let list = package
+                        .members
+                        .entry("AdditionalInferenceSpecifications")
+                        .or_insert_with(|| json!([]));
+                    if let Value::Array(list) = list {
+                        list.extend(added);
+                    }
+                    updated.push("AdditionalInferenceSpecifications");
+                }
+                (_, value) => {
+                    package.members.insert(member, value);
+                }
+            }
+        }
+        if !removed.is_empty() {
+            properties(&mut package.members).retain(|name, _| !removed.contains(&name.as_str()));
+            updated.push("CustomerMetadataProperties");
+        }
+        package.modified = Some(turn.now);
+        let arn = package.arn.clone();
+        package.emit(turn, &updated, self.tags.as_map(&arn));
+        Ok(json!({"ModelPackageArn": arn}))
+    }
+
+    pub(super) fn delete_model_package(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.package_key(input.required("ModelPackageName")?)?;
+        if let Some(package) = self.packages.packages.remove(&key) {
+            self.tags.remove(&package.arn);
+        }
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_model_packages(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let approval = input.string("ModelApprovalStatus")?;
+        let packages: Vec<(&String, &Package)> = match input.string("ModelPackageGroupName")? {
+            Some(group) => self.packages_of(&self.group_key(group)?),
+            None => {
+                let mut packages: Vec<_> = self.packages.packages.iter().collect();
+                packages.sort_by_key(|(_, package)| (package.created, package.version));
+                packages
+            }
+        };
+        let rows = packages
+            .into_iter()
+            .filter(|(_, package)| approval.is_none_or(|wanted| wanted == package.approval))
+            .map(|(key, package)| {
+                let mut row = json!({
+                    "ModelPackageGroupName": package.group,
+                    "ModelPackageVersion": package.version,
+                    "ModelPackageArn": package.arn,
+                    "CreationTime": package.created.to_json(),
+                    "ModelPackageStatus": "Completed",
+                    "ModelApprovalStatus": package.approval,
+                });
+                if let Some(description) = package.members.get("ModelPackageDescription") {
+                    row["ModelPackageDescription"] = description.clone();
+                }
+                (key.clone(), row)
+            })
+            .collect();
+        input.page("ModelPackageSummaryList", rows, SortOrder::Descending)
+    }
+}
+
+fn properties(members: &mut Map<String, Value>) -> &mut Map<String, Value> {
+    let entry = members
+        .entry("CustomerMetadataProperties")
+        .or_insert_with(|| json!({}));
+    if !entry.is_object() {
+        *entry = json!({});
+    }
+    match entry {
+        Value::Object(map) => map,
+        _ => unreachable!("made an object two lines above"),
+    }
+}
