@@ -1,2 +1,208 @@
-//! The stand-in for SageMaker on a laptop: its API on loopback, and pipelines that run.
-fn main() {}
+//! `pipewright-local`: the stand-in for SageMaker on a laptop.
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use pipewright_local::aws::{DefaultBus, S3Store, UnsignedLambda};
+use pipewright_local::clock::{Clock, Millis};
+use pipewright_local::engine::{Edges, Engine};
+use pipewright_local::http;
+use pipewright_local::names::Account;
+use pipewright_local::runner::{ProcessRunner, ProcessSettings};
+use pipewright_local::state::{Settings, State};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Parts of Pipewright that stand in for AWS on a laptop.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer SageMaker's API on loopback, and run pipelines.
+    ///
+    /// S3, EventBridge and Lambda are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
+    /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables.
+    /// When it listens, it prints one line to standard output: {"ready": true, "port": PORT}.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The region in ARNs, and that of jobs.
+    #[arg(long)]
+    region: String,
+    /// The account in ARNs, twelve digits.
+    #[arg(long, value_parser = account_id)]
+    account: String,
+    /// Where jobs find their files: DIR/<execution id>/<step>/opt/ml/...
+    #[arg(long, value_name = "DIR")]
+    run_dir: PathBuf,
+    /// Run processing jobs of images from this repository with the programs in APPDIR.
+    /// May be given several times.
+    #[arg(long = "runner", value_name = "REPOSITORY=APPDIR", value_parser = runner)]
+    runners: Vec<(String, PathBuf)>,
+    /// How long a simulated job takes, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    simulated_step_seconds: f64,
+}
+
+fn account_id(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("an account has twelve digits".to_owned())
+    }
+}
+
+fn runner(text: &str) -> Result<(String, PathBuf), String> {
+    text.split_once('=')
+        .filter(|(repository, folder)| !repository.is_empty() && !folder.is_empty())
+        .map(|(repository, folder)| (repository.to_owned(), PathBuf::from(folder)))
+        .ok_or_else(|| "it must be REPOSITORY=APPDIR".to_owned())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=3600.0).contains(seconds))
+        .ok_or_else(|| "it must be a number from 0 to 3600".to_owned())
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    pipewright_aws::logging::init(pipewright_aws::logging::Libraries::AsConfigured)?;
+    match arguments.command {
+        Command::Serve(serve) => self::serve(serve).await,
+    }
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&arguments.run_dir)
+        .with_context(|| format!("cannot make --run-dir {}", arguments.run_dir.display()))?;
+    let run_dir = absolute(&arguments.run_dir)?;
+    let mut app_dirs = BTreeMap::new();
+    for (repository, folder) in &arguments.runners {
+        let folder = absolute(folder)?;
+        if app_dirs.insert(repository.clone(), folder).is_some() {
+            bail!("--runner {repository}=... is given twice");
+        }
+    }
+    let config = pipewright_aws::config().await;
+    let store = Arc::new(S3Store::new(pipewright_aws::s3::client(&config)));
+    let clock = system_clock();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be at most 3600 seconds"
+    )]
+    let simulated_step_millis = (arguments.simulated_step_seconds * 1000.0) as i64;
+    let state = State::new(Settings {
+        account: Account {
+            id: arguments.account,
+            region: arguments.region.clone(),
+        },
+        simulated_step_millis,
+        runners: app_dirs.keys().cloned().collect(),
+        // Two stand-ins started at different times, or at once, must not make the same names.
+        seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),
+    });
+    let engine = Engine::new(
+        state,
+        Edges {
+            store: Arc::<S3Store>::clone(&store),
+            events: Arc::new(DefaultBus::new(pipewright_aws::eventbridge::client(
+                &config,
+            ))),
+            functions: Arc::new(UnsignedLambda::new(lambda_endpoint())),
+            runner: Arc::new(ProcessRunner::new(
+                ProcessSettings {
+                    run_dir,
+                    app_dirs,
+                    environment: job_environment(&arguments.region),
+                },
+                store,
+            )),
+            clock,
+        },
+    );
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port))
+        .await
+        .with_context(|| format!("cannot listen on 127.0.0.1:{}", arguments.port))?;
+    let port = listener.local_addr()?.port();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut output = std::io::stdout();
+    writeln!(output, "{}", json!({"ready": true, "port": port}))?;
+    output.flush()?;
+    let server = axum::serve(listener, http::router(engine.clone())).into_future();
+    let served = tokio::select! {
+        served = server => served.context("the server ended"),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    engine.shut_down().await;
+    let lost = engine.event_counts().lost();
+    if lost > 0 {
+        tracing::error!("{lost} events could not be sent to EventBridge");
+    }
+    served
+}
+
+fn absolute(folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+    folder
+        .canonicalize()
+        .with_context(|| format!("there is no folder {}", folder.display()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the clock comes from"
+)]
+fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+fn lambda_endpoint() -> Option<String> {
+    ["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|endpoint| !endpoint.is_empty())
+}
+
+/// What a container would find in its environment, as far as a laptop can give it: a search
+/// path, the region, credentials, and where the local AWS is.
+fn job_environment(region: &str) -> Vec<(OsString, OsString)> {
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            matches!(
+                name.as_ref(),
+                "PATH" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN"
+            ) || name.starts_with("AWS_ENDPOINT_URL")
+        })
+        .collect();
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        environment.push((name.into(), region.into()));
+    }
+    environment
+}

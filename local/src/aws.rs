@@ -1,0 +1,283 @@
+//! The seams filled in with the local AWS.
+
+use crate::BoxFuture;
+use crate::event::Event;
+use crate::events::EventSink;
+use crate::functions::FunctionCaller;
+use crate::names::resource_of;
+use crate::storage::{ObjectStore, S3Location, StorageError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use pipewright_aws::eventbridge::{self, Entry};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+/// How long a Lambda function may take: Lambda's own limit.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// S3 through its SDK.
+#[derive(Debug, Clone)]
+pub struct S3Store(aws_sdk_s3::Client);
+
+impl S3Store {
+    /// A store that uses this client.
+    pub fn new(client: aws_sdk_s3::Client) -> Self {
+        Self(client)
+    }
+}
+
+fn s3_error<E, R>(location: &S3Location, error: &SdkError<E, R>) -> StorageError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    match error.code() {
+        Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "NotFound") => {
+            StorageError::NotFound(location.to_string())
+        }
+        _ => StorageError::Failed {
+            location: location.to_string(),
+            message: pipewright_aws::error_chain(error),
+        },
+    }
+}
+
+fn file_error(path: &Path, error: &impl ToString) -> StorageError {
+    StorageError::File {
+        path: path.display().to_string(),
+        message: error.to_string(),
+    }
+}
+
+impl ObjectStore for S3Store {
+    fn read<'a>(
+        &'a self,
+        location: &'a S3Location,
+        version: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, StorageError>> {
+        Box::pin(async move {
+            let object = self
+                .0
+                .get_object()
+                .bucket(&location.bucket)
+                .key(&location.key)
+                .set_version_id(version.map(str::to_owned))
+                .send()
+                .await
+                .map_err(|error| s3_error(location, &error))?;
+            let bytes = object
+                .body
+                .collect()
+                .await
+                .map_err(|error| StorageError::Failed {
+                    location: location.to_string(),
+                    message: error.to_string(),
+                })?;
+            Ok(bytes.to_vec())
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        location: &'a S3Location,
+        most: Option<usize>,
+    ) -> BoxFuture<'a, Result<Vec<String>, StorageError>> {
+        Box::pin(async move {
+            let most = most.unwrap_or(usize::MAX);
+            let mut keys = Vec::new();
+            let mut token = None;
+            loop {
+                let page = self
+                    .0
+                    .list_objects_v2()
+                    .bucket(&location.bucket)
+                    .prefix(&location.key)
+                    .set_continuation_token(token)
+                    .set_max_keys(i32::try_from(most).ok().map(|most| most.min(1000)))
+                    .send()
+                    .await
+                    .map_err(|error| s3_error(location, &error))?;
+                keys.extend(
+                    page.contents()
+                        .iter()
+                        .filter_map(|object| object.key())
+                        .map(str::to_owned),
+                );
+                token = page.next_continuation_token().map(str::to_owned);
+                if token.is_none() || keys.len() >= most {
+                    keys.truncate(most);
+                    return Ok(keys);
+                }
+            }
+        })
+    }
+
+    fn download<'a>(
+        &'a self,
+        location: &'a S3Location,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(async move {
+            let mut object = self
+                .0
+                .get_object()
+                .bucket(&location.bucket)
+                .key(&location.key)
+                .send()
+                .await
+                .map_err(|error| s3_error(location, &error))?;
+            let mut target = tokio::fs::File::create(file)
+                .await
+                .map_err(|error| file_error(file, &error))?;
+            while let Some(chunk) = object.body.next().await {
+                let chunk = chunk.map_err(|error| StorageError::Failed {
+                    location: location.to_string(),
+                    message: error.to_string(),
+                })?;
+                target
+                    .write_all(&chunk)
+                    .await
+                    .map_err(|error| file_error(file, &error))?;
+            }
+            target
+                .flush()
+                .await
+                .map_err(|error| file_error(file, &error))
+        })
+    }
+
+    fn upload<'a>(
+        &'a self,
+        file: &'a Path,
+        location: &'a S3Location,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(async move {
+            let body = ByteStream::from_path(file)
+                .await
+                .map_err(|error| file_error(file, &error))?;
+            self.0
+                .put_object()
+                .bucket(&location.bucket)
+                .key(&location.key)
+                .body(body)
+                .send()
+                .await
+                .map_err(|error| s3_error(location, &error))?;
+            Ok(())
+        })
+    }
+}
+
+/// EventBridge's default bus.
+#[derive(Debug, Clone)]
+pub struct DefaultBus(aws_sdk_eventbridge::Client);
+
+impl DefaultBus {
+    /// A bus reached through this client.
+    pub fn new(client: aws_sdk_eventbridge::Client) -> Self {
+        Self(client)
+    }
+}
+
+impl EventSink for DefaultBus {
+    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let entry = Entry {
+                source: Event::SOURCE.to_owned(),
+                detail_type: event.detail_type.to_owned(),
+                resources: event.resources.clone(),
+                time: event.time.0,
+                detail: event.detail.to_string(),
+            };
+            eventbridge::put(&self.0, None, &[entry])
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Lambda at an endpoint that asks for no signature, as a local one does.
+#[derive(Debug, Clone)]
+pub struct UnsignedLambda {
+    endpoint: Option<String>,
+    connector: SharedHttpConnector,
+}
+
+impl UnsignedLambda {
+    /// Lambda at this endpoint; without one every call is answered by an error that says so.
+    pub fn new(endpoint: Option<String>) -> Self {
+        Self {
+            endpoint,
+            connector: pipewright_aws::http_connector(
+                pipewright_aws::CONNECT_TIMEOUT,
+                FUNCTION_TIMEOUT,
+            ),
+        }
+    }
+
+    async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, String> {
+        let endpoint = self.endpoint.as_deref().ok_or(
+            "there is no local Lambda: AWS_ENDPOINT_URL_LAMBDA and AWS_ENDPOINT_URL are not set",
+        )?;
+        let name = resource_of(function)
+            .strip_prefix("function:")
+            .unwrap_or(function);
+        let mut request = HttpRequest::new(SdkBody::from(payload.to_string()));
+        request
+            .set_method("POST")
+            .map_err(|error| error.to_string())?;
+        let uri = format!(
+            "{}/2015-03-31/functions/{name}/invocations",
+            endpoint.trim_end_matches('/')
+        );
+        request.set_uri(uri).map_err(|error| error.to_string())?;
+        request
+            .headers_mut()
+            .insert("content-type", "application/json");
+        let mut response = self
+            .connector
+            .call(request)
+            .await
+            .map_err(|error| pipewright_aws::error_chain(&error))?;
+        let status = response.status();
+        let function_error = response
+            .headers()
+            .get("x-amz-function-error")
+            .map(str::to_owned);
+        let body = ByteStream::new(response.take_body())
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_vec();
+        let text = String::from_utf8_lossy(&body);
+        if !status.is_success() {
+            return Err(format!("HTTP status {}: {text}", status.as_u16()));
+        }
+        if let Some(kind) = function_error {
+            return Err(format!("the function failed ({kind}): {text}"));
+        }
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("its answer is no JSON: {error}"))
+    }
+}
+
+impl FunctionCaller for UnsignedLambda {
+    fn call<'a>(
+        &'a self,
+        function: &'a str,
+        payload: &'a Value,
+    ) -> BoxFuture<'a, Result<Value, String>> {
+        Box::pin(async move {
+            self.invoke(function, payload).await.map_err(|error| {
+                format!("ClientError: Failed to invoke the Lambda function '{function}': {error}")
+            })
+        })
+    }
+}

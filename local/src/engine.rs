@@ -1,0 +1,313 @@
+//! Carries out what the state decides.
+
+use crate::clock::{Clock, Millis};
+use crate::error::{ApiError, ErrorKind};
+use crate::events::{EventCounts, EventQueue, EventSink, Retries};
+use crate::functions::FunctionCaller;
+use crate::runner::{JobEnd, JobRunner, StopSignal, Stopper};
+use crate::state::{Effect, InputCheck, JobOrder, JobResult, Signal, State, StepKey};
+use crate::storage::{ObjectStore, S3Location, StorageError};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a stopped job may take to end. SageMaker gives 120 seconds; a person at a
+/// terminal does not.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// How long jobs may take to end when the stand-in itself ends.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How often the clock is looked at while something waits for its time.
+const CLOCK_CHECK: Duration = Duration::from_millis(10);
+
+/// What the engine works with.
+pub struct Edges {
+    /// S3.
+    pub store: Arc<dyn ObjectStore>,
+    /// EventBridge.
+    pub events: Arc<dyn EventSink>,
+    /// Lambda.
+    pub functions: Arc<dyn FunctionCaller>,
+    /// The programs that stand for images.
+    pub runner: Arc<dyn JobRunner>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The state and everything that happens because of it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    running: Mutex<HashMap<StepKey, Stopper>>,
+    events: EventQueue,
+    store: Arc<dyn ObjectStore>,
+    functions: Arc<dyn FunctionCaller>,
+    runner: Arc<dyn JobRunner>,
+    clock: Clock,
+}
+
+/// A lock whose holder panicked still guards consistent data: every change of the state is
+/// made in one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// An engine around a state; must be made inside a Tokio runtime.
+    pub fn new(state: State, edges: Edges) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                running: Mutex::default(),
+                events: EventQueue::start(edges.events, Retries::default()),
+                store: edges.store,
+                functions: edges.functions,
+                runner: edges.runner,
+                clock: edges.clock,
+            }),
+        }
+    }
+
+    /// Answers one call of the API.
+    ///
+    /// # Errors
+    /// What SageMaker would refuse; what the stand-in can't do.
+    pub async fn call(
+        &self,
+        operation: &str,
+        mut members: Map<String, Value>,
+    ) -> Result<Value, ApiError> {
+        if matches!(operation, "CreatePipeline" | "UpdatePipeline") {
+            self.fetch_definition(&mut members).await?;
+        }
+        let mut state = lock(&self.shared.state);
+        let reply = state.call((self.shared.clock)(), operation, &members)?;
+        // Still under the lock: effects are begun in the order in which they were decided.
+        self.begin(reply.effects);
+        Ok(reply.body)
+    }
+
+    /// What became of the events so far.
+    pub fn event_counts(&self) -> &EventCounts {
+        self.shared.events.counts()
+    }
+
+    /// Stops every job and waits until they have ended, or the time for it is over.
+    pub async fn shut_down(&self) {
+        for stopper in lock(&self.shared.running).values() {
+            stopper.stop(SHUTDOWN_GRACE);
+        }
+        let deadline = tokio::time::Instant::now() + SHUTDOWN_GRACE + Duration::from_secs(1);
+        while !lock(&self.shared.running).is_empty() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Puts the text in the place of `PipelineDefinitionS3Location`, as SageMaker does when
+    /// the pipeline is created or updated.
+    async fn fetch_definition(&self, members: &mut Map<String, Value>) -> Result<(), ApiError> {
+        if members
+            .get("PipelineDefinition")
+            .is_some_and(|text| !text.is_null())
+        {
+            // Both at once is refused by the state.
+            return Ok(());
+        }
+        let Some(given) = members
+            .get("PipelineDefinitionS3Location")
+            .filter(|location| !location.is_null())
+        else {
+            return Ok(());
+        };
+        let member = |name: &str| given.get(name).and_then(Value::as_str);
+        let (Some(bucket), Some(key)) = (member("Bucket"), member("ObjectKey")) else {
+            return Err(ApiError::validation(
+                "PipelineDefinitionS3Location must have Bucket and ObjectKey",
+            ));
+        };
+        let location = S3Location {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        };
+        let bytes = self
+            .shared
+            .store
+            .read(&location, member("VersionId"))
+            .await
+            .map_err(|error| match error {
+                StorageError::NotFound(_) => ApiError::validation(format!(
+                    "Unable to read the pipeline definition from S3: {error}"
+                )),
+                other => ApiError::new(
+                    ErrorKind::Internal,
+                    format!("Unable to read the pipeline definition from S3: {other}"),
+                ),
+            })?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            ApiError::validation(format!(
+                "Unable to parse pipeline definition. {location} is not UTF-8 text"
+            ))
+        })?;
+        members.remove("PipelineDefinitionS3Location");
+        members.insert("PipelineDefinition".to_owned(), Value::String(text));
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let mut state = lock(&self.shared.state);
+        let effects = state.signal((self.shared.clock)(), signal);
+        self.begin(effects);
+    }
+
+    fn begin(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Emit(event) => {
+                    tracing::debug!(detail_type = event.detail_type, detail = %event.detail);
+                    self.shared.events.push(event);
+                }
+                Effect::WakeAt { execution, at } => {
+                    self.signal_at(at, Signal::Wake { execution });
+                }
+                Effect::EndpointAt { name, at } => {
+                    self.signal_at(at, Signal::EndpointDue { name });
+                }
+                Effect::ReadDocuments { key, uris } => {
+                    let engine = self.clone();
+                    tokio::spawn(async move {
+                        let documents = engine.read_documents(uris).await;
+                        engine.signal(Signal::DocumentsRead { key, documents });
+                    });
+                }
+                Effect::CallFunction(order) => {
+                    let engine = self.clone();
+                    tokio::spawn(async move {
+                        let answer = engine
+                            .shared
+                            .functions
+                            .call(&order.function, &order.payload)
+                            .await;
+                        engine.signal(Signal::FunctionAnswered {
+                            key: order.key,
+                            answer,
+                        });
+                    });
+                }
+                Effect::StartJob(order) => self.start_job(*order),
+                Effect::StopJob(key) => {
+                    if let Some(stopper) = lock(&self.shared.running).get(&key) {
+                        stopper.stop(STOP_GRACE);
+                    }
+                }
+            }
+        }
+    }
+
+    fn signal_at(&self, at: Millis, signal: Signal) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            // In short naps: the clock decides, and it may go otherwise than Tokio's timer
+            // (a laptop that was asleep, a test's clock).
+            while (engine.shared.clock)() < at {
+                tokio::time::sleep(CLOCK_CHECK).await;
+            }
+            engine.signal(signal);
+        });
+    }
+
+    fn start_job(&self, order: JobOrder) {
+        let key = order.key().clone();
+        let (stopper, stop) = StopSignal::new();
+        lock(&self.shared.running).insert(key.clone(), stopper);
+        let engine = self.clone();
+        // In a task of its own, so that a panic of the job's code is told as its failure.
+        let job = tokio::spawn(async move { engine.run_job(&order, stop).await });
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let end = job.await.unwrap_or_else(|error| JobEnd {
+                result: JobResult::Failed(format!(
+                    "InternalServerError: the local stand-in failed to run the job: {error}"
+                )),
+                exit_message: None,
+            });
+            lock(&engine.shared.running).remove(&key);
+            engine.signal(Signal::JobEnded {
+                key,
+                result: end.result,
+                exit_message: end.exit_message,
+            });
+        });
+    }
+
+    async fn run_job(&self, order: &JobOrder, mut stop: StopSignal) -> JobEnd {
+        match order {
+            JobOrder::Processing(order) => self.shared.runner.run(order, stop).await,
+            JobOrder::Simulated { checks, millis, .. } => {
+                let work = async {
+                    if let Err(reason) = self.check_inputs(checks).await {
+                        return JobResult::Failed(reason);
+                    }
+                    let millis = u64::try_from(*millis).unwrap_or(0);
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    JobResult::Succeeded
+                };
+                let result = tokio::select! {
+                    result = work => result,
+                    _ = stop.stopped() => JobResult::Stopped,
+                };
+                JobEnd {
+                    result,
+                    exit_message: None,
+                }
+            }
+        }
+    }
+
+    async fn check_inputs(&self, checks: &[InputCheck]) -> Result<(), String> {
+        for check in checks {
+            let location = S3Location::parse(&check.uri)
+                .map_err(|error| format!("ClientError: input '{}': {error}", check.name))?;
+            let none = match self.shared.store.list(&location, Some(1)).await {
+                Ok(keys) => keys.is_empty(),
+                Err(StorageError::NotFound(_)) => true,
+                Err(error) => {
+                    return Err(format!("ClientError: input '{}': {error}", check.name));
+                }
+            };
+            if none {
+                return Err(format!(
+                    "ClientError: Data download failed:No S3 objects found under S3 URL \"{}\" \
+                     given in input data source '{}'.",
+                    check.uri, check.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_documents(&self, uris: Vec<String>) -> Vec<(String, Result<Value, String>)> {
+        let mut documents = Vec::with_capacity(uris.len());
+        for uri in uris {
+            let document = self.read_document(&uri).await;
+            documents.push((uri, document));
+        }
+        documents
+    }
+
+    async fn read_document(&self, uri: &str) -> Result<Value, String> {
+        let location = S3Location::parse(uri)?;
+        let bytes = self
+            .shared
+            .store
+            .read(&location, None)
+            .await
+            .map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{uri} is no JSON: {error}"))
+    }
+}

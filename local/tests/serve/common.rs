@@ -1,0 +1,331 @@
+//! A stand-in around fakes: S3 in memory, events in a list, functions of the test.
+
+use pipewright_local::BoxFuture;
+use pipewright_local::clock::Millis;
+use pipewright_local::engine::{Edges, Engine};
+use pipewright_local::event::Event;
+use pipewright_local::events::EventSink;
+use pipewright_local::functions::FunctionCaller;
+use pipewright_local::http;
+use pipewright_local::names::Account;
+use pipewright_local::runner::{ProcessRunner, ProcessSettings};
+use pipewright_local::state::{Settings, State};
+use pipewright_local::storage::{ObjectStore, S3Location, StorageError};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/pipeline";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// S3 as a map from `bucket/key`.
+#[derive(Default)]
+pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl MemoryStore {
+    pub(crate) fn put(&self, path: &str, content: &str) {
+        self.0
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), content.as_bytes().to_vec());
+    }
+
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
+        let objects = self.0.lock().unwrap();
+        objects
+            .get(path)
+            .map(|bytes| String::from_utf8(bytes.clone()).unwrap())
+    }
+
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn get(&self, location: &S3Location) -> Result<Vec<u8>, StorageError> {
+        self.0
+            .lock()
+            .unwrap()
+            .get(&format!("{}/{}", location.bucket, location.key))
+            .cloned()
+            .ok_or_else(|| StorageError::NotFound(location.to_string()))
+    }
+}
+
+impl ObjectStore for MemoryStore {
+    fn read<'a>(
+        &'a self,
+        location: &'a S3Location,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, StorageError>> {
+        Box::pin(async move { self.get(location) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        location: &'a S3Location,
+        most: Option<usize>,
+    ) -> BoxFuture<'a, Result<Vec<String>, StorageError>> {
+        Box::pin(async move {
+            let prefix = format!("{}/{}", location.bucket, location.key);
+            Ok(self
+                .paths()
+                .into_iter()
+                .filter(|path| path.starts_with(&prefix))
+                .map(|path| path[location.bucket.len() + 1..].to_owned())
+                .take(most.unwrap_or(usize::MAX))
+                .collect())
+        })
+    }
+
+    fn download<'a>(
+        &'a self,
+        location: &'a S3Location,
+        file: &'a Path,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(async move {
+            std::fs::write(file, self.get(location)?).unwrap();
+            Ok(())
+        })
+    }
+
+    fn upload<'a>(
+        &'a self,
+        file: &'a Path,
+        location: &'a S3Location,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(async move {
+            let path = format!("{}/{}", location.bucket, location.key);
+            let bytes = std::fs::read(file).unwrap();
+            self.0.lock().unwrap().insert(path, bytes);
+            Ok(())
+        })
+    }
+}
+
+/// EventBridge as a list.
+#[derive(Default)]
+pub(crate) struct EventList(Mutex<Vec<Event>>);
+
+impl EventSink for EventList {
+    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().push(event.clone());
+            Ok(())
+        })
+    }
+}
+
+/// A function that doubles `n`, or fails when there is none.
+struct Doubler;
+
+impl FunctionCaller for Doubler {
+    fn call<'a>(
+        &'a self,
+        function: &'a str,
+        payload: &'a Value,
+    ) -> BoxFuture<'a, Result<Value, String>> {
+        Box::pin(async move {
+            match payload["n"].as_i64() {
+                Some(n) => Ok(json!({"doubled": n * 2, "by": function})),
+                None => Err("ClientError: n is missing".to_owned()),
+            }
+        })
+    }
+}
+
+/// A running stand-in.
+pub(crate) struct StandIn {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) run_dir: PathBuf,
+    events: Arc<EventList>,
+    port: u16,
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.run_dir);
+    }
+}
+
+impl StandIn {
+    /// Starts one whose images of repository `worker` run programs of this machine.
+    pub(crate) async fn start(test: &str) -> Self {
+        let run_dir =
+            std::env::temp_dir().join(format!("pipewright-local-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&run_dir).unwrap();
+        let run_dir = run_dir.canonicalize().unwrap();
+        let store = Arc::new(MemoryStore::default());
+        let events = Arc::new(EventList::default());
+        let state = State::new(Settings {
+            account: Account {
+                id: "123456789012".to_owned(),
+                region: "eu-west-1".to_owned(),
+            },
+            simulated_step_millis: 20,
+            runners: ["worker".to_owned()].into(),
+            seed: 1,
+        });
+        let settings = ProcessSettings {
+            run_dir: run_dir.clone(),
+            app_dirs: [("worker".to_owned(), PathBuf::from("/bin"))].into(),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        };
+        let begin = Instant::now();
+        let engine = Engine::new(
+            state,
+            Edges {
+                store: Arc::<MemoryStore>::clone(&store),
+                events: Arc::<EventList>::clone(&events),
+                functions: Arc::new(Doubler),
+                runner: Arc::new(ProcessRunner::new(
+                    settings,
+                    Arc::<MemoryStore>::clone(&store),
+                )),
+                // Twenty times as fast as the real one: steps follow each other by the second.
+                clock: Arc::new(move || {
+                    let elapsed = i64::try_from(begin.elapsed().as_millis()).unwrap();
+                    Millis(1_700_000_000_000 + elapsed * 20)
+                }),
+            },
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(axum::serve(listener, http::router(engine)).into_future());
+        Self {
+            store,
+            run_dir,
+            events,
+            port,
+        }
+    }
+
+    /// A call over HTTP: the status and the body.
+    pub(crate) async fn send(&self, target: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Amz-Target: {target}\r\n\
+             Content-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
+    }
+
+    /// A call that must be answered well.
+    pub(crate) async fn call(&self, operation: &str, input: Value) -> Value {
+        let (status, body) = self
+            .send(&format!("SageMaker.{operation}"), &input.to_string())
+            .await;
+        assert_eq!(status, 200, "{operation}: {body}");
+        body
+    }
+
+    /// A call that must be refused: the exception's name and message.
+    pub(crate) async fn refused(&self, operation: &str, input: Value) -> (String, String) {
+        let (status, body) = self
+            .send(&format!("SageMaker.{operation}"), &input.to_string())
+            .await;
+        assert_eq!(status, 400, "{operation}: {body}");
+        let text = |member: &str| body[member].as_str().unwrap().to_owned();
+        (text("__type"), text("message"))
+    }
+
+    pub(crate) async fn create(&self, name: &str, definition: &Value) -> Value {
+        self.call(
+            "CreatePipeline",
+            json!({"PipelineName": name, "RoleArn": ROLE, "ClientRequestToken": TOKEN,
+                "PipelineDefinition": definition.to_string()}),
+        )
+        .await
+    }
+
+    /// Starts an execution; gives its ARN.
+    pub(crate) async fn start_execution(&self, name: &str, parameters: Value) -> String {
+        let body = self
+            .call(
+                "StartPipelineExecution",
+                json!({"PipelineName": name, "ClientRequestToken": TOKEN,
+                    "PipelineExecutionDisplayName": "run-1", "PipelineParameters": parameters}),
+            )
+            .await;
+        body["PipelineExecutionArn"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn describe(&self, arn: &str) -> Value {
+        self.call(
+            "DescribePipelineExecution",
+            json!({"PipelineExecutionArn": arn}),
+        )
+        .await
+    }
+
+    /// Waits for the end of an execution and of its events; gives its description.
+    pub(crate) async fn finished(&self, arn: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let body = self.describe(arn).await;
+            let status = body["PipelineExecutionStatus"].as_str().unwrap();
+            if ["Succeeded", "Failed", "Stopped"].contains(&status)
+                && self
+                    .execution_statuses()
+                    .last()
+                    .is_some_and(|last| last == status)
+            {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "still {status}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The rows of all steps that have begun, by name.
+    pub(crate) async fn steps(&self, arn: &str) -> BTreeMap<String, Value> {
+        let body = self
+            .call(
+                "ListPipelineExecutionSteps",
+                json!({"PipelineExecutionArn": arn, "MaxResults": 100}),
+            )
+            .await;
+        body["PipelineExecutionSteps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["StepName"].as_str().unwrap().to_owned(), row.clone()))
+            .collect()
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn execution_statuses(&self) -> Vec<String> {
+        self.events()
+            .iter()
+            .filter_map(|event| event.detail["currentPipelineExecutionStatus"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// `step status` of each step event, in the order sent.
+    pub(crate) fn step_changes(&self) -> Vec<String> {
+        self.events()
+            .iter()
+            .filter(|event| event.detail_type == Event::STEP)
+            .map(|event| {
+                format!(
+                    "{} {}",
+                    event.detail["stepName"].as_str().unwrap(),
+                    event.detail["currentStepStatus"].as_str().unwrap()
+                )
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,513 @@
+//! Executions, driven over HTTP, with S3, EventBridge and Lambda in memory.
+
+use crate::common::{ROLE, StandIn, TOKEN};
+use pipewright_local::clock::Millis;
+use pipewright_local::event::Event;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A processing step that runs a shell script in the job's folder.
+fn script_step(name: &str, script: &str) -> Value {
+    json!({
+        "Name": name,
+        "Type": "Processing",
+        "Arguments": {
+            "AppSpecification": {
+                "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/worker:1",
+                "ContainerEntrypoint": ["/bin/sh", "-c", script, "job"],
+                "ContainerArguments": ["/opt/ml/processing", {"Get": "Parameters.Word"}],
+            },
+            "Environment": {"EXECUTION": {"Get": "Execution.PipelineExecutionId"}},
+            "ProcessingInputs": [{"InputName": "in", "S3Input": {
+                "S3Uri": "s3://data/in/", "LocalPath": "/opt/ml/processing/in",
+                "S3DataType": "S3Prefix", "S3InputMode": "File"}}],
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": {
+                "S3Uri": {"Std:Join": {"On": "/", "Values":
+                    ["s3://data/out", {"Get": "Execution.PipelineExecutionId"}]}},
+                "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}}]},
+            "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1,
+                "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}},
+            "RoleArn": ROLE,
+        },
+        "PropertyFiles": [{"PropertyFileName": "Report", "OutputName": "out",
+            "FilePath": "report.json"}],
+    })
+}
+
+fn training_step(uri: Value, hyper_parameters: Value) -> Value {
+    json!({
+        "Name": "Train",
+        "Type": "Training",
+        "Arguments": {
+            "AlgorithmSpecification": {"TrainingImage": "x/forecasting-deepar:1",
+                "TrainingInputMode": "File"},
+            "OutputDataConfig": {"S3OutputPath": "s3://models/m"},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large",
+                "VolumeSizeInGB": 10},
+            "RoleArn": ROLE,
+            "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": {
+                "S3DataType": "S3Prefix", "S3Uri": uri}}}],
+            "HyperParameters": hyper_parameters,
+        },
+    })
+}
+
+fn definition(steps: Value) -> Value {
+    json!({
+        "Version": "2020-12-01",
+        "Metadata": {},
+        "Parameters": [
+            {"Name": "Word", "Type": "String", "DefaultValue": "hello"},
+            {"Name": "Limit", "Type": "Float", "DefaultValue": 0.5},
+            {"Name": "Colour", "Type": "String", "DefaultValue": "red",
+             "EnumValues": ["red", "blue"]},
+            {"Name": "Count", "Type": "Integer", "DefaultValue": 21},
+        ],
+        "PipelineExperimentConfig": {"ExperimentName": {"Get": "Execution.PipelineName"},
+            "TrialName": {"Get": "Execution.PipelineExecutionId"}},
+        "Steps": steps,
+    })
+}
+
+const REPORT: &str = r#"set -e; cat "$1/in/a.txt" > "$1/out/copy.txt"; echo "$2" >> "$1/out/copy.txt";
+    echo '{"metrics": {"error": 0.25}}' > "$1/out/report.json"; echo done by "$EXECUTION""#;
+
+/// Process, decide by what the process wrote, train, register, make a model.
+fn full_definition() -> Value {
+    definition(json!([
+        {"Name": "Register", "Type": "RegisterModel", "Arguments": {
+            "ModelPackageGroupName": "forecasts",
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CustomerMetadataProperties": {"ExecutionId": "run-1"},
+            "InferenceSpecification": {"Containers": [{"Image": "i",
+                "ModelDataUrl": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}}],
+                "SupportedContentTypes": ["text/csv"],
+                "SupportedResponseMIMETypes": ["text/csv"]}}},
+        {"Name": "Model", "Type": "Model", "Arguments": {"ExecutionRoleArn": ROLE,
+            "PrimaryContainer": {"Image": "i", "Environment": {},
+                "ModelDataUrl": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}}}},
+        script_step("Process", REPORT),
+        training_step(json!({"Get":
+            "Steps.Process.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}),
+            json!({"epochs": "3"})),
+        {"Name": "Good", "Type": "Condition", "Arguments": {
+            "Conditions": [{"Type": "LessThanOrEqualTo",
+                "LeftValue": {"Std:JsonGet": {
+                    "PropertyFile": {"Get": "Steps.Process.PropertyFiles.Report"},
+                    "Path": "metrics.error"}},
+                "RightValue": {"Get": "Parameters.Limit"}}],
+            "IfSteps": [{"Name": "Double", "Type": "Lambda",
+                "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:double",
+                "Arguments": {"n": {"Get": "Parameters.Count"}},
+                "OutputParameters": [{"OutputName": "doubled", "OutputType": "Integer"}]}],
+            "ElseSteps": [{"Name": "TooBad", "Type": "Fail", "Arguments": {"ErrorMessage":
+                {"Std:Join": {"On": " ", "Values": ["error above", {"Get": "Parameters.Limit"}]}}}}],
+        }},
+    ]))
+}
+
+#[tokio::test]
+async fn a_pipeline_runs_its_steps_in_order_and_tells_of_every_change() {
+    let standin = StandIn::start("full").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let created = standin.create("MyPipe", &full_definition()).await;
+    assert_eq!(
+        created["PipelineArn"],
+        "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/mypipe"
+    );
+    let arn = standin
+        .start_execution("mypipe", json!([{"Name": "Word", "Value": "welt"}]))
+        .await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    assert_eq!(
+        ended["PipelineExperimentConfig"]["ExperimentName"],
+        "MyPipe"
+    );
+    let id = arn.rsplit('/').next().unwrap();
+
+    // The job really ran, with its input, argument, environment and output.
+    assert_eq!(
+        standin
+            .store
+            .text(&format!("data/out/{id}/copy.txt"))
+            .unwrap(),
+        "content\nwelt\n"
+    );
+    let log = standin.run_dir.join(id).join("Process/container.log");
+    assert_eq!(
+        std::fs::read_to_string(log).unwrap(),
+        format!("done by {id}\n")
+    );
+
+    let steps = standin.steps(&arn).await;
+    assert_eq!(steps.len(), 6, "{steps:?}");
+    assert!(!steps.contains_key("TooBad"));
+    assert_eq!(
+        steps["Good"]["Metadata"]["Condition"]["Outcome"], "True",
+        "0.25 is below 0.5"
+    );
+    assert_eq!(
+        steps["Double"]["Metadata"]["Lambda"]["OutputParameters"],
+        json!([{"Name": "doubled", "Value": "42"}])
+    );
+    assert!(steps["Process"].get("StepDescription").is_none());
+    for simulated in ["Train", "Model", "Register"] {
+        let note = steps[simulated]["StepDescription"].as_str().unwrap();
+        assert!(note.starts_with("[simulated: "), "{note}");
+    }
+
+    assert_eq!(standin.execution_statuses(), ["Executing", "Succeeded"]);
+    let changes = standin.step_changes();
+    let at = |change: &str| {
+        changes
+            .iter()
+            .position(|sent| sent == change)
+            .unwrap_or_else(|| panic!("no '{change}' in {changes:?}"))
+    };
+    for step in ["Process", "Train", "Good", "Double", "Register", "Model"] {
+        assert!(at(&format!("{step} Starting")) < at(&format!("{step} Executing")));
+        assert!(at(&format!("{step} Executing")) < at(&format!("{step} Succeeded")));
+    }
+    assert!(at("Process Succeeded") < at("Train Starting"));
+    assert!(at("Train Succeeded") < at("Register Starting"));
+    assert_eq!(changes.len(), 18);
+}
+
+#[tokio::test]
+async fn events_have_the_shape_that_sagemaker_gives_them() {
+    let standin = StandIn::start("shape").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    standin.create("MyPipe", &full_definition()).await;
+    let arn = standin.start_execution("MyPipe", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    let created = Millis::from_json(&ended["CreationTime"]).unwrap();
+    let pipeline = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/mypipe";
+    let events = standin.events();
+    let of = |step: &str, status: &str| {
+        events
+            .iter()
+            .find(|event| {
+                event.detail["stepName"] == step && event.detail["currentStepStatus"] == status
+            })
+            .unwrap()
+            .detail
+            .clone()
+    };
+    for event in &events {
+        if [Event::EXECUTION, Event::STEP].contains(&event.detail_type) {
+            assert_eq!(event.resources, [pipeline, &arn]);
+        }
+    }
+    assert_eq!(
+        events[0].detail,
+        json!({
+            "pipelineExecutionDisplayName": "run-1",
+            "currentPipelineExecutionStatus": "Executing",
+            "executionStartTime": created.to_iso(),
+            "pipelineArn": pipeline,
+            "pipelineExecutionArn": arn,
+        })
+    );
+    let starting = of("Process", "Starting");
+    assert_eq!(starting["metadata"], json!({}));
+    assert!(starting.get("previousStepStatus").is_none());
+    assert!(starting.get("stepEndTime").is_none());
+    let done = of("Process", "Succeeded");
+    assert_eq!(done["previousStepStatus"], "Executing");
+    assert_eq!(done["stepType"], "Processing");
+    let job = done["metadata"]["processingJob"]["arn"].as_str().unwrap();
+    let id = arn.rsplit('/').next().unwrap();
+    assert!(job.contains(&format!(":processing-job/pipelines-{id}-process-")));
+    assert_eq!(
+        of("Train", "Succeeded")["metadata"]["pipewrightLocal"]["simulated"],
+        true
+    );
+    assert_eq!(
+        of("Good", "Succeeded")["metadata"],
+        json!({"condition": {"outcome": "True"}})
+    );
+    let model = events
+        .iter()
+        .find(|event| event.detail_type == Event::MODEL)
+        .unwrap();
+    assert_eq!(
+        model.detail["Tags"]["sagemaker:pipeline-execution-arn"],
+        json!(arn)
+    );
+    assert_eq!(model.detail["Containers"], Value::Null);
+    let package = events
+        .iter()
+        .find(|event| event.detail_type == Event::MODEL_PACKAGE)
+        .unwrap();
+    assert_eq!(package.detail["ModelPackageVersion"], 1);
+    assert_eq!(
+        package.detail["CustomerMetadataProperties"],
+        json!({"ExecutionId": "run-1"})
+    );
+    // A step begins in a later second than what it waits for has ended in: times alone tell
+    // their order.
+    assert!(
+        of("Train", "Starting")["stepStartTime"].as_str().unwrap()
+            > done["stepEndTime"].as_str().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_does_not_hold_takes_the_other_branch() {
+    let standin = StandIn::start("else").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    standin.create("p", &full_definition()).await;
+    let arn = standin
+        .start_execution("p", json!([{"Name": "Limit", "Value": "0.2"}]))
+        .await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+    assert_eq!(
+        ended["FailureReason"],
+        "Step failure: One or multiple steps failed."
+    );
+    let steps = standin.steps(&arn).await;
+    assert!(!steps.contains_key("Double"));
+    assert_eq!(steps["TooBad"]["FailureReason"], "error above 0.2");
+    let failed = standin
+        .events()
+        .into_iter()
+        .find(|event| event.detail["currentStepStatus"] == "Failed")
+        .unwrap();
+    assert_eq!(failed.detail["failureReason"], "error above 0.2");
+}
+
+#[tokio::test]
+async fn a_program_that_fails_fails_its_step_with_its_message_and_uploads_nothing() {
+    let standin = StandIn::start("fails").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let script = r#"echo x > "$1/out/half"; mkdir -p "$1/../output";
+        printf 'the CSV has no rows' > "$1/../output/message"; exit 3"#;
+    let steps = json!([
+        script_step("Process", script),
+        {"Name": "After", "Type": "Fail", "DependsOn": ["Process"],
+         "Arguments": {"ErrorMessage": ""}},
+    ]);
+    standin.create("p", &definition(steps)).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+    let steps = standin.steps(&arn).await;
+    assert_eq!(steps.len(), 1, "nothing begins after a failure");
+    let reason = "AlgorithmError: the CSV has no rows, exit code: 3";
+    assert_eq!(steps["Process"]["FailureReason"], reason);
+    let job = steps["Process"]["Metadata"]["ProcessingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    let described = standin
+        .call(
+            "DescribeProcessingJob",
+            json!({"ProcessingJobName": job.rsplit('/').next().unwrap()}),
+        )
+        .await;
+    assert_eq!(described["ProcessingJobStatus"], "Failed");
+    assert_eq!(described["FailureReason"], reason);
+    assert_eq!(described["ExitMessage"], "the CSV has no rows");
+    assert_eq!(standin.store.paths(), ["data/in/a.txt"]);
+}
+
+#[tokio::test]
+async fn missing_data_and_empty_hyperparameters_fail_a_simulated_training() {
+    let standin = StandIn::start("training").await;
+    for (name, hyper_parameters, reason) in [
+        ("a", json!({"epochs": "3"}), "No S3 objects found"),
+        (
+            "b",
+            json!({"epochs": "3", "cardinality": ""}),
+            "cardinality must not be empty",
+        ),
+    ] {
+        let steps = json!([training_step(json!("s3://data/nothing/"), hyper_parameters)]);
+        standin.create(name, &definition(steps)).await;
+        let arn = standin.start_execution(name, json!([])).await;
+        standin.finished(&arn).await;
+        let steps = standin.steps(&arn).await;
+        let given = steps["Train"]["FailureReason"].as_str().unwrap();
+        assert!(given.starts_with("ClientError: "), "{given}");
+        assert!(given.contains(reason), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn a_reference_to_what_is_not_there_fails_the_step_by_name() {
+    let standin = StandIn::start("reference").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let mut condition = full_definition()["Steps"][4].clone();
+    condition["Arguments"]["Conditions"][0]["LeftValue"]["Std:JsonGet"]["Path"] =
+        json!("metrics.accuracy");
+    let steps = json!([script_step("Process", REPORT), condition]);
+    standin.create("p", &definition(steps)).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    standin.finished(&arn).await;
+    let steps = standin.steps(&arn).await;
+    let reason = steps["Good"]["FailureReason"].as_str().unwrap();
+    assert!(reason.contains("accuracy"), "{reason}");
+    assert!(standin.step_changes().contains(&"Good Failed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stopped_execution_stops_its_program_and_ends_as_stopped() {
+    let standin = StandIn::start("stop").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let script = r#"trap 'echo told to stop; exit 0' TERM; echo up; sleep 600 & wait"#;
+    let steps = json!([
+        script_step("Process", script),
+        {"Name": "After", "Type": "Fail", "DependsOn": ["Process"],
+         "Arguments": {"ErrorMessage": ""}},
+    ]);
+    standin.create("p", &definition(steps)).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let id = arn.rsplit('/').next().unwrap();
+    let log = standin.run_dir.join(id).join("Process/container.log");
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("up")) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let stop = json!({"PipelineExecutionArn": arn, "ClientRequestToken": TOKEN});
+    standin.call("StopPipelineExecution", stop.clone()).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Stopped");
+    assert_eq!(
+        standin.execution_statuses(),
+        ["Executing", "Stopping", "Stopped"]
+    );
+    assert_eq!(
+        standin.step_changes(),
+        [
+            "Process Starting",
+            "Process Executing",
+            "Process Stopping",
+            "Process Stopped"
+        ]
+    );
+    assert!(
+        std::fs::read_to_string(&log)
+            .unwrap()
+            .contains("told to stop")
+    );
+    let (kind, _) = standin.refused("StopPipelineExecution", stop).await;
+    assert_eq!(kind, "ValidationException");
+}
+
+#[tokio::test]
+async fn every_host_of_a_job_gets_its_own_folder_and_knows_who_it_is() {
+    let standin = StandIn::start("hosts").await;
+    for key in ["a", "b", "c"] {
+        standin.store.put(&format!("data/in/{key}.txt"), key);
+    }
+    let mut step = script_step(
+        "Process",
+        r#"ls "$1/in" | tr '\n' ' '; cp "$1/../config/resourceconfig.json" "$1/out/$(hostname -f >/dev/null 2>&1; sed 's/.*"current_host":"\([^"]*\).*/\1/' "$1/../config/resourceconfig.json").json""#,
+    );
+    step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = json!(2);
+    step["Arguments"]["ProcessingInputs"][0]["S3Input"]["S3DataDistributionType"] =
+        json!("ShardedByS3Key");
+    standin.create("p", &definition(json!([step]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    let id = arn.rsplit('/').next().unwrap();
+    for (host, inputs) in [("algo-1", "a.txt c.txt "), ("algo-2", "b.txt ")] {
+        let folder = standin.run_dir.join(id).join("Process").join(host);
+        assert_eq!(
+            std::fs::read_to_string(folder.join("container.log")).unwrap(),
+            inputs
+        );
+        let config = standin
+            .store
+            .text(&format!("data/out/{id}/{host}.json"))
+            .unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&config).unwrap(),
+            json!({"current_host": host, "hosts": ["algo-1", "algo-2"]})
+        );
+    }
+}
+
+#[tokio::test]
+async fn parameters_are_checked_at_start_and_all_faults_are_named() {
+    let standin = StandIn::start("parameters").await;
+    let mut with_required = definition(json!([]));
+    with_required["Parameters"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"Name": "Needed", "Type": "String"}));
+    standin.create("p", &with_required).await;
+    let (kind, message) = standin
+        .refused(
+            "StartPipelineExecution",
+            json!({"PipelineName": "p", "ClientRequestToken": TOKEN, "PipelineParameters": [
+                {"Name": "Unknown", "Value": "1"},
+                {"Name": "Limit", "Value": "much"},
+                {"Name": "Count", "Value": "1.5"},
+                {"Name": "Colour", "Value": "green"},
+            ]}),
+        )
+        .await;
+    assert_eq!(kind, "ValidationException");
+    for word in ["'Unknown'", "'Limit'", "'Count'", "'Colour'", "'Needed'"] {
+        assert!(message.contains(word), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn one_token_starts_one_execution() {
+    let standin = StandIn::start("token").await;
+    standin.create("p", &definition(json!([]))).await;
+    let first = standin.start_execution("p", json!([])).await;
+    let again = standin.start_execution("p", json!([])).await;
+    assert_eq!(first, again);
+    standin.finished(&first).await;
+    let other = standin
+        .call(
+            "StartPipelineExecution",
+            json!({"PipelineName": "p", "ClientRequestToken": "another-token-of-at-least-32-letters"}),
+        )
+        .await;
+    assert_ne!(other["PipelineExecutionArn"], json!(first));
+    let listed = standin
+        .call(
+            "ListPipelineExecutions",
+            json!({"PipelineName": "p", "MaxResults": 1, "SortOrder": "Ascending"}),
+        )
+        .await;
+    assert_eq!(
+        listed["PipelineExecutionSummaries"][0]["PipelineExecutionArn"],
+        json!(first)
+    );
+    assert!(listed["NextToken"].is_string());
+}
+
+#[tokio::test]
+async fn parameters_of_an_execution_come_in_pages() {
+    let standin = StandIn::start("pages").await;
+    standin.create("p", &definition(json!([]))).await;
+    let arn = standin
+        .start_execution("p", json!([{"Name": "Count", "Value": "7"}]))
+        .await;
+    let mut seen = Vec::new();
+    let mut input = json!({"PipelineExecutionArn": arn, "MaxResults": 3});
+    loop {
+        let page = standin
+            .call("ListPipelineParametersForExecution", input.clone())
+            .await;
+        for parameter in page["PipelineParameters"].as_array().unwrap() {
+            seen.push(format!(
+                "{}={}",
+                parameter["Name"].as_str().unwrap(),
+                parameter["Value"].as_str().unwrap()
+            ));
+        }
+        match page.get("NextToken") {
+            Some(token) => input["NextToken"] = token.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["Word=hello", "Limit=0.5", "Colour=red", "Count=7"]);
+}
