@@ -5,6 +5,8 @@
 //! After a wanted change of behaviour, `PIPEWRIGHT_BLESS=1 cargo test -p
 //! pipewright --test record_cases` writes the files anew: read the difference.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::attribute::{Attribute, Item, NotANumber, item_to_json};
-use super::id::ExecutionArn;
 use super::names;
 use super::status::{Kind, is_final};
 
@@ -29,6 +28,8 @@ pub struct History {
     /// Why the execution failed: its own reason, or else the last failed
     /// step's, with that step's name.
     pub failure_reason: Option<String>,
+    /// Why SageMaker refused to start the execution.
+    pub start_failure: Option<StartFailure>,
     /// The execution's ARN.
     pub execution_arn: Option<String>,
     /// When the record was created.
@@ -148,18 +149,32 @@ pub struct Resource {
     pub reason: Option<String>,
 }
 
+/// SageMaker refused to start the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartFailure {
+    /// What it said.
+    pub reason: String,
+    /// When.
+    pub at: Option<i64>,
+}
+
 /// The container's own word on the processing step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// `Running`, `Succeeded`, `Failed` or `Stopped`.
     pub status: String,
+    /// What it is doing, or did last.
+    pub stage: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// When.
     pub at: Option<i64>,
     /// What it made: `rows`, `columns`, `series`, ... as the container wrote it.
     pub summary: Value,
+    /// What else a reader should know, such as log lines that went missing.
+    pub notes: Vec<String>,
 }
 
 /// A line of the container's log.
@@ -193,7 +208,10 @@ impl History {
 ///
 /// # Errors
 /// [`NotANumber`] if an item holds a number that JSON can't.
-pub fn history(id: &str, items: &[Item]) -> Result<History, NotANumber> {
+pub fn history<'a>(
+    id: &str,
+    items: impl IntoIterator<Item = &'a Item>,
+) -> Result<History, NotANumber> {
     let mut record = None;
     let mut messages = Vec::new();
     let mut batches = BTreeMap::new();
@@ -237,6 +255,12 @@ pub fn history(id: &str, items: &[Item]) -> Result<History, NotANumber> {
             .or_else(|| execution.and_then(|execution| execution.reason.clone()))
             .or_else(|| step_failure(status.as_deref(), &steps)),
         status,
+        start_failure: record
+            .and_then(|item| item.get(names::START_FAILURE)?.as_map())
+            .map(|failure| StartFailure {
+                reason: text(failure, names::REASON).unwrap_or_default(),
+                at: number(failure, names::AT),
+            }),
         execution_arn: of_record(names::PIPELINE_EXECUTION_ARN),
         created_at: number_of_record(names::CREATED_AT),
         started_at: number_of_record(names::STARTED_AT)
@@ -470,8 +494,16 @@ fn report(record: &Item) -> Result<Option<Report>, NotANumber> {
     };
     Ok(Some(Report {
         status: text(report, "status").unwrap_or_default(),
+        stage: text(report, "stage"),
         reason: text(report, "reason"),
         at: number(report, "at"),
+        notes: report
+            .get("notes")
+            .and_then(Attribute::as_list)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|note| note.as_str().map(str::to_owned))
+            .collect(),
         summary: report
             .get("summary")
             .map_or(Ok(Value::Null), Attribute::to_json)?,
@@ -491,11 +523,4 @@ fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
             message: text(line, names::MESSAGE).unwrap_or_default(),
         })
         .collect()
-}
-
-/// The execution that a record says it belongs to.
-pub fn execution_of(record: &Item) -> Option<ExecutionArn> {
-    let arn =
-        text(record, names::PIPELINE_EXECUTION_ARN).or_else(|| text(record, names::ARN_KEY))?;
-    ExecutionArn::parse(arn).ok()
 }

@@ -8,6 +8,7 @@
 //!
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`fold`] says what it writes.
+//! - [`start`] makes the record before the execution is started.
 //! - [`history`] reads the items back as what a person wants to know.
 //!
 //! Moments are epoch milliseconds throughout.
@@ -19,6 +20,7 @@ pub mod history;
 pub mod id;
 pub mod moment;
 pub mod names;
+pub mod start;
 pub mod status;
 
 pub use attribute::{Attribute, Item};

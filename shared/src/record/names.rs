@@ -22,6 +22,10 @@ pub const PIPELINE_PARAMETERS: &str = "pipelineParameters";
 /// When the record was created, epoch milliseconds.
 pub const CREATED_AT: &str = "createdAt";
 
+/// Why SageMaker refused to start the execution: a map of [`REASON`] and
+/// [`AT`], gone once it is started.
+pub const START_FAILURE: &str = "startFailure";
+
 // --- of `record`, the execution
 
 /// The execution's ARN as SageMaker spelled it.
@@ -163,3 +167,10 @@ pub const LINES: &str = "lines";
 pub const MESSAGE: &str = "msg";
 /// A line's level.
 pub const LEVEL: &str = "level";
+
+// --- of the table `endpoints`
+
+/// Partition key of the table `endpoints`: the endpoint's name.
+pub const ENDPOINTS_KEY: &str = "EndpointName";
+/// The id of the execution whose model the endpoint serves.
+pub const ENDPOINTS_EXECUTION: &str = "executionId";
