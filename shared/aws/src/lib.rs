@@ -27,11 +27,15 @@ pub use aws_config::SdkConfig;
 
 #[cfg(feature = "custom-resource")]
 pub mod custom_resource;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
 pub mod logging;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
 
 /// How long a TCP and TLS connection may take before the attempt is given up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

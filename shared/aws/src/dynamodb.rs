@@ -1,0 +1,576 @@
+//! DynamoDB: clients, the conversion of items, and the tables' operations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use pipewright::record::{
+    Attribute, ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, names,
+};
+
+/// A DynamoDB client made from `config`.
+#[must_use]
+pub fn client(config: &SdkConfig) -> Client {
+    Client::new(config)
+}
+
+/// An operation on a table that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// DynamoDB refused, or could not be reached, retries included.
+    #[error("{operation} on table {table}: {message}")]
+    Service {
+        /// The API operation.
+        operation: &'static str,
+        /// The table's name.
+        table: String,
+        /// The service's error code, where it gave one.
+        code: Option<String>,
+        /// What the service or the client said.
+        message: String,
+    },
+    /// An item holds a value of a type that we never write.
+    #[error("table {table}: attribute {attribute} is binary, which nothing here reads")]
+    Binary {
+        /// The table's name.
+        table: String,
+        /// The attribute's name.
+        attribute: String,
+    },
+}
+
+impl TableError {
+    fn service<E>(operation: &'static str, table: &str, error: &E) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata,
+    {
+        Self::Service {
+            operation,
+            table: table.to_owned(),
+            code: error.code().map(str::to_owned),
+            message: DisplayErrorContext(error).to_string(),
+        }
+    }
+}
+
+/// The SDK's value of an attribute.
+pub fn to_sdk(attribute: &Attribute) -> AttributeValue {
+    match attribute {
+        Attribute::Null => AttributeValue::Null(true),
+        Attribute::Bool(value) => AttributeValue::Bool(*value),
+        Attribute::N(text) => AttributeValue::N(text.clone()),
+        Attribute::S(text) => AttributeValue::S(text.clone()),
+        Attribute::L(elements) => AttributeValue::L(elements.iter().map(to_sdk).collect()),
+        Attribute::M(entries) => AttributeValue::M(item_to_sdk(entries)),
+    }
+}
+
+/// The SDK's form of an item.
+pub fn item_to_sdk(item: &Item) -> HashMap<String, AttributeValue> {
+    item.iter()
+        .map(|(name, value)| (name.clone(), to_sdk(value)))
+        .collect()
+}
+
+/// The attribute that an SDK's value holds, or `None` if it is, or holds, a
+/// binary. Sets become lists.
+pub fn from_sdk(value: &AttributeValue) -> Option<Attribute> {
+    Some(match value {
+        AttributeValue::Null(_) => Attribute::Null,
+        AttributeValue::Bool(value) => Attribute::Bool(*value),
+        AttributeValue::N(text) => Attribute::N(text.clone()),
+        AttributeValue::S(text) => Attribute::S(text.clone()),
+        AttributeValue::L(elements) => {
+            Attribute::L(elements.iter().map(from_sdk).collect::<Option<_>>()?)
+        }
+        AttributeValue::M(entries) => Attribute::M(
+            entries
+                .iter()
+                .map(|(name, value)| Some((name.clone(), from_sdk(value)?)))
+                .collect::<Option<_>>()?,
+        ),
+        AttributeValue::Ss(texts) => Attribute::L(texts.iter().map(Attribute::s).collect()),
+        AttributeValue::Ns(texts) => {
+            Attribute::L(texts.iter().cloned().map(Attribute::N).collect())
+        }
+        _ => return None,
+    })
+}
+
+/// One table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    /// The table of this name.
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+        }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the item whose partition key `key` is `value` (of a table without
+    /// sort key), consistently; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn get(&self, key: &str, value: &str) -> Result<Option<Item>, TableError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key(key, AttributeValue::S(value.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| TableError::service("GetItem", &self.name, &error))?;
+        answer.item().map(|item| self.item(item)).transpose()
+    }
+
+    fn item(&self, item: &HashMap<String, AttributeValue>) -> Result<Item, TableError> {
+        item.iter()
+            .map(|(name, value)| match from_sdk(value) {
+                Some(attribute) => Ok((name.clone(), attribute)),
+                None => Err(TableError::Binary {
+                    table: self.name.clone(),
+                    attribute: name.clone(),
+                }),
+            })
+            .collect()
+    }
+}
+
+/// What became of a record that was to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It was created.
+    Created,
+    /// There is one already, and this is it.
+    Exists(Item),
+}
+
+/// The table `executions`.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    table: Table,
+}
+
+impl Executions {
+    /// The executions in the table of this name.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            table: Table::new(client, table),
+        }
+    }
+
+    /// Makes a conditional update of an item `record`; `Some` says which
+    /// condition refused it.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be either written or refused.
+    pub async fn update_record(
+        &self,
+        update: &RecordUpdate,
+    ) -> Result<Option<Refusal>, TableError> {
+        let expression = Expression::of(update);
+        let sent = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(update.id.as_str(), names::RECORD_ENTRY)))
+            .set_update_expression(expression.update)
+            .set_condition_expression(expression.condition)
+            .set_expression_attribute_names(non_empty(expression.names))
+            .set_expression_attribute_values(non_empty(expression.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(None) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let before = failed
+                    .item()
+                    .filter(|item| !item.is_empty())
+                    .map(|item| self.table.item(item))
+                    .transpose()?;
+                // A condition failed, so one of the reasons holds; that the
+                // event is not later is the one left if the item is gone.
+                Ok(Some(
+                    update.refusal(before.as_ref()).unwrap_or(Refusal::NotLater),
+                ))
+            }
+            _ => Err(TableError::service("UpdateItem", &self.table.name, &error)),
+        }
+    }
+
+    /// Writes a change item.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be written.
+    pub async fn put_change(&self, change: &ChangeItem) -> Result<(), TableError> {
+        self.table
+            .client
+            .put_item()
+            .table_name(&self.table.name)
+            .set_item(Some(item_to_sdk(&change.item)))
+            .send()
+            .await
+            .map_err(|error| TableError::service("PutItem", &self.table.name, &error))?;
+        Ok(())
+    }
+
+    /// Writes a record that must not exist yet.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be either written or there.
+    pub async fn create_record(&self, record: &Item) -> Result<Creation, TableError> {
+        let sent = self
+            .table
+            .client
+            .put_item()
+            .table_name(&self.table.name)
+            .set_item(Some(item_to_sdk(record)))
+            .condition_expression("attribute_not_exists(#id)")
+            .expression_attribute_names("#id", names::ID)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Creation::Created);
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match failed.item() {
+                Some(item) => Ok(Creation::Exists(self.table.item(item)?)),
+                None => Err(TableError::service("PutItem", &self.table.name, &error)),
+            },
+            _ => Err(TableError::service("PutItem", &self.table.name, &error)),
+        }
+    }
+
+    /// Reads the item `record`, consistently; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn record(&self, id: &RecordId) -> Result<Option<Item>, TableError> {
+        let answer = self
+            .table
+            .client
+            .get_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| TableError::service("GetItem", &self.table.name, &error))?;
+        answer.item().map(|item| self.table.item(item)).transpose()
+    }
+
+    /// Stores an execution's ARN, unless the record has one; gives back the
+    /// ARN that the record has after that.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be written, or the record is gone.
+    pub async fn claim_arn(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, TableError> {
+        let answer = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
+            .update_expression(
+                "SET #key = if_not_exists(#key, :key), #arn = if_not_exists(#arn, :arn) REMOVE #failure",
+            )
+            .condition_expression("attribute_exists(#id)")
+            .expression_attribute_names("#id", names::ID)
+            .expression_attribute_names("#key", names::ARN_KEY)
+            .expression_attribute_names("#arn", names::PIPELINE_EXECUTION_ARN)
+            .expression_attribute_names("#failure", names::START_FAILURE)
+            .expression_attribute_values(":key", AttributeValue::S(arn.key()))
+            .expression_attribute_values(":arn", AttributeValue::S(arn.as_str().to_owned()))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(|error| TableError::service("UpdateItem", &self.table.name, &error))?;
+        self.table
+            .item(answer.attributes().unwrap_or(&HashMap::new()))
+    }
+
+    /// Notes in a record without ARN why its execution was not started.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be written.
+    pub async fn note_start_failure(
+        &self,
+        id: &RecordId,
+        reason: &str,
+        at: i64,
+    ) -> Result<(), TableError> {
+        let failure = Attribute::M(Item::from([
+            (names::REASON.to_owned(), Attribute::s(reason)),
+            (names::AT.to_owned(), Attribute::from(at)),
+        ]));
+        let sent = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
+            .update_expression("SET #failure = :failure")
+            .condition_expression("attribute_exists(#id) AND attribute_not_exists(#key)")
+            .expression_attribute_names("#id", names::ID)
+            .expression_attribute_names("#key", names::ARN_KEY)
+            .expression_attribute_names("#failure", names::START_FAILURE)
+            .expression_attribute_values(":failure", to_sdk(&failure))
+            .send()
+            .await;
+        match sent {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                // It was started after all, by another call.
+                Ok(())
+            }
+            Err(error) => Err(TableError::service("UpdateItem", &self.table.name, &error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Reads all items of an execution, consistently, in the order of their
+    /// sort keys.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn items(&self, id: &str) -> Result<Vec<Item>, TableError> {
+        self.query(id, None).await
+    }
+
+    /// Reads the items of an execution whose sort keys lie from `first` to
+    /// `last`, both included, consistently and in that order.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn entries(
+        &self,
+        id: &RecordId,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<Item>, TableError> {
+        self.query(id.as_str(), Some((first, last))).await
+    }
+
+    async fn query(
+        &self,
+        id: &str,
+        between: Option<(&str, &str)>,
+    ) -> Result<Vec<Item>, TableError> {
+        let mut items = Vec::new();
+        let mut from = None;
+        loop {
+            let mut query = self
+                .table
+                .client
+                .query()
+                .table_name(&self.table.name)
+                .expression_attribute_names("#id", names::ID)
+                .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+                .consistent_read(true)
+                .set_exclusive_start_key(from);
+            query = match between {
+                None => query.key_condition_expression("#id = :id"),
+                Some((first, last)) => query
+                    .key_condition_expression("#id = :id AND #entry BETWEEN :first AND :last")
+                    .expression_attribute_names("#entry", names::ENTRY)
+                    .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
+                    .expression_attribute_values(":last", AttributeValue::S(last.to_owned())),
+            };
+            let answer = query
+                .send()
+                .await
+                .map_err(|error| TableError::service("Query", &self.table.name, &error))?;
+            for item in answer.items() {
+                items.push(self.table.item(item)?);
+            }
+            from = answer.last_evaluated_key;
+            if from.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}
+
+fn key(id: &str, entry: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([
+        (names::ID.to_owned(), AttributeValue::S(id.to_owned())),
+        (names::ENTRY.to_owned(), AttributeValue::S(entry.to_owned())),
+    ])
+}
+
+fn non_empty<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
+    (!map.is_empty()).then_some(map)
+}
+
+/// An update in DynamoDB's expression language.
+#[derive(Debug, Default, PartialEq)]
+struct Expression {
+    update: Option<String>,
+    condition: Option<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    fn of(update: &RecordUpdate) -> Self {
+        let mut expression = Self::default();
+        let mut placeholders = BTreeMap::new();
+        let mut name = |attribute: &str| {
+            let next = placeholders.len();
+            let placeholder = placeholders
+                .entry(attribute.to_owned())
+                .or_insert_with(|| format!("#n{next}"))
+                .clone();
+            expression
+                .names
+                .insert(placeholder.clone(), attribute.to_owned());
+            placeholder
+        };
+        let mut values = HashMap::new();
+        let mut value = |attribute: AttributeValue| {
+            let placeholder = format!(":v{}", values.len());
+            values.insert(placeholder.clone(), attribute);
+            placeholder
+        };
+
+        let mut sets = Vec::new();
+        for (attribute, new) in &update.set {
+            sets.push(format!("{} = {}", name(attribute), value(to_sdk(new))));
+        }
+        for (attribute, new) in &update.set_if_absent {
+            let attribute = name(attribute);
+            sets.push(format!(
+                "{attribute} = if_not_exists({attribute}, {})",
+                value(to_sdk(new))
+            ));
+        }
+        let removes: Vec<String> = update
+            .remove
+            .iter()
+            .map(|attribute| name(attribute))
+            .collect();
+        let clauses = [("SET", sets), ("REMOVE", removes)]
+            .into_iter()
+            .filter(|(_, parts)| !parts.is_empty())
+            .map(|(keyword, parts)| format!("{keyword} {}", parts.join(", ")))
+            .collect::<Vec<_>>()
+            .join(" ");
+
+        let mut conditions = Vec::new();
+        if update.must_exist {
+            conditions.push(format!("attribute_exists({})", name(names::ID)));
+        }
+        if let Some(arn) = &update.arn_key {
+            let attribute = name(names::ARN_KEY);
+            let arn = value(AttributeValue::S(arn.clone()));
+            conditions.push(format!(
+                "(attribute_not_exists({attribute}) OR {attribute} = {arn})"
+            ));
+        }
+        if let Some((attribute, position)) = &update.position {
+            let attribute = name(attribute);
+            let position = value(AttributeValue::S(position.clone()));
+            conditions.push(format!(
+                "(attribute_not_exists({attribute}) OR {attribute} < {position})"
+            ));
+        }
+        expression.values = values;
+        expression.update = (!clauses.is_empty()).then_some(clauses);
+        expression.condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
+        expression
+    }
+}
+
+impl fmt::Display for Executions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.table.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn update() -> RecordUpdate {
+        RecordUpdate {
+            id: RecordId::new("run-1").unwrap(),
+            set: Item::from([("b".to_owned(), Attribute::s("1"))]),
+            set_if_absent: Item::from([("a".to_owned(), Attribute::n(2))]),
+            remove: BTreeSet::from(["c"]),
+            position: Some(("b", "1".to_owned())),
+            arn_key: Some("arn".to_owned()),
+            must_exist: true,
+        }
+    }
+
+    #[test]
+    fn an_update_becomes_one_expression_with_its_conditions() {
+        let expression = Expression::of(&update());
+        assert_eq!(
+            expression.update.as_deref(),
+            Some("SET #n0 = :v0, #n1 = if_not_exists(#n1, :v1) REMOVE #n2")
+        );
+        assert_eq!(
+            expression.condition.as_deref(),
+            Some(
+                "attribute_exists(#n3) AND (attribute_not_exists(#n4) OR #n4 = :v2) \
+                 AND (attribute_not_exists(#n0) OR #n0 < :v3)"
+            )
+        );
+        assert_eq!(expression.names["#n4"], "arnKey");
+        assert_eq!(expression.names.len(), 5);
+        assert_eq!(expression.values.len(), 4);
+    }
+
+    #[test]
+    fn every_attribute_survives_the_sdks_types() {
+        let attribute = Attribute::M(Item::from([
+            ("null".to_owned(), Attribute::Null),
+            ("flag".to_owned(), Attribute::Bool(true)),
+            ("rate".to_owned(), Attribute::N("0.0005".to_owned())),
+            (
+                "list".to_owned(),
+                Attribute::L(vec![Attribute::s("x"), Attribute::M(Item::new())]),
+            ),
+        ]));
+        assert_eq!(from_sdk(&to_sdk(&attribute)), Some(attribute));
+    }
+
+    #[test]
+    fn a_set_is_read_as_a_list_and_a_binary_is_not_read() {
+        let set = AttributeValue::Ns(vec!["1".to_owned(), "2.50".to_owned()]);
+        let list = Attribute::L(vec![
+            Attribute::N("1".to_owned()),
+            Attribute::N("2.50".to_owned()),
+        ]);
+        assert_eq!(from_sdk(&set), Some(list));
+        let binary = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1]));
+        assert_eq!(from_sdk(&AttributeValue::L(vec![binary])), None);
+    }
+}

@@ -1,0 +1,273 @@
+//! SageMaker: what is asked about executions, models and packages, and the
+//! start of an execution.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_sagemaker::Client;
+use aws_sdk_sagemaker::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sagemaker::primitives::DateTime;
+use aws_sdk_sagemaker::types::Parameter;
+
+/// A SageMaker client made from `config`.
+#[must_use]
+pub fn client(config: &SdkConfig) -> Client {
+    Client::new(config)
+}
+
+/// SageMaker refused an operation, or could not be reached, retries included.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} for {subject}: {message}")]
+pub struct SageMakerError {
+    /// The API operation.
+    pub operation: &'static str,
+    /// What was asked about.
+    pub subject: String,
+    /// The service's error code, where it gave one.
+    pub code: Option<String>,
+    /// What the service or the client said.
+    pub message: String,
+}
+
+impl SageMakerError {
+    fn of<E>(operation: &'static str, subject: &str, error: &E) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata,
+    {
+        Self {
+            operation,
+            subject: subject.to_owned(),
+            code: error.code().map(str::to_owned),
+            message: DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Whether the service says that what was asked about does not exist.
+    pub fn is_not_found(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        match self.code.as_deref() {
+            Some("ResourceNotFound" | "ResourceNotFoundException") => true,
+            // Older operations answer so for what does not exist.
+            Some("ValidationException") => {
+                message.contains("does not exist") || message.contains("could not find")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What SageMaker says about an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutionDescription {
+    /// The display name given at its start.
+    pub display_name: Option<String>,
+    /// Its status.
+    pub status: Option<String>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+/// What an execution is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The execution's display name.
+    pub display_name: String,
+    /// Equal tokens start one execution, however often they are sent.
+    pub client_request_token: String,
+    /// Parameters, name to value.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The SageMaker API.
+#[derive(Debug, Clone)]
+pub struct SageMaker {
+    client: Client,
+}
+
+impl SageMaker {
+    /// The API behind this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The value that parameter `name` has in an execution; `None` if the
+    /// execution has no such parameter.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn execution_parameter(
+        &self,
+        execution_arn: &str,
+        name: &str,
+    ) -> Result<Option<String>, SageMakerError> {
+        let mut token = None;
+        loop {
+            let answer = self
+                .client
+                .list_pipeline_parameters_for_execution()
+                .pipeline_execution_arn(execution_arn)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| {
+                    SageMakerError::of("ListPipelineParametersForExecution", execution_arn, &error)
+                })?;
+            let found = answer
+                .pipeline_parameters()
+                .iter()
+                .find(|parameter| parameter.name() == Some(name));
+            if let Some(parameter) = found {
+                return Ok(parameter.value().map(str::to_owned));
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What SageMaker says about an execution.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn describe_execution(
+        &self,
+        execution_arn: &str,
+    ) -> Result<ExecutionDescription, SageMakerError> {
+        let answer = self
+            .client
+            .describe_pipeline_execution()
+            .pipeline_execution_arn(execution_arn)
+            .send()
+            .await
+            .map_err(|error| {
+                SageMakerError::of("DescribePipelineExecution", execution_arn, &error)
+            })?;
+        Ok(ExecutionDescription {
+            display_name: answer.pipeline_execution_display_name,
+            status: answer
+                .pipeline_execution_status
+                .map(|status| status.as_str().to_owned()),
+            failure_reason: answer.failure_reason,
+        })
+    }
+
+    /// The value of a tag; `None` if the resource has no such tag.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn tag(
+        &self,
+        resource_arn: &str,
+        name: &str,
+    ) -> Result<Option<String>, SageMakerError> {
+        let mut token = None;
+        loop {
+            let answer = self
+                .client
+                .list_tags()
+                .resource_arn(resource_arn)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| SageMakerError::of("ListTags", resource_arn, &error))?;
+            let found = answer.tags().iter().find(|tag| tag.key() == Some(name));
+            if let Some(tag) = found {
+                return Ok(tag.value().map(str::to_owned));
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The value that a model package's customer metadata has under `name`.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn package_metadata(
+        &self,
+        package_arn: &str,
+        name: &str,
+    ) -> Result<Option<String>, SageMakerError> {
+        let answer = self
+            .client
+            .describe_model_package()
+            .model_package_name(package_arn)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribeModelPackage", package_arn, &error))?;
+        Ok(answer
+            .customer_metadata_properties
+            .and_then(|mut properties| properties.remove(name)))
+    }
+
+    /// Starts an execution; answers with its ARN.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker refused or did not answer.
+    pub async fn start(&self, start: &Start) -> Result<String, SageMakerError> {
+        let parameters = start
+            .parameters
+            .iter()
+            .map(|(name, value)| Parameter::builder().name(name).value(value).build())
+            .collect();
+        let answer = self
+            .client
+            .start_pipeline_execution()
+            .pipeline_name(&start.pipeline)
+            .pipeline_execution_display_name(&start.display_name)
+            .client_request_token(&start.client_request_token)
+            .set_pipeline_parameters(Some(parameters))
+            .send()
+            .await
+            .map_err(|error| {
+                SageMakerError::of("StartPipelineExecution", &start.pipeline, &error)
+            })?;
+        answer.pipeline_execution_arn.ok_or_else(|| SageMakerError {
+            operation: "StartPipelineExecution",
+            subject: start.pipeline.clone(),
+            code: None,
+            message: "the answer has no ARN".to_owned(),
+        })
+    }
+
+    /// The ARN of the first execution of a pipeline that was created from
+    /// `since` (epoch milliseconds) on and has this display name.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn find_execution(
+        &self,
+        pipeline: &str,
+        display_name: &str,
+        since: i64,
+    ) -> Result<Option<String>, SageMakerError> {
+        let mut token = None;
+        loop {
+            let answer = self
+                .client
+                .list_pipeline_executions()
+                .pipeline_name(pipeline)
+                .created_after(DateTime::from_millis(since))
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| SageMakerError::of("ListPipelineExecutions", pipeline, &error))?;
+            let found = answer
+                .pipeline_execution_summaries()
+                .iter()
+                .find(|summary| summary.pipeline_execution_display_name() == Some(display_name));
+            if let Some(arn) = found.and_then(|summary| summary.pipeline_execution_arn()) {
+                return Ok(Some(arn.to_owned()));
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
