@@ -1,2 +1,73 @@
 //! EventBridge events of SageMaker to the execution record in DynamoDB.
-fn main() {}
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::sagemaker::SageMaker;
+use pipewright_aws::{dynamodb, logging, sagemaker};
+use serde_json::{Value, json};
+
+mod handler;
+mod ports;
+#[cfg(test)]
+mod tests;
+
+use handler::{Handler, Ours, Outcome};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    logging::init(logging::Libraries::AsConfigured)?;
+    let config = pipewright_aws::config().await;
+    let tables = dynamodb::client(&config);
+    let handler = Arc::new(Handler::new(
+        Ours {
+            pipeline: variable("PIPELINE_NAME")?,
+            package_group: variable("MODEL_PACKAGE_GROUP_NAME")?,
+        },
+        Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
+        Table::new(tables, variable("ENDPOINTS_TABLE")?),
+        SageMaker::new(sagemaker::client(&config)),
+    ));
+    let service = service_fn(move |event: LambdaEvent<Value>| {
+        let handler = Arc::clone(&handler);
+        async move { answer(handler.handle(&event.payload).await, &event.payload) }
+    });
+    lambda_runtime::run(service)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+}
+
+/// Logs what became of the event, and says so to whoever invoked the function.
+fn answer(
+    result: Result<Outcome, handler::HandlerError>,
+    event: &Value,
+) -> Result<Value, Diagnostic> {
+    let event_id = event["id"].as_str().unwrap_or_default();
+    let detail_type = event["detail-type"].as_str().unwrap_or_default();
+    match result {
+        Ok(Outcome::Recorded { id, latest }) => {
+            tracing::info!(event_id, detail_type, %id, latest, "event recorded");
+            Ok(json!({"outcome": "recorded", "executionId": id.as_str(), "latest": latest}))
+        }
+        Ok(Outcome::NotOurs { why }) => {
+            tracing::info!(event_id, detail_type, why, "event is not ours");
+            Ok(json!({"outcome": "notOurs", "reason": why}))
+        }
+        Err(error) => {
+            tracing::error!(event_id, detail_type, %error, "event not recorded");
+            Err(Diagnostic {
+                error_type: error.kind().to_owned(),
+                error_message: error.to_string(),
+            })
+        }
+    }
+}
+
+fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .with_context(|| format!("environment variable {name} is not set"))
+}

@@ -1,0 +1,107 @@
+//! What the handler needs of the world, as small traits: the tables and
+//! SageMaker behind them in the function, in-memory ones in its tests.
+
+use pipewright::record::{ChangeItem, Item, RecordUpdate, Refusal, event, names};
+use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::sagemaker::SageMaker;
+
+/// Why the world did not do what was asked; its message says which part of it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The table of executions.
+pub(crate) trait Records {
+    /// Makes a conditional update; `Some` says what refused it.
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
+
+    /// Writes a change item.
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+}
+
+/// The table of endpoints.
+pub(crate) trait Endpoints {
+    /// The id of the execution whose model an endpoint serves.
+    async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure>;
+}
+
+/// What SageMaker is asked.
+pub(crate) trait Questions {
+    /// Parameter `ExecutionId` of an execution.
+    async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
+
+    /// An execution's display name.
+    async fn display_name(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
+
+    /// Whether there is such an execution.
+    async fn exists(&self, execution_arn: &str) -> Result<bool, Failure>;
+
+    /// Why an execution failed.
+    async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
+
+    /// The execution in a model's tags; `None` also if the model is gone.
+    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure>;
+
+    /// `ExecutionId` in a package's customer metadata; `None` also if the
+    /// package is gone.
+    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure>;
+}
+
+impl Records for Executions {
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
+        Ok(self.update_record(update).await?)
+    }
+
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+        Ok(self.put_change(change).await?)
+    }
+}
+
+impl Endpoints for Table {
+    async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure> {
+        let item: Option<Item> = self.get(names::ENDPOINTS_KEY, endpoint).await?;
+        Ok(item
+            .as_ref()
+            .and_then(|item| item.get(names::ENDPOINTS_EXECUTION))
+            .and_then(|id| id.as_str())
+            .map(str::to_owned))
+    }
+}
+
+impl Questions for SageMaker {
+    async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
+        Ok(self
+            .execution_parameter(execution_arn, event::EXECUTION_ID)
+            .await?)
+    }
+
+    async fn display_name(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
+        Ok(self.describe_execution(execution_arn).await?.display_name)
+    }
+
+    async fn exists(&self, execution_arn: &str) -> Result<bool, Failure> {
+        match self.describe_execution(execution_arn).await {
+            Err(error) if error.is_not_found() => Ok(false),
+            answer => Ok(answer.map(|_| true)?),
+        }
+    }
+
+    async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
+        Ok(self.describe_execution(execution_arn).await?.failure_reason)
+    }
+
+    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
+        match self.tag(model_arn, event::EXECUTION_TAG).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
+        match self
+            .package_metadata(package_arn, event::EXECUTION_ID)
+            .await
+        {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => Ok(answer?),
+        }
+    }
+}

@@ -1,0 +1,689 @@
+//! The handler against a world in memory: whose an event is, and that the
+//! items are a function of the set of events, whatever happens to them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use pipewright::record::{
+    Attribute, ChangeItem, Item, RecordUpdate, Refusal, attribute::item_from_json,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::handler::{Handler, HandlerError, Ours, Outcome};
+use crate::ports::{Endpoints, Failure, Questions, Records};
+
+const PIPELINE: &str = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/assets";
+const OWN_ID: &str = "k3v9q0zt2m1a";
+
+fn execution_arn() -> String {
+    format!("{PIPELINE}/execution/{OWN_ID}")
+}
+
+type Items = BTreeMap<(String, String), Item>;
+
+/// How a write goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    /// Nothing is written, and an error comes back.
+    Refused,
+    /// It is written, and an error comes back.
+    ReplyLost,
+}
+
+/// The tables and SageMaker, in memory. Each operation lets others go first
+/// once, so that whoever polls decides how operations interleave.
+#[derive(Default)]
+struct World {
+    items: Mutex<Items>,
+    fates: Mutex<VecDeque<Fate>>,
+    operations: Mutex<Vec<&'static str>>,
+    /// Parameter `ExecutionId` by execution ARN.
+    parameters: BTreeMap<String, String>,
+    display_names: BTreeMap<String, String>,
+    model_tags: BTreeMap<String, String>,
+    package_ids: BTreeMap<String, String>,
+    endpoints: BTreeMap<String, String>,
+    broken: bool,
+}
+
+struct LetOthersGoFirst(bool);
+
+impl Future for LetOthersGoFirst {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl World {
+    async fn operation(&self, name: &'static str) -> Result<Fate, Failure> {
+        LetOthersGoFirst(false).await;
+        self.operations.lock().unwrap().push(name);
+        if self.broken {
+            return Err("the world is broken".into());
+        }
+        Ok(self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Done))
+    }
+
+    fn answer(&self, map: &BTreeMap<String, String>, key: &str) -> Result<Option<String>, Failure> {
+        match self.broken {
+            true => Err("the world is broken".into()),
+            false => Ok(map.get(key).cloned()),
+        }
+    }
+
+    fn item(&self, id: &str, entry: &str) -> Option<Item> {
+        let items = self.items.lock().unwrap();
+        items.get(&(id.to_owned(), entry.to_owned())).cloned()
+    }
+
+    fn record(&self, id: &str) -> Item {
+        self.item(id, "record")
+            .unwrap_or_else(|| panic!("no record {id}"))
+    }
+}
+
+impl Records for &World {
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
+        let fate = self.operation("update").await?;
+        if fate == Fate::Refused {
+            return Err("throttled".into());
+        }
+        let mut items = self.items.lock().unwrap();
+        let key = (update.id.as_str().to_owned(), "record".to_owned());
+        let refusal = match update.apply(items.get(&key)) {
+            Ok(after) => {
+                items.insert(key, after);
+                None
+            }
+            Err(refusal) => Some(refusal),
+        };
+        match fate {
+            Fate::ReplyLost => Err("connection reset".into()),
+            _ => Ok(refusal),
+        }
+    }
+
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+        let fate = self.operation("put").await?;
+        if fate != Fate::Refused {
+            let text = |name: &str| change.item[name].as_str().unwrap().to_owned();
+            let key = (text("Id"), text("entry"));
+            self.items.lock().unwrap().insert(key, change.item.clone());
+        }
+        match fate {
+            Fate::Done => Ok(()),
+            _ => Err("connection reset".into()),
+        }
+    }
+}
+
+impl Endpoints for &World {
+    async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure> {
+        self.answer(&self.endpoints, endpoint)
+    }
+}
+
+impl Questions for &World {
+    async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
+        self.operations.lock().unwrap().push("ask");
+        self.answer(&self.parameters, &execution_arn.to_lowercase())
+    }
+
+    async fn display_name(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
+        self.operations.lock().unwrap().push("ask");
+        self.answer(&self.display_names, &execution_arn.to_lowercase())
+    }
+
+    async fn exists(&self, execution_arn: &str) -> Result<bool, Failure> {
+        Ok(self.parameters.contains_key(execution_arn))
+    }
+
+    async fn failure_reason(&self, _: &str) -> Result<Option<String>, Failure> {
+        Ok(Some(
+            "Step failure: one or multiple steps failed.".to_owned(),
+        ))
+    }
+
+    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
+        self.answer(&self.model_tags, model_arn)
+    }
+
+    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
+        self.answer(&self.package_ids, package_arn)
+    }
+}
+
+type TestHandler<'a> = Handler<&'a World, &'a World, &'a World>;
+
+fn handler(world: &World) -> TestHandler<'_> {
+    let ours = Ours {
+        pipeline: "assets".to_owned(),
+        package_group: "assets".to_owned(),
+    };
+    Handler::new(ours, world, world, world)
+}
+
+/// Runs a future that only ever lets others go first.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+fn deliver(world: &World, event: &Value) -> Result<Outcome, HandlerError> {
+    run(handler(world).handle(event))
+}
+
+fn recorded_under(result: Result<Outcome, HandlerError>) -> (String, bool) {
+    match result.unwrap() {
+        Outcome::Recorded { id, latest } => (id.as_str().to_owned(), latest),
+        Outcome::NotOurs { why } => panic!("not ours: {why}"),
+    }
+}
+
+fn event(detail_type: &str, at: i64, detail: Value) -> Value {
+    json!({
+        "version": "0", "id": "e", "detail-type": detail_type, "source": "aws.sagemaker",
+        "account": "123456789012", "time": at, "region": "eu-west-1", "resources": [],
+        "detail": detail,
+    })
+}
+
+const T0: i64 = 1_714_978_800_000;
+
+fn execution(at: i64, status: &str, display_name: Option<&str>) -> Value {
+    event(
+        "SageMaker Model Building Pipeline Execution Status Change",
+        T0 + at,
+        json!({
+            "pipelineExecutionDisplayName": display_name, "pipelineArn": PIPELINE,
+            "pipelineExecutionArn": execution_arn(), "currentPipelineExecutionStatus": status,
+        }),
+    )
+}
+
+fn step(at: i64, name: &str, status: &str) -> Value {
+    event(
+        "SageMaker Model Building Pipeline Execution Step Status Change",
+        T0 + at,
+        json!({
+            "stepName": name, "stepType": "Training", "currentStepStatus": status,
+            "pipelineExecutionArn": execution_arn(),
+        }),
+    )
+}
+
+const MODEL: &str = "arn:aws:sagemaker:eu-west-1:123456789012:model/pipelines-k3v9q0zt2m1a-model-x";
+const PACKAGE: &str = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/assets/3";
+
+fn model(at: i64, tags: Value) -> Value {
+    let name = "pipelines-k3v9q0zt2m1a-Model-x";
+    let detail = json!({"ModelName": name, "ModelArn": MODEL, "CreationTime": T0, "Tags": tags});
+    event("SageMaker Model State Change", T0 + at, detail)
+}
+
+fn package(at: i64, approval: &str) -> Value {
+    event(
+        "SageMaker Model Package State Change",
+        T0 + at,
+        json!({
+            "ModelPackageArn": PACKAGE, "ModelPackageGroupName": "Assets",
+            "ModelPackageStatus": "Completed", "ModelApprovalStatus": approval,
+        }),
+    )
+}
+
+fn endpoint(at: i64, status: &str) -> Value {
+    let detail = json!({"EndpointName": "forecast", "EndpointStatus": status});
+    event("SageMaker Endpoint State Change", T0 + at, detail)
+}
+
+/// An execution that start-execution started as `run-1`.
+fn started_by_us() -> World {
+    let arn = execution_arn();
+    let record = json!({"Id": "run-1", "entry": "record", "createdAt": T0, "templateId": "t"});
+    let record = item_from_json(record.as_object().unwrap());
+    World {
+        items: Mutex::new(Items::from([(
+            ("run-1".to_owned(), "record".to_owned()),
+            record,
+        )])),
+        parameters: BTreeMap::from([(arn.clone(), "run-1".to_owned())]),
+        display_names: BTreeMap::from([(arn.clone(), "run-1".to_owned())]),
+        model_tags: BTreeMap::from([(MODEL.to_owned(), arn)]),
+        package_ids: BTreeMap::from([(PACKAGE.to_owned(), "run-1".to_owned())]),
+        endpoints: BTreeMap::from([("forecast".to_owned(), "run-1".to_owned())]),
+        ..World::default()
+    }
+}
+
+#[test]
+fn an_executions_event_is_two_writes_and_no_read() {
+    let world = started_by_us();
+    let result = deliver(&world, &execution(1, "Executing", Some("run-1")));
+    assert_eq!(recorded_under(result), ("run-1".to_owned(), true));
+    assert_eq!(*world.operations.lock().unwrap(), ["update", "put"]);
+}
+
+#[test]
+fn a_steps_event_asks_once_while_the_process_is_warm() {
+    let world = started_by_us();
+    let handler = handler(&world);
+    for (at, status) in ["Starting", "Executing", "Succeeded"]
+        .into_iter()
+        .enumerate()
+    {
+        let at = i64::try_from(at).unwrap();
+        recorded_under(run(handler.handle(&step(at, "train", status))));
+    }
+    let operations = world.operations.lock().unwrap();
+    assert_eq!(operations[..3], ["ask", "update", "put"]);
+    assert_eq!(operations.iter().filter(|name| **name == "ask").count(), 1);
+    assert_eq!(operations.len(), 7);
+}
+
+#[test]
+fn the_worst_case_is_three_updates_two_questions_and_one_put() {
+    // Started elsewhere under a name that is another execution's.
+    let mut world = started_by_us();
+    world.parameters.clear();
+    let other = item_from_json(json!({"arnKey": "other"}).as_object().unwrap());
+    *world.items.lock().unwrap() =
+        Items::from([(("run-1".to_owned(), "record".to_owned()), other)]);
+    let result = deliver(&world, &execution(1, "Executing", Some("run-1")));
+    assert_eq!(recorded_under(result), (OWN_ID.to_owned(), true));
+    let operations = world.operations.lock().unwrap();
+    assert_eq!(
+        *operations,
+        ["update", "ask", "ask", "update", "update", "put"]
+    );
+}
+
+#[test]
+fn a_late_event_leaves_its_change_item_only() {
+    let world = started_by_us();
+    deliver(&world, &execution(5, "Succeeded", Some("run-1"))).unwrap();
+    let result = deliver(&world, &execution(1, "Executing", Some("run-1")));
+    assert_eq!(recorded_under(result), ("run-1".to_owned(), false));
+    assert_eq!(
+        world.record("run-1")["pipelineStatus"],
+        Attribute::s("Succeeded")
+    );
+    assert_eq!(world.items.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn an_execution_started_elsewhere_is_tracked_under_its_parameter() {
+    let mut world = started_by_us();
+    world.items.lock().unwrap().clear();
+    let arn = execution_arn();
+    world.parameters.insert(arn, "by-hand".to_owned());
+    for event in [
+        execution(1, "Executing", Some("some name")),
+        execution(2, "Stopping", Some("a-name")),
+        execution(3, "Stopped", None),
+        step(1, "train", "Starting"),
+    ] {
+        assert_eq!(recorded_under(deliver(&world, &event)).0, "by-hand");
+    }
+    assert_eq!(
+        world.record("by-hand")["pipelineStatus"],
+        Attribute::s("Stopped")
+    );
+}
+
+#[test]
+fn without_the_parameter_its_display_name_or_sagemakers_own_id_counts() {
+    for (name, expected) in [
+        (Some("a-name"), "a-name"),
+        (Some("A name"), OWN_ID),
+        (None, OWN_ID),
+    ] {
+        let mut world = World::default();
+        if let Some(name) = name {
+            world.display_names.insert(execution_arn(), name.to_owned());
+        }
+        for event in [
+            execution(1, "Executing", name),
+            step(1, "train", "Starting"),
+        ] {
+            assert_eq!(recorded_under(deliver(&world, &event)).0, expected);
+        }
+    }
+}
+
+#[test]
+fn an_id_that_belongs_to_another_execution_is_left_alone() {
+    let world = started_by_us();
+    let claimed = json!({"Id": "run-1", "entry": "record", "arnKey": "arn:of:another"});
+    let claimed = item_from_json(claimed.as_object().unwrap());
+    world
+        .items
+        .lock()
+        .unwrap()
+        .insert(("run-1".to_owned(), "record".to_owned()), claimed.clone());
+    for event in [
+        execution(1, "Executing", Some("run-1")),
+        step(1, "train", "Starting"),
+        model(
+            2,
+            json!({"sagemaker:pipeline-execution-arn": execution_arn()}),
+        ),
+    ] {
+        assert_eq!(recorded_under(deliver(&world, &event)).0, OWN_ID);
+    }
+    assert_eq!(world.record("run-1"), claimed);
+}
+
+#[test]
+fn a_failed_executions_reason_is_asked_for_and_a_retry_clears_it() {
+    let world = started_by_us();
+    deliver(&world, &execution(1, "Failed", Some("run-1"))).unwrap();
+    let reason = world.record("run-1")["failureReason"].clone();
+    assert_eq!(
+        reason.as_str(),
+        Some("Step failure: one or multiple steps failed.")
+    );
+    deliver(&world, &execution(2, "Executing", Some("run-1"))).unwrap();
+    assert!(!world.record("run-1").contains_key("failureReason"));
+}
+
+#[test]
+fn models_packages_and_endpoints_find_their_execution() {
+    let world = started_by_us();
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn().to_uppercase().replace(
+        "ARN:AWS:SAGEMAKER:EU-WEST-1", "arn:aws:sagemaker:eu-west-1").replace("PIPELINE/", "pipeline/").replace("/EXECUTION/", "/execution/")});
+    for event in [
+        model(1, tags),
+        model(2, Value::Null),
+        package(3, "PendingManualApproval"),
+        endpoint(4, "CREATING"),
+    ] {
+        assert_eq!(
+            recorded_under(deliver(&world, &event)),
+            ("run-1".to_owned(), true)
+        );
+    }
+    let record = world.record("run-1");
+    assert_eq!(record["modelStatus"], Attribute::s("Changed"));
+    assert_eq!(
+        record["approvalStatus"],
+        Attribute::s("PendingManualApproval")
+    );
+    assert_eq!(record["endpointStatus"], Attribute::s("Creating"));
+}
+
+#[test]
+fn a_deleted_model_is_found_by_the_execution_in_its_name() {
+    let mut world = started_by_us();
+    world.model_tags.clear();
+    assert_eq!(
+        recorded_under(deliver(&world, &model(2, json!({})))).0,
+        "run-1"
+    );
+    assert_eq!(
+        world.record("run-1")["modelStatus"],
+        Attribute::s("Deleted")
+    );
+    world.parameters.clear();
+    let outcome = deliver(&world, &model(2, json!({}))).unwrap();
+    assert!(matches!(outcome, Outcome::NotOurs { .. }));
+}
+
+#[test]
+fn what_is_not_ours_is_let_go_without_a_trace() {
+    let mut world = started_by_us();
+    world.model_tags.clear();
+    world.endpoints.clear();
+    let before = world.items.lock().unwrap().clone();
+    let mut of_other_pipeline = step(1, "train", "Starting");
+    let arn = execution_arn().replace("/assets/", "/other/");
+    of_other_pipeline["detail"]["pipelineExecutionArn"] = arn.into();
+    let mut of_other_group = package(1, "Approved");
+    of_other_group["detail"]["ModelPackageGroupName"] = "other".into();
+    let mut made_by_hand = model(1, Value::Null);
+    made_by_hand["detail"]["ModelName"] = "by-hand".into();
+    for event in [
+        of_other_pipeline,
+        of_other_group,
+        made_by_hand,
+        endpoint(1, "IN_SERVICE"),
+        event("SageMaker Training Job State Change", 1, json!({})),
+        json!({"source": "aws.s3"}),
+        json!(null),
+    ] {
+        let outcome = deliver(&world, &event).unwrap();
+        assert!(matches!(outcome, Outcome::NotOurs { .. }), "{event}");
+    }
+    assert_eq!(*world.items.lock().unwrap(), before);
+}
+
+#[test]
+fn an_event_of_ours_that_lacks_what_it_needs_is_an_error() {
+    for (field, message) in [
+        (
+            "pipelineExecutionArn",
+            "detail.pipelineExecutionArn is missing",
+        ),
+        ("stepName", "detail.stepName is missing"),
+        ("currentStepStatus", "detail.currentStepStatus is missing"),
+    ] {
+        let mut event = step(1, "train", "Starting");
+        event["detail"].as_object_mut().unwrap().shift_remove(field);
+        let error = deliver(&started_by_us(), &event).unwrap_err();
+        assert_eq!(error.kind(), "MalformedEvent");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let mut event = step(1, "train", "Starting");
+    event["time"] = "noon".into();
+    assert!(deliver(&started_by_us(), &event).is_err());
+}
+
+#[test]
+fn what_could_not_be_asked_or_written_is_an_error() {
+    let mut world = started_by_us();
+    world.broken = true;
+    let write = deliver(&world, &execution(1, "Executing", Some("run-1"))).unwrap_err();
+    assert_eq!(write.kind(), "WriteFailed");
+    let lookup = deliver(&world, &step(1, "train", "Starting")).unwrap_err();
+    assert_eq!(lookup.kind(), "LookupFailed");
+    let lookup = deliver(&world, &endpoint(1, "IN_SERVICE")).unwrap_err();
+    assert_eq!(lookup.kind(), "LookupFailed");
+}
+
+/// Any event of the execution, of any family, at one of a few moments so that
+/// they often tie; `extra` makes another message of the same change.
+fn any_event() -> impl Strategy<Value = Value> {
+    let at = 0..6_i64;
+    let extra = prop_oneof![3 => Just(None), 1 => (0..3_i64).prop_map(Some)];
+    let execution_status = prop::sample::select(vec![
+        "Executing",
+        "Stopping",
+        "Failed",
+        "Succeeded",
+        "Stopped",
+        "Odd",
+    ]);
+    let step_status = prop::sample::select(vec![
+        "Starting",
+        "Executing",
+        "Failed",
+        "Succeeded",
+        "Novel",
+    ]);
+    let step_type = prop::sample::select(vec!["Training", "Model", "RegisterModel"]);
+    let spelled_lower = any::<bool>();
+    prop_oneof![
+        (at.clone(), execution_status, extra.clone()).prop_map(|(at, status, extra)| {
+            with_extra(execution(at, status, Some("run-1")), extra)
+        }),
+        (
+            at.clone(),
+            0..3,
+            step_status,
+            step_type,
+            extra.clone(),
+            spelled_lower
+        )
+            .prop_map(|(at, name, status, step_type, extra, lower)| {
+                let mut event = step(at, &format!("step-{name}"), status);
+                event["detail"]["stepType"] = step_type.into();
+                if status == "Succeeded" {
+                    event["detail"]["metadata"] = json!({"model": {"arn": format!("arn-{at}")}});
+                }
+                if !lower {
+                    let arn = execution_arn().replace("pipeline/assets", "pipeline/Assets");
+                    event["detail"]["pipelineExecutionArn"] = arn.into();
+                }
+                with_extra(event, extra)
+            }),
+        (at.clone(), any::<bool>(), extra.clone()).prop_map(|(at, tagged, extra)| {
+            let tags = match tagged {
+                true => {
+                    json!([{"Key": "sagemaker:pipeline-execution-arn", "Value": execution_arn()}])
+                }
+                false => Value::Null,
+            };
+            with_extra(model(at, tags), extra)
+        }),
+        (at.clone(), any::<bool>(), any::<bool>(), extra.clone()).prop_map(
+            |(at, approved, generated_by, extra)| {
+                let approval = if approved {
+                    "Approved"
+                } else {
+                    "PendingManualApproval"
+                };
+                let mut event = package(at, approval);
+                if generated_by {
+                    event["detail"]["MetadataProperties"] = json!({"GeneratedBy": execution_arn()});
+                }
+                with_extra(event, extra)
+            }
+        ),
+        (
+            at,
+            prop::sample::select(vec!["CREATING", "IN_SERVICE", "DELETING", "DELETED"]),
+            extra
+        )
+            .prop_map(|(at, status, extra)| with_extra(endpoint(at, status), extra)),
+    ]
+}
+
+fn with_extra(mut event: Value, extra: Option<i64>) -> Value {
+    if let Some(extra) = extra {
+        event["detail"]["somethingMore"] = extra.into();
+    }
+    event
+}
+
+/// Delivers events in turn, each until it is recorded, as Lambda would.
+fn deliver_all<'a>(world: &World, events: impl IntoIterator<Item = &'a Value>) {
+    let handler = handler(world);
+    for event in events {
+        while run(handler.handle(event)).is_err() {}
+    }
+}
+
+/// Delivers events all at once: `choices` say which of the deliveries under
+/// way makes its next operation. A delivery that fails starts over.
+fn deliver_interleaved(world: &World, events: &[Value], choices: &[usize]) {
+    type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + 'a>>;
+    let handler = handler(world);
+    let start = |event| -> Delivery<'_> { Box::pin(handler.handle(event)) };
+    let mut under_way: Vec<(&Value, Delivery<'_>)> =
+        events.iter().map(|event| (event, start(event))).collect();
+    let mut choices = choices.iter().cycle();
+    let mut context = Context::from_waker(Waker::noop());
+    while !under_way.is_empty() {
+        let place = choices.next().unwrap() % under_way.len();
+        match under_way[place].1.as_mut().poll(&mut context) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(_)) => drop(under_way.swap_remove(place)),
+            Poll::Ready(Err(_)) => {
+                let event = under_way[place].0;
+                under_way[place].1 = start(event);
+            }
+        }
+    }
+}
+
+fn any_fates() -> impl Strategy<Value = VecDeque<Fate>> {
+    let fate =
+        prop_oneof![4 => Just(Fate::Done), 1 => Just(Fate::Refused), 1 => Just(Fate::ReplyLost)];
+    prop::collection::vec(fate, 0..60).prop_map(VecDeque::from)
+}
+
+/// Some hundreds of cases each; `PIPEWRIGHT_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PIPEWRIGHT_CASES").ok();
+    ProptestConfig::with_cases(cases.and_then(|text| text.parse().ok()).unwrap_or(300))
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_order_repetition_interleaving_and_crash_leaves_the_same_items(
+        events in prop::collection::vec(any_event(), 1..14),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        choices in prop::collection::vec(0_usize..16, 1..40),
+        fates in any_fates(),
+        known in any::<bool>(),
+    ) {
+        // An execution that start-execution began, or one from elsewhere.
+        let world = || {
+            let world = started_by_us();
+            if !known {
+                world.items.lock().unwrap().clear();
+            }
+            world
+        };
+        let expected = world();
+        deliver_all(&expected, &events);
+        let expected = expected.items.into_inner().unwrap();
+
+        let mut deliveries: Vec<Value> = order.iter().map(|index| index.get(&events).clone()).collect();
+        deliveries.extend(events.iter().rev().cloned());
+
+        let one_by_one = World { fates: Mutex::new(fates.clone()), ..world() };
+        deliver_all(&one_by_one, &deliveries);
+        prop_assert_eq!(&one_by_one.items.into_inner().unwrap(), &expected);
+
+        let at_once = World { fates: Mutex::new(fates), ..world() };
+        deliver_interleaved(&at_once, &deliveries, &choices);
+        prop_assert_eq!(&at_once.items.into_inner().unwrap(), &expected);
+    }
+
+    #[test]
+    fn the_record_shows_the_latest_event_of_each_family(
+        events in prop::collection::vec(any_event(), 1..14),
+    ) {
+        let world = started_by_us();
+        deliver_all(&world, &events);
+        let record = world.record("run-1");
+        let latest = events
+            .iter()
+            .map(|event| pipewright::record::Event::parse(event).unwrap())
+            .filter(|event| event.kind() == pipewright::record::Kind::Execution)
+            .max_by_key(|event| event.position());
+        let status = latest.map(|event| Attribute::S(event.status.name));
+        prop_assert_eq!(record.get("pipelineStatus"), status.as_ref());
+        let changes = world.items.lock().unwrap().len() - 1;
+        let distinct: std::collections::BTreeSet<String> = events.iter().map(Value::to_string).collect();
+        prop_assert_eq!(changes, distinct.len());
+    }
+}
