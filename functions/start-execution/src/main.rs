@@ -1,2 +1,86 @@
-//! Creates an execution record and starts the pipeline with every parameter of its training template.
-fn main() {}
+//! Creates an execution record and starts the pipeline with every parameter of
+//! its training template.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::sagemaker::SageMaker;
+use pipewright_aws::{dynamodb, logging, sagemaker};
+use serde_json::Value;
+
+mod handler;
+mod ports;
+
+use handler::{Answer, Handler, HandlerError, Ours};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    logging::init(logging::Libraries::AsConfigured)?;
+    let config = pipewright_aws::config().await;
+    let tables = dynamodb::client(&config);
+    let handler = Arc::new(Handler::new(
+        Ours {
+            pipeline: variable("PIPELINE_NAME")?,
+            package_group: variable("MODEL_PACKAGE_GROUP_NAME")?,
+        },
+        Table::new(tables.clone(), variable("TRAINING_TEMPLATES_TABLE")?),
+        Executions::new(tables, variable("EXECUTIONS_TABLE")?),
+        SageMaker::new(sagemaker::client(&config)),
+    ));
+    let service = service_fn(move |event: LambdaEvent<Value>| {
+        let handler = Arc::clone(&handler);
+        async move { answer(handler.handle(&event.payload, now(), random()).await) }
+    });
+    lambda_runtime::run(service)
+        .await
+        .map_err(anyhow::Error::from_boxed)
+}
+
+/// Logs how it went, and gives the error a name that callers can act on.
+fn answer(result: Result<Answer, HandlerError>) -> Result<Answer, Diagnostic> {
+    match result {
+        Ok(answer) => {
+            tracing::info!(
+                id = answer.execution_id,
+                arn = answer.pipeline_execution_arn,
+                already_started = answer.already_started,
+                "execution started"
+            );
+            Ok(answer)
+        }
+        Err(error) => {
+            tracing::error!(kind = error.kind(), %error, "execution not started");
+            Err(Diagnostic {
+                error_type: error.kind().to_owned(),
+                error_message: error.to_string(),
+            })
+        }
+    }
+}
+
+/// Epoch milliseconds.
+#[expect(clippy::disallowed_methods, reason = "main reads the clock")]
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+/// Random bits: the standard library seeds each process's hashers with them,
+/// and makes every hasher's keys differ. An id needs no more than that.
+fn random() -> u32 {
+    let hash = RandomState::new().build_hasher().finish();
+    u32::try_from(hash >> 32).unwrap_or_default()
+}
+
+fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .with_context(|| format!("environment variable {name} is not set"))
+}

@@ -1,0 +1,335 @@
+//! One request: start an execution, once.
+
+use pipewright::record::attribute::{NotANumber, item_to_json};
+use pipewright::record::start::{
+    ParameterFaults, client_request_token, generated_id, new_record, parameters, parameters_of,
+};
+use pipewright::record::{Attribute, ExecutionArn, InvalidRecordId, Item, RecordId, names};
+use pipewright::training_template::{TemplateFaults, TrainingTemplate};
+use pipewright_aws::dynamodb::Creation;
+use pipewright_aws::sagemaker::Start;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ports::{Failure, Pipeline, Records, StartError, Templates};
+
+/// How long after a record's creation its ARN may be missing before an
+/// execution of its name is searched for, milliseconds. Within it, SageMaker
+/// surely still knows the request's token.
+const TOKEN_TRUSTED_FOR: i64 = 10 * 60 * 1000;
+
+/// How far apart our clock and SageMaker's may be, milliseconds.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Request {
+    /// The training template to start from.
+    pub(crate) template_id: String,
+    /// The id that the execution is to have; absent = a new one.
+    #[serde(default)]
+    pub(crate) execution_id: Option<String>,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer {
+    /// The record's id.
+    pub(crate) execution_id: String,
+    /// SageMaker's ARN of the execution.
+    pub(crate) pipeline_execution_arn: String,
+    /// Whether the execution was known to be under way before this call.
+    pub(crate) already_started: bool,
+}
+
+/// Why no execution was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum HandlerError {
+    /// The request is none.
+    #[error("the request is not {{\"templateId\": \"...\", \"executionId\"?: \"...\"}}: {0}")]
+    Request(#[from] serde_json::Error),
+    /// The id asked for can't be one.
+    #[error("{0}")]
+    Id(#[from] InvalidRecordId),
+    /// There is no such template.
+    #[error(
+        "there is no training template {id:?}; put it into the table of training templates first"
+    )]
+    UnknownTemplate {
+        /// The template's id.
+        id: String,
+    },
+    /// The template is faulty.
+    #[error("training template {id:?}: {faults}")]
+    Template {
+        /// The template's id.
+        id: String,
+        /// What is wrong with it.
+        faults: TemplateFaults,
+    },
+    /// The template's item can't be read.
+    #[error("training template {id:?}: {source}")]
+    TemplateItem {
+        /// The template's id.
+        id: String,
+        /// Which attribute.
+        source: NotANumber,
+    },
+    /// A parameter is beyond SageMaker's limits.
+    #[error("{0}")]
+    Parameters(#[from] ParameterFaults),
+    /// The id is taken.
+    #[error(
+        "execution id {id} is taken: it belongs to {by}; choose another id, or leave it out to get a new one"
+    )]
+    Conflict {
+        /// The record's id.
+        id: RecordId,
+        /// What it belongs to.
+        by: String,
+    },
+    /// SageMaker will not start it.
+    #[error("execution {id} was not started: {source}")]
+    Refused {
+        /// The record's id.
+        id: RecordId,
+        /// What SageMaker said.
+        source: Failure,
+    },
+    /// It is not known whether it was started.
+    #[error("execution {id} may not have been started; call again with this id: {source}")]
+    Unfinished {
+        /// The record's id.
+        id: RecordId,
+        /// What happened.
+        source: Failure,
+    },
+    /// A table could not be read or written, before anything was started.
+    #[error("nothing was started: {0}")]
+    Table(#[source] Failure),
+}
+
+impl HandlerError {
+    /// The name for Lambda's `errorType`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "InvalidRequest",
+            Self::Id(_) => "InvalidExecutionId",
+            Self::UnknownTemplate { .. } => "UnknownTemplate",
+            Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
+            Self::Parameters(_) => "InvalidParameters",
+            Self::Conflict { .. } => "Conflict",
+            Self::Refused { .. } => "StartRefused",
+            Self::Unfinished { .. } => "StartUnfinished",
+            Self::Table(_) => "TableUnavailable",
+        }
+    }
+}
+
+/// The names of what is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Ours {
+    /// The pipeline's name.
+    pub(crate) pipeline: String,
+    /// The model package group's name.
+    pub(crate) package_group: String,
+}
+
+/// Starts executions.
+#[derive(Debug)]
+pub(crate) struct Handler<T, R, P> {
+    ours: Ours,
+    templates: T,
+    records: R,
+    pipeline: P,
+}
+
+impl<T: Templates, R: Records, P: Pipeline> Handler<T, R, P> {
+    pub(crate) fn new(ours: Ours, templates: T, records: R, pipeline: P) -> Self {
+        Self {
+            ours,
+            templates,
+            records,
+            pipeline,
+        }
+    }
+
+    /// Starts the execution asked for, or answers with the one that was
+    /// started under the same id before.
+    ///
+    /// `now` is the clock in epoch milliseconds; `random` makes a new id
+    /// differ from others of the same second.
+    pub(crate) async fn handle(
+        &self,
+        request: &Value,
+        now: i64,
+        random: u32,
+    ) -> Result<Answer, HandlerError> {
+        let request = Request::deserialize(request)?;
+        let asked = request.execution_id.map(RecordId::new).transpose()?;
+        // What a record exists for needs no template any more: it may have
+        // been edited, or be gone.
+        if let Some(id) = &asked
+            && let Some(record) = self.records.record(id).await.map_err(HandlerError::Table)?
+        {
+            return self.take_up(id, &request.template_id, &record, now).await;
+        }
+        let id = asked.unwrap_or_else(|| generated_id(now, random));
+        let (frozen, template) = self.template(&request.template_id).await?;
+        let parameters = parameters(&template, &id, &self.ours.package_group)?;
+        let record = new_record(&id, &request.template_id, frozen, &parameters, now);
+        match self
+            .records
+            .create(&record)
+            .await
+            .map_err(HandlerError::Table)?
+        {
+            Creation::Created => self.start(&id, &record, now).await,
+            Creation::Exists(record) => self.take_up(&id, &request.template_id, &record, now).await,
+        }
+    }
+
+    async fn template(&self, id: &str) -> Result<(Item, TrainingTemplate), HandlerError> {
+        let item = self
+            .templates
+            .template(id)
+            .await
+            .map_err(HandlerError::Table)?;
+        let Some(item) = item else {
+            return Err(HandlerError::UnknownTemplate { id: id.to_owned() });
+        };
+        let document = item_to_json(&item).map_err(|source| HandlerError::TemplateItem {
+            id: id.to_owned(),
+            source,
+        })?;
+        match TrainingTemplate::parse(&Value::Object(document)) {
+            Ok(template) => Ok((item, template)),
+            Err(faults) => Err(HandlerError::Template {
+                id: id.to_owned(),
+                faults,
+            }),
+        }
+    }
+
+    /// Goes on with a record that an earlier, or a concurrent, call made.
+    async fn take_up(
+        &self,
+        id: &RecordId,
+        template_id: &str,
+        record: &Item,
+        now: i64,
+    ) -> Result<Answer, HandlerError> {
+        let conflict = |by: String| HandlerError::Conflict { id: id.clone(), by };
+        match record.get(names::TEMPLATE_ID).and_then(Attribute::as_str) {
+            Some(other) if other != template_id => {
+                return Err(conflict(format!("an execution of template {other:?}")));
+            }
+            Some(_) => {}
+            None => {
+                return Err(conflict(
+                    "an execution that was started elsewhere".to_owned(),
+                ));
+            }
+        }
+        if let Some(arn) = arn_of(record) {
+            return Ok(answer(id, arn, true));
+        }
+        let created = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
+        let since = created.unwrap_or(now);
+        if now.saturating_sub(since) > TOKEN_TRUSTED_FOR {
+            let unfinished = |source| HandlerError::Unfinished {
+                id: id.clone(),
+                source,
+            };
+            let start = self.request(id, record)?;
+            let found = self
+                .pipeline
+                .find(&start, since.saturating_sub(CLOCK_TOLERANCE))
+                .await
+                .map_err(unfinished)?;
+            if let Some(arn) = found {
+                return self.claim(id, &arn, true).await;
+            }
+        }
+        self.start(id, record, now).await
+    }
+
+    fn request(&self, id: &RecordId, record: &Item) -> Result<Start, HandlerError> {
+        let parameters = parameters_of(record).ok_or_else(|| HandlerError::Conflict {
+            id: id.clone(),
+            by: "a record without pipeline parameters".to_owned(),
+        })?;
+        Ok(Start {
+            pipeline: self.ours.pipeline.clone(),
+            display_name: id.to_string(),
+            client_request_token: client_request_token(&self.ours.pipeline, id),
+            parameters,
+        })
+    }
+
+    async fn start(&self, id: &RecordId, record: &Item, now: i64) -> Result<Answer, HandlerError> {
+        let start = self.request(id, record)?;
+        match self.pipeline.start(&start).await {
+            Ok(arn) => self.claim(id, &arn, false).await,
+            Err(StartError::Unknown(source)) => Err(HandlerError::Unfinished {
+                id: id.clone(),
+                source,
+            }),
+            Err(StartError::Refused(source)) => {
+                // So that whoever looks at the record sees why nothing happens.
+                let noted = self
+                    .records
+                    .note_failure(id, &source.to_string(), now)
+                    .await;
+                if let Err(error) = noted {
+                    tracing::error!(%id, %error, "could not note why the start failed");
+                }
+                Err(HandlerError::Refused {
+                    id: id.clone(),
+                    source,
+                })
+            }
+        }
+    }
+
+    /// Stores the ARN. If this fails the execution runs nevertheless, and its
+    /// first event stores it; so may a repeated call.
+    async fn claim(
+        &self,
+        id: &RecordId,
+        arn: &str,
+        already_started: bool,
+    ) -> Result<Answer, HandlerError> {
+        let unfinished = |source| HandlerError::Unfinished {
+            id: id.clone(),
+            source,
+        };
+        let ours = ExecutionArn::parse(arn).map_err(|error| unfinished(error.into()))?;
+        let stored = self.records.claim(id, &ours).await.map_err(unfinished)?;
+        let theirs = arn_of(&stored).and_then(|arn| ExecutionArn::parse(arn).ok());
+        match theirs {
+            Some(theirs) if theirs != ours => Err(HandlerError::Conflict {
+                id: id.clone(),
+                by: format!("the execution {theirs}"),
+            }),
+            _ => Ok(answer(id, arn, already_started)),
+        }
+    }
+}
+
+fn arn_of(record: &Item) -> Option<&str> {
+    [names::PIPELINE_EXECUTION_ARN, names::ARN_KEY]
+        .into_iter()
+        .find_map(|name| record.get(name)?.as_str())
+}
+
+fn answer(id: &RecordId, arn: &str, already_started: bool) -> Answer {
+    Answer {
+        execution_id: id.to_string(),
+        pipeline_execution_arn: arn.to_owned(),
+        already_started,
+    }
+}
