@@ -1,0 +1,393 @@
+//! Changes, log lines and the summary, as text on a terminal or in a file.
+
+use std::io::{self, Write};
+
+use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step};
+use pipewright::record::{Kind, names};
+use serde_json::Value;
+
+/// With colours or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Colored,
+}
+
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const CYAN: &str = "36";
+const BOLD: &str = "1";
+const DIM: &str = "2";
+
+/// The width of the column of steps' names in live output.
+const SUBJECT_WIDTH: usize = 32;
+/// The width of the column of statuses in live output.
+const STATUS_WIDTH: usize = 10;
+
+/// The figures of the container's summary that are told in words, in this
+/// order; others follow by their own names.
+const FIGURES: [(&str, &str); 9] = [
+    ("rows", "rows"),
+    ("columns", "columns"),
+    ("series", "series"),
+    ("trainSeries", "training series"),
+    ("testRecords", "test records"),
+    ("testWindows", "test windows"),
+    ("firstDate", "first date"),
+    ("lastDate", "last date"),
+    ("limitingAsset", "limiting asset"),
+];
+
+/// What changed, as it is called in the first column.
+pub(super) fn subject(change: &Change) -> String {
+    match change.kind {
+        Kind::Execution => "execution".to_owned(),
+        Kind::Step => clean(change.step_name.as_deref().unwrap_or_default()),
+        kind => format!(
+            "{} {}",
+            kind.name(),
+            last_part(change.resource.as_deref().unwrap_or_default())
+        ),
+    }
+}
+
+/// The status, with the approval of a package.
+pub(super) fn status(change: &Change) -> String {
+    match &change.approval_status {
+        Some(approval) => format!("{} ({})", clean(&change.status), clean(approval)),
+        None => clean(&change.status),
+    }
+}
+
+/// `assets/3` of `arn:...:model-package/assets/3`.
+fn last_part(arn: &str) -> String {
+    let resource = arn.rsplit(':').next().unwrap_or(arn);
+    let name = match (arn.starts_with("arn:"), resource.split_once('/')) {
+        (true, Some((_, name))) => name,
+        _ => arn,
+    };
+    clean(name)
+}
+
+/// A text without what could move a terminal's cursor or colour it.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// `07:00:02`, UTC.
+pub(super) fn time_of_day(millis: i64) -> String {
+    let seconds = millis.div_euclid(1000).rem_euclid(86_400);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
+}
+
+/// `850 ms`, `4.2 s`, `42 s`, `3 min 05 s`, `2 h 03 min`.
+pub(super) fn duration(millis: i64) -> String {
+    let millis = millis.max(0);
+    let seconds = millis / 1000;
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..10_000 => format!("{seconds}.{} s", millis % 1000 / 100),
+        10_000..60_000 => format!("{seconds} s"),
+        60_000..3_600_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// Moments that come in whole seconds tell nothing finer.
+fn span(from: i64, to: i64) -> String {
+    if from % 1000 == 0 && to % 1000 == 0 && to - from < 10_000 {
+        return format!("{} s", (to - from).max(0) / 1000);
+    }
+    duration(to - from)
+}
+
+/// Writes what happened, line by line.
+pub(super) struct Writer<W> {
+    out: W,
+    style: Style,
+}
+
+impl<W: Write> Writer<W> {
+    pub(super) fn new(out: W, style: Style) -> Self {
+        Self { out, style }
+    }
+
+    fn paint(&self, codes: &str, text: &str) -> String {
+        match self.style {
+            Style::Plain => text.to_owned(),
+            Style::Colored => format!("\u{1b}[{codes}m{text}\u{1b}[0m"),
+        }
+    }
+
+    fn paint_status(&self, status: &str, width: usize) -> String {
+        let color = match status.split(' ').next().unwrap_or_default() {
+            "Succeeded" | "Completed" | "InService" | "Created" => GREEN,
+            "Failed" | "CompletedWithFailures" => RED,
+            "Stopping" | "Stopped" | "Deleting" | "Deleted" => YELLOW,
+            _ => CYAN,
+        };
+        self.paint(color, &format!("{status:width$}"))
+    }
+
+    /// One plain line.
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{}", text.trim_end())
+    }
+
+    /// One change.
+    pub(super) fn change(&mut self, change: &Change) -> io::Result<()> {
+        let mut notes = Vec::new();
+        if change.simulated {
+            notes.push(self.simulated(change.simulated_reason.as_deref()));
+        }
+        if change.cache_hit_arn.is_some() {
+            notes.push(self.paint(YELLOW, "from the cache"));
+        }
+        if change.reconciled {
+            notes.push(self.paint(YELLOW, "learnt by asking; its event went missing"));
+        }
+        if let Some(reason) = &change.reason {
+            notes.push(self.paint(RED, &clean(reason)));
+        }
+        let subject = subject(change);
+        let subject = match change.kind {
+            Kind::Execution => self.paint(BOLD, &format!("{subject:SUBJECT_WIDTH$}")),
+            _ => format!("{subject:SUBJECT_WIDTH$}"),
+        };
+        let text = format!(
+            "{}  {subject}  {}  {}",
+            self.paint(DIM, &time_of_day(change.at)),
+            self.paint_status(&status(change), STATUS_WIDTH),
+            notes.join("; ")
+        );
+        self.line(&text)
+    }
+
+    fn simulated(&self, reason: Option<&str>) -> String {
+        let text = match reason {
+            Some(reason) => format!("simulated: {}", clean(reason)),
+            None => "simulated".to_owned(),
+        };
+        self.paint(YELLOW, &text)
+    }
+
+    /// One line of the container's log.
+    pub(super) fn log_line(&mut self, line: &LogLine) -> io::Result<()> {
+        let at = line.at.map_or_else(|| " ".repeat(8), time_of_day);
+        let message = clean(&line.message);
+        let message = match line.level.to_ascii_lowercase().as_str() {
+            "error" => self.paint(RED, &message),
+            "warn" | "warning" => self.paint(YELLOW, &message),
+            _ => self.paint(DIM, &message),
+        };
+        let text = format!("{}  | {message}", self.paint(DIM, &at));
+        self.line(&text)
+    }
+
+    /// That SageMaker would not start the execution.
+    pub(super) fn start_failure(&mut self, failure: &StartFailure) -> io::Result<()> {
+        let at = failure.at.map_or_else(|| " ".repeat(8), time_of_day);
+        let text = format!(
+            "{}  {}",
+            self.paint(DIM, &at),
+            self.paint(RED, &format!("not started: {}", clean(&failure.reason)))
+        );
+        self.line(&text)
+    }
+
+    /// What came out of it.
+    pub(super) fn summary(&mut self, history: &History) -> io::Result<()> {
+        self.line("")?;
+        let status = match (&history.status, &history.start_failure) {
+            (Some(status), _) => clean(status),
+            (None, Some(_)) => "not started".to_owned(),
+            (None, None) => "no event yet".to_owned(),
+        };
+        let took = match (history.started_at, history.ended_at) {
+            (Some(start), Some(end)) => format!(" in {}", span(start, end)),
+            _ => String::new(),
+        };
+        let heading = format!(
+            "Execution {}: {}{took}",
+            self.paint(BOLD, &history.id),
+            self.paint_status(&status, 0),
+        );
+        self.line(&heading)?;
+        if let Some(reason) = &history.failure_reason {
+            let text = format!("  {}", self.paint(RED, &clean(reason)));
+            self.line(&text)?;
+        }
+        if let Some(failure) = &history.start_failure {
+            let text = format!("  {}", self.paint(RED, &clean(&failure.reason)));
+            self.line(&text)?;
+        }
+        if let Some(arn) = &history.execution_arn {
+            self.line(&format!("  {}", clean(arn)))?;
+        }
+        self.steps(&history.steps)?;
+        if let Some(report) = &history.report {
+            self.report(report)?;
+        }
+        self.made(history)
+    }
+
+    fn steps(&mut self, steps: &[Step]) -> io::Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let width = |column: &dyn Fn(&Step) -> usize, heading: &str| {
+            steps
+                .iter()
+                .map(column)
+                .max()
+                .unwrap_or(0)
+                .max(heading.len())
+        };
+        let took = |step: &Step| match (step.started_at, step.ended_at) {
+            (Some(start), Some(end)) => span(start, end),
+            _ => "-".to_owned(),
+        };
+        let names = width(&|step| clean(&step.name).chars().count(), "STEP");
+        let times = width(&|step| took(step).len(), "DURATION");
+        let statuses = width(&|step| clean(&step.status).chars().count(), "STATUS");
+        self.line("")?;
+        let heading = format!(
+            "  {:names$}  {:8}  {:times$}  {:statuses$}",
+            "STEP", "START", "DURATION", "STATUS"
+        );
+        let heading = self.paint(DIM, heading.trim_end());
+        self.line(&heading)?;
+        for step in steps {
+            let mut notes = Vec::new();
+            if step.simulated {
+                notes.push(self.simulated(step.simulated_reason.as_deref()));
+            }
+            if let Some(source) = &step.cache_hit_arn {
+                let source = clean(source.rsplit('/').next().unwrap_or(source));
+                notes.push(self.paint(YELLOW, &format!("from the cache of execution {source}")));
+            }
+            match step.retries {
+                0 => {}
+                1 => notes.push("after 1 retry".to_owned()),
+                retries => notes.push(format!("after {retries} retries")),
+            }
+            if let Some(reason) = &step.reason {
+                notes.push(self.paint(RED, &clean(reason)));
+            }
+            let text = format!(
+                "  {:names$}  {:8}  {:>times$}  {}  {}",
+                clean(&step.name),
+                step.started_at.map_or_else(|| "-".to_owned(), time_of_day),
+                took(step),
+                self.paint_status(&clean(&step.status), statuses),
+                notes.join("; ")
+            );
+            self.line(&text)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.line("")?;
+        let heading = format!(
+            "  Features: {}",
+            self.paint_status(&clean(&report.status), 0)
+        );
+        self.line(&heading)?;
+        if let Some(reason) = &report.reason {
+            let text = format!("    {}", self.paint(RED, &clean(reason)));
+            self.line(&text)?;
+        }
+        for note in &report.notes {
+            let text = format!("    {}", self.paint(YELLOW, &clean(note)));
+            self.line(&text)?;
+        }
+        let Value::Object(summary) = &report.summary else {
+            return Ok(());
+        };
+        let known = FIGURES
+            .iter()
+            .filter_map(|(name, words)| Some((*words, summary.get(*name)?)));
+        let others = summary
+            .iter()
+            .filter(|(name, _)| *name != OUTPUTS && FIGURES.iter().all(|(known, _)| known != *name))
+            .map(|(name, value)| (name.as_str(), value));
+        let figures: Vec<(String, String)> = known
+            .chain(others)
+            .filter_map(|(words, value)| Some((clean(words), figure(value)?)))
+            .collect();
+        let width = figures.iter().map(|(words, _)| words.chars().count()).max();
+        let width = width.unwrap_or_default();
+        for (words, text) in figures {
+            self.line(&format!("    {words:width$}  {text}"))?;
+        }
+        Ok(())
+    }
+
+    /// Where the outputs lie, and what else came of the execution.
+    fn made(&mut self, history: &History) -> io::Result<()> {
+        let mut places = Vec::new();
+        if let Some(report) = &history.report {
+            match &report.summary[OUTPUTS] {
+                Value::String(uri) => places.push(("outputs".to_owned(), clean(uri))),
+                Value::Object(uris) => places.extend(
+                    uris.iter()
+                        .filter_map(|(name, uri)| Some((clean(name), clean(uri.as_str()?)))),
+                ),
+                _ => {}
+            }
+        }
+        let record = history.record.as_ref();
+        let of_record = |name: &str| Some(clean(record?.get(name)?.as_str()?));
+        if let Some(uri) = of_record(names::MODEL_DATA_URL) {
+            places.push(("model data".to_owned(), uri));
+        }
+        for resource in &history.resources {
+            let status = match &resource.approval_status {
+                Some(approval) => format!("{}, {}", clean(&resource.status), clean(approval)),
+                None => clean(&resource.status),
+            };
+            let text = format!("{} ({status})", last_part(&resource.name));
+            places.push((resource.kind.name().to_owned(), text));
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.line("")?;
+        let width = places.iter().map(|(name, _)| name.chars().count()).max();
+        let width = width.unwrap_or_default();
+        for (name, text) in places {
+            self.line(&format!("  {name:width$}  {text}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the container's summary names its outputs.
+const OUTPUTS: &str = "outputs";
+
+/// A figure of the summary in one line; lists of lists and maps are for files.
+fn figure(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(clean(text)),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(elements) if elements.is_empty() => None,
+        Value::Array(elements) => elements
+            .iter()
+            .map(figure)
+            .collect::<Option<Vec<_>>>()
+            .map(|texts| texts.join(", ")),
+        Value::Object(_) => None,
+    }
+}
