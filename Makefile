@@ -32,7 +32,7 @@ test: lint test-rust test-python ## Run all checks and tests
 test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
 
-test-python: build $(VENV)/test.stamp ## Run the tests of templates and of the whole running system
+test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest tests
 
 lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the CloudFormation templates

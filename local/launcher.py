@@ -33,6 +33,7 @@ from botocore.exceptions import ClientError  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack_app  # noqa: E402
+from ministack.core import iam_evaluator  # noqa: E402
 from ministack.core.responses import get_region  # noqa: E402
 from ministack.services import cloudformation, eventbridge, lambda_svc  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
@@ -74,6 +75,16 @@ def retry_failed_events():
         lambda_svc.invoke_async_with_retry(record, json.loads(payload))
 
     eventbridge._dispatch_to_lambda = dispatch
+
+
+def count_loopback_as_secure():
+    """Let plain HTTP pass policies that demand TLS: it never leaves this machine."""
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolve_secure(key, context):
+        return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_secure
 
 
 def _definition(properties):
@@ -260,6 +271,7 @@ def main():
     send_small_packets_at_once()
     accept_aws_sources()
     retry_failed_events()
+    count_loopback_as_secure()
     provision_sagemaker()
     keep_attributes_in_nested_stacks()
     clean_up_nested_stacks()

@@ -208,6 +208,8 @@ def forget_instances():
             os.kill(int(directory.name.rsplit("-", 1)[1]), 0)
         except ProcessLookupError:
             shutil.rmtree(directory, ignore_errors=True)
+        except PermissionError:
+            continue  # it lives, and is somebody else's
 
 
 def arguments():

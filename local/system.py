@@ -188,6 +188,8 @@ class LocalSystem:
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
+            # The functions may do what their roles allow and no more.
+            "AUTH": "true",
             # Nothing of this machine may be reached for.
             "DOCKER_HOST": "unix:///nonexistent",
             "SFTP_ENABLED": "0",

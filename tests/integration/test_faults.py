@@ -25,7 +25,8 @@ class Proxy:
             port = free.getsockname()[1]
         self.endpoint = f"http://127.0.0.1:{port}"
         program = Path(sys.executable).with_name("microburst")
-        command = [program, "--upstream", upstream, "--port", port]
+        # Signatures cover the host, which is another behind the proxy.
+        command = [program, "--upstream", upstream, "--port", port, "--resign"]
         environment = {"PATH": os.defpath, **system.environment()}
         service = system.supervisor.start(f"faults-{name}", command, environment)
 

@@ -88,3 +88,18 @@ def test_a_definition_with_a_hole_left_is_refused_by_name(system, restored):
     assert definition_keys(system) == restored
     stack = system.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_a_right_that_a_role_lacks_is_missed(system, restored):
+    def take_right(path, template):
+        if path == "template.yaml":
+            (policy,) = template["Resources"]["PipelineDefinitionRole"]["Properties"]["Policies"]
+            policy["PolicyDocument"]["Statement"] = [
+                statement
+                for statement in policy["PolicyDocument"]["Statement"]
+                if statement.get("Sid") != "KeepDefinitions"
+            ]
+
+    with pytest.raises(DeploymentFailed, match=r"s3:PutObject.*AccessDenied"):
+        system.deploy(parameters={"ProcessingVolumeSizeInGB": "33"}, edit=take_right)
+    assert definition_keys(system) == restored
