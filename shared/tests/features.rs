@@ -185,7 +185,8 @@ fn missing_values_are_empty_cells_and_numbers_come_back_from_the_csv() {
 
 #[test]
 fn the_same_input_gives_the_same_bytes_for_any_threads_and_any_order_of_assets() {
-    let template = template(end_of_training());
+    let mut template = template(end_of_training());
+    with_arima(&mut template);
     let first = files(&run(&template, assets(150), 1).unwrap());
     for threads in [2, 3, 16] {
         let mut assets = assets(150);
@@ -231,6 +232,137 @@ proptest! {
             }
         }
     }
+}
+
+fn with_arima(document: &mut Value) {
+    document["feMeta"]["arimaSettings"] =
+        json!({"enabled": true, "assets": ["B", "A"], "trainSetSize": 0.8});
+}
+
+/// A fitted column depends, after its training rows, on those and on the
+/// prices up to each row: changing later prices leaves it as it is.
+#[test]
+fn no_fitted_column_depends_on_later_prices() {
+    let mut document = template(end_of_training());
+    with_arima(&mut document);
+    let whole = run(&document, assets(150), 2).unwrap();
+    // Training rows: 0.8 of 150 is 120, but training ends with row 100.
+    for cut in [100, 111, 140] {
+        let mut changed = assets(150);
+        for (_, series) in &mut changed {
+            for price in &mut series.prices[cut..] {
+                *price = *price * 1.7 + 3.0;
+            }
+        }
+        let part = run(&document, changed, 2).unwrap();
+        for (a, b) in whole.columns().iter().zip(part.columns()) {
+            for row in 0..cut {
+                let (x, y) = (a.values[row], b.values[row]);
+                assert!(
+                    x.to_bits() == y.to_bits() || (x - y).abs() < 1e-8,
+                    "{} row {row}",
+                    a.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn arima_columns_stand_between_indicators_and_low_pass_and_predict_the_next_day() {
+    let mut document = template(end_of_training());
+    with_arima(&mut document);
+    let set = run(&document, assets(150), 2).unwrap();
+    let names: Vec<&str> = set
+        .columns()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    assert_eq!(names[12..15], ["B_SMA", "A_ARIMA", "B_ARIMA"]);
+    let (price, predicted) = (&set.columns()[0].values, &set.columns()[13].values);
+    assert!(predicted[0].is_nan());
+    assert_eq!(predicted[1], price[0]);
+    assert!(
+        predicted.iter().zip(price).skip(1).any(|(a, b)| a != b),
+        "not the price itself"
+    );
+}
+
+#[test]
+fn arima_of_too_short_or_constant_prices_is_refused_or_warned_of() {
+    let message = refused(|document, _| {
+        with_arima(document);
+        document["feMeta"]["arimaSettings"]["trainSetSize"] = json!(0.19);
+    });
+    assert!(
+        message.starts_with("ARIMA of `A`: ARIMA(5,1,0) needs at least 30 training rows, but there are 28 before 2018-05-21"),
+        "{message}"
+    );
+    let mut document = template(end_of_training());
+    with_arima(&mut document);
+    let mut assets = assets(150);
+    assets[1].1.prices.fill(5.0);
+    let set = run(&document, assets, 2).unwrap();
+    let warnings = &set.summary().warnings;
+    assert!(
+        warnings[0].starts_with("ARIMA of A: every change"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn importance_ranks_every_column_but_the_targets_and_adds_its_lags() {
+    let set = run(&template(end_of_training()), assets(150), 2).unwrap();
+    let importance = set.importance().unwrap();
+    // B, C, five indicators and two low-pass columns of B, ten lags of A.
+    assert_eq!(importance.features.len(), 19);
+    let sum: f64 = importance
+        .features
+        .iter()
+        .map(|feature| feature.importance)
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-12);
+    assert!(
+        importance
+            .features
+            .is_sorted_by(|a, b| a.importance >= b.importance)
+    );
+    // Complete from row 19 on: 131 rows, of which 0.8 are 104; but training
+    // ends with row 100.
+    assert_eq!(
+        (importance.rows, importance.last_date.to_string().as_str()),
+        (81, "2018-05-18")
+    );
+    let classes: Vec<(&str, usize)> = importance
+        .classes
+        .iter()
+        .map(|class| (class.class.as_str(), class.columns))
+        .collect();
+    assert!(
+        classes.contains(&("X", 8))
+            && classes.contains(&("Y", 1))
+            && classes.contains(&("A lags", 10))
+    );
+    for feature in &importance.features {
+        assert_eq!(
+            feature.asset == "A",
+            feature.class == "A lags",
+            "{}",
+            feature.column
+        );
+    }
+}
+
+#[test]
+fn importance_without_complete_rows_is_left_out_with_a_warning() {
+    let mut document = template(end_of_training());
+    document["feMeta"]["fftSettings"]["num_steps"] = json!([60]);
+    let set = run(&document, assets(150), 2).unwrap();
+    assert!(set.importance().is_none());
+    assert_eq!(
+        set.summary().warnings,
+        ["feature importance was left out: 0 rows before endTraining have a value in every column"]
+    );
 }
 
 /// Counted day by day from `start`, every point is the column's value of that
@@ -433,12 +565,14 @@ fn a_window_or_step_longer_than_the_data_is_refused_with_the_rows_it_needs() {
 #[test]
 fn a_stage_that_does_not_exist_yet_is_refused_by_its_setting() {
     let message = refused(|document, _| {
-        document["feMeta"]["arimaSettings"] =
-            json!({"enabled": true, "assets": ["A"], "trainSetSize": 0.8});
+        document["feMeta"]["autoEncoderSettings"] = json!({
+            "enabled": true, "optimizer": "adam", "loss": "mean_squared_error",
+            "fitEpoch": 1, "fitBatchSize": 32, "fitShuffle": false
+        });
     });
     assert_eq!(
         message,
-        "feMeta.arimaSettings.enabled is switched on, but ARIMA is not supported yet; set it to false"
+        "feMeta.autoEncoderSettings.enabled is switched on, but autoencoder is not supported yet; set it to false"
     );
 }
 

@@ -18,6 +18,8 @@ pub enum ColumnKind {
     Rsi,
     /// Simple moving average.
     Sma,
+    /// ARIMA's prediction from the day before.
+    Arima,
     /// Prices of which the frequency bins up to `bins` are kept.
     LowPass {
         /// The highest bin kept.
@@ -35,6 +37,7 @@ impl ColumnKind {
             Self::BollingerMiddle => format!("{ticker}_BB_MA"),
             Self::Rsi => format!("{ticker}_RSI"),
             Self::Sma => format!("{ticker}_SMA"),
+            Self::Arima => format!("{ticker}_ARIMA"),
             Self::LowPass { bins } => format!("{ticker}_FT_{bins}"),
         }
     }
@@ -49,6 +52,7 @@ impl fmt::Display for ColumnKind {
             Self::BollingerMiddle => f.write_str("middle Bollinger band"),
             Self::Rsi => f.write_str("relative strength index"),
             Self::Sma => f.write_str("moving average"),
+            Self::Arima => f.write_str("ARIMA prediction"),
             Self::LowPass { bins } => write!(f, "low-pass, {bins} bins"),
         }
     }

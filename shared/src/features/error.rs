@@ -6,6 +6,7 @@ use thiserror::Error;
 use time::Date;
 
 use super::Stage;
+use super::arima::ArimaError;
 
 /// Why no features were made.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -60,6 +61,18 @@ pub enum FeatureError {
     /// Too few dates on which all assets have a price.
     #[error("{0}")]
     TooFewRows(Box<TooFewRows>),
+    /// An ARIMA model can't be fitted.
+    #[error(
+        "ARIMA of `{ticker}`: {source} before {end_training}; raise feMeta.arimaSettings.trainSetSize, end training later, or import older prices"
+    )]
+    Arima {
+        /// The asset.
+        ticker: String,
+        /// `deepARMeta.endTraining`.
+        end_training: Date,
+        /// Why.
+        source: ArimaError,
+    },
     /// A low-pass column can't be made from so few rows.
     #[error("num_steps {steps} needs at least {needed} rows, but there are {rows}; lower it")]
     LowPass {

@@ -8,15 +8,21 @@
 //!
 //! # Look-ahead
 //! A column that is not fitted depends, at each row, on prices up to that row
-//! only; the one exception is the low-pass of mode `global`, which says so.
+//! only; the one exception is the low-pass of mode `global`, which says so. A
+//! fitted stage learns from its training rows, which always end before
+//! `endTraining`; after them its columns depend on those rows and on prices up
+//! to each row.
 
+pub mod arima;
 mod columns;
 mod deepar;
 mod error;
+pub mod importance;
 pub mod indicators;
 mod input;
 pub mod low_pass;
 mod parallel;
+mod ranking;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -31,6 +37,8 @@ pub use columns::{Column, ColumnKind};
 pub use deepar::LeftOut;
 pub use error::{FeatureError, LastWindow, PriceFault, PriceFileError, TooFewRows};
 pub use input::{CatalogueAsset, Limit, PriceSeries, assets_needed, read_prices};
+
+pub use ranking::{ClassImportance, FeatureImportance, Importance};
 
 use crate::training_template::{Calendar, FftMode, TrainingTemplate};
 use columns::ColumnText;
@@ -50,6 +58,8 @@ pub enum Stage {
     Arima,
     /// Low-pass filtered prices.
     LowPass,
+    /// Which features go with the predicted asset.
+    Importance,
     /// The autoencoder's columns.
     Autoencoder,
     /// Laying out and formatting DeepAR's files.
@@ -64,6 +74,7 @@ impl Stage {
             Self::Indicators => "ta",
             Self::Arima => "arima",
             Self::LowPass => "fft",
+            Self::Importance => "importance",
             Self::Autoencoder => "autoencoder",
             Self::DeepAr => "deepar",
         }
@@ -77,6 +88,7 @@ impl fmt::Display for Stage {
             Self::Indicators => "technical indicators",
             Self::Arima => "ARIMA",
             Self::LowPass => "Fourier low-pass",
+            Self::Importance => "feature importance",
             Self::Autoencoder => "autoencoder",
             Self::DeepAr => "DeepAR files",
         })
@@ -135,6 +147,7 @@ impl Default for Options {
 pub struct FeatureSet {
     dates: Vec<Date>,
     columns: Vec<Column>,
+    importance: Option<Importance>,
     plan: deepar::Plan,
     calendar: Calendar,
     summary: Summary,
@@ -253,6 +266,15 @@ pub fn run_with(
 
     let mut columns = Vec::new();
     let mut made = indicator_columns(template, &assets, &prices, threads, progress);
+    made.extend(arima_columns(
+        template,
+        &assets,
+        &dates,
+        &prices,
+        threads,
+        &mut warnings,
+        progress,
+    )?);
     made.extend(low_pass_columns(
         template, &assets, &prices, threads, progress,
     )?);
@@ -264,6 +286,15 @@ pub fn run_with(
     );
     columns.append(&mut made);
     check_names(&columns)?;
+    let importance = rank(
+        template,
+        &assets,
+        &dates,
+        &columns,
+        threads,
+        &mut warnings,
+        progress,
+    );
 
     let stage = Stage::DeepAr;
     let calendar = template.deepar.calendar;
@@ -307,6 +338,7 @@ pub fn run_with(
     Ok(FeatureSet {
         dates,
         columns,
+        importance,
         plan,
         calendar,
         summary,
@@ -326,12 +358,6 @@ fn finished(progress: &mut dyn FnMut(Progress), stage: Stage, text: String) {
 /// Refuses what this version can't do, rather than leaving it out unsaid.
 fn check_supported(template: &TrainingTemplate) -> Result<(), FeatureError> {
     let features = &template.features;
-    if features.arima.enabled {
-        return Err(FeatureError::NotSupported {
-            setting: "feMeta.arimaSettings.enabled",
-            stage: Stage::Arima,
-        });
-    }
     if features.autoencoder.enabled {
         return Err(FeatureError::NotSupported {
             setting: "feMeta.autoEncoderSettings.enabled",
@@ -503,6 +529,131 @@ fn indicator_columns(
     columns
 }
 
+/// Rows that a stage may learn from: its share of all rows, but none from
+/// `endTraining` on.
+fn training_rows(template: &TrainingTemplate, dates: &[Date], share: f64) -> usize {
+    let end = template.deepar.end_training;
+    share_of(dates.len(), share).min(dates.partition_point(|date| *date < end))
+}
+
+/// `floor(share * rows)`, safe from a product just below a whole number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a row count lies within it"
+)]
+fn share_of(rows: usize, share: f64) -> usize {
+    (share * rows as f64 + 1e-9).floor() as usize
+}
+
+fn arima_columns(
+    template: &TrainingTemplate,
+    assets: &[CatalogueAsset],
+    dates: &[Date],
+    prices: &[Vec<f64>],
+    threads: usize,
+    warnings: &mut Vec<String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Column>, FeatureError> {
+    let settings = &template.features.arima;
+    if !settings.enabled {
+        return Ok(Vec::new());
+    }
+    let stage = Stage::Arima;
+    let chosen = positions(assets, |asset| settings.assets.contains(&asset.ticker));
+    let rows = training_rows(template, dates, settings.train_set_size);
+    let (p, d, q) = settings.order;
+    started(
+        progress,
+        stage,
+        format!(
+            "ARIMA({p},{d},{q}) of {} assets, fitted to the first {rows} rows",
+            chosen.len()
+        ),
+    );
+    let results = parallel::map(
+        chosen.len(),
+        threads,
+        |i| {
+            let prices = &prices[chosen[i]];
+            arima::Arima::fit(&prices[..rows], p).map(|fit| (fit.predict(prices), fit))
+        },
+        &mut |done, total| progress(Progress::Advanced { stage, done, total }),
+    );
+    let mut columns = Vec::with_capacity(chosen.len());
+    for (asset, result) in chosen.iter().zip(results) {
+        let ticker = assets[*asset].ticker.as_str();
+        let (values, fit) = result.map_err(|source| FeatureError::Arima {
+            ticker: ticker.to_owned(),
+            end_training: template.deepar.end_training,
+            source,
+        })?;
+        let doubt = match fit.constant_change() {
+            Some(change) => Some(format!(
+                "ARIMA of {ticker}: every change of the training rows is {change}, so the predictions add it to the day before"
+            )),
+            None if !fit.converged() => Some(format!(
+                "ARIMA of {ticker}: the fit did not reach its tolerance; its predictions are those of the best model found"
+            )),
+            None => None,
+        };
+        if let Some(doubt) = doubt {
+            progress(Progress::Warning(doubt.clone()));
+            warnings.push(doubt);
+        }
+        columns.push(Column::new(ticker, ColumnKind::Arima, values));
+    }
+    finished(progress, stage, format!("{} columns", columns.len()));
+    Ok(columns)
+}
+
+fn rank(
+    template: &TrainingTemplate,
+    assets: &[CatalogueAsset],
+    dates: &[Date],
+    columns: &[Column],
+    threads: usize,
+    warnings: &mut Vec<String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Option<Importance> {
+    let stage = Stage::Importance;
+    let target = template.predicted_asset.as_str();
+    started(
+        progress,
+        stage,
+        format!("which features go with {target} on the same day"),
+    );
+    let training_end = training_rows(template, dates, 1.0);
+    match ranking::rank(target, assets, dates, columns, training_end, threads) {
+        Ok(importance) => {
+            let first = importance.features.first();
+            let most = first.map_or_else(String::new, |most| {
+                format!(
+                    "; most important is {} with {:.1} % of the mean gain",
+                    most.column,
+                    100.0 * most.importance
+                )
+            });
+            finished(
+                progress,
+                stage,
+                format!(
+                    "{} features ranked on {} rows{most}",
+                    importance.features.len(),
+                    importance.rows
+                ),
+            );
+            Some(importance)
+        }
+        Err(doubt) => {
+            progress(Progress::Warning(doubt.clone()));
+            warnings.push(doubt);
+            None
+        }
+    }
+}
+
 fn low_pass_columns(
     template: &TrainingTemplate,
     assets: &[CatalogueAsset],
@@ -580,6 +731,12 @@ impl FeatureSet {
     /// What was made.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// How much each feature goes with the predicted asset's price; absent, with
+    /// a warning in the summary, where too few rows have a value in every column.
+    pub fn importance(&self) -> Option<&Importance> {
+        self.importance.as_ref()
     }
 
     /// Writes `features.csv`: the date and each column, a missing value as an

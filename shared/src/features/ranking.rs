@@ -1,0 +1,212 @@
+//! Feature importance of a feature set: which columns go with the predicted
+//! asset's price, by boosted trees ([`super::importance`]).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::Date;
+
+use super::columns::{Column, ColumnKind};
+use super::importance::{Gain, boost};
+use super::input::CatalogueAsset;
+use super::{as_text, share_of};
+
+/// Lags of the target that are features of their own.
+const LAGS: usize = 10;
+
+/// Share of the complete rows that the trees learn from.
+const SHARE: f64 = 0.8;
+
+/// Fewer rows than this can't be split.
+const LEAST_ROWS: usize = 2;
+
+/// How much each feature goes with the price of the predicted asset on the same
+/// day. This is association, not forecasting value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Importance {
+    /// The predicted asset.
+    pub target: String,
+    /// Rows that the trees learnt from.
+    pub rows: usize,
+    /// The first of them.
+    #[serde(serialize_with = "as_text")]
+    pub first_date: Date,
+    /// The last of them.
+    #[serde(serialize_with = "as_text")]
+    pub last_date: Date,
+    /// Every feature, most important first; equal ones in the order of columns.
+    pub features: Vec<FeatureImportance>,
+    /// Every asset class, most important first.
+    pub classes: Vec<ClassImportance>,
+}
+
+/// The importance of one feature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeatureImportance {
+    /// The column, or `<ticker>_LAG_<days>` for a lag of the target.
+    pub column: String,
+    /// The asset it is made from.
+    pub asset: String,
+    /// That asset's class; the target's lags are a class of their own.
+    pub class: String,
+    /// Mean gain of its splits as a share of the sum over all features.
+    pub importance: f64,
+    /// Mean gain of its splits; 0 without one.
+    pub gain: f64,
+    /// Sum of the gains of its splits.
+    pub total_gain: f64,
+    /// Splits on it.
+    pub splits: usize,
+}
+
+/// The importance of an asset class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassImportance {
+    /// The class.
+    pub class: String,
+    /// Its features.
+    pub columns: usize,
+    /// The mean of its features' importances.
+    pub importance: f64,
+}
+
+/// Ranks the columns that are not made from the target, and the target's lags.
+/// Rows with a missing value are dropped; the trees learn from the first
+/// floor(0.8 rows), and none from row `training_end` on.
+///
+/// # Errors
+/// Why there is nothing to learn from, as a sentence.
+pub(super) fn rank(
+    target: &str,
+    assets: &[CatalogueAsset],
+    dates: &[Date],
+    columns: &[Column],
+    training_end: usize,
+    threads: usize,
+) -> Result<Importance, String> {
+    let Some(prices) = columns
+        .iter()
+        .find(|column| column.asset == target && column.kind == ColumnKind::Price)
+        .map(|column| column.values.as_slice())
+    else {
+        return Err(format!(
+            "feature importance was left out: {target} has no price column"
+        ));
+    };
+    let chosen: Vec<&Column> = columns
+        .iter()
+        .filter(|column| column.asset != target)
+        .collect();
+    let complete: Vec<usize> = (LAGS..dates.len())
+        .filter(|row| chosen.iter().all(|column| !column.values[*row].is_nan()))
+        .collect();
+    let learnt =
+        share_of(complete.len(), SHARE).min(complete.partition_point(|row| *row < training_end));
+    let rows = &complete[..learnt];
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Err(too_few(rows.len()));
+    };
+    if rows.len() < LEAST_ROWS {
+        return Err(too_few(rows.len()));
+    }
+
+    let lag = |days: usize| move |row: &usize| single(prices[*row - days]);
+    let mut features: Vec<Vec<f32>> = Vec::with_capacity(chosen.len() + LAGS);
+    features.extend(
+        chosen
+            .iter()
+            .map(|column| rows.iter().map(|row| single(column.values[*row])).collect()),
+    );
+    features.extend((1..=LAGS).map(|days| rows.iter().map(lag(days)).collect()));
+    let wanted: Vec<f32> = rows.iter().map(lag(0)).collect();
+    let gains = boost(&features, &wanted, threads);
+
+    let class_of = |ticker: &str| {
+        assets
+            .iter()
+            .find(|asset| asset.ticker == ticker)
+            .map_or_else(String::new, |asset| asset.class.clone())
+    };
+    let own = (1..=LAGS).map(|days| {
+        (
+            format!("{target}_LAG_{days}"),
+            target,
+            format!("{target} lags"),
+        )
+    });
+    let names = chosen
+        .iter()
+        .map(|column| {
+            (
+                column.name.clone(),
+                column.asset.as_str(),
+                class_of(&column.asset),
+            )
+        })
+        .chain(own);
+    let sum: f64 = gains.iter().map(Gain::mean).sum();
+    let mut features: Vec<FeatureImportance> = names
+        .zip(&gains)
+        .map(|((column, asset, class), gain)| FeatureImportance {
+            column,
+            asset: asset.to_owned(),
+            class,
+            importance: if sum > 0.0 { gain.mean() / sum } else { 0.0 },
+            gain: gain.mean(),
+            total_gain: gain.total,
+            splits: gain.splits,
+        })
+        .collect();
+    let classes = by_class(&features);
+    // Stable: equal ones keep the order of columns.
+    features.sort_by(|a, b| b.importance.total_cmp(&a.importance));
+    Ok(Importance {
+        target: target.to_owned(),
+        rows: rows.len(),
+        first_date: dates[*first],
+        last_date: dates[*last],
+        features,
+        classes,
+    })
+}
+
+fn too_few(rows: usize) -> String {
+    format!(
+        "feature importance was left out: {rows} rows before endTraining have a value in every column"
+    )
+}
+
+fn by_class(features: &[FeatureImportance]) -> Vec<ClassImportance> {
+    let mut sums: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+    for feature in features {
+        let entry = sums.entry(&feature.class).or_default();
+        entry.0 += 1;
+        entry.1 += feature.importance;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "column counts are far below 2^53"
+    )]
+    let mut classes: Vec<ClassImportance> = sums
+        .into_iter()
+        .map(|(class, (columns, sum))| ClassImportance {
+            class: class.to_owned(),
+            columns,
+            importance: sum / columns as f64,
+        })
+        .collect();
+    classes.sort_by(|a, b| b.importance.total_cmp(&a.importance));
+    classes
+}
+
+/// The trees' precision; prices are at most 1e15, so it can't overflow.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding is what is wanted"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
+}

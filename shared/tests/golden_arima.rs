@@ -1,0 +1,109 @@
+//! ARIMA against the values that `tests/golden/make_arima.py` made with
+//! statsmodels 0.15.
+#![cfg(feature = "features")]
+#![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
+
+use std::path::Path;
+
+use pipewright::features::arima::{Arima, Autoregression};
+use serde_json::Value;
+
+fn cases() -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/data/arima.json");
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Numbers; null is NaN.
+fn numbers(value: &Value) -> Vec<f64> {
+    let items = value.as_array().unwrap().iter();
+    items.map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+struct Fitted {
+    name: String,
+    case: Value,
+    prices: Vec<f64>,
+    fit: Arima,
+}
+
+fn fitted() -> Vec<Fitted> {
+    cases()
+        .into_iter()
+        .map(|case| {
+            let prices = numbers(&case["prices"]);
+            let count = |key: &str| usize::try_from(case[key].as_u64().unwrap()).unwrap();
+            let fit = Arima::fit(&prices[..count("training_rows")], count("p")).unwrap();
+            let name = format!("{} p={}", case["ticker"], case["p"]);
+            Fitted {
+                name,
+                case,
+                prices,
+                fit,
+            }
+        })
+        .collect()
+}
+
+/// 1e-4: where statsmodels' optimiser stops at its limit, on numerical
+/// gradients. The likelihood is flat there, so it agrees far more closely.
+#[test]
+fn the_fit_is_that_of_statsmodels() {
+    for Fitted {
+        name, case, fit, ..
+    } in fitted()
+    {
+        let theirs = numbers(&case["coefficients"]);
+        assert_eq!(fit.coefficients().len(), theirs.len());
+        for (a, b) in fit.coefficients().iter().zip(&theirs) {
+            assert!((a - b).abs() <= 1e-4, "{name}: {a} {b}");
+        }
+        let sigma2 = case["sigma2"].as_f64().unwrap();
+        assert!((fit.sigma2() / sigma2 - 1.0).abs() <= 1e-4, "{name}");
+        let theirs = case["log_likelihood"].as_f64().unwrap();
+        assert!((fit.log_likelihood() - theirs).abs() <= 1e-4, "{name}");
+        assert!(
+            fit.log_likelihood() >= theirs - 1e-7,
+            "{name}: theirs is more likely"
+        );
+        assert!(fit.converged(), "{name}");
+    }
+}
+
+/// 1e-9 relative: the same formula on the same numbers, but statsmodels' filter
+/// carries a covariance through the first rows.
+#[test]
+fn predictions_with_the_same_coefficients_are_those_of_statsmodels() {
+    for Fitted {
+        name, case, prices, ..
+    } in fitted()
+    {
+        let model = Autoregression::new(&numbers(&case["coefficients"])).unwrap();
+        let theirs = numbers(&case["predictions"]);
+        for (row, (a, b)) in model.predict(&prices).iter().zip(&theirs).enumerate() {
+            assert_eq!(a.is_nan(), b.is_nan(), "{name} row {row}");
+            assert!(
+                a.is_nan() || (a / b - 1.0).abs() <= 1e-9,
+                "{name} row {row}: {a} {b}"
+            );
+        }
+    }
+}
+
+/// 3e-5 of the price: ARIMA's default fit stops early and starts its filter
+/// with a diffuse level.
+#[test]
+fn predictions_are_near_those_of_the_default_fit() {
+    for Fitted {
+        name,
+        case,
+        prices,
+        fit,
+    } in fitted()
+    {
+        let theirs = numbers(&case["default_predictions"]);
+        let rows = fit.predict(&prices).into_iter().zip(theirs).zip(&prices);
+        for (row, ((a, b), price)) in rows.enumerate().skip(1) {
+            assert!((a - b).abs() <= 3e-5 * price, "{name} row {row}: {a} {b}");
+        }
+    }
+}
