@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod definition;
 mod execution;
+mod template;
 
 /// What the commands end with when the thing asked about is not as it should
 /// be: the usual status of a failure.
@@ -14,7 +16,7 @@ const FAILURE: u8 = 1;
 #[command(
     name = "pipewright",
     version,
-    about = "Pipelines of SageMaker: their executions"
+    about = "Pipelines of SageMaker: their definitions, templates and executions"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -26,12 +28,20 @@ enum Command {
     /// Look at executions.
     #[command(subcommand)]
     Execution(execution::Command),
+    /// Check, draw and compare definitions.
+    #[command(subcommand)]
+    Definition(definition::Command),
+    /// Make templates of definitions, and fill them.
+    #[command(subcommand)]
+    Template(template::Command),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Execution(command) => execution::run(command).await,
+        Command::Definition(command) => definition::run(command),
+        Command::Template(command) => template::run(command),
     };
     result.unwrap_or_else(|error| {
         complain(&error);

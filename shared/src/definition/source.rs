@@ -95,7 +95,8 @@ pub enum ParseError {
         /// how many characters were cut before it.
         text: (String, usize),
     },
-    /// Keys stand twice in one object; all of them, in the text's order.
+    /// Keys stand twice in one object; the first hundred of them, in the text's
+    /// order.
     #[error("{}", join_lines(_0))]
     DuplicateKeys(Vec<DuplicateKey>),
     /// The document is JSON, but no object.
@@ -306,6 +307,10 @@ impl SourceMap {
     }
 }
 
+/// How many duplicate keys are reported: finding the line of each takes time,
+/// and a text with more of them is no document that a person wrote.
+const MOST_DUPLICATES: usize = 100;
+
 /// A container whose end has not been seen.
 enum Frame<'t> {
     Object {
@@ -383,7 +388,9 @@ fn scan(text: &str) -> (Node, Vec<DuplicateKey>) {
                         seen.insert(name.clone(), start);
                     }
                     *key = Some((name.clone(), start..at));
-                    if let Some(first) = repeated {
+                    if let Some(first) = repeated
+                        && duplicates.len() < MOST_DUPLICATES
+                    {
                         duplicates.push(DuplicateKey {
                             path: path_of(&stack),
                             key: name.into_owned(),
@@ -514,6 +521,12 @@ mod tests {
             "$.Steps[1].Name: the key \"Name\" stands twice, at line 1, column 16 and at line 2, column 2: remove one\n\
              $.Steps[1].Name.x: the key \"x\" stands twice, at line 2, column 16 and at line 2, column 24: remove one"
         );
+    }
+
+    #[test]
+    fn ever_so_many_double_keys_take_no_time() {
+        let text = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(200_000));
+        assert!(matches!(parse(&text), Err(ParseError::DuplicateKeys(keys)) if keys.len() == 100));
     }
 
     #[test]
