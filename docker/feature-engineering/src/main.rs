@@ -1,2 +1,2 @@
-//! The processing step: feature engineering in a SageMaker processing container.
+//! The processing step's program.
 fn main() {}
