@@ -1,8 +1,18 @@
 //! The processing step: feature engineering in a SageMaker processing container.
+//!
+//! Decisions are pure ([`hosts`], [`journal::LogQueue`], [`report`], [`store`]'s
+//! item shapes, [`text`]); files and AWS are reached through [`outputs`] and the
+//! traits of [`store`], so that the whole step runs in tests without AWS.
 
 pub mod environment;
 pub mod hosts;
 pub mod journal;
 pub mod layout;
+pub mod outputs;
 pub mod report;
+pub mod store;
+pub mod sync;
 pub mod text;
+
+#[cfg(test)]
+mod testing;

@@ -55,6 +55,9 @@ pub struct Report {
     pub at: EpochMs,
     /// Figures about the outputs.
     pub summary: Option<Map<String, Value>>,
+    /// What a reader of the record should know about the step beside its
+    /// outcome, such as log lines that are missing from the record.
+    pub notes: Vec<String>,
 }
 
 /// What happened to the step.
@@ -94,6 +97,7 @@ impl Report {
             reason,
             at: now.max(self.at.saturating_add(1)),
             summary,
+            notes: self.notes,
         }
     }
 
@@ -105,6 +109,7 @@ impl Report {
             reason: None,
             at: now,
             summary: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -136,6 +141,11 @@ impl Reporter {
     pub fn apply(&self, event: Event, now: EpochMs) {
         let mut state = self.state();
         state.report = state.report.clone().fold(event, now);
+    }
+
+    /// Adds notes to the report, whatever its status.
+    pub fn note(&self, notes: Vec<String>) {
+        self.state().report.notes.extend(notes);
     }
 
     /// The report as it stands.
@@ -175,7 +185,8 @@ mod tests {
                 stage: "fft".to_owned(),
                 reason: None,
                 at: 2_000,
-                summary: None
+                summary: None,
+                notes: Vec::new()
             }
         );
     }

@@ -1,0 +1,334 @@
+//! The seam to AWS, and the shape of what passes through it.
+//!
+//! [`Store`] is DynamoDB, [`Objects`] the models bucket in S3. The items are
+//! made and read here, by pure functions; the clients only carry them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+
+use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::journal::{Line, LogBatch};
+use crate::report::Report;
+
+/// The class of an asset that the catalogue gives none.
+pub const UNCLASSIFIED: &str = "unclassified";
+
+/// A table can't be read or written.
+///
+/// Service and TimedOut may go away by themselves; the others don't.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum StoreError {
+    /// The service refused, failed or could not be reached.
+    #[error("DynamoDB table {table}: {operation} failed: {cause}")]
+    Service {
+        /// The table.
+        table: String,
+        /// The call.
+        operation: &'static str,
+        /// What the service or the client said.
+        cause: String,
+    },
+    /// The service did not answer in time.
+    #[error("DynamoDB: {operation} had no answer within {seconds} s")]
+    TimedOut {
+        /// The call.
+        operation: &'static str,
+        /// How long was waited, in seconds.
+        seconds: u64,
+    },
+    /// The execution's record was deleted while the step ran.
+    #[error("DynamoDB table {table}: the record of execution {id} is gone")]
+    Gone {
+        /// The table.
+        table: String,
+        /// The record's id.
+        id: String,
+    },
+    /// A later report stands in the record already.
+    #[error(
+        "DynamoDB table {table}: the record of execution {id} has a later report, of another job"
+    )]
+    Superseded {
+        /// The table.
+        table: String,
+        /// The record's id.
+        id: String,
+    },
+    /// An item is not as expected.
+    #[error("DynamoDB table {table}: {fault}")]
+    Item {
+        /// The table.
+        table: String,
+        /// What is wrong with which item.
+        fault: String,
+    },
+}
+
+/// An object can't be written.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{uri} cannot be written: {cause}")]
+pub struct ObjectError {
+    /// `s3://<bucket>/<key>`.
+    pub uri: String,
+    /// What the service or the client said.
+    pub cause: String,
+}
+
+/// The tables.
+pub trait Store: Send + Sync {
+    /// The execution's item `record`, read consistently; `None` where there is
+    /// none.
+    fn record(
+        &self,
+        id: &RecordId,
+    ) -> impl Future<Output = Result<Option<Item>, StoreError>> + Send;
+
+    /// Every item of the asset catalogue.
+    fn catalogue(&self) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
+
+    /// Sets `processingStepReport` of a record that exists and has no later
+    /// one.
+    fn write_report(
+        &self,
+        id: &RecordId,
+        report: &Report,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes a batch of log lines; the same batch again changes nothing.
+    fn write_log(
+        &self,
+        id: &RecordId,
+        batch: &LogBatch,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What an object is made of.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// The content of a file, streamed.
+    File(&'a Path),
+    /// A text.
+    Text(&'a str),
+}
+
+/// The models bucket.
+pub trait Objects: Send + Sync {
+    /// Writes an object whole, or not at all.
+    fn put(
+        &self,
+        key: &str,
+        body: Body<'_>,
+    ) -> impl Future<Output = Result<(), ObjectError>> + Send;
+
+    /// `s3://<bucket>/<key>`.
+    fn uri(&self, key: &str) -> String;
+}
+
+/// Whether a record may be worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It belongs to this pipeline execution.
+    Ours,
+    /// Nobody has stored yet to which pipeline execution it belongs.
+    Unknown,
+    /// It belongs to another one, with this ARN.
+    Other(String),
+}
+
+/// Whether the item `record` belongs to the pipeline execution of that id. The
+/// case of letters doesn't count: SageMaker lower-cases some ARNs.
+pub fn claim(record: &Item, pipeline_execution_id: &str) -> Claim {
+    let Some(arn) = record
+        .get("pipelineExecutionArn")
+        .and_then(Attribute::as_str)
+    else {
+        return Claim::Unknown;
+    };
+    match ExecutionArn::parse(arn) {
+        Ok(parsed)
+            if parsed
+                .execution_id()
+                .eq_ignore_ascii_case(pipeline_execution_id) =>
+        {
+            Claim::Ours
+        }
+        _ => Claim::Other(arn.to_owned()),
+    }
+}
+
+/// The training template that was frozen into the record, as JSON; `None`
+/// where start-execution has stored none.
+///
+/// # Errors
+/// A number that JSON can't hold, with its place.
+pub fn frozen_template(record: &Item) -> Result<Option<Value>, String> {
+    record
+        .get("parameters")
+        .map(|parameters| parameters.to_json().map_err(|error| error.to_string()))
+        .transpose()
+}
+
+/// Each ticker's asset class, from the catalogue's items, and the tickers that
+/// have none and count as [`UNCLASSIFIED`].
+///
+/// # Errors
+/// Names an item that has no ticker.
+pub fn asset_classes(items: &[Item]) -> Result<(BTreeMap<String, String>, Vec<String>), String> {
+    let mut classes = BTreeMap::new();
+    let mut unclassified = Vec::new();
+    for item in items {
+        let text = |name: &str| {
+            item.get(name)
+                .and_then(Attribute::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let ticker = text("ticker")
+            .or_else(|| text("Id"))
+            .ok_or_else(|| format!("an item has neither ticker nor Id: {item:?}"))?;
+        let class = text("assetClass").unwrap_or_else(|| {
+            unclassified.push(ticker.to_owned());
+            UNCLASSIFIED
+        });
+        classes.insert(ticker.to_owned(), class.to_owned());
+    }
+    unclassified.sort_unstable();
+    Ok((classes, unclassified))
+}
+
+/// The value of the record's attribute `processingStepReport`.
+pub fn report_attribute(report: &Report) -> Attribute {
+    let mut entries = Item::from([
+        ("status".to_owned(), Attribute::s(report.status.as_str())),
+        ("stage".to_owned(), Attribute::s(&*report.stage)),
+        ("at".to_owned(), Attribute::n(report.at)),
+    ]);
+    if let Some(reason) = &report.reason {
+        entries.insert("reason".to_owned(), Attribute::s(&**reason));
+    }
+    if let Some(summary) = &report.summary {
+        let summary = Attribute::from_json(&Value::Object(summary.clone()));
+        entries.insert("summary".to_owned(), summary);
+    }
+    if !report.notes.is_empty() {
+        let notes = report.notes.iter().map(|note| Attribute::s(&**note));
+        entries.insert("notes".to_owned(), Attribute::L(notes.collect()));
+    }
+    Attribute::M(entries)
+}
+
+/// The item of a batch of log lines.
+pub fn log_item(id: &RecordId, batch: &LogBatch) -> Item {
+    let line = |line: &Line| {
+        Attribute::M(Item::from([
+            ("at".to_owned(), Attribute::n(line.at)),
+            ("level".to_owned(), Attribute::s(line.level.to_string())),
+            ("msg".to_owned(), Attribute::s(&*line.msg)),
+        ]))
+    };
+    Item::from([
+        ("Id".to_owned(), Attribute::s(id.as_str())),
+        ("entry".to_owned(), Attribute::s(&*batch.entry)),
+        (
+            "lines".to_owned(),
+            Attribute::L(batch.lines.iter().map(line).collect()),
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Level;
+    use crate::report::Event;
+    use serde_json::json;
+
+    fn item(json: Value) -> Item {
+        match Attribute::from_json(&json) {
+            Attribute::M(item) => item,
+            other => panic!("not an object: {other:?}"),
+        }
+    }
+
+    const ARN: &str =
+        "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/prediction/execution/Abc123";
+
+    #[test]
+    fn a_record_is_ours_by_its_arn_whatever_the_case() {
+        let record = item(json!({ "pipelineExecutionArn": ARN }));
+        assert_eq!(claim(&record, "abc123"), Claim::Ours);
+        assert_eq!(claim(&record, "zzz"), Claim::Other(ARN.to_owned()));
+        assert_eq!(claim(&item(json!({})), "abc123"), Claim::Unknown);
+    }
+
+    #[test]
+    fn an_arn_that_cannot_be_read_is_not_ours() {
+        let record = item(json!({ "pipelineExecutionArn": "abc123" }));
+        assert_eq!(claim(&record, "abc123"), Claim::Other("abc123".to_owned()));
+    }
+
+    #[test]
+    fn the_frozen_template_keeps_its_numbers_text() {
+        let template: Value = serde_json::from_str(r#"{"rate": 0.00050}"#).unwrap();
+        let record = item(json!({ "parameters": template }));
+        assert_eq!(
+            frozen_template(&record).unwrap().unwrap().to_string(),
+            r#"{"rate":0.00050}"#
+        );
+        assert_eq!(frozen_template(&item(json!({}))), Ok(None));
+    }
+
+    #[test]
+    fn an_asset_without_class_is_named_and_unclassified() {
+        let items = [
+            item(json!({"Id": "B", "ticker": "B", "assetClass": "Energy"})),
+            item(json!({"Id": "A"})),
+        ];
+        let (classes, unclassified) = asset_classes(&items).unwrap();
+        assert_eq!(classes["B"], "Energy");
+        assert_eq!(classes["A"], UNCLASSIFIED);
+        assert_eq!(unclassified, ["A"]);
+        assert!(asset_classes(&[item(json!({"assetClass": "x"}))]).is_err());
+    }
+
+    #[test]
+    fn a_report_has_only_the_members_that_it_knows() {
+        let report = Report::begin("merge", 7);
+        assert_eq!(
+            report_attribute(&report).to_json().unwrap(),
+            json!({"at": 7, "stage": "merge", "status": "Running"})
+        );
+        let mut failed = report.fold(Event::Failed("no CSV".to_owned()), 8);
+        failed.notes.push("the log is short".to_owned());
+        assert_eq!(
+            report_attribute(&failed).to_json().unwrap(),
+            json!({
+                "at": 8, "notes": ["the log is short"], "reason": "no CSV",
+                "stage": "merge", "status": "Failed"
+            })
+        );
+    }
+
+    #[test]
+    fn a_log_item_has_key_and_lines() {
+        let batch = LogBatch {
+            entry: "log#0000000000005#0000".to_owned(),
+            lines: vec![Line {
+                at: 5,
+                level: Level::Warn,
+                msg: "m".to_owned(),
+            }],
+        };
+        let id = RecordId::new("run-1").unwrap();
+        assert_eq!(
+            Attribute::M(log_item(&id, &batch)).to_json().unwrap(),
+            json!({
+                "Id": "run-1", "entry": "log#0000000000005#0000",
+                "lines": [{"at": 5, "level": "WARN", "msg": "m"}]
+            })
+        );
+    }
+}
