@@ -10,6 +10,7 @@ pub mod journal;
 pub mod layout;
 pub mod outputs;
 pub mod report;
+pub mod step;
 pub mod store;
 pub mod sync;
 pub mod text;

@@ -3,23 +3,22 @@
 //! [`Store`] is DynamoDB, [`Objects`] the models bucket in S3. The items are
 //! made and read here, by pure functions; the clients only carry them.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
+use pipewright::features::CatalogueAsset;
 use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::journal::{Line, LogBatch};
+use crate::journal::{Journal, Line, LogBatch};
 use crate::report::Report;
 
 /// The class of an asset that the catalogue gives none.
 pub const UNCLASSIFIED: &str = "unclassified";
 
 /// A table can't be read or written.
-///
-/// Service and TimedOut may go away by themselves; the others don't.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum StoreError {
     /// The service refused, failed or could not be reached.
@@ -66,6 +65,42 @@ pub enum StoreError {
         /// What is wrong with which item.
         fault: String,
     },
+}
+
+impl StoreError {
+    /// Whether the same call may work later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Service { .. } | Self::TimedOut { .. })
+    }
+}
+
+/// Calls again while an error may pass, `attempts` times in all, with pauses of
+/// half a second, one, two and so on; the clients' own retries are much closer
+/// together.
+///
+/// # Errors
+/// The last call's.
+pub async fn retried<T>(
+    journal: &Journal,
+    what: &str,
+    attempts: u32,
+    mut call: impl AsyncFnMut() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut pause = Duration::from_millis(500);
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() && attempt < attempts => {
+                journal.warn(format!(
+                    "{what}: attempt {attempt} of {attempts} failed: {error}"
+                ));
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// An object can't be written.
@@ -172,13 +207,13 @@ pub fn frozen_template(record: &Item) -> Result<Option<Value>, String> {
         .transpose()
 }
 
-/// Each ticker's asset class, from the catalogue's items, and the tickers that
-/// have none and count as [`UNCLASSIFIED`].
+/// The asset catalogue from its items, and the tickers that have no class and
+/// count as [`UNCLASSIFIED`].
 ///
 /// # Errors
 /// Names an item that has no ticker.
-pub fn asset_classes(items: &[Item]) -> Result<(BTreeMap<String, String>, Vec<String>), String> {
-    let mut classes = BTreeMap::new();
+pub fn catalogue_assets(items: &[Item]) -> Result<(Vec<CatalogueAsset>, Vec<String>), String> {
+    let mut assets = Vec::with_capacity(items.len());
     let mut unclassified = Vec::new();
     for item in items {
         let text = |name: &str| {
@@ -193,10 +228,13 @@ pub fn asset_classes(items: &[Item]) -> Result<(BTreeMap<String, String>, Vec<St
             unclassified.push(ticker.to_owned());
             UNCLASSIFIED
         });
-        classes.insert(ticker.to_owned(), class.to_owned());
+        assets.push(CatalogueAsset {
+            ticker: ticker.to_owned(),
+            class: class.to_owned(),
+        });
     }
     unclassified.sort_unstable();
-    Ok((classes, unclassified))
+    Ok((assets, unclassified))
 }
 
 /// The value of the record's attribute `processingStepReport`.
@@ -287,11 +325,11 @@ mod tests {
             item(json!({"Id": "B", "ticker": "B", "assetClass": "Energy"})),
             item(json!({"Id": "A"})),
         ];
-        let (classes, unclassified) = asset_classes(&items).unwrap();
-        assert_eq!(classes["B"], "Energy");
-        assert_eq!(classes["A"], UNCLASSIFIED);
+        let (assets, unclassified) = catalogue_assets(&items).unwrap();
+        let classes: Vec<&str> = assets.iter().map(|asset| &*asset.class).collect();
+        assert_eq!(classes, ["Energy", UNCLASSIFIED]);
         assert_eq!(unclassified, ["A"]);
-        assert!(asset_classes(&[item(json!({"assetClass": "x"}))]).is_err());
+        assert!(catalogue_assets(&[item(json!({"assetClass": "x"}))]).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use pipewright::record::RecordId;
 
 use crate::journal::{EpochMs, Journal, SYNC_INTERVAL_MS};
 use crate::report::{Event, Reporter};
-use crate::store::{Body, ObjectError, Objects, Store, StoreError};
+use crate::store::{Body, ObjectError, Objects, Store, StoreError, retried};
 
 /// How often the syncer looks whether there is something to write.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -171,24 +171,13 @@ impl<'a, S: Store, O: Objects> Syncer<'a, S, O> {
         self.reporter.apply(event, self.journal.now());
         self.reporter.note(notes);
 
-        let mut pause = Duration::from_millis(500);
-        let attempts = haste.report_attempts();
-        for attempt in 1..=attempts {
-            match self.write_report(haste.limit(WRITE_TIMEOUT)).await {
-                Ok(()) => break,
-                Err(error @ (StoreError::Service { .. } | StoreError::TimedOut { .. }))
-                    if attempt < attempts =>
-                {
-                    self.journal.warn(format!(
-                        "the final report was not written (attempt {attempt} of {attempts}): {error}"
-                    ));
-                    tokio::time::sleep(haste.limit(pause)).await;
-                    pause *= 2;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        retried(
+            self.journal,
+            "writing the final report",
+            haste.report_attempts(),
+            async || self.write_report(haste.limit(WRITE_TIMEOUT)).await,
+        )
+        .await
     }
 
     /// Writes the batches that are ready, oldest first, up to the first failure.
