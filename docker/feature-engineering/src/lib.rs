@@ -4,6 +4,7 @@
 //! item shapes, [`text`]); files and AWS are reached through [`outputs`] and the
 //! traits of [`store`], so that the whole step runs in tests without AWS.
 
+pub mod aws;
 pub mod environment;
 pub mod hosts;
 pub mod journal;

@@ -787,3 +787,601 @@ fn panic_text(error: tokio::task::JoinError) -> String {
         Err(error) => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Behaviour, FakeObjects, FakeStore, START, TempDir, journal};
+    use pipewright::record::Attribute;
+    use serde_json::json;
+
+    const ARN: &str =
+        "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/prediction/execution/abc123";
+
+    fn item(json: &Value) -> Item {
+        Attribute::from_json(json).as_map().unwrap().clone()
+    }
+
+    /// A training template of two assets with indicators and low-pass columns.
+    fn template() -> Value {
+        json!({
+            "Id": "t-1",
+            "name": "two assets",
+            "predictedAsset": "AAA",
+            "feMeta": {
+                "baseAssets": ["AAA", "B.B"],
+                "taSettings": {
+                    "enabled": true, "assets": ["AAA"],
+                    "bollingerBand": {"window": 20, "window_dev": 2},
+                    "rsi": {"window": 14}, "sma": {"window": 10}
+                },
+                "fftSettings": {
+                    "enabled": true, "assetClasses": ["Energy"], "num_steps": [3]
+                }
+            },
+            "deepARMeta": {
+                "freq": "1D",
+                "predictionLength": 7, "contextLength": 28,
+                "startDataset": 1_577_836_800_000_i64, "endTraining": 1_604_188_800_000_i64,
+                "testWindows": 2,
+                "hyperParams": {"epochs": "20"}
+            }
+        })
+    }
+
+    /// A year of prices from 2020-01-01 on, every day.
+    fn prices(factor: f64) -> String {
+        let mut text = String::from("Date,Close\n");
+        let mut date = time::macros::date!(2020 - 01 - 01);
+        for day in 0..366_u32 {
+            let price = factor * (100.0 + f64::from(day % 17) + f64::from(day) / 10.0);
+            text.push_str(&format!("{date},{price}\n"));
+            date = date.next_day().unwrap();
+        }
+        text
+    }
+
+    /// A job with everything in order; tests spoil one thing each.
+    struct Scene {
+        dir: TempDir,
+        store: FakeStore,
+        objects: FakeObjects,
+        journal: Journal,
+        execution_id: String,
+        missing_variable: Option<&'static str>,
+    }
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let dir = TempDir::new(name);
+            let assets = dir.path().join("processing/input/assets");
+            fs::create_dir_all(&assets).unwrap();
+            fs::write(assets.join("AAA.csv"), prices(1.0)).unwrap();
+            fs::write(assets.join("B.B.csv"), prices(0.5)).unwrap();
+            let mut store = FakeStore::with_record(item(&json!({
+                "Id": "run-1", "entry": "record",
+                "pipelineExecutionArn": ARN, "parameters": template()
+            })));
+            store.catalogue = vec![
+                item(&json!({"Id": "AAA", "ticker": "AAA", "assetClass": "Technology"})),
+                item(&json!({"Id": "B.B", "ticker": "B.B", "assetClass": "Energy"})),
+                item(&json!({"Id": "C", "ticker": "C", "assetClass": "Utilities"})),
+            ];
+            Self {
+                dir,
+                store,
+                objects: FakeObjects::default(),
+                journal: journal(),
+                execution_id: "run-1".to_owned(),
+                missing_variable: None,
+            }
+        }
+
+        fn set_template(&self, template: &Value) {
+            let mut items = self.store.items.lock().unwrap();
+            let parameters = Attribute::from_json(template);
+            items
+                .get_mut("record")
+                .unwrap()
+                .insert("parameters".to_owned(), parameters);
+        }
+
+        fn set_record(&self, record: &Value) {
+            let mut items = self.store.items.lock().unwrap();
+            items.insert("record".to_owned(), item(record));
+        }
+
+        fn csv(&self, name: &str) -> PathBuf {
+            self.dir.path().join("processing/input/assets").join(name)
+        }
+
+        fn message(&self) -> String {
+            fs::read_to_string(self.dir.path().join("output/message")).unwrap()
+        }
+
+        /// Files below `processing/` that are not inputs.
+        fn outputs(&self) -> Vec<String> {
+            let files = self.dir.files().into_iter();
+            files
+                .filter_map(|file| file.strip_prefix("processing/").map(str::to_owned))
+                .filter(|file| !file.starts_with("input/"))
+                .collect()
+        }
+
+        async fn run_until(&self, stop: impl Future<Output = &'static str>) -> Outcome {
+            let layout = Layout::new(self.dir.path());
+            let job = Job {
+                execution_id: &self.execution_id,
+                layout: &layout,
+                journal: &self.journal,
+            };
+            let variable = |name: &str| match name {
+                "PIPELINE_EXECUTION_ID" => Some("ABC123".to_owned()),
+                _ if Some(name) == self.missing_variable => None,
+                _ => Some(name.to_lowercase()),
+            };
+            run(
+                job,
+                variable,
+                async |_: &Environment| (&self.store, &self.objects),
+                stop,
+            )
+            .await
+        }
+
+        async fn run(&self) -> Outcome {
+            self.run_until(std::future::pending()).await
+        }
+
+        /// Runs a job that must fail before it has any output, and gives the
+        /// reason, which stands in the message, in the report and in the log.
+        async fn fails(&self) -> String {
+            let Outcome::Failed(reason) = self.run().await else {
+                panic!("it did not fail: {}", self.journal.full());
+            };
+            assert_eq!(self.outputs(), [""; 0], "no output may be left");
+            assert_eq!(self.message(), text::cut_with_mark(&reason, 1024));
+            let report = self.store.report();
+            assert_eq!(report["status"], "Failed");
+            assert_eq!(report["reason"], text::cut_with_mark(&reason, 1024));
+            let lines = self.store.log_lines();
+            assert!(lines.iter().any(|line| line.contains(&reason)), "{lines:?}");
+            assert!(
+                self.objects
+                    .text("execution/run-1/logs/feature-engineering.log")
+                    .contains("ERROR failed: ")
+            );
+            reason
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_succeeds_has_its_outputs_in_all_places() {
+        let scene = Scene::new("step-success");
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+        let outputs = [
+            "features/features.csv",
+            "features/series.json",
+            "features/summary.json",
+            "test/test.json",
+            "train/train.json",
+        ];
+        assert_eq!(scene.outputs(), outputs);
+        for name in outputs {
+            let path = scene.dir.path().join("processing").join(name);
+            assert_eq!(
+                fs::read_to_string(path).unwrap(),
+                scene.objects.text(&format!("execution/run-1/{name}"))
+            );
+        }
+        let features = scene.objects.text("execution/run-1/features/features.csv");
+        assert!(
+            features.starts_with("Date,AAA,B.B,AAA_BB_Up,"),
+            "{}",
+            &features[..80]
+        );
+        assert_eq!(features.lines().count(), 367);
+
+        let report = scene.store.report();
+        assert_eq!(report["status"], "Succeeded");
+        let summary = &report["summary"];
+        assert_eq!(summary["rows"], 366);
+        assert_eq!(summary["columns"], 8);
+        assert_eq!(summary["firstDate"], "2020-01-01");
+        assert_eq!(summary["outputs"], "s3://models/execution/run-1/");
+        let train = scene.objects.text("execution/run-1/train/train.json");
+        assert_eq!(summary["trainSeries"], train.lines().count());
+        let test = scene.objects.text("execution/run-1/test/test.json");
+        assert_eq!(summary["testRecords"], test.lines().count());
+
+        assert!(!scene.dir.path().join("output/message").exists());
+        let log = scene
+            .objects
+            .text("execution/run-1/logs/feature-engineering.log");
+        assert_eq!(log, scene.journal.full());
+        assert!(log.contains("INFO  succeeded in "), "{log}");
+        assert_eq!(scene.store.log_lines().len(), log.lines().count());
+    }
+
+    #[tokio::test]
+    async fn compressed_files_are_gzip_and_the_same_each_time() {
+        let scene = Scene::new("step-gzip");
+        let mut compressed = template();
+        compressed["deepARMeta"]["compress"] = json!(true);
+        scene.set_template(&compressed);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            assert_eq!(
+                scene.run().await,
+                Outcome::Succeeded,
+                "{}",
+                scene.journal.full()
+            );
+            let objects = scene.objects.objects.lock().unwrap();
+            seen.push(objects["execution/run-1/train/train.json.gz"].clone());
+        }
+        assert_eq!(seen[0], seen[1]);
+        let mut train = String::new();
+        io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*seen[0]), &mut train).unwrap();
+        assert!(train.starts_with(r#"{"start":"#), "{}", &train[..40]);
+        assert!(scene.outputs().contains(&"test/test.json.gz".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn missing_price_files_are_all_named() {
+        let scene = Scene::new("step-missing");
+        fs::remove_file(scene.csv("AAA.csv")).unwrap();
+        fs::remove_file(scene.csv("B.B.csv")).unwrap();
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains("has no price file for AAA.csv, B.B.csv"),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_bad_cell_is_named_by_file_and_line() {
+        let scene = Scene::new("step-cell");
+        fs::write(
+            scene.csv("B.B.csv"),
+            "Date,Close\n2020-01-01,1\n2020-01-02,abc\n",
+        )
+        .unwrap();
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains("B.B.csv line 3, asset `B.B`: `abc` is not a price"),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test]
+    async fn assets_without_common_dates_fail_with_their_ranges() {
+        let scene = Scene::new("step-overlap");
+        fs::write(
+            scene.csv("B.B.csv"),
+            "Date,Close\n1999-01-04,1\n1999-01-05,2\n",
+        )
+        .unwrap();
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains("only 0 dates are common to all 2 assets"),
+            "{reason}"
+        );
+        assert!(reason.contains("1999-01-04"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_template_key_is_named() {
+        let scene = Scene::new("step-key");
+        let mut wrong = template();
+        wrong["feMeta"]["taSetings"] = json!({});
+        scene.set_template(&wrong);
+        let reason = scene.fails().await;
+        assert!(reason.contains("taSetings"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn an_asset_that_the_catalogue_lacks_is_named() {
+        let scene = Scene::new("step-asset");
+        let mut wrong = template();
+        wrong["feMeta"]["baseAssets"] = json!(["AAA", "ZZZ"]);
+        scene.set_template(&wrong);
+        let reason = scene.fails().await;
+        assert!(reason.contains("ZZZ"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_fails_fails_the_step() {
+        let mut scene = Scene::new("step-upload");
+        scene.objects.only_for = "train.json";
+        *scene.objects.puts.lock().unwrap() = Behaviour::Fails;
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains(
+                "s3://models/execution/run-1/train/train.json cannot be written: AccessDenied"
+            ),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_output_folder_that_cannot_be_written_fails_the_step() {
+        let scene = Scene::new("step-folder");
+        fs::write(scene.dir.path().join("processing/train"), "a file").unwrap();
+        let Outcome::Failed(reason) = scene.run().await else {
+            panic!("it did not fail");
+        };
+        assert!(reason.contains("processing/train"), "{reason}");
+        assert_eq!(scene.outputs(), ["train"], "only what was there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_does_not_reach_the_record_does_not_fail_the_step() {
+        let scene = Scene::new("step-log");
+        *scene.store.logs.lock().unwrap() = Behaviour::Fails;
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+        let report = scene.store.report();
+        assert_eq!(report["status"], "Succeeded");
+        let note = report["notes"][0].as_str().unwrap();
+        assert!(
+            note.contains("log lines are missing from the record"),
+            "{note}"
+        );
+        assert!(note.contains("ThrottlingException"), "{note}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_that_are_throttled_for_a_while_are_tried_again() {
+        let scene = Scene::new("step-throttled");
+        *scene.store.reads.lock().unwrap() = Behaviour::FailsTimes(3);
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_cannot_be_read_fails_the_step_without_a_report() {
+        let scene = Scene::new("step-unreadable");
+        *scene.store.reads.lock().unwrap() = Behaviour::Fails;
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(
+            scene
+                .message()
+                .contains("DynamoDB table executions: GetItem failed")
+        );
+        assert_eq!(scene.store.report(), Value::Null);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_that_the_record_cannot_be_told_is_a_failure_of_the_job() {
+        let scene = Scene::new("step-untold");
+        *scene.store.reports.lock().unwrap() = Behaviour::Fails;
+        let Outcome::Failed(reason) = scene.run().await else {
+            panic!("it did not fail");
+        };
+        assert!(reason.contains("the outputs are complete, but"), "{reason}");
+        assert_eq!(scene.message(), reason);
+    }
+
+    #[tokio::test]
+    async fn without_a_record_the_step_says_how_to_start_it() {
+        let scene = Scene::new("step-norecord");
+        scene.store.items.lock().unwrap().clear();
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        let message = scene.message();
+        assert!(
+            message.contains("start this pipeline with start-execution"),
+            "{message}"
+        );
+        assert!(
+            scene.store.items.lock().unwrap().is_empty(),
+            "nothing is written"
+        );
+        assert!(scene.objects.keys().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_record_of_another_execution_is_left_alone() {
+        let scene = Scene::new("step-other");
+        let other = json!({
+            "Id": "run-1", "entry": "record", "parameters": template(),
+            "pipelineExecutionArn": ARN.replace("abc123", "zzz")
+        });
+        scene.set_record(&other);
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(
+            scene
+                .message()
+                .contains("start this pipeline with start-execution")
+        );
+        let items = scene.store.items.lock().unwrap().clone();
+        assert_eq!(items, [("record".to_owned(), item(&other))].into());
+        assert!(scene.objects.keys().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_record_without_parameters_was_not_made_by_start_execution() {
+        let scene = Scene::new("step-noparameters");
+        scene.set_record(&json!({"Id": "run-1", "pipelineExecutionArn": ARN}));
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains("start this pipeline with start-execution"),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_arn_that_is_stored_a_little_later_is_waited_for() {
+        let scene = Scene::new("step-early");
+        let late = scene.store.items.lock().unwrap()["record"].clone();
+        scene.set_record(&json!({"Id": "run-1", "parameters": template()}));
+        *scene.store.later_record.lock().unwrap() = Some((4, late));
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+        assert_eq!(*scene.store.read_count.lock().unwrap(), 4);
+        assert!(
+            !scene
+                .journal
+                .full()
+                .contains("WARN  the record does not say")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_arn_that_is_never_stored_is_accepted_after_half_a_minute() {
+        let scene = Scene::new("step-noarn");
+        scene.set_record(&json!({"Id": "run-1", "parameters": template()}));
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+        assert!(scene.journal.now() - START >= 30_000);
+        assert!(
+            scene
+                .journal
+                .full()
+                .contains("WARN  the record does not say after 30 s")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_incomplete_environment_and_a_bad_id_are_told_in_the_message() {
+        let mut scene = Scene::new("step-environment");
+        scene.missing_variable = Some("MODELS_BUCKET");
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(scene.message().contains("lacks MODELS_BUCKET"));
+        scene.missing_variable = None;
+        scene.execution_id = "a/b".to_owned();
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(
+            scene.message().contains("--executionid"),
+            "{}",
+            scene.message()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_not_the_primary_does_nothing_and_says_so() {
+        let scene = Scene::new("step-bystander");
+        let config = scene.dir.path().join("config");
+        fs::create_dir_all(&config).unwrap();
+        fs::write(
+            config.join("resourceconfig.json"),
+            r#"{"current_host":"algo-2","hosts":["algo-1","algo-2"]}"#,
+        )
+        .unwrap();
+        let outcome = scene.run().await;
+        assert_eq!(outcome, Outcome::Bystander);
+        assert_eq!(outcome.exit_status(), 0);
+        assert!(scene.outputs().is_empty());
+        assert!(scene.objects.keys().is_empty());
+        assert_eq!(scene.store.report(), Value::Null);
+        assert!(
+            scene
+                .journal
+                .full()
+                .contains("the step runs on host algo-1 alone")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_primary_of_many_hosts_does_the_step() {
+        let scene = Scene::new("step-primary");
+        let config = scene.dir.path().join("config");
+        fs::create_dir_all(&config).unwrap();
+        fs::write(
+            config.join("resourceconfig.json"),
+            r#"{"current_host":"algo-1","hosts":["algo-1","algo-2"]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            scene.run().await,
+            Outcome::Succeeded,
+            "{}",
+            scene.journal.full()
+        );
+        assert!(scene.journal.full().contains("set the instance count to 1"));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_stopped_while_it_uploads_reports_it_and_leaves_nothing() {
+        let mut scene = Scene::new("step-stopped");
+        scene.objects.only_for = "test.json";
+        *scene.objects.puts.lock().unwrap() = Behaviour::Hangs;
+        let uploading = async {
+            while !scene
+                .objects
+                .keys()
+                .iter()
+                .any(|key| key.ends_with("train.json"))
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            "SIGTERM"
+        };
+        let outcome = scene.run_until(uploading).await;
+        assert_eq!(outcome, Outcome::Stopped("stopped by SIGTERM".to_owned()));
+        assert_eq!(outcome.exit_status(), 143);
+        assert!(scene.outputs().is_empty(), "{:?}", scene.outputs());
+        let report = scene.store.report();
+        assert_eq!(report["status"], "Stopped");
+        assert_eq!(report["stage"], "uploading");
+        assert_eq!(report["reason"], "stopped by SIGTERM");
+        assert_eq!(scene.message(), "stopped by SIGTERM");
+        let lines = scene.store.log_lines();
+        assert!(
+            lines
+                .last()
+                .unwrap()
+                .starts_with("stopped by SIGTERM after"),
+            "{lines:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_stopped_before_it_begins_leaves_the_record_alone() {
+        let scene = Scene::new("step-stopped-early");
+        *scene.store.reads.lock().unwrap() = Behaviour::Hangs;
+        let outcome = scene.run_until(std::future::ready("SIGTERM")).await;
+        assert!(matches!(outcome, Outcome::Stopped(_)));
+        assert_eq!(scene.store.report(), Value::Null);
+        assert!(scene.message().contains("stopped by SIGTERM"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_computation_is_a_failure_that_says_so() {
+        let error = tokio::task::spawn_blocking(|| panic!("index {} is gone", 7))
+            .await
+            .unwrap_err();
+        assert_eq!(panic_text(error), "index 7 is gone");
+    }
+
+    #[test]
+    fn spans_and_sizes_read_as_a_person_reads_them() {
+        assert_eq!(took(0, 7), "7 ms");
+        assert_eq!(took(0, 3_250), "3.2 s");
+        assert_eq!(took(0, 125_000), "2 min 5 s");
+        assert_eq!(size(999), "999 bytes");
+        assert_eq!(size(1_500), "1.5 kB");
+        assert_eq!(size(2_000_000), "2.0 MB");
+    }
+}

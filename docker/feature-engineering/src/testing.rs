@@ -196,6 +196,25 @@ impl Store for FakeStore {
     }
 }
 
+/// The step owns its store; a test keeps it and lends it.
+impl Store for &FakeStore {
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, StoreError> {
+        (**self).record(id).await
+    }
+
+    async fn catalogue(&self) -> Result<Vec<Item>, StoreError> {
+        (**self).catalogue().await
+    }
+
+    async fn write_report(&self, id: &RecordId, report: &Report) -> Result<(), StoreError> {
+        (**self).write_report(id, report).await
+    }
+
+    async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
+        (**self).write_log(id, batch).await
+    }
+}
+
 /// The models bucket in memory.
 #[derive(Debug, Default)]
 pub(crate) struct FakeObjects {
@@ -233,6 +252,16 @@ impl Objects for FakeObjects {
 
     fn uri(&self, key: &str) -> String {
         format!("s3://models/{key}")
+    }
+}
+
+impl Objects for &FakeObjects {
+    async fn put(&self, key: &str, body: Body<'_>) -> Result<(), ObjectError> {
+        (**self).put(key, body).await
+    }
+
+    fn uri(&self, key: &str) -> String {
+        (**self).uri(key)
     }
 }
 

@@ -1,0 +1,215 @@
+//! The step's tables and bucket in AWS.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use pipewright::record::{Item, RecordId, names};
+use pipewright_aws::SdkConfig;
+use pipewright_aws::dynamodb::{self, Executions, TableError, from_sdk, item_to_sdk, to_sdk};
+
+use crate::environment::Environment;
+use crate::journal::LogBatch;
+use crate::report::Report;
+use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_item, report_attribute};
+
+/// How long an attempt to upload one file may take: gigabytes over a slow line.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// The clients of everything that `environment` names.
+pub fn connect(config: &SdkConfig, environment: &Environment) -> (Tables, Bucket) {
+    let tables = Tables {
+        client: dynamodb::client(config),
+        executions: environment.executions_table.clone(),
+        assets: environment.assets_table.clone(),
+    };
+    let timeouts = config
+        .timeout_config()
+        .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
+        .read_timeout(UPLOAD_TIMEOUT)
+        .build();
+    let patient = config.to_builder().timeout_config(timeouts).build();
+    let bucket = Bucket {
+        client: pipewright_aws::s3::client(&patient),
+        name: environment.models_bucket.clone(),
+    };
+    (tables, bucket)
+}
+
+/// DynamoDB.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    client: aws_sdk_dynamodb::Client,
+    executions: String,
+    assets: String,
+}
+
+impl Tables {
+    fn service<E>(table: &str, operation: &'static str, error: &E) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error,
+    {
+        StoreError::Service {
+            table: table.to_owned(),
+            operation,
+            cause: cause(error),
+        }
+    }
+}
+
+impl Store for Tables {
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, StoreError> {
+        let executions = Executions::new(self.client.clone(), &*self.executions);
+        executions.record(id).await.map_err(|error| match error {
+            TableError::Service {
+                operation,
+                table,
+                message,
+                ..
+            } => StoreError::Service {
+                table,
+                operation,
+                cause: message,
+            },
+            other => StoreError::Item {
+                table: self.executions.clone(),
+                fault: other.to_string(),
+            },
+        })
+    }
+
+    async fn catalogue(&self) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.assets)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Self::service(&self.assets, "Scan", &error))?;
+            for item in page.items() {
+                let attributes = item.iter().map(|(name, value)| {
+                    let attribute = from_sdk(value).ok_or_else(|| StoreError::Item {
+                        table: self.assets.clone(),
+                        fault: format!("attribute {name} is binary, which nothing here reads"),
+                    })?;
+                    Ok((name.clone(), attribute))
+                });
+                items.push(attributes.collect::<Result<Item, StoreError>>()?);
+            }
+        }
+        Ok(items)
+    }
+
+    async fn write_report(&self, id: &RecordId, report: &Report) -> Result<(), StoreError> {
+        // The second condition keeps a write that was delayed on its way from
+        // undoing the one after it.
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.executions)
+            .key(names::ID, AttributeValue::S(id.to_string()))
+            .key(
+                names::ENTRY,
+                AttributeValue::S(names::RECORD_ENTRY.to_owned()),
+            )
+            .update_expression("SET #report = :report")
+            .condition_expression(
+                "attribute_exists(#id) AND (attribute_not_exists(#report.#at) OR #report.#at <= :at)",
+            )
+            .expression_attribute_names("#id", names::ID)
+            .expression_attribute_names("#report", names::PROCESSING_STEP_REPORT)
+            .expression_attribute_names("#at", names::AT)
+            .expression_attribute_values(":report", to_sdk(&report_attribute(report)))
+            .expression_attribute_values(":at", AttributeValue::N(report.at.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let table = self.executions.clone();
+                let id = id.to_string();
+                Err(match failed.item().filter(|item| !item.is_empty()) {
+                    Some(_) => StoreError::Superseded { table, id },
+                    None => StoreError::Gone { table, id },
+                })
+            }
+            _ => Err(Self::service(&self.executions, "UpdateItem", &error)),
+        }
+    }
+
+    async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.executions)
+            .set_item(Some(item_to_sdk(&log_item(id, batch))))
+            .send()
+            .await
+            .map_err(|error| Self::service(&self.executions, "PutItem", &error))?;
+        Ok(())
+    }
+}
+
+/// The models bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: aws_sdk_s3::Client,
+    name: String,
+}
+
+impl Objects for Bucket {
+    async fn put(&self, key: &str, body: Body<'_>) -> Result<(), ObjectError> {
+        let fault = |cause: String| ObjectError {
+            uri: self.uri(key),
+            cause,
+        };
+        let stream = match body {
+            Body::File(path) => ByteStream::from_path(path)
+                .await
+                .map_err(|error| fault(format!("{}: {error}", path.display())))?,
+            Body::Text(text) => ByteStream::from(text.as_bytes().to_vec()),
+        };
+        self.client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .set_content_type(content_type(key).map(str::to_owned))
+            .body(stream)
+            .send()
+            .await
+            .map_err(|error| fault(cause(&error)))?;
+        Ok(())
+    }
+
+    fn uri(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.name)
+    }
+}
+
+/// What a browser is to make of an object.
+fn content_type(key: &str) -> Option<&'static str> {
+    let extension = Path::new(key).extension()?.to_str()?;
+    Some(match extension {
+        "csv" => "text/csv; charset=utf-8",
+        "json" => "application/json",
+        "log" => "text/plain; charset=utf-8",
+        "png" => "image/png",
+        "gz" => "application/gzip",
+        _ => return None,
+    })
+}
+
+/// What the service said, in short, or else what went wrong on the way.
+fn cause<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> String {
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
