@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from supervise import listen
 from system import REGION, LocalSystem, to_attribute
 
@@ -190,7 +191,7 @@ def plain(attribute):
         return {key: plain(entry) for key, entry in value.items()}
     if kind == "L":
         return [plain(entry) for entry in value]
-    return int(value) if kind == "N" else value
+    return json.loads(value) if kind == "N" else value
 
 
 def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
