@@ -7,7 +7,7 @@ VENV := .venv
 RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))
 
 .DEFAULT_GOAL := help
-.PHONY: help run local lambda-watch test test-rust test-python lint fmt build clean
+.PHONY: help run local lambda-watch image push-image test test-rust test-python lint fmt build clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -23,6 +23,16 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
 	@. .local/environment.sh && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
+
+# IMAGE_OPTIONS: `--program FILE`, `--base IMAGE`; see docker/build-image.sh.
+IMAGE ?= feature-engineering:$(shell docker/image-tag.sh)
+ECR_REPOSITORY ?= pipewright/feature-engineering
+
+image: ## Build the processing step's image with docker, podman or buildah
+	@docker/build-image.sh $(IMAGE_OPTIONS) $(IMAGE)
+
+push-image: image ## Push the image to ECR_REPOSITORY, in the account of the AWS command line
+	@docker/push-image.sh $(IMAGE) $(ECR_REPOSITORY):$(lastword $(subst :, ,$(IMAGE)))
 
 build: ## Compile everything (debug)
 	@cargo build --workspace --bins --locked
