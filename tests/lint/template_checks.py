@@ -77,6 +77,9 @@ RESERVED_VARIABLES = re.compile(
     r"|LAMBDA_.*)"
 )
 
+# What the custom resource's function adds to the values itself.
+FOUND_BY_THE_FUNCTION = {"DebuggerRulesImageUri", "DeepARImageUri", "ExecutorS3Uri"}
+
 
 def as_list(value) -> list:
     """IAM and CloudFormation take one value where they take a list of one."""
@@ -507,6 +510,36 @@ def code_is_where_cargo_lambda_puts_it(project: Project) -> Findings:
             yield f"root.{logical_id}: CodeUri {code!r} is of no package in functions/"
 
 
+def definition_gets_the_values_of_its_template(project: Project) -> Findings:
+    """What the stack gives for the shipped definition is what its template has holes for."""
+    text = (ROOT / "shared/templates/asset-prediction.json.tera").read_text()
+    tags = re.findall(r"\{\{-?(.*?)-?\}\}|\{%-?\s*(?:if|elif|for \w+ in)(.*?)-?%\}", text, re.DOTALL)
+    wanted = {
+        name
+        for tag in tags
+        for name in re.findall(r"\b[A-Z]\w*", re.sub(r'"[^"]*"', "", "".join(tag)))
+    }
+    for stack, logical_id, resource in project.resources("Custom::PipelineDefinition"):
+        given = set(resource["Properties"]["Values"]) | FOUND_BY_THE_FUNCTION
+        for name in wanted ^ given:
+            fault = "is not given" if name in wanted else "is given for nothing"
+            yield f"{stack}.{logical_id}.Values.{name}: {fault}"
+
+
+def functions_get_the_variables_they_read(project: Project) -> Findings:
+    """The environment in the template is the one that the function's `main` reads."""
+    for logical_id, resource in project.root["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        package = resource["Properties"]["CodeUri"].removeprefix("target/lambda/").rstrip("/")
+        source = (ROOT / "functions" / package / "src/main.rs").read_text()
+        read = set(re.findall(r'variable\("(\w+)"\)', source))
+        given = set(resource["Properties"]["Environment"]["Variables"]) - {"RUST_LOG"}
+        for name in read ^ given:
+            fault = "is not given" if name in read else "is read by nobody"
+            yield f"root.{logical_id}: {name} {fault}"
+
+
 def custom_resources_are_bounded(project: Project) -> Findings:
     """A custom resource names its function without version and cannot hang for an hour."""
     for stack, logical_id, resource in project.resources():
@@ -544,4 +577,6 @@ ALL = [
     root_resources_carry_tags,
     code_is_where_cargo_lambda_puts_it,
     custom_resources_are_bounded,
+    definition_gets_the_values_of_its_template,
+    functions_get_the_variables_they_read,
 ]

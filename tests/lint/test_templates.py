@@ -333,6 +333,24 @@ def a_custom_resource_of_one_version(project):
     }
 
 
+@fault(checks.definition_gets_the_values_of_its_template)
+def a_value_that_the_definition_lacks(project):
+    definition = project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"]
+    del definition["Values"]["ModelsBucket"]
+
+
+@fault(checks.definition_gets_the_values_of_its_template)
+def a_value_for_nothing(project):
+    definition = project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"]
+    definition["Values"]["Colour"] = "blue"
+
+
+@fault(checks.functions_get_the_variables_they_read)
+def a_variable_that_a_function_lacks(project):
+    function = project.root["Resources"]["PipelineEventsFunction"]["Properties"]
+    del function["Environment"]["Variables"]["ENDPOINTS_TABLE"]
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_rule_finds(name, project):
     rule, spoil = FAULTS[name]
