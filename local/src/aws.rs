@@ -5,14 +5,16 @@ use crate::event::Event;
 use crate::events::EventSink;
 use crate::functions::FunctionCaller;
 use crate::names::resource_of;
+use crate::queues::QueueSender;
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::body::SdkBody;
 use pipewright_aws::eventbridge::{self, Entry};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -201,18 +203,29 @@ impl EventSink for DefaultBus {
     }
 }
 
-/// Lambda at an endpoint that asks for no signature, as a local one does.
+/// The endpoints of a local AWS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Lambda's, for example `http://127.0.0.1:4566`.
+    pub lambda: Option<String>,
+    /// SQS's.
+    pub sqs: Option<String>,
+}
+
+/// Lambda and SQS at endpoints that ask for no signature, as a local AWS does.
+///
+/// A pipeline on a laptop calls neither often enough to compile an SDK for it.
 #[derive(Debug, Clone)]
-pub struct UnsignedLambda {
-    endpoint: Option<String>,
+pub struct UnsignedServices {
+    endpoints: Endpoints,
     connector: SharedHttpConnector,
 }
 
-impl UnsignedLambda {
-    /// Lambda at this endpoint; without one every call is answered by an error that says so.
-    pub fn new(endpoint: Option<String>) -> Self {
+impl UnsignedServices {
+    /// The services at these endpoints; a call to one that is missing fails and says so.
+    pub fn new(endpoints: Endpoints) -> Self {
         Self {
-            endpoint,
+            endpoints,
             connector: pipewright_aws::http_connector(
                 pipewright_aws::CONNECT_TIMEOUT,
                 FUNCTION_TIMEOUT,
@@ -220,55 +233,84 @@ impl UnsignedLambda {
         }
     }
 
-    async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, String> {
-        let endpoint = self.endpoint.as_deref().ok_or(
-            "there is no local Lambda: AWS_ENDPOINT_URL_LAMBDA and AWS_ENDPOINT_URL are not set",
-        )?;
-        let name = resource_of(function)
-            .strip_prefix("function:")
-            .unwrap_or(function);
-        let mut request = HttpRequest::new(SdkBody::from(payload.to_string()));
+    /// POSTs a body; gives the answer's headers and text, and an error for a bad status.
+    async fn post(
+        &self,
+        uri: String,
+        headers: &[(&'static str, &'static str)],
+        body: &Value,
+    ) -> Result<(Headers, String), String> {
+        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
         request
             .set_method("POST")
             .map_err(|error| error.to_string())?;
-        let uri = format!(
-            "{}/2015-03-31/functions/{name}/invocations",
-            endpoint.trim_end_matches('/')
-        );
         request.set_uri(uri).map_err(|error| error.to_string())?;
-        request
-            .headers_mut()
-            .insert("content-type", "application/json");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, *value);
+        }
         let mut response = self
             .connector
             .call(request)
             .await
             .map_err(|error| pipewright_aws::error_chain(&error))?;
-        let status = response.status();
-        let function_error = response
-            .headers()
-            .get("x-amz-function-error")
-            .map(str::to_owned);
-        let body = ByteStream::new(response.take_body())
+        let bytes = ByteStream::new(response.take_body())
             .collect()
             .await
             .map_err(|error| error.to_string())?
             .to_vec();
-        let text = String::from_utf8_lossy(&body);
-        if !status.is_success() {
-            return Err(format!("HTTP status {}: {text}", status.as_u16()));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let status = response.status();
+        if status.is_success() {
+            Ok((response.headers().clone(), text))
+        } else {
+            Err(format!("HTTP status {}: {text}", status.as_u16()))
         }
-        if let Some(kind) = function_error {
+    }
+
+    async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, String> {
+        let endpoint = endpoint(self.endpoints.lambda.as_deref(), "Lambda")?;
+        let name = resource_of(function)
+            .strip_prefix("function:")
+            .unwrap_or(function);
+        let uri = format!("{endpoint}/2015-03-31/functions/{name}/invocations");
+        let (headers, text) = self
+            .post(uri, &[("content-type", "application/json")], payload)
+            .await?;
+        if let Some(kind) = headers.get("x-amz-function-error") {
             return Err(format!("the function failed ({kind}): {text}"));
         }
-        if body.is_empty() {
+        if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|error| format!("its answer is no JSON: {error}"))
+        serde_json::from_str(&text).map_err(|error| format!("its answer is no JSON: {error}"))
+    }
+
+    async fn send_message(&self, queue_url: &str, body: &Value) -> Result<(), String> {
+        let endpoint = endpoint(self.endpoints.sqs.as_deref(), "SQS")?;
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", "AmazonSQS.SendMessage"),
+        ];
+        let message = json!({"QueueUrl": queue_url, "MessageBody": body.to_string()});
+        self.post(format!("{endpoint}/"), &headers, &message)
+            .await
+            .map(|_| ())
     }
 }
 
-impl FunctionCaller for UnsignedLambda {
+fn endpoint<'a>(endpoint: Option<&'a str>, service: &str) -> Result<&'a str, String> {
+    endpoint
+        .map(|endpoint| endpoint.trim_end_matches('/'))
+        .ok_or_else(|| {
+            format!(
+                "there is no local {service}: AWS_ENDPOINT_URL_{} and AWS_ENDPOINT_URL are not \
+                 set",
+                service.to_ascii_uppercase()
+            )
+        })
+}
+
+impl FunctionCaller for UnsignedServices {
     fn call<'a>(
         &'a self,
         function: &'a str,
@@ -277,6 +319,20 @@ impl FunctionCaller for UnsignedLambda {
         Box::pin(async move {
             self.invoke(function, payload).await.map_err(|error| {
                 format!("ClientError: Failed to invoke the Lambda function '{function}': {error}")
+            })
+        })
+    }
+}
+
+impl QueueSender for UnsignedServices {
+    fn send<'a>(
+        &'a self,
+        queue_url: &'a str,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.send_message(queue_url, body).await.map_err(|error| {
+                format!("ClientError: Failed to send a message to the queue '{queue_url}': {error}")
             })
         })
     }

@@ -2,10 +2,12 @@
 
 use crate::clock::{Clock, Millis};
 use crate::error::{ApiError, ErrorKind};
+use crate::event::Event;
 use crate::events::{EventCounts, EventQueue, EventSink, Retries};
 use crate::functions::FunctionCaller;
-use crate::runner::{JobEnd, JobRunner, StopSignal, Stopper};
-use crate::state::{Effect, InputCheck, JobOrder, JobResult, Signal, State, StepKey};
+use crate::queues::QueueSender;
+use crate::runner::{JobRunner, StopSignal, Stopper};
+use crate::state::{Effect, InputCheck, JobEnd, JobOrder, JobResult, Signal, State, StepKey};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ pub struct Edges {
     pub events: Arc<dyn EventSink>,
     /// Lambda.
     pub functions: Arc<dyn FunctionCaller>,
+    /// SQS.
+    pub queues: Arc<dyn QueueSender>,
     /// The programs that stand for images.
     pub runner: Arc<dyn JobRunner>,
     /// The time.
@@ -48,6 +52,7 @@ struct Shared {
     events: EventQueue,
     store: Arc<dyn ObjectStore>,
     functions: Arc<dyn FunctionCaller>,
+    queues: Arc<dyn QueueSender>,
     runner: Arc<dyn JobRunner>,
     clock: Clock,
 }
@@ -56,6 +61,27 @@ struct Shared {
 /// made in one call.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One line for each change that a person following an execution wants to see.
+fn log_event(event: &Event) {
+    let text = |member: &str| event.detail[member].as_str().unwrap_or_default();
+    match event.detail_type {
+        Event::EXECUTION => tracing::info!(
+            execution = text("pipelineExecutionArn"),
+            "execution is {}",
+            text("currentPipelineExecutionStatus")
+        ),
+        Event::STEP => tracing::info!(
+            execution = text("pipelineExecutionArn"),
+            reason = event.detail["failureReason"].as_str(),
+            "step {} is {}",
+            text("stepName"),
+            text("currentStepStatus")
+        ),
+        other => tracing::info!(resource = event.resources.first(), "{other}"),
+    }
+    tracing::debug!(detail = %event.detail);
 }
 
 impl Engine {
@@ -68,6 +94,7 @@ impl Engine {
                 events: EventQueue::start(edges.events, Retries::default()),
                 store: edges.store,
                 functions: edges.functions,
+                queues: edges.queues,
                 runner: edges.runner,
                 clock: edges.clock,
             }),
@@ -169,7 +196,7 @@ impl Engine {
         for effect in effects {
             match effect {
                 Effect::Emit(event) => {
-                    tracing::debug!(detail_type = event.detail_type, detail = %event.detail);
+                    log_event(&event);
                     self.shared.events.push(event);
                 }
                 Effect::WakeAt { execution, at } => {
@@ -196,6 +223,20 @@ impl Engine {
                         engine.signal(Signal::FunctionAnswered {
                             key: order.key,
                             answer,
+                        });
+                    });
+                }
+                Effect::SendMessage(order) => {
+                    let engine = self.clone();
+                    tokio::spawn(async move {
+                        let result = engine
+                            .shared
+                            .queues
+                            .send(&order.queue_url, &order.body)
+                            .await;
+                        engine.signal(Signal::MessageSent {
+                            key: order.key,
+                            result,
                         });
                     });
                 }
@@ -230,24 +271,19 @@ impl Engine {
         let job = tokio::spawn(async move { engine.run_job(&order, stop).await });
         let engine = self.clone();
         tokio::spawn(async move {
-            let end = job.await.unwrap_or_else(|error| JobEnd {
-                result: JobResult::Failed(format!(
+            let end = job.await.unwrap_or_else(|error| {
+                JobEnd::from(JobResult::Failed(format!(
                     "InternalServerError: the local stand-in failed to run the job: {error}"
-                )),
-                exit_message: None,
+                )))
             });
             lock(&engine.shared.running).remove(&key);
-            engine.signal(Signal::JobEnded {
-                key,
-                result: end.result,
-                exit_message: end.exit_message,
-            });
+            engine.signal(Signal::JobEnded { key, end });
         });
     }
 
     async fn run_job(&self, order: &JobOrder, mut stop: StopSignal) -> JobEnd {
         match order {
-            JobOrder::Processing(order) => self.shared.runner.run(order, stop).await,
+            JobOrder::Program(order) => self.shared.runner.run(order, stop).await,
             JobOrder::Simulated { checks, millis, .. } => {
                 let work = async {
                     if let Err(reason) = self.check_inputs(checks).await {
@@ -257,13 +293,9 @@ impl Engine {
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                     JobResult::Succeeded
                 };
-                let result = tokio::select! {
-                    result = work => result,
-                    _ = stop.stopped() => JobResult::Stopped,
-                };
-                JobEnd {
-                    result,
-                    exit_message: None,
+                tokio::select! {
+                    result = work => result.into(),
+                    _ = stop.stopped() => JobResult::Stopped.into(),
                 }
             }
         }

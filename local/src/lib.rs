@@ -6,7 +6,8 @@
 //! EventBridge in the shape that SageMaker gives it.
 //!
 //! [`state`] decides everything and touches nothing; [`engine`] carries out what it decides
-//! through small seams ([`storage`], [`events`], [`functions`], [`runner`]), which [`aws`]
+//! through small seams ([`storage`], [`events`], [`functions`],
+//! [`queues`], [`runner`]), which [`aws`]
 //! fills in; [`http`] is the wire.
 
 use std::future::Future;
@@ -21,6 +22,7 @@ pub mod events;
 pub mod functions;
 pub mod http;
 pub mod names;
+pub mod queues;
 pub mod runner;
 pub mod state;
 pub mod storage;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use pipewright_local::aws::{DefaultBus, S3Store, UnsignedLambda};
+use pipewright_local::aws::{DefaultBus, Endpoints, S3Store, UnsignedServices};
 use pipewright_local::clock::{Clock, Millis};
 use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::http;
@@ -32,7 +32,7 @@ struct Arguments {
 enum Command {
     /// Answer SageMaker's API on loopback, and run pipelines.
     ///
-    /// S3, EventBridge and Lambda are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
+    /// S3, EventBridge, Lambda and SQS are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
     /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables.
     /// When it listens, it prints one line to standard output: {"ready": true, "port": PORT}.
     Serve(Serve),
@@ -52,7 +52,8 @@ struct Serve {
     /// Where jobs find their files: DIR/<execution id>/<step>/opt/ml/...
     #[arg(long, value_name = "DIR")]
     run_dir: PathBuf,
-    /// Run processing jobs of images from this repository with the programs in APPDIR.
+    /// Run processing and training jobs of images from this repository with the programs in
+    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY.
     /// May be given several times.
     #[arg(long = "runner", value_name = "REPOSITORY=APPDIR", value_parser = runner)]
     runners: Vec<(String, PathBuf)>,
@@ -105,6 +106,10 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     }
     let config = pipewright_aws::config().await;
     let store = Arc::new(S3Store::new(pipewright_aws::s3::client(&config)));
+    let services = Arc::new(UnsignedServices::new(Endpoints {
+        lambda: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
+        sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+    }));
     let clock = system_clock();
     #[expect(
         clippy::cast_possible_truncation,
@@ -128,7 +133,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             events: Arc::new(DefaultBus::new(pipewright_aws::eventbridge::client(
                 &config,
             ))),
-            functions: Arc::new(UnsignedLambda::new(lambda_endpoint())),
+            functions: Arc::<UnsignedServices>::clone(&services),
+            queues: services,
             runner: Arc::new(ProcessRunner::new(
                 ProcessSettings {
                     run_dir,
@@ -182,8 +188,9 @@ fn system_clock() -> Clock {
     })
 }
 
-fn lambda_endpoint() -> Option<String> {
-    ["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"]
+/// A service's own endpoint, or that of all services.
+fn endpoint(variable: &str) -> Option<String> {
+    [variable, "AWS_ENDPOINT_URL"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|endpoint| !endpoint.is_empty())

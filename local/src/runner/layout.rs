@@ -1,6 +1,6 @@
-//! SageMaker's directory layout for a processing job, below a folder of this machine.
+//! SageMaker's directory layout for a job, below a folder of this machine.
 
-use crate::state::ProcessingOrder;
+use crate::state::{ProgramKind, ProgramOrder};
 use crate::storage::S3Location;
 use serde_json::{Map, Value, json};
 use std::path::{Component, Path, PathBuf};
@@ -28,43 +28,60 @@ pub(super) struct OutputMount {
     pub(super) path: PathBuf,
 }
 
-/// A processing job as the runner needs it.
+/// A folder that is uploaded as one compressed archive after the program has ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ArchiveMount {
+    pub(super) target: S3Location,
+    /// Relative to the root of the layout.
+    pub(super) path: PathBuf,
+    /// Whether an empty folder makes an archive as well.
+    pub(super) even_if_empty: bool,
+}
+
+/// A metric that is read from a training job's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MetricDefinition {
+    pub(super) name: String,
+    /// Its first group is the value.
+    pub(super) pattern: String,
+}
+
+/// A job as the runner needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobPlan {
     pub(super) inputs: Vec<InputMount>,
     pub(super) outputs: Vec<OutputMount>,
-    /// The entrypoint with its arguments; the entrypoint may be missing.
+    pub(super) archives: Vec<ArchiveMount>,
+    pub(super) metrics: Vec<MetricDefinition>,
+    /// May be empty: the image's own entrypoint is meant.
     pub(super) entrypoint: Vec<String>,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) hosts: Vec<String>,
     pub(super) max_runtime_seconds: u64,
+    /// What the program leaves for whoever asks why it failed, relative to the root.
+    pub(super) message_file: &'static str,
 }
 
 /// SageMaker's limit when the job names none.
 const DEFAULT_MAX_RUNTIME_SECONDS: u64 = 24 * 60 * 60;
 
 impl JobPlan {
-    /// Reads a request of CreateProcessingJob.
+    /// Reads the request of a job.
     ///
     /// The error is a reason in SageMaker's form, for what the request lacks and for what the
     /// stand-in can't do.
-    pub(super) fn read(request: &Map<String, Value>) -> Result<Self, String> {
+    pub(super) fn read(order: &ProgramOrder) -> Result<Self, String> {
+        match order.kind {
+            ProgramKind::Processing => Self::read_processing(&order.request),
+            ProgramKind::Training => Self::read_training(order),
+        }
+    }
+
+    fn read_processing(request: &Map<String, Value>) -> Result<Self, String> {
         let empty = Value::Null;
         let at = |member: &str| request.get(member).unwrap_or(&empty);
         let specification = at("AppSpecification");
-        let cluster = &at("ProcessingResources")["ClusterConfig"];
-        let count = match number(&cluster["InstanceCount"]) {
-            Some(count @ 1..=100) => count,
-            _ => {
-                return Err(format!(
-                    "ClientError: ProcessingResources.ClusterConfig.InstanceCount must be from 1 \
-                     to 100, and is {}",
-                    cluster["InstanceCount"]
-                ));
-            }
-        };
-        let max_runtime = &at("StoppingCondition")["MaxRuntimeInSeconds"];
         Ok(Self {
             inputs: items(at("ProcessingInputs"))
                 .filter(|input| input["AppManaged"] != json!(true))
@@ -74,18 +91,92 @@ impl JobPlan {
                 .filter(|output| output["AppManaged"] != json!(true))
                 .map(read_output)
                 .collect::<Result<_, _>>()?,
+            archives: Vec::new(),
+            metrics: Vec::new(),
             entrypoint: texts(&specification["ContainerEntrypoint"]),
             arguments: texts(&specification["ContainerArguments"]),
-            environment: at("Environment")
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-                .collect(),
-            hosts: (1..=count).map(|host| format!("algo-{host}")).collect(),
-            max_runtime_seconds: number(max_runtime).unwrap_or(DEFAULT_MAX_RUNTIME_SECONDS),
+            environment: texts_by_name(at("Environment")),
+            hosts: hosts(&at("ProcessingResources")["ClusterConfig"]["InstanceCount"])?,
+            max_runtime_seconds: max_runtime(at("StoppingCondition")),
+            message_file: "output/message",
         })
     }
+
+    fn read_training(order: &ProgramOrder) -> Result<Self, String> {
+        let empty = Value::Null;
+        let at = |member: &str| order.request.get(member).unwrap_or(&empty);
+        let specification = at("AlgorithmSpecification");
+        let mode = specification["TrainingInputMode"]
+            .as_str()
+            .unwrap_or("File");
+        let mut arguments = texts(&specification["ContainerArguments"]);
+        let entrypoint = texts(&specification["ContainerEntrypoint"]);
+        if entrypoint.is_empty() && arguments.is_empty() {
+            // SageMaker starts an image of its own accord with this word.
+            arguments.push("train".to_owned());
+        }
+        let output = at("OutputDataConfig")["S3OutputPath"]
+            .as_str()
+            .unwrap_or_default();
+        let output = S3Location::parse(output)
+            .map_err(|error| format!("ClientError: OutputDataConfig.S3OutputPath: {error}"))?
+            .below(&order.job_name)
+            .below("output");
+        Ok(Self {
+            inputs: items(at("InputDataConfig"))
+                .map(|channel| read_channel(channel, mode))
+                .collect::<Result<_, _>>()?,
+            outputs: Vec::new(),
+            archives: vec![
+                ArchiveMount {
+                    target: output.below("model.tar.gz"),
+                    path: PathBuf::from("model"),
+                    even_if_empty: true,
+                },
+                ArchiveMount {
+                    target: output.below("output.tar.gz"),
+                    path: PathBuf::from("output/data"),
+                    even_if_empty: false,
+                },
+            ],
+            metrics: items(&specification["MetricDefinitions"])
+                .filter_map(|metric| {
+                    Some(MetricDefinition {
+                        name: metric["Name"].as_str()?.to_owned(),
+                        pattern: metric["Regex"].as_str()?.to_owned(),
+                    })
+                })
+                .collect(),
+            entrypoint,
+            arguments,
+            environment: texts_by_name(at("Environment")),
+            hosts: hosts(&at("ResourceConfig")["InstanceCount"])?,
+            max_runtime_seconds: max_runtime(at("StoppingCondition")),
+            message_file: "output/failure",
+        })
+    }
+}
+
+fn hosts(count: &Value) -> Result<Vec<String>, String> {
+    match number(count) {
+        Some(count @ 1..=100) => Ok((1..=count).map(|host| format!("algo-{host}")).collect()),
+        _ => Err(format!(
+            "ClientError: InstanceCount must be from 1 to 100, and is {count}"
+        )),
+    }
+}
+
+fn max_runtime(stopping_condition: &Value) -> u64 {
+    number(&stopping_condition["MaxRuntimeInSeconds"]).unwrap_or(DEFAULT_MAX_RUNTIME_SECONDS)
+}
+
+fn texts_by_name(value: &Value) -> Vec<(String, String)> {
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// A whole number, or the text of one (a String parameter in its place).
@@ -138,6 +229,40 @@ fn read_input(input: &Value) -> Result<InputMount, String> {
             .map_err(|error| format!("ClientError: input '{name}': {error}"))?,
         sharded: member("S3DataDistributionType", "FullyReplicated") == "ShardedByS3Key",
         name,
+    })
+}
+
+fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, String> {
+    let name = channel["ChannelName"].as_str().unwrap_or_default();
+    let unsupported = |what: &str| {
+        format!(
+            "ClientError: channel '{name}': the local stand-in does not support {what}; run this \
+             step without a runner, or on SageMaker"
+        )
+    };
+    let source = &channel["DataSource"]["S3DataSource"];
+    if !source.is_object() {
+        return Err(unsupported("data sources other than S3DataSource"));
+    }
+    if source["S3DataType"].as_str() != Some("S3Prefix") {
+        return Err(unsupported("manifest files"));
+    }
+    // A file that is there already looks like one that is fetched when it is read.
+    if !["File", "FastFile"].contains(&channel["InputMode"].as_str().unwrap_or(job_mode)) {
+        return Err(unsupported("input modes other than File and FastFile"));
+    }
+    if channel["CompressionType"].as_str().unwrap_or("None") != "None" {
+        return Err(unsupported("compressed channels"));
+    }
+    let folder = relative_only(name)
+        .filter(|folder| folder.components().count() == 1)
+        .ok_or_else(|| format!("ClientError: '{name}' is no channel name"))?;
+    Ok(InputMount {
+        source: S3Location::parse(source["S3Uri"].as_str().unwrap_or_default())
+            .map_err(|error| format!("ClientError: channel '{name}': {error}"))?,
+        path: Path::new("input/data").join(folder),
+        sharded: source["S3DataDistributionType"].as_str() == Some("ShardedByS3Key"),
+        name: name.to_owned(),
     })
 }
 
@@ -195,8 +320,52 @@ pub(super) fn led_to(root: &Path, argument: &str) -> String {
     }
 }
 
-/// `config/processingjobconfig.json`.
-pub(super) fn processing_job_config(order: &ProcessingOrder) -> Value {
+/// The files that tell a program what job it is in, relative to the root, for one host.
+pub(super) fn config_files(
+    order: &ProgramOrder,
+    plan: &JobPlan,
+    host: &str,
+) -> Vec<(&'static str, Value)> {
+    let resources = json!({"current_host": host, "hosts": plan.hosts});
+    match order.kind {
+        ProgramKind::Processing => vec![
+            (
+                "config/processingjobconfig.json",
+                processing_job_config(order),
+            ),
+            ("config/resourceconfig.json", resources),
+        ],
+        ProgramKind::Training => {
+            let hyper_parameters = order.request.get("HyperParameters").cloned();
+            let channels: Map<String, Value> = items(&json!(order.request.get("InputDataConfig")))
+                .filter_map(|channel| {
+                    let source = &channel["DataSource"]["S3DataSource"];
+                    let mut entry = json!({
+                        "TrainingInputMode": "File",
+                        "S3DistributionType": source["S3DataDistributionType"]
+                            .as_str()
+                            .unwrap_or("FullyReplicated"),
+                        "RecordWrapperType": "None",
+                    });
+                    if let Some(content_type) = channel.get("ContentType") {
+                        entry["ContentType"] = content_type.clone();
+                    }
+                    Some((channel["ChannelName"].as_str()?.to_owned(), entry))
+                })
+                .collect();
+            vec![
+                (
+                    "input/config/hyperparameters.json",
+                    hyper_parameters.unwrap_or_else(|| json!({})),
+                ),
+                ("input/config/inputdataconfig.json", json!(channels)),
+                ("input/config/resourceconfig.json", resources),
+            ]
+        }
+    }
+}
+
+fn processing_job_config(order: &ProgramOrder) -> Value {
     let mut config = Map::new();
     config.insert("ProcessingJobArn".to_owned(), json!(order.job_arn));
     config.insert("ProcessingJobName".to_owned(), json!(order.job_name));
@@ -218,28 +387,75 @@ pub(super) fn processing_job_config(order: &ProcessingOrder) -> Value {
     Value::Object(config)
 }
 
-/// `config/resourceconfig.json` of one host.
-pub(super) fn resource_config(current_host: &str, hosts: &[String]) -> Value {
-    json!({"current_host": current_host, "hosts": hosts})
+/// What SageMaker adds to a job's environment to tell it who it is.
+pub(super) fn identity(order: &ProgramOrder) -> Vec<(&'static str, &str)> {
+    match order.kind {
+        ProgramKind::Processing => vec![("PROCESSING_JOB_ARN", &order.job_arn)],
+        ProgramKind::Training => vec![
+            ("TRAINING_JOB_NAME", &order.job_name),
+            ("TRAINING_JOB_ARN", &order.job_arn),
+        ],
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::StepKey;
 
-    fn request(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(members) => members,
-            other => panic!("{other} is no object"),
+    fn order(kind: ProgramKind, request: Value) -> ProgramOrder {
+        let Value::Object(request) = request else {
+            panic!("{request} is no object");
+        };
+        ProgramOrder {
+            key: StepKey {
+                execution: "e".to_owned(),
+                step: "s".to_owned(),
+                attempt: 1,
+            },
+            kind,
+            repository: "r".to_owned(),
+            job_arn: "arn".to_owned(),
+            job_name: "job".to_owned(),
+            request,
         }
     }
 
-    fn plan(value: Value) -> Result<JobPlan, String> {
-        let mut members = request(value);
-        members
-            .entry("ProcessingResources")
-            .or_insert_with(|| json!({"ClusterConfig": {"InstanceCount": 2}}));
-        JobPlan::read(&members)
+    fn plan(mut request: Value) -> Result<JobPlan, String> {
+        request["ProcessingResources"] = json!({"ClusterConfig": {"InstanceCount": 2}});
+        JobPlan::read(&order(ProgramKind::Processing, request))
+    }
+
+    #[test]
+    fn a_training_job_has_channels_archives_and_its_own_files() {
+        let order = order(
+            ProgramKind::Training,
+            json!({
+                "AlgorithmSpecification": {"TrainingImage": "i", "TrainingInputMode": "FastFile",
+                    "MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]},
+                "HyperParameters": {"epochs": "3"},
+                "InputDataConfig": [{"ChannelName": "train", "ContentType": "text/csv",
+                    "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix",
+                        "S3Uri": "s3://b/train"}}}],
+                "OutputDataConfig": {"S3OutputPath": "s3://b/models/"},
+                "ResourceConfig": {"InstanceCount": 1},
+            }),
+        );
+        let plan = JobPlan::read(&order).unwrap();
+        assert_eq!(plan.inputs[0].path, Path::new("input/data/train"));
+        assert_eq!(
+            plan.archives[0].target.to_string(),
+            "s3://b/models/job/output/model.tar.gz"
+        );
+        assert_eq!(plan.arguments, ["train"]);
+        assert_eq!(plan.metrics[0].name, "loss");
+        let files = config_files(&order, &plan, "algo-1");
+        assert_eq!(
+            files[0],
+            ("input/config/hyperparameters.json", json!({"epochs": "3"}))
+        );
+        assert_eq!(files[1].1["train"]["ContentType"], "text/csv");
+        assert_eq!(files[2].1["current_host"], "algo-1");
     }
 
     #[test]
@@ -293,7 +509,9 @@ mod tests {
             let error = plan(json!({"ProcessingInputs": [input]})).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
-        assert!(JobPlan::read(&request(json!({}))).is_err());
+        for kind in [ProgramKind::Processing, ProgramKind::Training] {
+            assert!(JobPlan::read(&order(kind, json!({}))).is_err());
+        }
     }
 
     #[test]

@@ -6,18 +6,9 @@ mod process;
 pub use process::{ProcessRunner, ProcessSettings};
 
 use crate::BoxFuture;
-use crate::state::{JobResult, ProcessingOrder};
+use crate::state::{JobEnd, ProgramOrder};
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// How a processing job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobEnd {
-    /// Succeeded, failed with a reason, or stopped.
-    pub result: JobResult,
-    /// What it left in `output/message`, at most 1 KB.
-    pub exit_message: Option<String>,
-}
 
 /// Tells a running job to stop.
 #[derive(Debug)]
@@ -55,8 +46,8 @@ impl StopSignal {
     }
 }
 
-/// Runs processing jobs.
+/// Runs processing and training jobs.
 pub trait JobRunner: Send + Sync {
     /// Runs a job to its end: inputs, program, outputs.
-    fn run<'a>(&'a self, order: &'a ProcessingOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd>;
+    fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd>;
 }

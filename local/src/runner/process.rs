@@ -1,12 +1,14 @@
-//! Runs a processing job as processes of this machine, one for each of its hosts.
+//! Runs a job as processes of this machine, one for each of its hosts.
 
 use super::layout::{
-    InputMount, JobPlan, OutputMount, led_to, processing_job_config, relative_only, resource_config,
+    ArchiveMount, InputMount, JobPlan, MetricDefinition, OutputMount, config_files, identity,
+    led_to, relative_only,
 };
-use super::{JobEnd, JobRunner, StopSignal};
+use super::{JobRunner, StopSignal};
 use crate::BoxFuture;
-use crate::state::{JobResult, ProcessingOrder};
+use crate::state::{JobEnd, JobResult, ProgramKind, ProgramOrder};
 use crate::storage::{ObjectStore, S3Location, StorageError};
+use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -51,18 +53,27 @@ enum Trouble {
 }
 
 impl JobRunner for ProcessRunner {
-    fn run<'a>(&'a self, order: &'a ProcessingOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd> {
+    fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd> {
         Box::pin(async move {
             let folder = self.folder_of(order);
-            let (result, exit_message) = match self.run_job(order, &folder, stop).await {
-                Ok(message) => (JobResult::Succeeded, message),
-                Err((Trouble::Stopped, message)) => (JobResult::Stopped, message),
-                Err((Trouble::Failed(reason), message)) => (JobResult::Failed(reason), message),
+            let plan = match JobPlan::read(order) {
+                Ok(plan) => plan,
+                Err(reason) => return JobResult::Failed(reason).into(),
             };
-            JobEnd {
-                result,
-                exit_message,
+            let hosts = hosts_of(&plan, &folder);
+            let result = match self.run_job(order, &plan, &hosts, stop).await {
+                Ok(()) => JobResult::Succeeded,
+                Err(Trouble::Stopped) => JobResult::Stopped,
+                Err(Trouble::Failed(reason)) => JobResult::Failed(reason),
+            };
+            let mut end = JobEnd::from(result);
+            if let Some(primary) = hosts.first() {
+                if order.kind == ProgramKind::Processing {
+                    end.exit_message = read_message(&plan, primary).await;
+                }
+                end.metrics = read_metrics(&plan.metrics, &primary.log).await;
             }
+            end
         })
     }
 }
@@ -83,7 +94,7 @@ impl ProcessRunner {
         Self { settings, store }
     }
 
-    fn folder_of(&self, order: &ProcessingOrder) -> PathBuf {
+    fn folder_of(&self, order: &ProgramOrder) -> PathBuf {
         let step = match order.key.attempt {
             0 | 1 => order.key.step.clone(),
             attempt => format!("{}.attempt-{attempt}", order.key.step),
@@ -93,86 +104,63 @@ impl ProcessRunner {
 
     async fn run_job(
         &self,
-        order: &ProcessingOrder,
-        folder: &Path,
+        order: &ProgramOrder,
+        plan: &JobPlan,
+        hosts: &[Host],
         mut stop: StopSignal,
-    ) -> Result<Option<String>, (Trouble, Option<String>)> {
-        let without_message = |trouble| (trouble, None);
-        let fail = |reason: String| (Trouble::Failed(reason), None);
-        let plan = JobPlan::read(&order.request).map_err(fail)?;
-        let hosts: Vec<Host> = plan
-            .hosts
-            .iter()
-            .map(|name| {
-                let folder = if plan.hosts.len() == 1 {
-                    folder.to_owned()
-                } else {
-                    folder.join(name)
-                };
-                Host {
-                    name: name.clone(),
-                    root: folder.join("opt").join("ml"),
-                    log: folder.join("container.log"),
-                }
-            })
-            .collect();
+    ) -> Result<(), Trouble> {
         let prepare = async {
             for (index, host) in hosts.iter().enumerate() {
-                self.prepare(order, &plan, host, index)
+                self.prepare(order, plan, host, index)
                     .await
                     .map_err(Trouble::Failed)?;
             }
             Ok(())
         };
         tokio::select! {
-            prepared = prepare => prepared.map_err(without_message)?,
-            _ = stop.stopped() => return Err((Trouble::Stopped, None)),
+            prepared = prepare => prepared?,
+            _ = stop.stopped() => return Err(Trouble::Stopped),
         }
-        let outcome = self.run_hosts(order, &plan, &hosts, &mut stop).await;
-        let message = match hosts.first() {
-            Some(primary) => read_message(&primary.root).await,
-            None => None,
-        };
-        if let Err(trouble) = outcome {
-            return Err((trouble, message));
-        }
+        self.run_hosts(order, plan, hosts, &mut stop).await?;
         let upload = async {
-            for host in &hosts {
+            for host in hosts {
                 for output in &plan.outputs {
                     self.upload(host, output).await.map_err(Trouble::Failed)?;
+                }
+            }
+            if let Some(primary) = hosts.first() {
+                for archive in &plan.archives {
+                    self.upload_archive(primary, archive)
+                        .await
+                        .map_err(Trouble::Failed)?;
                 }
             }
             Ok(())
         };
         tokio::select! {
-            uploaded = upload => uploaded.map_err(without_message)?,
-            _ = stop.stopped() => return Err((Trouble::Stopped, message)),
+            uploaded = upload => uploaded,
+            _ = stop.stopped() => Err(Trouble::Stopped),
         }
-        Ok(message)
     }
 
     /// Makes a host's folders and files and downloads its inputs.
     async fn prepare(
         &self,
-        order: &ProcessingOrder,
+        order: &ProgramOrder,
         plan: &JobPlan,
         host: &Host,
         index: usize,
     ) -> Result<(), String> {
-        for folder in [Path::new("config"), Path::new("output")] {
+        create_folder(&host.root.join("output")).await?;
+        let outputs = plan.outputs.iter().map(|output| &output.path);
+        for folder in outputs.chain(plan.archives.iter().map(|archive| &archive.path)) {
             create_folder(&host.root.join(folder)).await?;
         }
-        for output in &plan.outputs {
-            create_folder(&host.root.join(&output.path)).await?;
-        }
-        for (name, content) in [
-            ("processingjobconfig.json", processing_job_config(order)),
-            (
-                "resourceconfig.json",
-                resource_config(&host.name, &plan.hosts),
-            ),
-        ] {
-            let file = host.root.join("config").join(name);
+        for (name, content) in config_files(order, plan, &host.name) {
+            let file = host.root.join(name);
+            if let Some(folder) = file.parent() {
+                create_folder(folder).await?;
+            }
             tokio::fs::write(&file, content.to_string())
                 .await
                 .map_err(|error| internal(&file, &error))?;
@@ -266,11 +254,25 @@ impl ProcessRunner {
         })
     }
 
+    async fn upload_archive(&self, host: &Host, archive: &ArchiveMount) -> Result<(), String> {
+        let folder = host.root.join(&archive.path);
+        let files = files_below(&folder).await?;
+        if files.is_empty() && !archive.even_if_empty {
+            return Ok(());
+        }
+        let file = folder.with_extension("tar.gz");
+        pack(&folder, &files, &file).await?;
+        self.store
+            .upload(&file, &archive.target)
+            .await
+            .map_err(|error| format!("ClientError: Failed to upload {}: {error}", archive.target))
+    }
+
     /// Runs the program once on each host, until all have ended, one has failed, the job is
     /// stopped or its time is up. No process of the job is left afterwards.
     async fn run_hosts(
         &self,
-        order: &ProcessingOrder,
+        order: &ProgramOrder,
         plan: &JobPlan,
         hosts: &[Host],
         stop: &mut StopSignal,
@@ -294,7 +296,8 @@ impl ProcessRunner {
                     None => return Ok(()),
                     Some(Ok((_, Ok(status)))) if status.success() => {}
                     Some(Ok((host, Ok(status)))) => {
-                        break (Trouble::Failed(failure(&host, status).await), LAST_GRACE);
+                        let reason = failure(plan, &host, status).await;
+                        break (Trouble::Failed(reason), LAST_GRACE);
                     }
                     Some(Ok((host, Err(error)))) => {
                         let reason = format!("InternalServerError: {}: {error}", host.name);
@@ -324,7 +327,7 @@ impl ProcessRunner {
         Err(trouble)
     }
 
-    fn spawn(&self, order: &ProcessingOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
+    fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
         let app_dir = self
             .settings
             .app_dirs
@@ -360,7 +363,7 @@ impl ProcessRunner {
             .env("HOME", folder)
             .env("PIPEWRIGHT_ML_ROOT", &host.root)
             .env("PIPEWRIGHT_APP_DIR", app_dir)
-            .env("PROCESSING_JOB_ARN", &order.job_arn)
+            .envs(identity(order))
             .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log)
@@ -376,6 +379,24 @@ impl ProcessRunner {
                 )
             })
     }
+}
+
+fn hosts_of(plan: &JobPlan, folder: &Path) -> Vec<Host> {
+    plan.hosts
+        .iter()
+        .map(|name| {
+            let folder = if plan.hosts.len() == 1 {
+                folder.to_owned()
+            } else {
+                folder.join(name)
+            };
+            Host {
+                name: name.clone(),
+                root: folder.join("opt").join("ml"),
+                log: folder.join("container.log"),
+            }
+        })
+        .collect()
 }
 
 /// The process groups of a job's hosts; killed when dropped.
@@ -418,14 +439,13 @@ async fn create_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// Why a host's program failed, in SageMaker's words.
-async fn failure(host: &Host, status: ExitStatus) -> String {
-    let message = read_message(&host.root)
+async fn failure(plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
+    let message = read_message(plan, host)
         .await
         .unwrap_or_else(|| "See job logs for more information".to_owned());
     format!("AlgorithmError: {message}, {}", ending(status))
 }
 
-#[cfg(unix)]
 fn ending(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
@@ -436,8 +456,8 @@ fn ending(status: ExitStatus) -> String {
     }
 }
 
-async fn read_message(root: &Path) -> Option<String> {
-    let bytes = tokio::fs::read(root.join("output").join("message"))
+async fn read_message(plan: &JobPlan, host: &Host) -> Option<String> {
+    let bytes = tokio::fs::read(host.root.join(plan.message_file))
         .await
         .ok()?;
     let text = String::from_utf8_lossy(&bytes);
@@ -447,6 +467,72 @@ async fn read_message(root: &Path) -> Option<String> {
     }
     let message = text[..end].trim();
     (!message.is_empty()).then(|| message.to_owned())
+}
+
+/// The last value of each metric in a log. A pattern that can't be used is told in the
+/// stand-in's own log, and finds nothing.
+async fn read_metrics(definitions: &[MetricDefinition], log: &Path) -> Vec<(String, f64)> {
+    if definitions.is_empty() {
+        return Vec::new();
+    }
+    let Ok(bytes) = tokio::fs::read(log).await else {
+        return Vec::new();
+    };
+    metrics_in(definitions, &String::from_utf8_lossy(&bytes))
+}
+
+fn metrics_in(definitions: &[MetricDefinition], log: &str) -> Vec<(String, f64)> {
+    let mut metrics = Vec::new();
+    for definition in definitions {
+        let pattern = match Regex::new(&definition.pattern) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                tracing::warn!("metric '{}' can't be read: {error}", definition.name);
+                continue;
+            }
+        };
+        let last = pattern
+            .captures_iter(log)
+            .filter_map(|found| found.get(1)?.as_str().trim().parse().ok())
+            .last();
+        if let Some(value) = last {
+            metrics.push((definition.name.clone(), value));
+        }
+    }
+    metrics
+}
+
+/// Packs files below a folder into a compressed archive.
+async fn pack(folder: &Path, files: &[String], archive: &Path) -> Result<(), String> {
+    // By way of a list: a command line has an end, and a name may begin with a hyphen.
+    let list = archive.with_extension("list");
+    let mut names = files.join("\0");
+    if !names.is_empty() {
+        names.push('\0');
+    }
+    tokio::fs::write(&list, names)
+        .await
+        .map_err(|error| internal(&list, &error))?;
+    let output = Command::new("tar")
+        .arg("-czf")
+        .arg(archive)
+        .arg("-C")
+        .arg(folder)
+        .args(["--null", "-T"])
+        .arg(&list)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| format!("InternalServerError: tar cannot be started: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "InternalServerError: tar failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
 }
 
 /// The files below a folder, as S3 keys relative to it, sorted.
@@ -504,5 +590,27 @@ where
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_the_last_value_that_the_log_shows() {
+        let metric = |name: &str, pattern: &str| MetricDefinition {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+        };
+        let found = metrics_in(
+            &[
+                metric("loss", r"loss=(\S+)"),
+                metric("absent", r"none=(\S+)"),
+                metric("broken", "("),
+            ],
+            "epoch 1 loss=0.5\nepoch 2 loss=0.25\nloss=nothing\n",
+        );
+        assert_eq!(found, [("loss".to_owned(), 0.25)]);
     }
 }

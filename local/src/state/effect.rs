@@ -40,6 +40,8 @@ pub enum Effect {
     StopJob(StepKey),
     /// Call a Lambda function and signal [`Signal::FunctionAnswered`].
     CallFunction(FunctionOrder),
+    /// Send a message to an SQS queue and signal [`Signal::MessageSent`].
+    SendMessage(MessageOrder),
     /// Signal [`Signal::EndpointDue`] at that time.
     EndpointAt {
         /// The endpoint's name.
@@ -52,8 +54,8 @@ pub enum Effect {
 /// A job to be run by a program on this machine, or to be simulated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobOrder {
-    /// A processing job for whose image there is a runner.
-    Processing(ProcessingOrder),
+    /// A job for whose image there is a runner.
+    Program(ProgramOrder),
     /// A job that is only pretended: its inputs are looked for, then time passes.
     Simulated {
         /// Which step it is for.
@@ -69,7 +71,7 @@ impl JobOrder {
     /// Which step it is for.
     pub fn key(&self) -> &StepKey {
         match self {
-            Self::Processing(order) => &order.key,
+            Self::Program(order) => &order.key,
             Self::Simulated { key, .. } => key,
         }
     }
@@ -84,18 +86,29 @@ pub struct InputCheck {
     pub uri: String,
 }
 
-/// A processing job that really runs.
+/// What a program that stands for an image is run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// A processing job: the request is that of CreateProcessingJob.
+    Processing,
+    /// A training job: the request is that of CreateTrainingJob.
+    Training,
+}
+
+/// A job that really runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ProcessingOrder {
+pub struct ProgramOrder {
     /// Which step it is for.
     pub key: StepKey,
+    /// What kind of job it is.
+    pub kind: ProgramKind,
     /// The repository name of the image: which runner to take.
     pub repository: String,
-    /// The job's ARN, in the container's environment as `PROCESSING_JOB_ARN`.
+    /// The job's ARN.
     pub job_arn: String,
     /// The job's name.
     pub job_name: String,
-    /// The request of CreateProcessingJob, every reference resolved.
+    /// The request, every reference resolved.
     pub request: Map<String, Value>,
 }
 
@@ -110,7 +123,39 @@ pub struct FunctionOrder {
     pub payload: Value,
 }
 
+/// A message of a Callback step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageOrder {
+    /// Which step it is for.
+    pub key: StepKey,
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The message.
+    pub body: Value,
+}
+
 /// How a job ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEnd {
+    /// Succeeded, failed with a reason, or stopped.
+    pub result: JobResult,
+    /// What a processing job left in `output/message`, at most 1 KB.
+    pub exit_message: Option<String>,
+    /// What a training job's log says of its metrics: name and last value.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl From<JobResult> for JobEnd {
+    fn from(result: JobResult) -> Self {
+        Self {
+            result,
+            exit_message: None,
+            metrics: Vec::new(),
+        }
+    }
+}
+
+/// Whether a job ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobResult {
     /// All is done, outputs are uploaded.
@@ -141,9 +186,7 @@ pub enum Signal {
         /// The job's step.
         key: StepKey,
         /// How.
-        result: JobResult,
-        /// What the job left in `/opt/ml/output/message`.
-        exit_message: Option<String>,
+        end: JobEnd,
     },
     /// The answer to [`Effect::CallFunction`].
     FunctionAnswered {
@@ -151,6 +194,13 @@ pub enum Signal {
         key: StepKey,
         /// The function's answer, or why there is none.
         answer: Result<Value, String>,
+    },
+    /// The answer to [`Effect::SendMessage`].
+    MessageSent {
+        /// The step that waits for it.
+        key: StepKey,
+        /// Why it could not be sent.
+        result: Result<(), String>,
     },
     /// The time of an [`Effect::EndpointAt`] has come.
     EndpointDue {

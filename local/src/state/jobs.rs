@@ -1,6 +1,6 @@
 //! What the Describe calls say of jobs.
 
-use super::input::Input;
+use super::input::{Input, SortOrder};
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
@@ -91,6 +91,7 @@ impl JobKind {
 #[derive(Debug)]
 struct Job {
     kind: JobKind,
+    created: Millis,
     description: Map<String, Value>,
 }
 
@@ -127,6 +128,8 @@ pub(super) struct JobNotes<'a> {
     pub(super) failure: Option<&'a str>,
     /// `ExitMessage` of a processing job.
     pub(super) exit_message: Option<&'a str>,
+    /// `FinalMetricDataList` of a training job.
+    pub(super) metrics: &'a [(String, f64)],
 }
 
 impl Jobs {
@@ -175,8 +178,12 @@ impl Jobs {
             }
             JobKind::Transform => {}
         }
-        self.by_key
-            .insert((kind, name.to_ascii_lowercase()), Job { kind, description });
+        let job = Job {
+            kind,
+            created: now,
+            description,
+        };
+        self.by_key.insert((kind, name.to_ascii_lowercase()), job);
     }
 
     /// Notes a job's change of status.
@@ -203,6 +210,16 @@ impl Jobs {
         }
         if let Some(message) = notes.exit_message {
             description.insert("ExitMessage".to_owned(), json!(message));
+        }
+        if !notes.metrics.is_empty() {
+            let metrics: Vec<Value> = notes
+                .metrics
+                .iter()
+                .map(|(name, value)| {
+                    json!({"MetricName": name, "Value": value, "Timestamp": now.to_json()})
+                })
+                .collect();
+            description.insert("FinalMetricDataList".to_owned(), json!(metrics));
         }
         if kind == JobKind::Training {
             description.insert("SecondaryStatus".to_owned(), json!(status.name()));
@@ -277,5 +294,82 @@ impl State {
             .ok_or_else(|| {
                 ApiError::validation(format!("Could not find requested job with name: {name}"))
             })
+    }
+
+    fn list_jobs(
+        &self,
+        kind: JobKind,
+        list: &str,
+        members: &[&str],
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let prefix = kind.prefix();
+        let contains = input
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let status = input.string("StatusEquals")?;
+        let mut jobs: Vec<(&String, &Job)> = self
+            .jobs
+            .by_key
+            .iter()
+            .filter(|((its_kind, key), _)| *its_kind == kind && key.contains(&contains))
+            .map(|((_, key), job)| (key, job))
+            .filter(|(_, job)| {
+                let now = job.description.get(&format!("{prefix}JobStatus"));
+                status.is_none_or(|wanted| now.and_then(Value::as_str) == Some(wanted))
+            })
+            .collect();
+        if input.string("SortBy")? != Some("Name") {
+            jobs.sort_by_key(|(_, job)| job.created);
+        }
+        let rows = jobs
+            .into_iter()
+            .map(|(key, job)| {
+                let mut row = Map::new();
+                Input::new(&job.description).copy(members, &mut row);
+                (key.clone(), Value::Object(row))
+            })
+            .collect();
+        input.page(list, rows, SortOrder::Descending)
+    }
+
+    pub(super) fn list_processing_jobs(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        const MEMBERS: [&str; 8] = [
+            "ProcessingJobName",
+            "ProcessingJobArn",
+            "CreationTime",
+            "ProcessingEndTime",
+            "LastModifiedTime",
+            "ProcessingJobStatus",
+            "FailureReason",
+            "ExitMessage",
+        ];
+        self.list_jobs(
+            JobKind::Processing,
+            "ProcessingJobSummaries",
+            &MEMBERS,
+            input,
+        )
+    }
+
+    pub(super) fn list_training_jobs(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        const MEMBERS: [&str; 6] = [
+            "TrainingJobName",
+            "TrainingJobArn",
+            "CreationTime",
+            "TrainingEndTime",
+            "LastModifiedTime",
+            "TrainingJobStatus",
+        ];
+        self.list_jobs(JobKind::Training, "TrainingJobSummaries", &MEMBERS, input)
     }
 }

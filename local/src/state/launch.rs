@@ -1,6 +1,6 @@
 //! What each type of step does when its time comes.
 
-use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProcessingOrder};
+use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
 use super::input::Input;
 use super::jobs::{JobKind, JobNotes, JobStatus};
 use super::run::{Execution, Phase};
@@ -456,7 +456,7 @@ impl State {
                 self.launch_processing(turn, execution, position, request, job_name)
             }
             StepKind::Training => {
-                self.launch_training(turn, execution, position, &request, &job_name)
+                self.launch_training(turn, execution, position, request, job_name)
             }
             StepKind::Transform => {
                 self.launch_transform(turn, execution, position, &request, &job_name)
@@ -482,6 +482,7 @@ impl State {
                     payload: Value::Object(request),
                 })))
             }
+            StepKind::Callback => self.launch_callback(execution, position, step, request),
             _ => self.launch_other(execution, position, step, request, &job_name),
         }
     }
@@ -551,40 +552,45 @@ impl State {
             strings_only(specification, "ContainerArguments")?;
         }
         let repository = repository_of(image).to_owned();
-        if !self.settings.runners.contains(&repository) {
-            let reason = format!("no runner for image {image}");
-            let launch = self.simulate(
-                execution,
-                position,
-                reason,
-                s3_inputs(request.get("ProcessingInputs")),
-            );
-            self.begin_job(
-                turn,
-                execution,
-                position,
-                JobKind::Processing,
-                &job_name,
-                &request,
-            );
-            return Ok(launch);
+        if self.settings.runners.contains(&repository) {
+            let program = (ProgramKind::Processing, repository);
+            return Ok(self.run_program(turn, execution, position, program, request, job_name));
         }
-        let job_arn = self.begin_job(
-            turn,
+        let launch = self.simulate(
             execution,
             position,
-            JobKind::Processing,
-            &job_name,
-            &request,
+            format!("no runner for image {image}"),
+            s3_inputs(request.get("ProcessingInputs")),
         );
-        Ok(Launch::Runs(Effect::StartJob(Box::new(
-            JobOrder::Processing(ProcessingOrder {
+        let kind = JobKind::Processing;
+        self.begin_job(turn, execution, position, kind, &job_name, &request);
+        Ok(launch)
+    }
+
+    /// A job whose image a program of this machine stands for.
+    fn run_program(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        (kind, repository): (ProgramKind, String),
+        request: Map<String, Value>,
+        job_name: String,
+    ) -> Launch {
+        let job_kind = match kind {
+            ProgramKind::Processing => JobKind::Processing,
+            ProgramKind::Training => JobKind::Training,
+        };
+        let job_arn = self.begin_job(turn, execution, position, job_kind, &job_name, &request);
+        Launch::Runs(Effect::StartJob(Box::new(JobOrder::Program(
+            ProgramOrder {
                 key: execution.key_of(position),
+                kind,
                 repository,
                 job_arn,
                 job_name,
                 request,
-            }),
+            },
         ))))
     }
 
@@ -593,16 +599,20 @@ impl State {
         turn: &Turn,
         execution: &mut Execution,
         position: usize,
-        request: &Map<String, Value>,
-        job_name: &str,
+        request: Map<String, Value>,
+        job_name: String,
     ) -> Result<Launch, NotLaunched> {
-        strings_only(request, "HyperParameters")?;
-        strings_only(request, "Environment")?;
+        strings_only(&request, "HyperParameters")?;
+        strings_only(&request, "Environment")?;
         let image = request
             .get("AlgorithmSpecification")
             .and_then(|specification| specification["TrainingImage"].as_str())
-            .unwrap_or("(none)");
-        let reason = format!("no runner for image {image}; no model artifact is written");
+            .unwrap_or_default();
+        let repository = repository_of(image).to_owned();
+        if self.settings.runners.contains(&repository) {
+            let program = (ProgramKind::Training, repository);
+            return Ok(self.run_program(turn, execution, position, program, request, job_name));
+        }
         let empty: Vec<&str> = request
             .get("HyperParameters")
             .and_then(Value::as_object)
@@ -614,17 +624,11 @@ impl State {
         let launch = self.simulate(
             execution,
             position,
-            reason,
+            format!("no runner for image {image}; no model artifact is written"),
             channels(request.get("InputDataConfig")),
         );
-        self.begin_job(
-            turn,
-            execution,
-            position,
-            JobKind::Training,
-            job_name,
-            request,
-        );
+        let kind = JobKind::Training;
+        self.begin_job(turn, execution, position, kind, &job_name, &request);
         if empty.is_empty() {
             return Ok(launch);
         }
@@ -635,15 +639,10 @@ impl State {
         );
         let notes = JobNotes {
             failure: Some(&reason),
-            exit_message: None,
+            ..JobNotes::default()
         };
-        self.jobs.change(
-            turn.now,
-            JobKind::Training,
-            job_name,
-            JobStatus::Failed,
-            &notes,
-        );
+        self.jobs
+            .change(turn.now, kind, &job_name, JobStatus::Failed, &notes);
         Ok(Launch::Fails(reason))
     }
 

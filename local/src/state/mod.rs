@@ -4,6 +4,7 @@
 //! time; an answer and a list of [`Effect`]s come out. Nothing here waits, reads or writes:
 //! the engine carries the effects out and signals what came of them.
 
+mod callback;
 mod effect;
 mod endpoints;
 mod input;
@@ -16,7 +17,8 @@ mod run;
 mod tags;
 
 pub use effect::{
-    Effect, FunctionOrder, InputCheck, JobOrder, JobResult, ProcessingOrder, Signal, StepKey,
+    Effect, FunctionOrder, InputCheck, JobEnd, JobOrder, JobResult, MessageOrder, ProgramKind,
+    ProgramOrder, Signal, StepKey,
 };
 
 use crate::clock::Millis;
@@ -136,11 +138,17 @@ const OPERATIONS: &[(&str, Operation)] = &[
         State::list_pipeline_parameters_for_execution,
     ),
     ("ListPipelines", State::list_pipelines),
+    ("ListProcessingJobs", State::list_processing_jobs),
     ("ListTags", State::list_tags),
+    ("ListTrainingJobs", State::list_training_jobs),
+    ("RetryPipelineExecution", State::retry_pipeline_execution),
+    ("SendPipelineExecutionStepFailure", State::send_step_failure),
+    ("SendPipelineExecutionStepSuccess", State::send_step_success),
     ("StartPipelineExecution", State::start_pipeline_execution),
     ("StopPipelineExecution", State::stop_pipeline_execution),
     ("UpdateModelPackage", State::update_model_package),
     ("UpdatePipeline", State::update_pipeline),
+    ("UpdatePipelineExecution", State::update_pipeline_execution),
 ];
 
 impl State {

@@ -487,6 +487,58 @@ impl State {
     }
 }
 
+impl State {
+    pub(super) fn retry_pipeline_execution(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let token = input.token()?;
+        let execution = self.execution(input.required("PipelineExecutionArn")?)?;
+        let (id, arn) = (execution.id.clone(), execution.arn.clone());
+        if execution.was_retried_by(token) {
+            return Ok(json!({"PipelineExecutionArn": arn}));
+        }
+        match execution.status {
+            ExecutionStatus::Failed | ExecutionStatus::Stopped => {
+                self.retry_execution(turn, &id, token);
+                Ok(json!({"PipelineExecutionArn": arn}))
+            }
+            other => Err(ApiError::validation(format!(
+                "Pipeline execution with ARN {arn} is {}: only an execution with status Failed \
+                 or Stopped can be retried.",
+                other.name()
+            ))),
+        }
+    }
+
+    pub(super) fn update_pipeline_execution(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let display_name = match input.string("PipelineExecutionDisplayName")? {
+            None => None,
+            Some(_) => Some(input.name("PipelineExecutionDisplayName", 82)?.to_owned()),
+        };
+        let description = input.string("PipelineExecutionDescription")?;
+        let id = self
+            .execution(input.required("PipelineExecutionArn")?)?
+            .id
+            .clone();
+        let Some(execution) = self.executions.get_mut(&id) else {
+            return Err(ApiError::not_found("the execution is gone"));
+        };
+        if display_name.is_some() {
+            execution.display_name = display_name;
+        }
+        if let Some(description) = description {
+            execution.description = Some(description.to_owned());
+        }
+        Ok(json!({"PipelineExecutionArn": execution.arn}))
+    }
+}
+
 /// The parameters that a start gives, each once.
 fn read_given(input: Input<'_>) -> Result<Map<String, Value>, ApiError> {
     let list = input.list("PipelineParameters")?;

@@ -1,6 +1,6 @@
 //! An execution: its steps, what they wait for, and how each change is told.
 
-use super::effect::{Effect, JobResult, Signal, StepKey};
+use super::effect::{Effect, JobEnd, JobResult, Signal, StepKey};
 use super::jobs::{JobKind, JobNotes, JobStatus};
 use super::launch::{Launch, NotLaunched};
 use super::{State, Turn};
@@ -102,6 +102,8 @@ pub(super) struct StepRun {
     pub(super) document: Option<Value>,
     /// What a condition decided.
     pub(super) outcome: Option<bool>,
+    /// What an answer to a Callback step must name.
+    pub(super) callback_token: Option<String>,
     /// The documents that its references read, by S3 URI.
     pub(super) documents: BTreeMap<String, Result<Value, String>>,
 }
@@ -137,8 +139,9 @@ pub(super) struct Execution {
     pub(super) definition_text: String,
     pub(super) definition_time: Millis,
     pub(super) token: String,
-    display_name: Option<String>,
-    description: Option<String>,
+    retry_tokens: Vec<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) description: Option<String>,
     /// In the definition's order.
     pub(super) parameters: Vec<(String, Value)>,
     parallelism: Option<Value>,
@@ -326,6 +329,11 @@ impl Execution {
         self.change_step(turn, position, Phase::Failed);
     }
 
+    /// Whether this execution was already begun again by a call with this token.
+    pub(super) fn was_retried_by(&self, token: &str) -> bool {
+        self.retry_tokens.iter().any(|known| known == token)
+    }
+
     fn any_failed(&self) -> bool {
         self.steps.iter().any(|step| step.phase == Phase::Failed)
     }
@@ -370,6 +378,20 @@ enum Readiness {
 }
 
 impl StepRun {
+    /// Forgets the last attempt but for its number.
+    fn begin_anew(&mut self) {
+        self.phase = Phase::Waiting;
+        self.ended = None;
+        self.failure = None;
+        self.metadata = Map::new();
+        self.simulated = None;
+        self.job = None;
+        self.document = None;
+        self.outcome = None;
+        self.callback_token = None;
+        self.documents = BTreeMap::new();
+    }
+
     fn row(&self) -> Option<Value> {
         let mut row = json!({
             "StepName": self.name,
@@ -463,6 +485,7 @@ impl State {
                 job: None,
                 document: None,
                 outcome: None,
+                callback_token: None,
                 documents: BTreeMap::new(),
             })
             .collect();
@@ -476,6 +499,7 @@ impl State {
             definition_text: new.definition_text,
             definition_time: new.definition_time,
             token: new.token,
+            retry_tokens: Vec::new(),
             display_name: new.display_name,
             description: new.description,
             parameters: new.parameters,
@@ -601,6 +625,7 @@ impl State {
 
     fn begin_step(&mut self, turn: &mut Turn, execution: &mut Execution, position: usize) {
         execution.steps[position].attempt += 1;
+        execution.begun.retain(|&begun| begun != position);
         execution.begun.push(position);
         execution.change_step(turn, position, Phase::Starting);
         self.launch_step(turn, execution, position);
@@ -629,7 +654,12 @@ impl State {
         }
     }
 
-    fn succeed_step(&mut self, turn: &mut Turn, execution: &mut Execution, position: usize) {
+    pub(super) fn succeed_step(
+        &mut self,
+        turn: &mut Turn,
+        execution: &mut Execution,
+        position: usize,
+    ) {
         self.describe_finished(execution, position);
         execution.change_step(turn, position, Phase::Succeeded);
     }
@@ -653,14 +683,31 @@ impl State {
                         &JobNotes::default(),
                     );
                 }
-                if began {
+                let awaits_callback = execution.steps[position].callback_token.is_some();
+                if began && !awaits_callback {
                     turn.effects
                         .push(Effect::StopJob(execution.key_of(position)));
                 } else {
-                    // Only its documents are being read: nothing to wait for.
+                    // Nothing of it runs: its documents are being read, or somebody else is to
+                    // answer (SageMaker would ask the queue once more, and wait).
                     execution.change_step(turn, position, Phase::Stopped);
                 }
             }
+        });
+    }
+
+    /// Begins a failed or stopped execution again where it ended: what succeeded stays.
+    pub(super) fn retry_execution(&mut self, turn: &mut Turn, id: &str, token: &str) {
+        self.with_execution(turn, id, |_, turn, execution| {
+            execution.retry_tokens.push(token.to_owned());
+            execution.ended = None;
+            execution.failure = None;
+            for step in &mut execution.steps {
+                if matches!(step.phase, Phase::Failed | Phase::Stopped) {
+                    step.begin_anew();
+                }
+            }
+            execution.change(turn, Some(ExecutionStatus::Executing));
         });
     }
 
@@ -676,15 +723,23 @@ impl State {
                     }
                 });
             }
-            Signal::JobEnded {
-                key,
-                result,
-                exit_message,
-            } => self.with_step(turn, &key, |state, turn, execution, position| {
-                if execution.steps[position].phase.is_active() {
-                    state.end_job(turn, execution, position, result, exit_message.as_deref());
-                }
-            }),
+            Signal::JobEnded { key, end } => {
+                self.with_step(turn, &key, |state, turn, execution, position| {
+                    if execution.steps[position].phase.is_active() {
+                        state.end_job(turn, execution, position, end);
+                    }
+                });
+            }
+            Signal::MessageSent { key, result } => {
+                self.with_step(turn, &key, |_, turn, execution, position| {
+                    // Sent: the answer with the token ends the step.
+                    if let (Phase::Executing, Err(reason)) =
+                        (execution.steps[position].phase, result)
+                    {
+                        execution.fail_step(turn, position, &reason);
+                    }
+                });
+            }
             Signal::FunctionAnswered { key, answer } => {
                 self.with_step(
                     turn,
@@ -712,7 +767,7 @@ impl State {
         }
     }
 
-    fn with_step(
+    pub(super) fn with_step(
         &mut self,
         turn: &mut Turn,
         key: &StepKey,
@@ -730,27 +785,22 @@ impl State {
         turn: &mut Turn,
         execution: &mut Execution,
         position: usize,
-        result: JobResult,
-        exit_message: Option<&str>,
+        end: JobEnd,
     ) {
-        let (status, failure) = match &result {
+        let (status, failure) = match &end.result {
             JobResult::Succeeded => (JobStatus::Completed, None),
             JobResult::Failed(reason) => (JobStatus::Failed, Some(reason.as_str())),
             JobResult::Stopped => (JobStatus::Stopped, None),
         };
         if let Some((kind, name)) = &execution.steps[position].job {
-            self.jobs.change(
-                turn.now,
-                *kind,
-                name,
-                status,
-                &JobNotes {
-                    failure,
-                    exit_message,
-                },
-            );
+            let notes = JobNotes {
+                failure,
+                exit_message: end.exit_message.as_deref(),
+                metrics: &end.metrics,
+            };
+            self.jobs.change(turn.now, *kind, name, status, &notes);
         }
-        match result {
+        match end.result {
             JobResult::Succeeded => self.succeed_step(turn, execution, position),
             JobResult::Failed(reason) => execution.fail_step(turn, position, &reason),
             JobResult::Stopped => execution.change_step(turn, position, Phase::Stopped),

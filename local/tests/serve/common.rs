@@ -8,6 +8,7 @@ use pipewright_local::events::EventSink;
 use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
 use pipewright_local::names::Account;
+use pipewright_local::queues::QueueSender;
 use pipewright_local::runner::{ProcessRunner, ProcessSettings};
 use pipewright_local::state::{Settings, State};
 use pipewright_local::storage::{ObjectStore, S3Location, StorageError};
@@ -137,11 +138,32 @@ impl FunctionCaller for Doubler {
     }
 }
 
+/// SQS as a list of messages.
+#[derive(Default)]
+pub(crate) struct Mailbox(Mutex<Vec<Value>>);
+
+impl QueueSender for Mailbox {
+    fn send<'a>(
+        &'a self,
+        queue_url: &'a str,
+        body: &'a Value,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            if queue_url.ends_with("/missing") {
+                return Err("ClientError: there is no such queue".to_owned());
+            }
+            self.0.lock().unwrap().push(body.clone());
+            Ok(())
+        })
+    }
+}
+
 /// A running stand-in.
 pub(crate) struct StandIn {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) run_dir: PathBuf,
     events: Arc<EventList>,
+    mailbox: Arc<Mailbox>,
     port: u16,
 }
 
@@ -160,6 +182,7 @@ impl StandIn {
         let run_dir = run_dir.canonicalize().unwrap();
         let store = Arc::new(MemoryStore::default());
         let events = Arc::new(EventList::default());
+        let mailbox = Arc::new(Mailbox::default());
         let state = State::new(Settings {
             account: Account {
                 id: "123456789012".to_owned(),
@@ -181,6 +204,7 @@ impl StandIn {
                 store: Arc::<MemoryStore>::clone(&store),
                 events: Arc::<EventList>::clone(&events),
                 functions: Arc::new(Doubler),
+                queues: Arc::<Mailbox>::clone(&mailbox),
                 runner: Arc::new(ProcessRunner::new(
                     settings,
                     Arc::<MemoryStore>::clone(&store),
@@ -199,6 +223,7 @@ impl StandIn {
             store,
             run_dir,
             events,
+            mailbox,
             port,
         }
     }
@@ -300,6 +325,16 @@ impl StandIn {
             .iter()
             .map(|row| (row["StepName"].as_str().unwrap().to_owned(), row.clone()))
             .collect()
+    }
+
+    /// Waits for a message of a Callback step.
+    pub(crate) async fn message(&self) -> Value {
+        loop {
+            if let Some(message) = self.mailbox.0.lock().unwrap().pop() {
+                return message;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

@@ -511,3 +511,178 @@ async fn parameters_of_an_execution_come_in_pages() {
     }
     assert_eq!(seen, ["Word=hello", "Limit=0.5", "Colour=red", "Count=7"]);
 }
+
+#[tokio::test]
+async fn a_training_whose_image_has_a_runner_trains_and_leaves_its_model() {
+    let standin = StandIn::start("trains").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let script = r#"set -e; cp "$1/input/data/train/a.txt" "$1/model/"; echo "loss=0.5"
+        echo "loss=0.25"; cat "$1/input/config/hyperparameters.json"; echo " $TRAINING_JOB_NAME""#;
+    let mut train = training_step(json!("s3://data/in/"), json!({"epochs": "3"}));
+    train["Arguments"]["AlgorithmSpecification"] = json!({
+        "TrainingImage": "worker:1", "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["/bin/sh", "-c", script, "job"],
+        "ContainerArguments": ["/opt/ml"],
+        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}]});
+    let good = json!({"Name": "Good", "Type": "Condition", "Arguments": {
+        "Conditions": [{"Type": "LessThan", "RightValue": 0.3,
+            "LeftValue": {"Get": "Steps.Train.FinalMetricDataList['loss'].Value"}}],
+        "IfSteps": [], "ElseSteps": []}});
+    standin.create("p", &definition(json!([train, good]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    let steps = standin.steps(&arn).await;
+    assert!(steps["Train"].get("StepDescription").is_none());
+    assert_eq!(steps["Good"]["Metadata"]["Condition"]["Outcome"], "True");
+    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    let described = standin
+        .call(
+            "DescribeTrainingJob",
+            json!({"TrainingJobName": job.rsplit('/').next().unwrap()}),
+        )
+        .await;
+    let name = described["TrainingJobName"].as_str().unwrap();
+    let artifact = described["ModelArtifacts"]["S3ModelArtifacts"]
+        .as_str()
+        .unwrap();
+    assert!(
+        standin
+            .store
+            .paths()
+            .contains(&artifact.replace("s3://", ""))
+    );
+    let id = arn.rsplit('/').next().unwrap();
+    let log = standin.run_dir.join(id).join("Train/container.log");
+    assert_eq!(
+        std::fs::read_to_string(log).unwrap(),
+        format!("loss=0.5\nloss=0.25\n{{\"epochs\":\"3\"}} {name}\n")
+    );
+}
+
+#[tokio::test]
+async fn a_callback_waits_for_the_answer_with_its_token() {
+    let standin = StandIn::start("callback").await;
+    let steps = json!([
+        {"Name": "Ask", "Type": "Callback",
+         "SqsQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/asks",
+         "Arguments": {"count": {"Get": "Parameters.Count"}},
+         "OutputParameters": [{"OutputName": "rows", "OutputType": "Integer"}]},
+        {"Name": "Tell", "Type": "Fail", "Arguments": {"ErrorMessage": {"Std:Join": {"On": " ",
+            "Values": ["rows:", {"Get": "Steps.Ask.OutputParameters['rows']"}]}}}},
+    ]);
+    standin.create("p", &definition(steps)).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let message = standin.message().await;
+    assert_eq!(message["pipelineExecutionArn"], json!(arn));
+    assert_eq!(message["arguments"], json!({"count": 21}));
+    let token = &message["token"];
+    let answer = |value: &str| json!({"CallbackToken": token, "OutputParameters": [{"Name": "rows", "Value": value}]});
+    let operation = "SendPipelineExecutionStepSuccess";
+    let (_, refusal) = standin.refused(operation, answer("many")).await;
+    assert!(refusal.contains("'rows' is of type Integer"), "{refusal}");
+    standin.call(operation, answer("7")).await;
+    standin.finished(&arn).await;
+    assert_eq!(
+        standin.steps(&arn).await["Tell"]["FailureReason"],
+        "rows: 7"
+    );
+    let (kind, _) = standin.refused(operation, answer("7")).await;
+    assert_eq!(kind, "ResourceNotFound");
+}
+
+#[tokio::test]
+async fn a_callback_that_cannot_be_sent_or_is_answered_by_a_failure_fails() {
+    let standin = StandIn::start("callback-fails").await;
+    let ask = |queue: &str| {
+        json!({"Name": "Ask", "Type": "Callback", "Arguments": {},
+        "SqsQueueUrl": format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}")})
+    };
+    standin
+        .create("a", &definition(json!([ask("missing")])))
+        .await;
+    let arn = standin.start_execution("a", json!([])).await;
+    standin.finished(&arn).await;
+    assert_eq!(
+        standin.steps(&arn).await["Ask"]["FailureReason"],
+        "ClientError: there is no such queue"
+    );
+    standin.create("b", &definition(json!([ask("asks")]))).await;
+    let arn = standin.start_execution("b", json!([])).await;
+    let token = standin.message().await["token"].clone();
+    standin
+        .call(
+            "SendPipelineExecutionStepFailure",
+            json!({"CallbackToken": token, "FailureReason": "no"}),
+        )
+        .await;
+    standin.finished(&arn).await;
+    assert_eq!(standin.steps(&arn).await["Ask"]["FailureReason"], "no");
+}
+
+#[tokio::test]
+async fn a_failed_execution_can_be_retried_where_it_failed() {
+    let standin = StandIn::start("retry").await;
+    let steps = json!([
+        {"Name": "First", "Type": "Lineage", "Arguments": {}},
+        script_step("Process", REPORT),
+    ]);
+    standin.create("p", &definition(steps)).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    standin.finished(&arn).await;
+    let reason = standin.steps(&arn).await["Process"]["FailureReason"].clone();
+    assert!(reason.as_str().unwrap().contains("No S3 objects found"));
+    standin.store.put("data/in/a.txt", "content\n");
+    standin
+        .call(
+            "RetryPipelineExecution",
+            json!({"PipelineExecutionArn": arn, "ClientRequestToken": TOKEN}),
+        )
+        .await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    assert!(ended.get("FailureReason").is_none());
+    let steps = standin.steps(&arn).await;
+    assert_eq!(steps["Process"]["AttemptCount"], 2);
+    assert!(steps["Process"].get("FailureReason").is_none());
+    assert_eq!(steps["First"]["AttemptCount"], 1, "it had succeeded");
+    assert_eq!(
+        standin.execution_statuses(),
+        ["Executing", "Failed", "Executing", "Succeeded"]
+    );
+    let id = arn.rsplit('/').next().unwrap();
+    let second = standin.run_dir.join(id).join("Process.attempt-2");
+    assert!(second.join("container.log").is_file());
+}
+
+#[tokio::test]
+async fn at_most_the_allowed_number_of_steps_runs_at_once() {
+    let standin = StandIn::start("parallelism").await;
+    let steps: Vec<Value> = (0..6)
+        .map(|number| json!({"Name": format!("S{number}"), "Type": "Lineage", "Arguments": {}}))
+        .collect();
+    standin.create("p", &definition(json!(steps))).await;
+    let body = standin
+        .call(
+            "StartPipelineExecution",
+            json!({"PipelineName": "p", "ClientRequestToken": TOKEN,
+                "ParallelismConfiguration": {"MaxParallelExecutionSteps": 2}}),
+        )
+        .await;
+    standin
+        .finished(body["PipelineExecutionArn"].as_str().unwrap())
+        .await;
+    let mut running = 0;
+    let mut most = 0;
+    for change in standin.step_changes() {
+        match change.split_once(' ').unwrap().1 {
+            "Starting" => running += 1,
+            "Succeeded" => running -= 1,
+            _ => {}
+        }
+        most = most.max(running);
+    }
+    assert_eq!(most, 2);
+}
