@@ -10,6 +10,8 @@ mod endpoints;
 mod input;
 mod jobs;
 mod launch;
+#[cfg(test)]
+mod laws;
 mod models;
 mod packages;
 mod pipelines;
