@@ -203,13 +203,17 @@ fn find_end(template: &str, from: usize, closing: &str) -> Option<usize> {
 fn find_endraw(template: &str, from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while let Some(start) = template[at..].find("{%").map(|found| at + found) {
-        let end = template[start..].find("%}").map(|found| start + found)?;
+        let end = find_from(template, start + 2, "%}")?;
         if &template[trim(template, start + 2..end)] == "endraw" {
             return Some((start, end + 2));
         }
         at = start + 2;
     }
     None
+}
+
+fn find_from(template: &str, from: usize, wanted: &str) -> Option<usize> {
+    template[from..].find(wanted).map(|found| from + found)
 }
 
 fn trim(template: &str, range: Range<usize>) -> Range<usize> {
@@ -317,6 +321,13 @@ mod tests {
         assert!(scan("{{ a").unwrap_err()[0].message.contains("not closed"));
         assert!(scan("{# a").unwrap_err()[0].message.contains("not closed"));
         assert!(scan("{% raw %}").unwrap_err()[0].message.contains("endraw"));
+        assert!(
+            scan("{% raw %}{%}").unwrap_err()[0]
+                .message
+                .contains("endraw")
+        );
+        assert!(scan("{{}").unwrap_err()[0].message.contains("not closed"));
+        assert!(scan("{#}").unwrap_err()[0].message.contains("not closed"));
         assert!(
             scan("{% include \"x\" %}").unwrap_err()[0]
                 .message

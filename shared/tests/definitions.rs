@@ -1,0 +1,290 @@
+//! The definitions that the SageMaker SDK makes (`tests/fixtures/definitions`,
+//! written by `tests/definitions/make_definitions.py`) and broken ones.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use pipewright::definition::check::{check, has_errors};
+use pipewright::definition::diff::diff;
+use pipewright::definition::{Definition, SourceMap, StepKind, render};
+use pipewright::template::{extract, fill, propose, shipped};
+use serde_json::{Map, Value, json};
+
+/// Name and text of every fixture.
+fn fixtures() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/definitions");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    found.sort();
+    assert!(found.len() >= 8, "the fixtures are missing");
+    found
+}
+
+#[test]
+fn every_step_type_of_the_sdk_is_among_the_fixtures_and_sound() {
+    let mut types = BTreeSet::new();
+    for (name, text) in fixtures() {
+        let definition = Definition::parse(&text).unwrap();
+        let errors = check(&definition);
+        assert!(!has_errors(&errors), "{name}: {errors:#?}");
+        types.extend(
+            definition
+                .steps()
+                .iter()
+                .map(|step| step.type_name().to_owned()),
+        );
+        let graph = definition.graph();
+        assert_eq!(graph.order.len(), definition.steps().len(), "{name}");
+    }
+    let missing: Vec<_> = StepKind::NAMES
+        .iter()
+        .filter(|name| !types.contains(**name))
+        .collect();
+    // The SDK's release has no classes for these.
+    assert_eq!(
+        missing,
+        [
+            &"EMRServerless",
+            &"BedrockCustomModel",
+            &"BedrockCustomModelDeployment",
+            &"BedrockModelImport",
+            &"BedrockProvisionedModelThroughput",
+        ]
+    );
+}
+
+/// A JSON text without the blanks between its tokens and with its strings
+/// decoded and encoded again: order and numbers stay as they are written.
+fn minified(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c == '"' {
+            let mut end = 1;
+            let bytes = rest.as_bytes();
+            while bytes[end] != b'"' {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            let decoded: String = serde_json::from_str(&rest[..=end]).unwrap();
+            out.push_str(&Value::from(decoded).to_string());
+            rest = &rest[end + 1..];
+        } else {
+            if !c.is_whitespace() {
+                out.push(c);
+            }
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+#[test]
+fn parsing_and_writing_changes_nothing() {
+    for (name, text) in fixtures() {
+        let definition = Definition::parse(&text).unwrap();
+        assert_eq!(definition.canonical_json(), minified(&text), "{name}");
+        assert!(
+            diff(
+                &definition,
+                &Definition::parse(&definition.canonical_json()).unwrap()
+            )
+            .is_empty()
+        );
+    }
+}
+
+#[test]
+fn what_is_extracted_fills_back_with_proposed_keys_and_with_others() {
+    for (name, text) in fixtures() {
+        let definition = Definition::parse(&text).unwrap();
+        let proposed = propose(&definition);
+        let others = json!({
+            "Bucket": "example-bucket", "Uri": "s3://example-bucket", "Ex": "example", "Type": "ml.m5.large",
+            "One": 1, "On": true, "Missing": "stands nowhere", "Account": "111122223333",
+        });
+        let others = others.as_object().unwrap().clone();
+        for values in [&proposed, &others] {
+            let extracted = extract(&definition, values).unwrap();
+            let filled = fill(&extracted.template, values, &Map::new())
+                .unwrap_or_else(|errors| panic!("{name}: {errors}"));
+            assert_eq!(filled.text, definition.canonical_json(), "{name}");
+        }
+        let left = extract(&definition, &proposed).unwrap().remaining;
+        let left: Vec<_> = left
+            .iter()
+            .filter(|place| !place.to_string().contains("timestamp"))
+            .collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
+}
+
+#[test]
+fn two_thousand_steps_are_checked_about_as_fast_as_they_are_parsed() {
+    let steps: Vec<_> = (0..2_000)
+        .map(|n| {
+            let before = if n == 0 {
+                json!("none")
+            } else {
+                json!({"Get": format!("Steps.step-{}.OutputParameters['o']", n - 1)})
+            };
+            json!({"Name": format!("step-{n}"), "Type": "Callback",
+                "SqsQueueUrl": "https://sqs.eu-central-1.amazonaws.com/111122223333/q",
+                "Arguments": {"before": before},
+                "OutputParameters": [{"OutputName": "o", "OutputType": "String"}]})
+        })
+        .collect();
+    let text = json!({"Version": "2020-12-01", "Steps": steps}).to_string();
+    // Held against parsing, which takes as long as the machine is busy.
+    let most = (0..5)
+        .map(|_| {
+            let started = Instant::now();
+            let definition = Definition::parse(&text).unwrap();
+            let parsed = started.elapsed();
+            assert_eq!(check(&definition), []);
+            (started.elapsed() - parsed).as_secs_f64() / parsed.as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min);
+    assert!(
+        most < 10.0,
+        "checking takes {most:.1} times as long as parsing"
+    );
+}
+
+/// Xorshift: the same numbers on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (below as u64).max(1)).unwrap()
+    }
+}
+
+/// A text with some places damaged: pieces removed, doubled, moved, or
+/// replaced by what means something in JSON, in paths or in templates.
+fn damaged(text: &str, dice: &mut Dice) -> String {
+    const PIECES: [&str; 34] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "\\",
+        ",",
+        ":",
+        "null",
+        "true",
+        "1e999",
+        "-0",
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "{{ x }}",
+        "{% if x %}",
+        "{% endif %}",
+        "{% for a in b %}",
+        "{% endfor %}",
+        "{% raw %}",
+        "{% endraw %}",
+        "| safe",
+        "\"Get\": ",
+        "\"Std:Join\": ",
+        "Steps.",
+        "['",
+        "']",
+        "\u{0}",
+        "\u{2028}",
+        "ü",
+    ];
+    let mut text: Vec<char> = text.chars().collect();
+    for _ in 0..=dice.roll(4) {
+        let at = dice.roll(text.len() + 1);
+        let until = (at + dice.roll(12)).min(text.len());
+        match dice.roll(4) {
+            0 => {
+                text.drain(at..until);
+            }
+            1 => {
+                let piece: Vec<char> = text[at..until].to_vec();
+                let to = dice.roll(text.len() + 1);
+                text.splice(to..to, piece);
+            }
+            2 => {
+                text.splice(at..at, PIECES[dice.roll(PIECES.len())].chars());
+            }
+            _ => {
+                text.splice(at..until, PIECES[dice.roll(PIECES.len())].chars());
+            }
+        }
+    }
+    text.into_iter().collect()
+}
+
+#[test]
+fn no_damaged_definition_makes_anything_panic() {
+    let fixtures = fixtures();
+    let mut dice = Dice(0x2026_1122);
+    let mut parsed = 0;
+    for round in 0..2_000 {
+        let text = damaged(&fixtures[round % fixtures.len()].1, &mut dice);
+        let Ok(definition) = Definition::parse(&text) else {
+            continue;
+        };
+        parsed += 1;
+        let map = SourceMap::new(&text).unwrap();
+        for finding in check(&definition) {
+            let place = map.locate(&finding.path);
+            assert!(text.get(place.value).is_some());
+        }
+        assert!(render::svg(&definition).ends_with("</svg>\n"));
+        let values = propose(&definition);
+        let extracted = extract(&definition, &values).unwrap();
+        if let Ok(filled) = fill(&extracted.template, &values, &Map::new()) {
+            assert_eq!(filled.text, definition.canonical_json());
+        }
+    }
+    assert!(
+        parsed > 150,
+        "{parsed} of the damaged texts were JSON at all"
+    );
+}
+
+#[test]
+fn no_damaged_template_makes_the_filler_panic() {
+    let values: Map<String, Value> = pipewright::template::keys(shipped())
+        .unwrap()
+        .into_iter()
+        .map(|key| {
+            let value = match key.as_str() {
+                "SubnetIds" | "SecurityGroupIds" => json!(["a", "b\"{{ x }}"]),
+                key if key.contains("InGB") || key.contains("InSeconds") => json!("30"),
+                _ => json!("value \" \\ {{ x }} {% raw %}"),
+            };
+            (key, value)
+        })
+        .collect();
+    let mut dice = Dice(0x1122_2026);
+    for _ in 0..1_000 {
+        let template = damaged(shipped(), &mut dice);
+        // Whatever happens, an error is told or the result is a definition.
+        if let Ok(filled) = fill(&template, &values, &values) {
+            Definition::parse(&filled.text).unwrap();
+        }
+    }
+}
