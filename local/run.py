@@ -259,10 +259,13 @@ def main():
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     directory = LOCAL / "instances" / f"{stamp}-{os.getpid()}"
     succeeded = False
-    ports = PREFERRED_PORTS if options.action == "local" else (0, 0)
+    action, ports, open_to_all = {
+        "run": (run, (0, 0), False),
+        "local": (stay, PREFERRED_PORTS, True),
+    }[options.action]
+    functions = LOCAL / "functions"
     try:
-        with LocalSystem(directory, options.binaries, LOCAL / "functions", ports) as system:
-            action = run if options.action == "run" else stay
+        with LocalSystem(directory, options.binaries, functions, ports, open_to_all) as system:
             status = action(system, options, Timer())
             succeeded = status == 0
     except (RunFailed, ServiceFailed, DeploymentFailed, StartRefused, OSError) as error:

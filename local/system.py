@@ -91,13 +91,16 @@ class LocalSystem:
 
     `directory` takes its files (logs, the stand-in's run directory), `binaries`
     has the compiled workspace, `cache` keeps packaged functions between runs.
+    With `open_to_all` requests need no signature and functions no rights, so
+    that a person may try anything.
     """
 
-    def __init__(self, directory, binaries, cache, preferred_ports=(0, 0)):
+    def __init__(self, directory, binaries, cache, preferred_ports=(0, 0), open_to_all=False):
         self.directory = Path(directory)
         self.binaries = Path(binaries)
         self.supervisor = Supervisor(self.directory / "logs")
         self._preferred_ports = preferred_ports
+        self._open_to_all = open_to_all
         self._cache = Path(cache)
         self._clients = {}
         self.outputs = {}
@@ -189,7 +192,7 @@ class LocalSystem:
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
             # The functions may do what their roles allow and no more.
-            "AUTH": "true",
+            "AUTH": "false" if self._open_to_all else "true",
             # Nothing of this machine may be reached for.
             "DOCKER_HOST": "unix:///nonexistent",
             "SFTP_ENABLED": "0",

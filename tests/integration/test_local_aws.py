@@ -94,11 +94,18 @@ def test_an_event_that_a_function_fails_on_is_retried_and_then_kept(bare_system)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("code.py", "def handler(event, context):\n    raise ValueError('always')\n")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+    role = bare_system.client("iam").create_role(
+        RoleName="always-fails",
+        AssumeRolePolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+        ),
+    )
     function = functions.create_function(
         FunctionName="always-fails",
         Runtime="python3.12",
         Handler="code.handler",
-        Role=ROLE,
+        Role=role["Role"]["Arn"],
         Code={"ZipFile": archive.getvalue()},
     )
     queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
@@ -110,6 +117,12 @@ def test_an_event_that_a_function_fails_on_is_retried_and_then_kept(bare_system)
     )
     # Only a service may send events of `aws.*`; here SageMaker's stand-in does.
     events.put_rule(Name="failing", EventPattern=json.dumps({"source": ["aws.test"]}))
+    functions.add_permission(
+        FunctionName="always-fails",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+    )
     target = {"Id": "function", "Arn": function["FunctionArn"]}
     events.put_targets(Rule="failing", Targets=[target])
     entry = {"Source": "aws.test", "DetailType": "Test", "Detail": '{"number": 1}'}

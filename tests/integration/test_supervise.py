@@ -28,7 +28,9 @@ time.sleep(600)
 """
 
 OWNER = f"""
-import sys, time
+import signal, sys, time
+# A shell's background job ignores it, and so would we.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(LOCAL)!r})
 from supervise import Supervisor
 supervisor = Supervisor(sys.argv[1])

@@ -16,13 +16,15 @@ def volume_size(definition):
 
 
 def definition_keys(system):
-    """The keys of all definitions in the pipeline bucket."""
-    return [key for key in system.keys("PipelineBucketName") if key.endswith(".json")]
+    """The keys of the stack's definitions in the pipeline bucket."""
+    keys = system.keys("PipelineBucketName", "definitions/")
+    return [key for key in keys if key.endswith(".json")]
 
 
 def executor_keys(system):
-    """The keys of all executors in the pipeline bucket."""
-    return [key for key in system.keys("PipelineBucketName") if key.endswith("run-fe-step.sh")]
+    """The keys of the stack's executors in the pipeline bucket."""
+    keys = system.keys("PipelineBucketName", "definitions/")
+    return [key for key in keys if key.endswith("run-fe-step.sh")]
 
 
 @pytest.fixture
