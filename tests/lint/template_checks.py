@@ -57,6 +57,20 @@ NAMES = {
     "AWS::SQS::Queue": ["QueueName"],
 }
 
+# How long those names may be; 64 where nothing else is said.
+NAME_LIMITS = {
+    "AWS::CloudWatch::Alarm": 255,
+    "AWS::CloudWatch::Dashboard": 255,
+    "AWS::DynamoDB::Table": 255,
+    "AWS::ECR::Repository": 256,
+    "AWS::Logs::LogGroup": 512,
+    "AWS::S3::Bucket": 63,
+    "AWS::SageMaker::ModelPackageGroup": 63,
+    "AWS::SageMaker::Pipeline": 256,
+    "AWS::SNS::Topic": 256,
+    "AWS::SQS::Queue": 80,
+}
+
 # Actions that IAM does not tie to a resource.
 WITHOUT_RESOURCE = {
     "cloudwatch:PutMetricData",
@@ -243,6 +257,34 @@ def names_are_lower_case(project: Project) -> Findings:
                     parameter["AllowedPattern"]
                 ):
                     yield f"{place}: the pattern of {target} admits upper case"
+
+
+def names_fit_in_every_region(project: Project) -> Findings:
+    """The longest prefix in the region with the longest name is still a legal name."""
+    regions = json.loads((ROOT / "shared/data/image_uris.json").read_text())["regions"]
+    prefix = "p" * project.root["Parameters"]["Prefix"]["MaxLength"]
+    values = {
+        "Prefix": prefix,
+        "AWS::AccountId": "123456789012",
+        "AWS::Region": max(regions, key=len),
+    }
+
+    def text(stack: str, value) -> str:
+        if isinstance(value, str):
+            return value
+        if name := value.get("Ref"):
+            if name in values:
+                return values[name]
+            passed = project.root["Resources"][stack]["Properties"]["Parameters"][name]
+            return text("root", passed)
+        return re.sub(r"\$\{([^}]+)\}", lambda hole: values[hole[1]], value["Fn::Sub"])
+
+    for stack, logical_id, resource in project.resources(*NAMES):
+        limit = NAME_LIMITS.get(resource["Type"], 64)
+        for name in NAMES[resource["Type"]]:
+            value = resource["Properties"].get(name)
+            if value is not None and len(full := text(stack, value)) > limit:
+                yield f"{stack}.{logical_id}.{name}: {full!r} is longer than {limit}"
 
 
 def targets_lose_nothing(project: Project) -> Findings:
@@ -566,6 +608,7 @@ ALL = [
     parameters_are_documented,
     no_literal_partition,
     names_are_lower_case,
+    names_fit_in_every_region,
     targets_lose_nothing,
     pipeline_rules_ignore_case,
     functions_keep_logs_and_failures,

@@ -171,6 +171,12 @@ def a_prefix_that_may_have_upper_case(project):
     project.nested["EventsStack"]["Parameters"]["Prefix"]["AllowedPattern"] = "^[a-zA-Z-]+$"
 
 
+@fault(checks.names_fit_in_every_region)
+def a_bucket_whose_name_is_too_long_somewhere(project):
+    bucket = project.nested["StorageStack"]["Resources"]["ModelsBucket"]["Properties"]
+    bucket["BucketName"] = {"Fn::Sub": "${Prefix}-trained-models-${AWS::AccountId}-${AWS::Region}"}
+
+
 @fault(checks.targets_lose_nothing)
 def a_rule_without_a_dead_letter_queue(project):
     del project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]["Targets"][0][
