@@ -1,6 +1,8 @@
 //! The definitions that the SageMaker SDK makes (`tests/fixtures/definitions`,
 //! written by `tests/definitions/make_definitions.py`) and broken ones.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
@@ -8,7 +10,7 @@ use std::time::Instant;
 use pipewright::definition::check::{check, has_errors};
 use pipewright::definition::diff::diff;
 use pipewright::definition::{Definition, SourceMap, StepKind, render};
-use pipewright::template::{extract, fill, propose, shipped};
+use pipewright::template::{extract, fill, propose, regions, shipped};
 use serde_json::{Map, Value, json};
 
 /// Name and text of every fixture.
@@ -127,6 +129,53 @@ fn what_is_extracted_fills_back_with_proposed_keys_and_with_others() {
             .collect();
         assert!(left.is_empty(), "{name}: {left:?}");
     }
+}
+
+#[test]
+fn the_sdks_asset_prediction_is_the_shipped_template_but_for_names_and_the_profiler() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/definitions");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    // Printed by samples/pipelines/asset_prediction.py.
+    let made = Definition::parse(&read("asset-prediction.json")).unwrap();
+    let proposed = propose(&made);
+    let template = extract(&made, &proposed).unwrap().template;
+    let back = fill(&template, &proposed, &Map::new()).unwrap();
+
+    let values: Value = serde_json::from_str(&read("asset-prediction.values")).unwrap();
+    let images = regions::images("eu-central-1").unwrap();
+    let provided = Map::from_iter([
+        ("DeepARImageUri".to_owned(), json!(images.deepar)),
+        (
+            "DebuggerRulesImageUri".to_owned(),
+            json!(images.debugger_rules),
+        ),
+    ]);
+    let shipped = fill(shipped(), values.as_object().unwrap(), &provided).unwrap();
+
+    let changes: Vec<String> = diff(&back.definition, &shipped.definition)
+        .iter()
+        .flat_map(|change| {
+            change
+                .to_string()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+        .collect();
+    // ModelStep puts suffixes behind its steps' names, and the SDK no longer
+    // writes the profiler's rule.
+    assert_eq!(
+        changes,
+        [
+            "~ step AssetPrediction-Training-Step (Training)",
+            "    Arguments.ProfilerRuleConfigurations",
+            "    Arguments.ProfilerConfig.DisableProfiler",
+            "+ step AssetPredictionRegisterModel (RegisterModel)",
+            "~ step AssetPrediction-CreateModel-Step (Model), was named AssetPrediction-CreateModel-Step-CreateModel",
+            "- step AssetPredictionRegisterModel-RegisterModel (RegisterModel)",
+        ]
+    );
 }
 
 #[test]
