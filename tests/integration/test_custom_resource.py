@@ -128,6 +128,9 @@ def test_properties_of_every_wrong_type_are_answered(function, replies):
 
 
 def test_members_of_every_wrong_type_are_answered(function, replies):
+    """Whatever is wrong with an event besides the ids that an answer repeats and the address that
+    it goes to is answered as a failure.
+    """
     for name in ("RequestType", "ResourceProperties"):
         for value in (None, 7, [], "", "x", {"x": 1}, [[[[]]]]):
             if (name, value) == ("ResourceProperties", {"x": 1}):
@@ -144,6 +147,9 @@ def test_members_of_every_wrong_type_are_answered(function, replies):
 
 
 def test_an_event_that_names_nobody_to_answer_is_an_error(function, replies):
+    """An event without those cannot be answered: its invocation fails, so that Lambda delivers it
+    again.
+    """
     for sent in (b"{}", b"[]", b"7", b'"x"', b"null", b'{"ResponseURL": 7}'):
         assert function.invoke(sent).outcome == "error"
     for name in ("ResponseURL", "StackId", "RequestId", "LogicalResourceId"):
@@ -185,6 +191,7 @@ def test_a_template_that_cannot_be_used_is_named(function, replies, s3):
 def test_two_hundred_faults_are_told_as_far_as_they_fit_and_all_of_them_in_the_log(
     function, replies
 ):
+    """The log has all of them."""
     holes = [f"Hole{n:03}" for n in range(200)]
     template = TEMPLATE.replace("a fixture", " ".join(f"{{{{ {hole} }}}}" for hole in holes))
     reply = fails(function, replies, event(replies, {"Template": template}), "Hole000", " more (")
@@ -216,6 +223,7 @@ def test_an_s3_that_hangs_for_long_is_named_in_time(function, replies, s3):
 
 
 def test_a_template_that_computes_for_ever_is_cut_off(function, replies):
+    """So is work that computes for ever."""
     loop = "{% for a in range(end=99999) %}{% for b in range(end=99999) %}{% endfor %}{% endfor %}"
     sent = event(replies, {"Template": TEMPLATE + loop})
     fails(function, replies, sent, "not finished after", seconds=5.0)
@@ -284,7 +292,22 @@ def test_a_deadline_that_is_no_time_of_day_is_not_believed(function, replies):
 
 
 def test_repeated_deliveries_are_answered_alike(function, replies):
+    """The same event gets the same answer, however often it is delivered."""
     sent = event(replies)
     for _ in range(3):
         assert function.invoke(sent).outcome == "response"
     assert len({reply.raw for reply in replies.replies}) == 1
+
+
+def test_the_most_verbose_log_holds_no_secret(function, replies):
+    """Nothing of a ResponseURL but its host is written to the log, at whatever level."""
+    function.invoke(event(replies))
+    function.invoke({**event(replies), "RequestType": 7})
+    replies.plan[:] = ["403"]
+    function.invoke(event(replies))
+    function.invoke(event(replies, ResponseURL="https://example.com/?" + replies.SECRET))
+    log = function.log()
+    # It is verbose: what is written as the work goes on is there.
+    assert "request received" in log and "has not been answered" in log
+    for secret in (replies.SECRET, "X-Amz-Signature", "arn%3Aaws"):
+        assert secret not in log

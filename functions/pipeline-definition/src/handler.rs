@@ -376,6 +376,8 @@ mod tests {
         MemoryStore::with_buckets(&["pipelines", "templates"])
     }
 
+    /// A definition and a script are kept under the SHA-256 of their bytes, so that new content
+    /// has a new key.
     #[tokio::test]
     async fn creation_keeps_definition_and_script_under_their_digests() {
         let store = store();
@@ -400,6 +402,7 @@ mod tests {
         assert_eq!(store.keys("pipelines").len(), 2);
     }
 
+    /// The same properties always give the same id; CodeVersion is not among what decides it.
     #[tokio::test]
     async fn the_same_properties_always_give_the_same_id() {
         let store = store();
@@ -423,6 +426,7 @@ mod tests {
         assert_eq!(create(&store, &properties).await.unwrap(), from_text);
     }
 
+    /// A template whose digest no longer matches is refused, with both digests.
     #[tokio::test]
     async fn a_template_whose_digest_no_longer_matches_is_refused_with_both_digests() {
         let store = store();
@@ -464,6 +468,7 @@ mod tests {
         }
     }
 
+    /// So are all faults of the values, and nothing is written.
     #[tokio::test]
     async fn faults_of_values_are_told_all_at_once_and_nothing_is_written() {
         let store = store();
@@ -491,6 +496,8 @@ mod tests {
         create(&store(), &properties).await.unwrap();
     }
 
+    /// A value does not appear in a reason, unless it is shorter than six bytes or the region: it
+    /// may come from a parameter with NoEcho.
     #[tokio::test]
     async fn values_do_not_appear_in_a_reason() {
         let mut properties = shipped();
@@ -535,6 +542,7 @@ mod tests {
         );
     }
 
+    /// An update deletes nothing.
     #[tokio::test]
     async fn an_update_deletes_nothing() {
         let store = store();
@@ -550,6 +558,7 @@ mod tests {
         assert!(!store.calls().contains(&Call::Delete));
     }
 
+    /// A deletion takes every version and delete marker of its own definition, and of no other.
     #[tokio::test]
     async fn deletion_takes_every_version_and_marker_of_its_own_key_only() {
         let store = store();
@@ -569,6 +578,7 @@ mod tests {
         assert!(keys.iter().any(|key| key.ends_with("/run-fe-step.sh")));
     }
 
+    /// Scripts stay until the last definition under the stack's prefix is deleted, and go with it.
     #[tokio::test]
     async fn the_last_definition_takes_the_scripts_with_it() {
         let store = store();
@@ -596,6 +606,7 @@ mod tests {
         assert_eq!(keys.into_iter().collect::<Vec<_>>(), [hidden]);
     }
 
+    /// Deleting an id of another shape or of another stack succeeds and touches nothing.
     #[tokio::test]
     async fn what_is_not_ours_is_left_alone() {
         let store = store();
@@ -614,12 +625,14 @@ mod tests {
         assert_eq!(store.keys("pipelines"), before);
     }
 
+    /// Deleting from a bucket that no longer exists succeeds.
     #[tokio::test]
     async fn deleting_from_a_bucket_that_has_gone_is_a_success() {
         let id = create(&store(), &inline("A")).await.unwrap();
         delete(&MemoryStore::default(), "stack", &id).await.unwrap();
     }
 
+    /// A deletion that S3 refuses or fails is a failure, and can be tried again.
     #[tokio::test]
     async fn a_deletion_that_s3_refuses_is_a_failure() {
         for (call, trouble) in [

@@ -238,6 +238,7 @@ mod tests {
         );
     }
 
+    /// All faults of the properties are told at once, each with the name that was probably meant.
     #[test]
     fn every_fault_is_told_at_once() {
         let faults = faults(json!({

@@ -543,6 +543,7 @@ mod tests {
         transport.reply()
     }
 
+    /// A request that can be met is answered once, with its attributes.
     #[tokio::test(start_paused = true)]
     async fn a_success_is_answered_once() {
         let reply = answer(Does::Succeeds, &event("Create", None)).await;
@@ -551,6 +552,8 @@ mod tests {
         assert_eq!(reply["Data"], json!({"A": "1"}));
     }
 
+    /// If a failure was delivered, the invocation succeeds, so that Lambda does not deliver the
+    /// event again.
     #[tokio::test(start_paused = true)]
     async fn a_delivered_failure_is_a_success_of_the_invocation() {
         let reply = answer(Does::ClaimsAndFails, &event("Update", Some("old/id"))).await;
@@ -563,6 +566,7 @@ mod tests {
         );
     }
 
+    /// A panic is answered as a failure.
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_answered() {
         let reply = answer(Does::Panics, &event("Delete", Some("old/id"))).await;
@@ -571,6 +575,7 @@ mod tests {
         assert!(reply["Reason"].as_str().unwrap().contains("panic"));
     }
 
+    /// Work that waits for ever is cut off and answered as a failure.
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_hangs_is_answered_well_before_the_deadline() {
         let begun = Instant::now();
@@ -628,6 +633,7 @@ mod tests {
         assert_eq!(reply["PhysicalResourceId"], "old/id");
     }
 
+    /// Deleting such a marker succeeds and touches nothing.
     #[tokio::test(start_paused = true)]
     async fn deleting_a_creation_that_failed_does_not_reach_the_handler() {
         let failed = answer(Does::Hangs, &event("Create", None)).await;
@@ -637,6 +643,8 @@ mod tests {
         assert_eq!(reply["PhysicalResourceId"], marker);
     }
 
+    /// A reply that meets a server error, a lost connection or silence is put again, the same
+    /// bytes, with growing and jittered pauses.
     #[tokio::test(start_paused = true)]
     async fn a_reply_is_tried_again_until_it_is_taken() {
         let statuses = [Some(500), Some(503), Some(0), None, Some(429)];
@@ -655,6 +663,8 @@ mod tests {
         assert!(replies.iter().all(|(_, reply)| *reply == replies[0].1));
     }
 
+    /// If no reply was taken in time, the invocation fails, so that Lambda delivers the event
+    /// again.
     #[tokio::test(start_paused = true)]
     async fn a_reply_that_is_never_taken_is_an_error_a_second_before_the_deadline() {
         for never in [Some(500), Some(0), None] {
@@ -679,6 +689,7 @@ mod tests {
         }
     }
 
+    /// A reply that is refused is not put again.
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_final() {
         let transport = Answers::first([Some(403)]);
@@ -706,6 +717,8 @@ mod tests {
         assert_eq!(transport.attempts(), 0);
     }
 
+    /// A request that arrives with less than two seconds left is answered as a failure, and
+    /// nothing is begun.
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_too_late_is_answered_without_the_handler() {
         let transport = Answers::default();

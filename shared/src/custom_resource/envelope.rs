@@ -466,6 +466,7 @@ mod tests {
         );
     }
 
+    /// A failed update or deletion answers the id that it came with.
     #[test]
     fn a_failed_update_or_deletion_keeps_the_id_it_came_with() {
         let envelope = read(&event()).unwrap();
@@ -475,6 +476,8 @@ mod tests {
         assert_eq!(subject.failure_id(), "bucket/key");
     }
 
+    /// A failed creation answers the id of what it may have written, or a marker if it had written
+    /// nothing.
     #[test]
     fn a_failed_creation_has_the_claimed_id_or_else_a_marker() {
         let mut event = event();
@@ -497,6 +500,8 @@ mod tests {
         assert_eq!(subject.failure_id(), "bucket/key");
     }
 
+    /// Two stacks, or two resources of one stack, never share an id, though their properties be
+    /// the same.
     #[test]
     fn the_stack_digest_parts_stacks_and_resources() {
         let (a, _) = request(&event()).unwrap();

@@ -135,6 +135,7 @@ mod tests {
         );
     }
 
+    /// A reason gives as many whole faults as fit, and the count of the rest.
     #[test]
     fn two_hundred_faults_give_as_many_as_fit_and_the_count_of_the_rest() {
         let faults: Vec<String> = (0..200).map(|n| format!("key {n:03} is missing")).collect();

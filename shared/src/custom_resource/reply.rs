@@ -251,6 +251,7 @@ mod tests {
         );
     }
 
+    /// Attributes that do not fit are a failure; they are never cut.
     #[test]
     fn attributes_that_do_not_fit_are_an_error_not_a_cut() {
         let outcome = Resource::new("x").with("Text", "y".repeat(LIMIT)).into();
@@ -298,6 +299,8 @@ mod tests {
     }
 
     proptest! {
+        /// A reply is valid JSON in UTF-8 of at most 4,096 bytes, and a failure's reason ends with
+        /// where its log is.
         #[test]
         fn every_failure_is_told_in_valid_json_within_the_limit(
             what in "[aö\"\n]{0,20}",

@@ -171,6 +171,7 @@ mod tests {
         ResponseUrl::parse(url, UrlPolicy::AwsOnly)
     }
 
+    /// Replies go by https to hosts of AWS, in every partition.
     #[test]
     fn a_host_of_every_aws_partition_is_taken() {
         for host in [
@@ -191,6 +192,7 @@ mod tests {
         }
     }
 
+    /// They go to no other host; a refused one is named.
     #[test]
     fn a_host_outside_aws_is_refused_by_name() {
         for host in [
@@ -256,6 +258,8 @@ mod tests {
         ));
     }
 
+    /// They go to this machine only behind a switch for tests, which nothing that is deployed
+    /// sets.
     #[test]
     fn loopback_is_taken_only_behind_the_switch() {
         for url in [
@@ -275,6 +279,7 @@ mod tests {
         );
     }
 
+    /// Neither is it shown by an error or by debug output.
     #[test]
     fn neither_debug_nor_an_error_shows_path_or_query() {
         let secret = "X-Amz-Signature=0123456789abcdef";

@@ -82,6 +82,8 @@ mod tests {
         assert_eq!(schedule.reply, Duration::from_secs(59));
     }
 
+    /// A deadline that has passed or lies further ahead than Lambda allows is not believed; then
+    /// there are 30 seconds.
     #[test]
     fn a_deadline_that_is_no_time_of_day_is_not_believed() {
         let believed = Schedule::new(NOW, NOW + FALLBACK);
@@ -105,6 +107,8 @@ mod tests {
     }
 
     proptest! {
+        /// The last attempt to reply ends at least a second before the deadline, and the work is
+        /// cut off at least a second before that.
         #[test]
         fn the_reply_ends_a_second_before_the_deadline(left in 2_000u64..900_000) {
             let schedule = Schedule::new(NOW, NOW + Duration::from_millis(left));
