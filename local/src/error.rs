@@ -9,12 +9,8 @@ pub enum ErrorKind {
     Validation,
     /// What the call names does not exist.
     ResourceNotFound,
-    /// What the call would create exists, or what it would delete is in use.
-    ResourceInUse,
     /// The resource is being changed or still has something running.
     Conflict,
-    /// A quota of SageMaker would be passed.
-    ResourceLimitExceeded,
     /// The stand-in does not know the operation.
     UnknownOperation,
     /// The request's body is not JSON, or not an object.
@@ -29,9 +25,7 @@ impl ErrorKind {
         match self {
             Self::Validation => "ValidationException",
             Self::ResourceNotFound => "ResourceNotFound",
-            Self::ResourceInUse => "ResourceInUse",
             Self::Conflict => "ConflictException",
-            Self::ResourceLimitExceeded => "ResourceLimitExceeded",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Serialization => "SerializationException",
             Self::Internal => "InternalFailure",

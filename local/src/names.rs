@@ -31,8 +31,13 @@ impl Account {
     ///
     /// `kind` is the resource's type in the ARN (`pipeline`, `model-package`, ...).
     pub fn arn(&self, kind: &str, name: &str) -> String {
+        self.service_arn("sagemaker", kind, name)
+    }
+
+    /// The ARN of a resource of any service, its name in lower case.
+    pub fn service_arn(&self, service: &str, kind: &str, name: &str) -> String {
         format!(
-            "arn:{}:sagemaker:{}:{}:{kind}/{}",
+            "arn:{}:{service}:{}:{}:{kind}/{}",
             self.partition(),
             self.region,
             self.id,

@@ -3,6 +3,7 @@
 use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
 use super::input::Input;
 use super::jobs::{JobKind, JobNotes, JobStatus};
+use super::pretend::pretend;
 use super::run::{Execution, Phase};
 use super::tags::read_tags;
 use super::{State, Turn};
@@ -252,26 +253,39 @@ impl Execution {
         Ok(())
     }
 
-    /// The S3 locations that simulated steps would have written to.
-    fn unwritten(&self) -> Vec<String> {
+    /// The S3 locations that simulated steps would have written to, with the step's name.
+    fn unwritten(&self) -> Vec<(&str, &str)> {
         let mut locations = Vec::new();
         for step in &self.steps {
             let (Some(_), Some(document)) = (&step.simulated, &step.document) else {
                 continue;
             };
             let outputs = document["ProcessingOutputConfig"]["Outputs"].as_array();
-            for output in outputs.into_iter().flatten() {
-                locations.push(&output["S3Output"]["S3Uri"]);
-            }
-            locations.push(&document["ModelArtifacts"]["S3ModelArtifacts"]);
-            locations.push(&document["TransformOutput"]["S3OutputPath"]);
+            let outputs = outputs.into_iter().flatten();
+            let written = outputs
+                .map(|output| &output["S3Output"]["S3Uri"])
+                .chain([
+                    &document["ModelArtifacts"]["S3ModelArtifacts"],
+                    &document["TransformOutput"]["S3OutputPath"],
+                ])
+                .filter_map(Value::as_str)
+                .filter(|location| !location.is_empty());
+            locations.extend(written.map(|location| (step.name.as_str(), location)));
         }
         locations
+    }
+
+    /// Adds to a reason that quotes such a location why nothing is there.
+    pub(super) fn explain(&self, reason: String) -> String {
+        let step = self
+            .unwritten()
             .into_iter()
-            .filter_map(Value::as_str)
-            .filter(|location| !location.is_empty())
-            .map(str::to_owned)
-            .collect()
+            .find(|(_, location)| reason.contains(location))
+            .map(|(step, _)| step.to_owned());
+        match step {
+            Some(step) => format!("{reason} (step '{step}' was only simulated)"),
+            None => reason,
+        }
     }
 
     /// Leaves out what only simulated steps could have written.
@@ -282,7 +296,7 @@ impl Execution {
             .filter(|check| {
                 !unwritten
                     .iter()
-                    .any(|location| check.uri.starts_with(location))
+                    .any(|(_, location)| check.uri.starts_with(location))
             })
             .collect()
     }
@@ -758,62 +772,10 @@ impl State {
         request: Map<String, Value>,
         job_name: &str,
     ) -> Result<Launch, NotLaunched> {
-        let kind = step.kind();
-        let mut document = request;
-        let mut metadata = None;
-        match kind {
-            StepKind::Tuning => {
-                let best = format!("{job_name}-001");
-                let arn = self.arn("hyper-parameter-tuning-job", job_name);
-                let training_job = json!({
-                    "TrainingJobName": best,
-                    "TrainingJobArn": self.arn("training-job", &best),
-                    "TrainingJobStatus": "Completed",
-                });
-                document.insert("HyperParameterTuningJobName".to_owned(), json!(job_name));
-                document.insert("HyperParameterTuningJobArn".to_owned(), json!(arn));
-                document.insert(
-                    "HyperParameterTuningJobStatus".to_owned(),
-                    json!("Completed"),
-                );
-                document.insert("BestTrainingJob".to_owned(), training_job.clone());
-                document.insert("TrainingJobSummaries".to_owned(), json!([training_job]));
-                metadata = Some(("TuningJob", json!({"Arn": arn})));
-            }
-            StepKind::AutoMl => {
-                let arn = self.arn("automl-job", job_name);
-                document.insert("AutoMLJobName".to_owned(), json!(job_name));
-                document.insert("AutoMLJobArn".to_owned(), json!(arn));
-                document.insert("AutoMLJobStatus".to_owned(), json!("Completed"));
-                metadata = Some(("AutoMLJob", json!({"Arn": arn})));
-            }
-            StepKind::QualityCheck | StepKind::ClarifyCheck => {
-                let arn = self.arn("processing-job", job_name);
-                let check_type = step.member("CheckType").cloned().unwrap_or_default();
-                let output = document
-                    .get("ProcessingOutputConfig")
-                    .and_then(|outputs| outputs["Outputs"][0]["S3Output"]["S3Uri"].as_str())
-                    .map(|uri| uri.trim_end_matches('/').to_owned());
-                if let Some(output) = output {
-                    for (member, file) in [
-                        ("CalculatedBaselineConstraints", "constraints.json"),
-                        ("CalculatedBaselineStatistics", "statistics.json"),
-                        ("BaselineUsedForDriftCheckConstraints", "constraints.json"),
-                        ("BaselineUsedForDriftCheckStatistics", "statistics.json"),
-                    ] {
-                        document.insert(member.to_owned(), json!(format!("{output}/{file}")));
-                    }
-                }
-                metadata = Some((
-                    step.type_name(),
-                    json!({"CheckType": check_type, "CheckJobArn": arn}),
-                ));
-            }
-            _ => {}
-        }
+        let pretended = pretend(&self.settings.account, step, request, job_name);
         let run = &mut execution.steps[position];
-        run.document = Some(Value::Object(document));
-        if let Some((name, value)) = metadata {
+        run.document = Some(Value::Object(pretended.document));
+        if let Some((name, value)) = pretended.metadata {
             run.metadata.insert(name.to_owned(), value);
         }
         let reason = format!(

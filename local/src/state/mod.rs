@@ -15,6 +15,7 @@ mod laws;
 mod models;
 mod packages;
 mod pipelines;
+mod pretend;
 mod run;
 mod tags;
 

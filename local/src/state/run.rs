@@ -802,7 +802,10 @@ impl State {
         }
         match end.result {
             JobResult::Succeeded => self.succeed_step(turn, execution, position),
-            JobResult::Failed(reason) => execution.fail_step(turn, position, &reason),
+            JobResult::Failed(reason) => {
+                let reason = execution.explain(reason);
+                execution.fail_step(turn, position, &reason);
+            }
             JobResult::Stopped => execution.change_step(turn, position, Phase::Stopped),
         }
     }

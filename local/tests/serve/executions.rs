@@ -686,3 +686,24 @@ async fn at_most_the_allowed_number_of_steps_runs_at_once() {
     }
     assert_eq!(most, 2);
 }
+
+#[tokio::test]
+async fn data_that_only_a_simulated_step_would_have_written_is_missed_by_name() {
+    let standin = StandIn::start("unwritten").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let train = training_step(json!("s3://data/in/"), json!({"epochs": "3"}));
+    let mut evaluate = script_step("Evaluate", "exit 0");
+    evaluate["Arguments"]["ProcessingInputs"][0]["S3Input"]["S3Uri"] =
+        json!({"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"});
+    standin
+        .create("p", &definition(json!([train, evaluate])))
+        .await;
+    let arn = standin.start_execution("p", json!([])).await;
+    standin.finished(&arn).await;
+    let steps = standin.steps(&arn).await;
+    let reason = steps["Evaluate"]["FailureReason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("(step 'Train' was only simulated)"),
+        "{reason}"
+    );
+}
