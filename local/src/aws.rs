@@ -16,11 +16,17 @@ use aws_smithy_types::body::SdkBody;
 use pipewright_aws::eventbridge::{self, Entry};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
 /// How long a Lambda function may take: Lambda's own limit.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// How many calls to Lambda and SQS are under way at once; a definition may have thousands of
+/// steps that begin together.
+const CALLS_AT_ONCE: usize = 64;
 
 /// S3 through its SDK.
 #[derive(Debug, Clone)]
@@ -219,6 +225,7 @@ pub struct Endpoints {
 pub struct UnsignedServices {
     endpoints: Endpoints,
     connector: SharedHttpConnector,
+    calls: Arc<Semaphore>,
 }
 
 impl UnsignedServices {
@@ -230,6 +237,7 @@ impl UnsignedServices {
                 pipewright_aws::CONNECT_TIMEOUT,
                 FUNCTION_TIMEOUT,
             ),
+            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         }
     }
 
@@ -240,6 +248,8 @@ impl UnsignedServices {
         headers: &[(&'static str, &'static str)],
         body: &Value,
     ) -> Result<(Headers, String), String> {
+        // The semaphore is never closed; without a permit the call would only be early.
+        let _permit = self.calls.acquire().await.ok();
         let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
         request
             .set_method("POST")

@@ -11,6 +11,7 @@ use crate::state::{Effect, InputCheck, JobEnd, JobOrder, JobResult, Signal, Stat
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Engine {
 
 struct Shared {
     state: Mutex<State>,
+    /// Set when the stand-in ends: nothing is begun any more.
+    closing: AtomicBool,
     running: Mutex<HashMap<StepKey, Stopper>>,
     events: EventQueue,
     store: Arc<dyn ObjectStore>,
@@ -90,6 +93,7 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
+                closing: AtomicBool::new(false),
                 running: Mutex::default(),
                 events: EventQueue::start(edges.events, Retries::default()),
                 store: edges.store,
@@ -127,6 +131,7 @@ impl Engine {
 
     /// Stops every job and waits until they have ended, or the time for it is over.
     pub async fn shut_down(&self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
         for stopper in lock(&self.shared.running).values() {
             stopper.stop(SHUTDOWN_GRACE);
         }
@@ -265,7 +270,14 @@ impl Engine {
     fn start_job(&self, order: JobOrder) {
         let key = order.key().clone();
         let (stopper, stop) = StopSignal::new();
-        lock(&self.shared.running).insert(key.clone(), stopper);
+        {
+            let mut running = lock(&self.shared.running);
+            // Looked at under the lock, so that a job is either stopped or never begun.
+            if self.shared.closing.load(Ordering::SeqCst) {
+                return;
+            }
+            running.insert(key.clone(), stopper);
+        }
         let engine = self.clone();
         // In a task of its own, so that a panic of the job's code is told as its failure.
         let job = tokio::spawn(async move { engine.run_job(&order, stop).await });

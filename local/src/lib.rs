@@ -9,6 +9,33 @@
 //! through small seams ([`storage`], [`events`], [`functions`],
 //! [`queues`], [`runner`]), which [`aws`]
 //! fills in; [`http`] is the wire.
+//!
+//! # What differs from SageMaker
+//!
+//! - A job without a runner is simulated: its S3 inputs must exist (but for those that another
+//!   simulated step would have written), a training's hyperparameters must not be empty, then
+//!   it takes `--simulated-step-seconds` and succeeds. It writes nothing. The step's events
+//!   carry `metadata.pipewrightLocal = {"simulated": true, "reason": ...}`, and
+//!   ListPipelineExecutionSteps a `StepDescription` that begins with `[simulated: `.
+//! - A job with a runner is one process (or one for each host) of this machine, without a
+//!   container: it sees the whole machine, has the runner's programs instead of an image, and
+//!   finds SageMaker's layout under `PIPEWRIGHT_ML_ROOT`; entrypoint and arguments that name
+//!   `/opt/ml` are led there. Inputs are S3 prefixes in File mode (FastFile in a training),
+//!   without compression or manifests; outputs go to S3 at the end of a job that succeeded,
+//!   `Continuous` ones too. A stopped job is killed after 30 seconds, not 120.
+//! - Models, packages, endpoint configurations and endpoints are entries that are described,
+//!   listed and told of by events; no endpoint answers. Lambda functions and callback queues
+//!   are really called, without a signature. All other types of steps are simulated.
+//! - A step begins in a later second than those it waits for have ended in, and an execution
+//!   ends in a later second than its last step: events carry whole seconds, so that their
+//!   times alone tell cause from effect.
+//! - After a failure no further step begins, and what runs is let run to its end.
+//! - A step whose dependency stands in a branch that was not taken does not run.
+//! - Caching never hits, `RetryPolicies` are not followed (their faults do not occur here),
+//!   selective execution is refused, no permission is checked, nothing is kept on disk but the
+//!   run directory.
+//! - ARNs have names in lower case, as SageMaker's may, and names are found whatever their
+//!   case.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -56,6 +56,7 @@ impl JobRunner for ProcessRunner {
     fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd> {
         Box::pin(async move {
             let folder = self.folder_of(order);
+            tracing::info!(job = order.job_name, folder = %folder.display(), "job begins");
             let plan = match JobPlan::read(order) {
                 Ok(plan) => plan,
                 Err(reason) => return JobResult::Failed(reason).into(),
@@ -438,11 +439,12 @@ async fn create_folder(folder: &Path) -> Result<(), String> {
         .map_err(|error| internal(folder, &error))
 }
 
-/// Why a host's program failed, in SageMaker's words.
+/// Why a host's program failed, in SageMaker's words; where it left none, with the place of
+/// the log, for which SageMaker has CloudWatch.
 async fn failure(plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
     let message = read_message(plan, host)
         .await
-        .unwrap_or_else(|| "See job logs for more information".to_owned());
+        .unwrap_or_else(|| format!("See job logs for more information ({})", host.log.display()));
     format!("AlgorithmError: {message}, {}", ending(status))
 }
 
