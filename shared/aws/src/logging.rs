@@ -13,14 +13,12 @@ const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_sdk_dyna
     aws_sdk_eventbridge=warn,aws_sdk_s3=warn,aws_sdk_sagemaker=warn,aws_smithy_http_client=warn,\
     aws_smithy_runtime=warn,h2=warn,hyper=warn,hyper_util=warn,lambda_runtime=warn,rustls=warn";
 
-/// The crates of this workspace that write log lines, by target.
-const OURS: [&str; 7] = [
+/// The crates of this workspace whose names do not begin with `pipewright`.
+const OURS: [&str; 5] = [
     "feature_engineering",
     "housekeeping",
     "pipeline_definition",
     "pipeline_events",
-    "pipewright",
-    "pipewright_local",
     "start_execution",
 ];
 
@@ -66,12 +64,21 @@ impl Settings {
 
 /// Starts logging to standard error by the environment's settings; once in a
 /// process, before the first log line. `AWS_LAMBDA_LOG_FORMAT=JSON` gives JSON
-/// lines, `RUST_LOG` or else `AWS_LAMBDA_LOG_LEVEL` the level.
+/// lines, `RUST_LOG` or else `AWS_LAMBDA_LOG_LEVEL` the level; one that cannot
+/// be read is the first thing to be logged.
 ///
 /// # Errors
 /// When the process has a subscriber already.
 pub fn init(libraries: Libraries) -> Result<(), TryInitError> {
-    subscriber(&Settings::from_env(libraries), std::io::stderr).try_init()
+    let settings = Settings::from_env(libraries);
+    subscriber(&settings, std::io::stderr).try_init()?;
+    if let Err(error) = EnvFilter::try_new(&settings.filter) {
+        tracing::warn!(
+            "the log filter {:?} cannot be read, so the default one holds: {error}",
+            settings.filter
+        );
+    }
+    Ok(())
 }
 
 /// The subscriber behind [`init`], writing wherever `writer` says. A filter
@@ -110,4 +117,83 @@ where
 fn is_ours(target: &str) -> bool {
     let krate = target.split("::").next().unwrap_or(target);
     OURS.contains(&krate) || krate.starts_with("pipewright")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Result, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What comes of a line of ours and two of a library.
+    fn logged(json: bool, filter: &str, libraries: Libraries) -> String {
+        let lines = Lines::default();
+        let settings = Settings {
+            json,
+            filter: filter.to_owned(),
+            libraries,
+        };
+        let writer = lines.clone();
+        let subscriber = subscriber(&settings, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "pipeline_definition::handler", answer = 42, "ours");
+            tracing::info!(target: "lambda_runtime::layers", "a whole event");
+            tracing::warn!(target: "hyper_util::client", "a warning");
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn at_most_warnings_of_libraries_pass_whatever_the_filter_says() {
+        let log = logged(false, "trace", Libraries::WarningsAtMost);
+        assert!(log.contains("ours") && log.contains("a warning"), "{log}");
+        assert!(!log.contains("a whole event"), "{log}");
+        let log = logged(false, "lambda_runtime=trace", Libraries::WarningsAtMost);
+        assert!(!log.contains("a whole event"), "{log}");
+    }
+
+    #[test]
+    fn libraries_pass_as_configured_where_they_may() {
+        let log = logged(false, "trace", Libraries::AsConfigured);
+        assert!(log.contains("a whole event"), "{log}");
+        let log = logged(false, DEFAULT_FILTER, Libraries::AsConfigured);
+        assert!(
+            !log.contains("a whole event") && log.contains("a warning"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_counts_as_the_default() {
+        let log = logged(
+            false,
+            "pipeline_definition=loud=very",
+            Libraries::AsConfigured,
+        );
+        assert!(!log.contains("ours") && log.contains("a warning"), "{log}");
+    }
+
+    #[test]
+    fn json_lines_hold_their_fields_beside_the_message() {
+        let log = logged(true, "trace", Libraries::WarningsAtMost);
+        let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        assert_eq!(line["level"], "TRACE");
+        assert_eq!(line["message"], "ours");
+        assert_eq!(line["answer"], serde_json::json!(42));
+        assert!(line["timestamp"].is_string());
+    }
 }
