@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -54,7 +54,7 @@ impl TableError {
             operation,
             table: table.to_owned(),
             code: error.code().map(str::to_owned),
-            message: DisplayErrorContext(error).to_string(),
+            message: crate::error_chain(error),
         }
     }
 }

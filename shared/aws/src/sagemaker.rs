@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sagemaker::Client;
-use aws_sdk_sagemaker::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::Parameter;
 
@@ -38,7 +38,7 @@ impl SageMakerError {
             operation,
             subject: subject.to_owned(),
             code: error.code().map(str::to_owned),
-            message: DisplayErrorContext(error).to_string(),
+            message: crate::error_chain(error),
         }
     }
 
