@@ -309,7 +309,9 @@ impl<T: Templates, R: Records, P: Pipeline> Handler<T, R, P> {
         };
         let ours = ExecutionArn::parse(arn).map_err(|error| unfinished(error.into()))?;
         let stored = self.records.claim(id, &ours).await.map_err(unfinished)?;
-        let theirs = arn_of(&stored).and_then(|arn| ExecutionArn::parse(arn).ok());
+        let theirs = stored
+            .get(names::ARN_KEY)
+            .and_then(|key| ExecutionArn::parse(key.as_str()?).ok());
         match theirs {
             Some(theirs) if theirs != ours => Err(HandlerError::Conflict {
                 id: id.clone(),

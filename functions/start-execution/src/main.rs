@@ -14,6 +14,8 @@ use serde_json::Value;
 
 mod handler;
 mod ports;
+#[cfg(test)]
+mod tests;
 
 use handler::{Answer, Handler, HandlerError, Ours};
 

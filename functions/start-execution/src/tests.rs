@@ -1,0 +1,454 @@
+//! The handler against a world in memory: what is started, and how often.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use pipewright::record::attribute::item_from_json;
+use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
+use pipewright_aws::dynamodb::Creation;
+use pipewright_aws::sagemaker::Start;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::handler::{Answer, Handler, HandlerError, Ours};
+use crate::ports::{Failure, Pipeline, Records, StartError, Templates};
+
+const NOW: i64 = 1_714_978_800_000;
+
+/// What goes wrong in a call, at one of its operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The operation doesn't happen, and an error comes back.
+    Before,
+    /// The operation happens, and an error comes back.
+    After,
+}
+
+/// The tables and SageMaker, in memory. Each operation lets others go first
+/// once, so that whoever polls decides how operations interleave.
+#[derive(Default)]
+struct World {
+    templates: BTreeMap<String, Item>,
+    records: Mutex<BTreeMap<String, Item>>,
+    /// Executions by token; SageMaker answers a known token with its execution.
+    executions: Mutex<BTreeMap<String, (Start, String)>>,
+    /// Whether SageMaker has forgotten its tokens.
+    tokens_forgotten: bool,
+    refuses: Option<&'static str>,
+    /// Faults of the operations to come; none left = all is well.
+    faults: Mutex<Vec<Option<Fault>>>,
+}
+
+struct LetOthersGoFirst(bool);
+
+impl Future for LetOthersGoFirst {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl World {
+    fn with_template() -> Self {
+        Self {
+            templates: BTreeMap::from([
+                ("sample".to_owned(), template("sample")),
+                ("other".to_owned(), template("other")),
+            ]),
+            ..Self::default()
+        }
+    }
+
+    async fn operation<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
+        LetOthersGoFirst(false).await;
+        let fault = self.faults.lock().unwrap().pop().flatten();
+        if fault == Some(Fault::Before) {
+            return Err("throttled".into());
+        }
+        let done = work();
+        match fault {
+            None => Ok(done),
+            Some(_) => Err("connection reset".into()),
+        }
+    }
+
+    fn record(&self, id: &str) -> Option<Item> {
+        self.records.lock().unwrap().get(id).cloned()
+    }
+
+    fn started(&self) -> Vec<Start> {
+        let executions = self.executions.lock().unwrap();
+        executions
+            .values()
+            .map(|(start, _)| start.clone())
+            .collect()
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Item)) {
+        change(self.records.lock().unwrap().get_mut(id).unwrap());
+    }
+}
+
+impl Templates for &World {
+    async fn template(&self, id: &str) -> Result<Option<Item>, Failure> {
+        self.operation(|| self.templates.get(id).cloned()).await
+    }
+}
+
+impl Records for &World {
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
+        self.operation(|| World::record(self, id.as_str())).await
+    }
+
+    async fn create(&self, record: &Item) -> Result<Creation, Failure> {
+        self.operation(|| {
+            let id = record["Id"].as_str().unwrap().to_owned();
+            let mut records = self.records.lock().unwrap();
+            match records.get(&id) {
+                Some(existing) => Creation::Exists(existing.clone()),
+                None => {
+                    records.insert(id, record.clone());
+                    Creation::Created
+                }
+            }
+        })
+        .await
+    }
+
+    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, Failure> {
+        self.operation(|| {
+            let mut records = self.records.lock().unwrap();
+            let record = records.get_mut(id.as_str()).unwrap();
+            let put = |record: &mut Item, name: &str, value: String| {
+                record.entry(name.to_owned()).or_insert(Attribute::S(value));
+            };
+            put(record, "arnKey", arn.key());
+            put(record, "pipelineExecutionArn", arn.as_str().to_owned());
+            record.remove("startFailure");
+            record.clone()
+        })
+        .await
+    }
+
+    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
+        let failure = json!({"reason": reason, "at": at});
+        self.operation(|| {
+            World::change(self, id.as_str(), |record| {
+                record.insert("startFailure".to_owned(), Attribute::from_json(&failure));
+            });
+        })
+        .await
+    }
+}
+
+impl Pipeline for &World {
+    async fn start(&self, start: &Start) -> Result<String, StartError> {
+        if let Some(reason) = self.refuses {
+            return Err(StartError::Refused(reason.into()));
+        }
+        let work = || {
+            let mut executions = self.executions.lock().unwrap();
+            let count = executions.len();
+            let token = match self.tokens_forgotten {
+                true => format!("{} {count}", start.client_request_token),
+                false => start.client_request_token.clone(),
+            };
+            let (_, arn) = executions.entry(token).or_insert_with(|| {
+                let arn = format!("arn:aws:sagemaker:r:1:pipeline/Assets/execution/run{count}");
+                (start.clone(), arn)
+            });
+            arn.clone()
+        };
+        self.operation(work).await.map_err(StartError::Unknown)
+    }
+
+    async fn find(&self, start: &Start, since: i64) -> Result<Option<String>, Failure> {
+        assert!(since < NOW);
+        self.operation(|| {
+            let executions = self.executions.lock().unwrap();
+            let found = executions
+                .values()
+                .find(|(known, _)| known.display_name == start.display_name);
+            found.map(|(_, arn)| arn.clone())
+        })
+        .await
+    }
+}
+
+fn template(id: &str) -> Item {
+    let document = json!({
+        "Id": id, "predictedAsset": "JPM", "feMeta": {"baseAssets": "all"},
+        "deepARMeta": {
+            "freq": "1D", "predictionLength": 7, "contextLength": 28,
+            "startDataset": 1_262_304_000_000_i64, "endTraining": 1_514_764_800_000_i64,
+            "testWindows": 4, "hyperParams": {"epochs": 400, "learning_rate": 0.0005},
+        },
+    });
+    item_from_json(document.as_object().unwrap())
+}
+
+fn handler(world: &World) -> Handler<&World, &World, &World> {
+    let ours = Ours {
+        pipeline: "assets".to_owned(),
+        package_group: "assets".to_owned(),
+    };
+    Handler::new(ours, world, world, world)
+}
+
+fn call(world: &World, request: &Value) -> Result<Answer, HandlerError> {
+    let handler = handler(world);
+    let mut future = std::pin::pin!(handler.handle(request, NOW, 7));
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
+            return answer;
+        }
+    }
+}
+
+fn request(id: &str) -> Value {
+    json!({"templateId": "sample", "executionId": id})
+}
+
+#[test]
+fn a_start_freezes_the_template_and_sends_every_parameter() {
+    let world = World::with_template();
+    let answer = call(&world, &request("run-1")).unwrap();
+    assert_eq!(answer.execution_id, "run-1");
+    assert!(!answer.already_started);
+    let record = world.record("run-1").unwrap();
+    assert_eq!(record["parameters"], Attribute::M(template("sample")));
+    assert_eq!(record["createdAt"], Attribute::from(NOW));
+    assert_eq!(
+        record["pipelineExecutionArn"].as_str(),
+        Some(answer.pipeline_execution_arn.as_str())
+    );
+    assert_eq!(
+        record["arnKey"].as_str(),
+        Some("arn:aws:sagemaker:r:1:pipeline/assets/execution/run0")
+    );
+    let start = &world.started()[0];
+    assert_eq!(
+        (start.pipeline.as_str(), start.display_name.as_str()),
+        ("assets", "run-1")
+    );
+    assert_eq!(start.parameters["ExecutionId"], "run-1");
+    assert_eq!(start.parameters["HyperParamLearningRate"], "0.0005");
+    assert_eq!(start.parameters["HyperParamEarlyStoppingPatience"], "400");
+    assert_eq!(start.parameters["ModelPackageGroupName"], "assets");
+    let sent = Attribute::from_json(&serde_json::to_value(&start.parameters).unwrap());
+    assert_eq!(record["pipelineParameters"], sent);
+}
+
+#[test]
+fn without_an_id_a_new_one_is_made() {
+    let world = World::with_template();
+    let answer = call(&world, &json!({"templateId": "sample"})).unwrap();
+    assert_eq!(answer.execution_id, "20240506-070000-00000007");
+    assert!(world.record(&answer.execution_id).is_some());
+}
+
+#[test]
+fn a_repeated_call_is_answered_from_the_record_even_without_the_template() {
+    let mut world = World::with_template();
+    let first = call(&world, &request("run-1")).unwrap();
+    world.templates.clear();
+    let second = call(&world, &request("run-1")).unwrap();
+    assert_eq!(second.pipeline_execution_arn, first.pipeline_execution_arn);
+    assert!(second.already_started);
+    assert_eq!(world.started().len(), 1);
+}
+
+#[test]
+fn the_same_id_with_another_template_is_a_conflict() {
+    let world = World::with_template();
+    call(&world, &request("run-1")).unwrap();
+    let other = json!({"templateId": "other", "executionId": "run-1"});
+    let error = call(&world, &other).unwrap_err();
+    assert_eq!(error.kind(), "Conflict");
+    assert!(error.to_string().contains("template \"sample\""), "{error}");
+}
+
+#[test]
+fn an_id_that_an_execution_from_elsewhere_has_is_a_conflict() {
+    let world = World::with_template();
+    let record = item_from_json(json!({"Id": "run-1", "arnKey": "a"}).as_object().unwrap());
+    world
+        .records
+        .lock()
+        .unwrap()
+        .insert("run-1".to_owned(), record);
+    assert_eq!(
+        call(&world, &request("run-1")).unwrap_err().kind(),
+        "Conflict"
+    );
+    assert!(world.started().is_empty());
+}
+
+#[test]
+fn a_call_that_died_before_it_stored_the_arn_is_taken_up_with_the_frozen_parameters() {
+    let mut world = World::with_template();
+    call(&world, &request("run-1")).unwrap();
+    world.change("run-1", |record| {
+        record.remove("arnKey");
+        record.remove("pipelineExecutionArn");
+    });
+    world.templates.clear();
+    call(&world, &request("run-1")).unwrap();
+    assert_eq!(world.started().len(), 1);
+    assert!(world.record("run-1").unwrap().contains_key("arnKey"));
+}
+
+#[test]
+fn long_after_the_execution_is_searched_by_name_before_it_is_started_again() {
+    let mut world = World::with_template();
+    call(&world, &request("run-1")).unwrap();
+    world.tokens_forgotten = true;
+    world.change("run-1", |record| {
+        record.remove("arnKey");
+        record.remove("pipelineExecutionArn");
+        record.insert("createdAt".to_owned(), Attribute::from(NOW - 86_400_000));
+    });
+    let answer = call(&world, &request("run-1")).unwrap();
+    assert!(answer.already_started);
+    assert_eq!(world.started().len(), 1);
+    // And where there is none, it is started after all.
+    world.executions.lock().unwrap().clear();
+    world.change("run-1", |record| {
+        record.remove("arnKey");
+        record.remove("pipelineExecutionArn");
+    });
+    assert!(!call(&world, &request("run-1")).unwrap().already_started);
+    assert_eq!(world.started().len(), 1);
+}
+
+#[test]
+fn what_sagemaker_refuses_is_noted_in_the_record_and_may_be_tried_again() {
+    let mut world = World::with_template();
+    world.refuses = Some("no such pipeline");
+    let error = call(&world, &request("run-1")).unwrap_err();
+    assert_eq!(error.kind(), "StartRefused");
+    assert!(error.to_string().contains("no such pipeline"));
+    let failure = world.record("run-1").unwrap()["startFailure"].clone();
+    assert_eq!(
+        failure.as_map().unwrap()["reason"].as_str(),
+        Some("no such pipeline")
+    );
+    world.refuses = None;
+    call(&world, &request("run-1")).unwrap();
+    assert!(!world.record("run-1").unwrap().contains_key("startFailure"));
+}
+
+#[test]
+fn an_execution_that_takes_the_id_meanwhile_is_a_conflict() {
+    let world = World::with_template();
+    let handler = handler(&world);
+    let request = request("run-1");
+    let mut call = std::pin::pin!(handler.handle(&request, NOW, 7));
+    let mut context = Context::from_waker(Waker::noop());
+    let error = loop {
+        match call.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => break answer.unwrap_err(),
+            Poll::Pending if world.record("run-1").is_some() => world.change("run-1", |record| {
+                let other = "arn:aws:sagemaker:r:1:pipeline/assets/execution/else";
+                record.insert("arnKey".to_owned(), Attribute::s(other));
+            }),
+            Poll::Pending => {}
+        }
+    };
+    assert_eq!(error.kind(), "Conflict");
+    assert!(error.to_string().contains("execution/else"), "{error}");
+}
+
+#[test]
+fn bad_requests_start_nothing_and_say_what_is_wrong() {
+    let mut world = World::with_template();
+    let mut faulty = template("faulty");
+    let Attribute::M(deepar) = faulty.get_mut("deepARMeta").unwrap() else {
+        panic!("deepARMeta is a map");
+    };
+    let hyper_params = json!({"epochs": 0, "likelihood": "poisson"});
+    deepar.insert(
+        "hyperParams".to_owned(),
+        Attribute::from_json(&hyper_params),
+    );
+    world.templates.insert("faulty".to_owned(), faulty);
+    for (request, kind, words) in [
+        (json!({}), "InvalidRequest", vec!["templateId"]),
+        (json!([]), "InvalidRequest", vec![]),
+        (
+            json!({"templateId": "sample", "id": "x"}),
+            "InvalidRequest",
+            vec!["`id`"],
+        ),
+        (
+            json!({"templateId": "none"}),
+            "UnknownTemplate",
+            vec!["\"none\""],
+        ),
+        (
+            json!({"templateId": "sample", "executionId": "-a"}),
+            "InvalidExecutionId",
+            vec!["\"-a\""],
+        ),
+        (
+            json!({"templateId": "faulty"}),
+            "InvalidTemplate",
+            vec!["epochs", "likelihood", "poisson"],
+        ),
+    ] {
+        let error = call(&world, &request).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        for word in words {
+            assert!(error.to_string().contains(word), "{word} in {error}");
+        }
+    }
+    assert!(world.started().is_empty());
+    assert!(world.records.lock().unwrap().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Up to ten calls with one id at once, whatever fails on the way, each
+    /// repeated until it is answered, start one execution.
+    #[test]
+    fn calls_with_one_id_start_one_execution(
+        calls in 1_usize..=10,
+        choices in prop::collection::vec(0_usize..16, 1..60),
+        faults in prop::collection::vec(
+            prop_oneof![3 => Just(None), 1 => Just(Some(Fault::Before)), 1 => Just(Some(Fault::After))],
+            0..40,
+        ),
+    ) {
+        let world = World { faults: Mutex::new(faults), ..World::with_template() };
+        let handler = handler(&world);
+        let request = request("run-1");
+        let start = || Box::pin(handler.handle(&request, NOW, 7));
+        let mut under_way: Vec<_> = (0..calls).map(|_| start()).collect();
+        let mut answers = Vec::new();
+        let mut choices = choices.iter().cycle();
+        let mut context = Context::from_waker(Waker::noop());
+        while !under_way.is_empty() {
+            let place = choices.next().unwrap() % under_way.len();
+            match under_way[place].as_mut().poll(&mut context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(answer)) => {
+                    answers.push(answer.pipeline_execution_arn);
+                    drop(under_way.swap_remove(place));
+                }
+                Poll::Ready(Err(_)) => under_way[place] = start(),
+            }
+        }
+        prop_assert_eq!(world.started().len(), 1);
+        answers.dedup();
+        prop_assert_eq!(answers.len(), 1);
+    }
+}
