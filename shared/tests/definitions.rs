@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use pipewright::definition::check::{check, has_errors};
+use pipewright::definition::condition::all_hold;
 use pipewright::definition::diff::diff;
+use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
 use pipewright::definition::{Definition, SourceMap, StepKind, render};
 use pipewright::template::{extract, fill, propose, regions, shipped};
 use serde_json::{Map, Value, json};
@@ -176,6 +178,58 @@ fn the_sdks_asset_prediction_is_the_shipped_template_but_for_names_and_the_profi
             "- step AssetPredictionRegisterModel-RegisterModel (RegisterModel)",
         ]
     );
+}
+
+/// What an execution of the second sample knows; the evaluation found this error.
+struct Evaluated(f64);
+
+impl Resolver for Evaluated {
+    fn parameter(&self, name: &str) -> Result<Value, String> {
+        match name {
+            "LargestError" => Ok(json!(0.25)),
+            _ => Err("is not given".to_owned()),
+        }
+    }
+
+    fn execution(&self, _: &str) -> Result<Value, String> {
+        Ok(json!("execution"))
+    }
+
+    fn experiment(&self, _: &str) -> Result<Value, String> {
+        Err("there is none".to_owned())
+    }
+
+    fn step(&self, _: &str) -> Result<Value, String> {
+        Err("has not run".to_owned())
+    }
+
+    fn document(&self, _: DocumentSource<'_>) -> Result<Value, String> {
+        Ok(json!({"metrics": {"rmse": self.0}}))
+    }
+}
+
+#[test]
+fn the_second_sample_fills_soundly_and_its_condition_can_be_decided() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/pipelines");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let values: Value = serde_json::from_str(&read("train-evaluate-register.values.json")).unwrap();
+    let filled = fill(
+        &read("train-evaluate-register.json.tera"),
+        values.as_object().unwrap(),
+        &Map::new(),
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(filled.warnings, []);
+    let steps = filled.definition.steps();
+    let condition = steps
+        .iter()
+        .find(|step| step.name() == "GoodEnough")
+        .unwrap();
+    let conditions = Value::from(condition.conditions().to_vec());
+    for (error, holds) in [(0.2, true), (0.25, true), (0.3, false)] {
+        let resolved = resolve(&conditions, &Evaluated(error)).unwrap();
+        assert_eq!(all_hold(resolved.as_array().unwrap()), Ok(holds), "{error}");
+    }
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl<'a> GetPath<'a> {
             if end == 0 {
                 return Err(GetPathError::MissingName { at: after + 1 });
             }
-            let members = parse_members(text, after + end)?;
+            let members = parse_members(text, after + end, &['\''])?;
             return Ok(Self::Step {
                 step: &rest[..end],
                 members,
@@ -160,8 +160,13 @@ fn character(text: &str, offset: usize) -> usize {
     text[..offset].chars().count() + 1
 }
 
-/// Parses `.Name[0]['key']...` of `text` from the byte `start`.
-pub(crate) fn parse_members(text: &str, start: usize) -> Result<Vec<Member<'_>>, GetPathError> {
+/// Parses `.Name[0]['key']...` of `text` from the byte `start`; keys stand in one
+/// of the quotes.
+pub(crate) fn parse_members<'a>(
+    text: &'a str,
+    start: usize,
+    quotes: &[char],
+) -> Result<Vec<Member<'a>>, GetPathError> {
     let mut members = Vec::new();
     let mut at = start;
     while at < text.len() {
@@ -175,13 +180,18 @@ pub(crate) fn parse_members(text: &str, start: usize) -> Result<Vec<Member<'_>>,
             }
             members.push(Member::Name(&name[..end]));
             at += 1 + end;
-        } else if let Some(key) = rest.strip_prefix("['") {
-            let end = key.find("']").ok_or_else(|| GetPathError::Unclosed {
-                at: character(text, at),
-            })?;
-            if key[..end].contains('\'') {
+        } else if let Some((quote, key)) = quotes
+            .iter()
+            .find_map(|quote| Some((*quote, rest.strip_prefix('[')?.strip_prefix(*quote)?)))
+        {
+            let end = key
+                .find(&format!("{quote}]"))
+                .ok_or_else(|| GetPathError::Unclosed {
+                    at: character(text, at),
+                })?;
+            if key[..end].contains(quote) {
                 return Err(GetPathError::BadIndex {
-                    found: format!("'{}'", &key[..end]),
+                    found: format!("{quote}{}{quote}", &key[..end]),
                     at: character(text, at),
                 });
             }

@@ -325,24 +325,27 @@ pub fn property_file<'a>(path: &GetPath<'a>) -> Option<(&'a str, &'a str)> {
     }
 }
 
-/// Parses the path of a `Std:JsonGet`: `a.b`, `a['b c'][0].d`, with or without
-/// a leading `$`; an empty path is the document.
+/// The quotes around a key in the path of a `Std:JsonGet`.
+const QUOTES: [char; 2] = ['\'', '"'];
+
+/// Parses the path of a `Std:JsonGet`: `a.b`, `a['b c'][0].d` (with quotes of
+/// either kind), with or without a leading `$`; an empty path is the document.
 ///
 /// # Errors
 /// [`GetPathError`], naming the place in the text.
 pub fn parse_json_path(path: &str) -> Result<Vec<Member<'_>>, GetPathError> {
     if path == "$" || path.starts_with("$.") || path.starts_with("$[") {
-        return parse_members(path, 1);
+        return parse_members(path, 1, &QUOTES);
     }
     if path.is_empty() || path.starts_with('[') {
-        return parse_members(path, 0);
+        return parse_members(path, 0, &QUOTES);
     }
     let end = path.find(['.', '[', ']', '\'', '"']).unwrap_or(path.len());
     if end == 0 {
         return Err(GetPathError::MissingName { at: 1 });
     }
     let mut members = vec![Member::Name(&path[..end])];
-    members.extend(parse_members(path, end)?);
+    members.extend(parse_members(path, end, &QUOTES)?);
     Ok(members)
 }
 
@@ -495,7 +498,13 @@ mod tests {
 
     #[test]
     fn json_paths_may_begin_with_a_dollar_sign() {
-        for path in ["a.b[0]", "$.a.b[0]", "$['a'].b[0]", "['a'].b[0]"] {
+        for path in [
+            "a.b[0]",
+            "$.a.b[0]",
+            "a[\"b\"][0]",
+            "$['a'].b[0]",
+            "['a'].b[0]",
+        ] {
             assert_eq!(parse_json_path(path).unwrap().len(), 3, "{path}");
         }
         assert_eq!(parse_json_path("$x").unwrap().len(), 1);
