@@ -524,3 +524,266 @@ fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::attribute::item_from_json;
+    use crate::record::{Beyond, Event, RecordId, writes};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const ARN: &str = "arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc";
+    const T0: i64 = 1_714_978_800_000;
+
+    fn item(json: &Value) -> Item {
+        item_from_json(json.as_object().unwrap())
+    }
+
+    fn event(family: &str, at: i64, detail: Value) -> Value {
+        json!({
+            "source": "aws.sagemaker", "time": T0 + at * 1000, "detail": detail,
+            "detail-type": format!("SageMaker {family} Change"),
+        })
+    }
+
+    fn step(at: i64, name: &str, status: &str, more: &Value) -> Value {
+        let mut detail = json!({
+            "stepName": name, "stepType": "Training", "currentStepStatus": status,
+            "pipelineExecutionArn": ARN,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            detail[key] = value.clone();
+        }
+        event("Model Building Pipeline Execution Step Status", at, detail)
+    }
+
+    fn execution(at: i64, status: &str) -> Value {
+        let detail = json!({
+            "currentPipelineExecutionStatus": status, "pipelineExecutionArn": ARN,
+            "executionStartTime": T0,
+        });
+        event("Model Building Pipeline Execution Status", at, detail)
+    }
+
+    /// What the events leave, as the function would write it.
+    fn items(events: &[Value]) -> Vec<Item> {
+        let id = RecordId::new("run-1").unwrap();
+        let mut record = None;
+        let mut items = BTreeMap::new();
+        for event in events {
+            let event = Event::parse(event).unwrap();
+            let writes = writes(&event, &id, &Beyond::default());
+            if let Ok(after) = writes.update.apply(record.as_ref()) {
+                record = Some(after);
+            }
+            items.insert(writes.change.entry().to_owned(), writes.change.item);
+        }
+        items.into_values().chain(record).collect()
+    }
+
+    fn read(events: &[Value]) -> History {
+        history("run-1", &items(events)).unwrap()
+    }
+
+    #[test]
+    fn messages_of_one_change_are_one_and_the_one_that_says_more_is_kept() {
+        let job = json!({"metadata": {"trainingJob": {"arn": "arn:job"}}});
+        let history = read(&[
+            step(1, "train", "Starting", &json!({})),
+            step(2, "train", "Executing", &json!({"stepEndTime": null})),
+            step(3, "train", "Executing", &job),
+            step(3, "other", "Starting", &json!({})),
+            step(4, "train", "Executing", &json!({})),
+        ]);
+        let changes: Vec<_> = history
+            .changes
+            .iter()
+            .map(|change| {
+                (
+                    change.step_name.as_deref().unwrap(),
+                    change.status.as_str(),
+                    change.at,
+                )
+            })
+            .collect();
+        assert_eq!(
+            changes,
+            [
+                ("train", "Starting", T0 + 1000),
+                ("train", "Executing", T0 + 2000),
+                ("other", "Starting", T0 + 3000),
+            ]
+        );
+        assert_eq!(history.changes[1].messages, 3);
+        assert_eq!(history.changes[1].resource_arn.as_deref(), Some("arn:job"));
+    }
+
+    #[test]
+    fn a_step_that_was_retried_shows_its_last_attempt() {
+        let at = |seconds: i64| json!({"stepStartTime": T0 + seconds * 1000});
+        let mut failed = at(1);
+        failed["failureReason"] = "no capacity".into();
+        let history = read(&[
+            execution(1, "Executing"),
+            step(1, "train", "Executing", &at(1)),
+            step(5, "train", "Failed", &failed),
+            step(9, "train", "Executing", &at(8)),
+        ]);
+        let step = &history.steps[0];
+        assert_eq!(step.status, "Executing");
+        assert_eq!(step.started_at, Some(T0 + 8000));
+        assert_eq!(
+            (step.ended_at, step.reason.as_deref(), step.retries),
+            (None, None, 1)
+        );
+        assert!(!history.is_final());
+    }
+
+    #[test]
+    fn a_failed_execution_tells_its_failed_steps_reason() {
+        let reason = json!({"failureReason": "ClientError: no data"});
+        let history = read(&[
+            execution(1, "Executing"),
+            step(2, "train", "Failed", &reason),
+            execution(3, "Failed"),
+        ]);
+        assert!(history.is_final());
+        assert_eq!(
+            history.failure_reason.as_deref(),
+            Some("train: ClientError: no data")
+        );
+        let step = &history.steps[0];
+        assert_eq!(step.ended_at, Some(T0 + 2000), "the event's own moment");
+    }
+
+    #[test]
+    fn cache_hits_and_simulations_are_marked() {
+        let source = format!("{ARN}f");
+        let history = read(&[
+            step(
+                1,
+                "a",
+                "Succeeded",
+                &json!({"cacheHitResult": {"sourcePipelineExecutionArn": source}}),
+            ),
+            step(
+                1,
+                "b",
+                "Executing",
+                &json!({"metadata": {"pipewrightLocal": {"simulated": true, "reason": "no runner"}}}),
+            ),
+            step(2, "b", "Succeeded", &json!({})),
+        ]);
+        assert_eq!(
+            history.steps[0].cache_hit_arn.as_deref(),
+            Some(source.as_str())
+        );
+        assert!(!history.steps[0].simulated);
+        assert_eq!(
+            history.steps[1].simulated_reason.as_deref(),
+            Some("no runner")
+        );
+        assert!(
+            history.steps[1].simulated,
+            "whichever of its events said so"
+        );
+    }
+
+    #[test]
+    fn report_log_and_what_is_unknown_are_read_beside_the_changes() {
+        let lines = |at: i64| json!([{"at": at, "msg": format!("m{at}"), "level": "info"}]);
+        let items = [
+            json!({"Id": "run-1", "entry": "log#0000000000200#0001", "lines": lines(200)}),
+            json!({"Id": "run-1", "entry": "log#0000000000100#0002", "lines": lines(101)}),
+            json!({"Id": "run-1", "entry": "log#0000000000100#0001", "lines": lines(100)}),
+            json!({"Id": "run-1", "entry": "note", "text": "by hand"}),
+            json!({
+                "Id": "run-1", "entry": "record", "createdAt": 50,
+                "processingStepReport": {
+                    "status": "Succeeded", "at": 300, "stage": "upload",
+                    "summary": {"rows": 10, "share": 0.10}, "notes": ["n"],
+                },
+            }),
+        ]
+        .map(|json| item(&json));
+        let history = history("run-1", &items).unwrap();
+        let messages: Vec<_> = history
+            .log
+            .iter()
+            .map(|line| line.message.as_str())
+            .collect();
+        assert_eq!(messages, ["m100", "m101", "m200"]);
+        let report = history.report.unwrap();
+        assert_eq!(report.summary.to_string(), r#"{"rows":10,"share":0.10}"#);
+        assert_eq!(report.notes, ["n"]);
+        assert_eq!(history.unknown_entries, ["note"]);
+        assert_eq!(
+            (history.first_seen, history.last_seen),
+            (Some(50), Some(300))
+        );
+        assert_eq!(history.status, None);
+    }
+
+    #[test]
+    fn each_endpoint_has_its_own_state() {
+        let endpoint = |at, name: &str, status: &str| {
+            let detail = json!({"EndpointName": name, "EndpointStatus": status});
+            event("Endpoint State", at, detail)
+        };
+        let history = read(&[
+            endpoint(1, "a", "CREATING"),
+            endpoint(4, "a", "IN_SERVICE"),
+            endpoint(2, "b", "CREATING"),
+            endpoint(3, "b", "DELETED"),
+        ]);
+        let states: Vec<_> = history
+            .resources
+            .iter()
+            .map(|resource| (resource.name.as_str(), resource.status.as_str()))
+            .collect();
+        assert_eq!(states, [("a", "InService"), ("b", "Deleted")]);
+    }
+
+    #[test]
+    fn a_history_is_json_in_the_fields_own_names() {
+        let history = read(&[
+            execution(1, "Executing"),
+            step(1, "train", "Starting", &json!({})),
+        ]);
+        let json = serde_json::to_value(&history).unwrap();
+        assert_eq!(json["status"], "Executing");
+        assert_eq!(json["changes"][0]["kind"], "execution");
+        assert_eq!(json["steps"][0]["stepType"], "Training");
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_items_are_read_does_not_matter(
+            picks in prop::collection::vec((0_i64..5, 0_usize..3, 0_usize..4), 1..12),
+            shuffle in any::<prop::sample::Index>(),
+        ) {
+            let statuses = ["Starting", "Executing", "Failed", "Succeeded"];
+            let events: Vec<Value> = picks
+                .iter()
+                .map(|(at, name, status)| step(*at, ["a", "b", "c"][*name], statuses[*status], &json!({})))
+                .collect();
+            let mut items = items(&events);
+            let expected = history("run-1", &items).unwrap();
+            let middle = shuffle.index(items.len());
+            items.rotate_left(middle);
+            prop_assert_eq!(history("run-1", &items).unwrap(), expected.clone());
+            for pair in expected.changes.windows(2) {
+                prop_assert!(pair[0].at <= pair[1].at);
+            }
+            for name in ["a", "b", "c"] {
+                let of_step: Vec<_> = expected
+                    .changes
+                    .iter()
+                    .filter(|change| change.step_name.as_deref() == Some(name))
+                    .collect();
+                prop_assert!(of_step.windows(2).all(|pair| pair[0].status != pair[1].status));
+            }
+        }
+    }
+}
