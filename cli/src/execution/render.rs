@@ -1,5 +1,6 @@
 //! Changes, log lines and the summary, as text on a terminal or in a file.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step};
@@ -147,17 +148,20 @@ impl<W: Write> Writer<W> {
     /// One change.
     pub(super) fn change(&mut self, change: &Change) -> io::Result<()> {
         let mut notes = Vec::new();
+        if let Some(reason) = &change.reason {
+            notes.push(self.paint(RED, &clean(reason)));
+        }
         if change.simulated {
-            notes.push(self.simulated(change.simulated_reason.as_deref()));
+            notes.push(match &change.simulated_reason {
+                Some(reason) => self.paint(YELLOW, &format!("simulated: {}", clean(reason))),
+                None => self.paint(YELLOW, "simulated"),
+            });
         }
         if change.cache_hit_arn.is_some() {
             notes.push(self.paint(YELLOW, "from the cache"));
         }
         if change.reconciled {
             notes.push(self.paint(YELLOW, "learnt by asking; its event went missing"));
-        }
-        if let Some(reason) = &change.reason {
-            notes.push(self.paint(RED, &clean(reason)));
         }
         let subject = subject(change);
         let subject = match change.kind {
@@ -171,14 +175,6 @@ impl<W: Write> Writer<W> {
             notes.join("; ")
         );
         self.line(&text)
-    }
-
-    fn simulated(&self, reason: Option<&str>) -> String {
-        let text = match reason {
-            Some(reason) => format!("simulated: {}", clean(reason)),
-            None => "simulated".to_owned(),
-        };
-        self.paint(YELLOW, &text)
     }
 
     /// One line of the container's log.
@@ -269,8 +265,11 @@ impl<W: Write> Writer<W> {
         self.line(&heading)?;
         for step in steps {
             let mut notes = Vec::new();
+            if let Some(reason) = &step.reason {
+                notes.push(self.paint(RED, &clean(reason)));
+            }
             if step.simulated {
-                notes.push(self.simulated(step.simulated_reason.as_deref()));
+                notes.push(self.paint(YELLOW, "simulated"));
             }
             if let Some(source) = &step.cache_hit_arn {
                 let source = clean(source.rsplit('/').next().unwrap_or(source));
@@ -281,9 +280,6 @@ impl<W: Write> Writer<W> {
                 1 => notes.push("after 1 retry".to_owned()),
                 retries => notes.push(format!("after {retries} retries")),
             }
-            if let Some(reason) = &step.reason {
-                notes.push(self.paint(RED, &clean(reason)));
-            }
             let text = format!(
                 "  {:names$}  {:8}  {:>times$}  {}  {}",
                 clean(&step.name),
@@ -292,6 +288,13 @@ impl<W: Write> Writer<W> {
                 self.paint_status(&clean(&step.status), statuses),
                 notes.join("; ")
             );
+            self.line(&text)?;
+        }
+        let reasons = steps
+            .iter()
+            .filter_map(|step| step.simulated_reason.as_deref());
+        for reason in reasons.collect::<BTreeSet<_>>() {
+            let text = format!("  {}: {}", self.paint(YELLOW, "simulated"), clean(reason));
             self.line(&text)?;
         }
         Ok(())
@@ -389,5 +392,157 @@ fn figure(value: &Value) -> Option<String> {
             .collect::<Option<Vec<_>>>()
             .map(|texts| texts.join(", ")),
         Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipewright::record::attribute::item_from_json;
+    use pipewright::record::history::history;
+    use pipewright::record::{Beyond, Event, Item, RecordId, writes};
+    use serde_json::json;
+
+    const ARN: &str = "arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc";
+
+    fn written(
+        style: Style,
+        write: impl FnOnce(&mut Writer<&mut Vec<u8>>) -> io::Result<()>,
+    ) -> String {
+        let mut out = Vec::new();
+        write(&mut Writer::new(&mut out, style)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn example() -> History {
+        let id = RecordId::new("run-1").unwrap();
+        let step = |time: &str, name: &str, status: &str, more: Value| {
+            let mut detail = json!({
+                "stepName": name, "currentStepStatus": status, "pipelineExecutionArn": ARN,
+                "stepStartTime": "2024-05-06T07:00:01Z",
+            });
+            for (key, value) in more.as_object().unwrap() {
+                detail[key] = value.clone();
+            }
+            json!({
+                "source": "aws.sagemaker", "time": time, "detail": detail,
+                "detail-type": "SageMaker Model Building Pipeline Execution Step Status Change",
+            })
+        };
+        let events = [
+            step("2024-05-06T07:00:01Z", "Features", "Starting", json!({})),
+            step(
+                "2024-05-06T07:01:06Z",
+                "Features",
+                "Succeeded",
+                json!({"stepEndTime": "2024-05-06T07:01:06Z"}),
+            ),
+            step(
+                "2024-05-06T07:02:00Z",
+                "Training",
+                "Failed",
+                json!({
+                    "failureReason": "ClientError:\u{1b}[2J no data",
+                    "metadata": {"pipewrightLocal": {"simulated": true, "reason": "no runner"}},
+                }),
+            ),
+        ];
+        let mut items: Vec<Item> = events
+            .iter()
+            .map(|event| {
+                writes(&Event::parse(event).unwrap(), &id, &Beyond::default())
+                    .change
+                    .item
+            })
+            .collect();
+        let record = json!({
+            "Id": "run-1", "entry": "record", "pipelineStatus": "Failed",
+            "startedAt": 1_714_978_800_000_i64, "endedAt": 1_714_978_921_000_i64,
+            "pipelineExecutionArn": ARN,
+            "processingStepReport": {
+                "status": "Succeeded",
+                "summary": {
+                    "limitingAsset": "XOM", "rows": 3270, "assets": 20, "leftOut": [{"x": 1}],
+                    "outputs": "s3://models/execution/run-1/",
+                },
+            },
+        });
+        items.push(item_from_json(record.as_object().unwrap()));
+        history("run-1", &items).unwrap()
+    }
+
+    #[test]
+    fn a_change_is_a_line_with_time_step_status_and_reason() {
+        let history = example();
+        let text = written(Style::Plain, |writer| {
+            history
+                .changes
+                .iter()
+                .try_for_each(|change| writer.change(change))
+        });
+        assert_eq!(
+            text,
+            "07:00:01  Features                          Starting\n\
+             07:01:06  Features                          Succeeded\n\
+             07:02:00  Training                          Failed      ClientError: [2J no data; simulated: no runner\n"
+        );
+    }
+
+    #[test]
+    fn the_summary_tells_steps_figures_and_places() {
+        let text = written(Style::Plain, |writer| writer.summary(&example()));
+        assert_eq!(
+            text,
+            "\n\
+             Execution run-1: Failed in 2 min 01 s\n\
+            \x20 Training: ClientError: [2J no data\n\
+            \x20 arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc\n\
+             \n\
+            \x20 STEP      START     DURATION    STATUS\n\
+            \x20 Features  07:00:01  1 min 05 s  Succeeded\n\
+            \x20 Training  07:00:01  1 min 59 s  Failed     ClientError: [2J no data; simulated\n\
+            \x20 simulated: no runner\n\
+             \n\
+            \x20 Features: Succeeded\n\
+            \x20   rows            3270\n\
+            \x20   limiting asset  XOM\n\
+            \x20   assets          20\n\
+             \n\
+            \x20 outputs  s3://models/execution/run-1/\n"
+        );
+    }
+
+    #[test]
+    fn only_a_coloured_style_writes_escapes_and_a_text_from_outside_never_does() {
+        let plain = written(Style::Plain, |writer| writer.summary(&example()));
+        assert!(!plain.contains('\u{1b}'));
+        let colored = written(Style::Colored, |writer| writer.summary(&example()));
+        assert!(colored.contains("\u{1b}[31mFailed"));
+        assert!(!colored.contains("\u{1b}[2J"));
+    }
+
+    #[test]
+    fn an_execution_without_any_event_is_told_so() {
+        let record = json!({"Id": "run-1", "entry": "record"});
+        let items = [item_from_json(record.as_object().unwrap())];
+        let history = history("run-1", &items).unwrap();
+        let text = written(Style::Plain, |writer| writer.summary(&history));
+        assert_eq!(text, "\nExecution run-1: no event yet\n");
+    }
+
+    #[test]
+    fn spans_are_told_in_the_units_a_person_would_choose() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (850, "850 ms"),
+            (4_250, "4.2 s"),
+            (42_999, "42 s"),
+            (185_000, "3 min 05 s"),
+            (7_380_000, "2 h 03 min"),
+        ] {
+            assert_eq!(duration(millis), text);
+        }
+        assert_eq!(span(5_000, 7_000), "2 s", "events tell whole seconds");
+        assert_eq!(time_of_day(1_714_978_861_999), "07:01:01");
     }
 }
