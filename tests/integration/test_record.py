@@ -1,0 +1,152 @@
+"""What DynamoDB holds is a function of the events that happened, however they arrive."""
+
+import concurrent.futures
+import json
+import random
+
+import pytest
+
+from harness import SAMPLE_TEMPLATE, wait_for
+from system import STACK
+
+# What events write of a record, beside the change items; the rest is the start function's and
+# the container's.
+OF_EVENTS = {
+    *("arnKey", "pipelineExecutionArn", "displayName", "startedAt", "endedAt", "failureReason"),
+    *("pipelineStatus", "pipelineStatusAt", "pipelinePosition", "approvalStatus"),
+}
+FAMILIES = ("model", "endpoint")
+
+
+def of_events(name):
+    """Whether events write an attribute of the record."""
+    return name in OF_EVENTS or name.startswith(FAMILIES)
+
+
+def start_elsewhere(system, **arguments):
+    """Start the pipeline without the start function; gives the execution's ARN."""
+    return system.client("sagemaker").start_pipeline_execution(
+        PipelineName=system.outputs["PipelineName"], **arguments
+    )["PipelineExecutionArn"]
+
+
+def ended(system, execution_id):
+    """The record, once its execution has ended."""
+    final = ("Succeeded", "Failed", "Stopped")
+    record = system.record(execution_id)
+    return record if record and record.get("pipelineStatus") in final else None
+
+
+class Replay:
+    """Gives events to the function once more, as if EventBridge had kept them."""
+
+    def __init__(self, system):
+        self._system = system
+
+    def deliver(self, event):
+        """Give one event to the function; fails if it is not recorded."""
+        response = self._system.client("lambda").invoke(
+            FunctionName=f"{STACK}-pipeline-events", Payload=json.dumps(event).encode()
+        )
+        answer = json.loads(response["Payload"].read())
+        assert answer.get("outcome") == "recorded", answer
+
+    def all(self, events):
+        """Give many, several at a time."""
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(self.deliver, events))
+
+    def forget(self, execution_id):
+        """Leave of an execution's items what events don't write."""
+        table = self._system.outputs["ExecutionsTableName"]
+        dynamodb = self._system.client("dynamodb")
+        for item in self._system.items(execution_id):
+            key = {"Id": {"S": execution_id}, "entry": {"S": item["entry"]}}
+            if item["entry"].startswith("change#"):
+                dynamodb.delete_item(TableName=table, Key=key)
+            elif item["entry"] == "record":
+                names = {f"#{n}": name for n, name in enumerate(item) if of_events(name)}
+                dynamodb.update_item(
+                    TableName=table,
+                    Key=key,
+                    UpdateExpression=f"SET openExecution = :open REMOVE {', '.join(names)}",
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues={":open": {"S": "open"}},
+                )
+
+
+@pytest.fixture(scope="module")
+def recorded(system, events):
+    """An execution with all its events and the items that they left."""
+    execution = system.run(SAMPLE_TEMPLATE["Id"], "replayed")
+    sent = events.of(execution)
+
+    def complete():
+        items = system.items(execution.id)
+        return sum(item["entry"].startswith("change#") for item in items) >= len(sent) and items
+
+    return execution, sent, wait_for(complete)
+
+
+def test_repeated_events_change_nothing(system, recorded):
+    execution, sent, items = recorded
+    again = random.Random(1).sample(2 * sent, 2 * len(sent))
+    Replay(system).all(again)
+    assert system.items(execution.id) == items
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_of_arrival_leaves_the_same_items(system, recorded, seed):
+    execution, sent, items = recorded
+    replay = Replay(system)
+    replay.forget(execution.id)
+    assert len(system.items(execution.id)) < len(items)
+    shuffled = random.Random(seed)
+    order = shuffled.sample(sent, len(sent)) + shuffled.choices(sent, k=len(sent) // 2)
+    replay.all(order)
+    assert system.items(execution.id) == items
+
+
+def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
+    arn = start_elsewhere(
+        system,
+        PipelineExecutionDisplayName="by-hand",
+        PipelineParameters=[{"Name": "ExecutionId", "Value": "started-by-hand"}],
+    )
+    record = wait_for(lambda: ended(system, "started-by-hand"), within=60)
+    assert record["pipelineStatus"] == "Failed"
+    assert record["pipelineExecutionArn"].lower() == arn.lower()
+    assert system.items("by-hand") == []
+
+    def failed_step():
+        items = system.items("started-by-hand")
+        return [item for item in items if item.get("status") == "Failed" and "stepName" in item]
+
+    step = wait_for(failed_step)[0]
+    assert step["stepName"] == "Feature-Engineering-Step"
+    assert "start-execution" in step["reason"]
+
+
+def test_a_stopped_execution_ends_as_stopped(system):
+    answer = system.start_execution(SAMPLE_TEMPLATE["Id"], "to-be-stopped")
+    system.client("sagemaker").stop_pipeline_execution(
+        PipelineExecutionArn=answer["pipelineExecutionArn"],
+        ClientRequestToken="to-be-stopped".ljust(32, "-"),
+    )
+    record = wait_for(lambda: ended(system, "to-be-stopped"), within=60)
+    assert record["pipelineStatus"] == "Stopped"
+    assert "openExecution" not in record
+
+
+def test_two_executions_at_once_do_not_mix(system):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(system.run, SAMPLE_TEMPLATE["Id"], execution_id)
+            for execution_id in ("side-by-side-1", "side-by-side-2")
+        ]
+        executions = [run.result() for run in runs]
+    for execution in executions:
+        assert execution.exit_status == 0, execution.output
+        items = system.items(execution.id)
+        arns = {item["executionArn"].lower() for item in items if "executionArn" in item}
+        assert arns == {execution.arn.lower()}
