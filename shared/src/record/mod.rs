@@ -9,7 +9,7 @@
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`fold`] says what it writes.
 //! - [`start`] makes the record before the execution is started.
-//! - [`history`] reads the items back as what a person wants to know.
+//! - [`history()`] reads the items back as what a person wants to know.
 //!
 //! Moments are epoch milliseconds throughout.
 
