@@ -23,6 +23,7 @@ os.environ.update(
 import boto3  # noqa: E402
 import sagemaker.telemetry.telemetry_logging as telemetry  # noqa: E402
 from sagemaker.automl.automl import AutoML, AutoMLInput  # noqa: E402
+from sagemaker.clarify import BiasConfig, DataConfig  # noqa: E402
 from sagemaker.drift_check_baselines import DriftCheckBaselines  # noqa: E402
 from sagemaker.estimator import Estimator  # noqa: E402
 from sagemaker.inputs import TrainingInput  # noqa: E402
@@ -46,6 +47,7 @@ from sagemaker.workflow.callback_step import (  # noqa: E402
     CallbackStep,
 )
 from sagemaker.workflow.check_job_config import CheckJobConfig  # noqa: E402
+from sagemaker.workflow.clarify_check_step import ClarifyCheckStep, DataBiasCheckConfig  # noqa: E402
 from sagemaker.workflow.condition_step import ConditionStep  # noqa: E402
 from sagemaker.workflow.emr_step import EMRStep, EMRStepConfig  # noqa: E402
 from sagemaker.workflow.endpoint_step import EndpointConfigStep, EndpointStep  # noqa: E402
@@ -70,8 +72,6 @@ from sagemaker.workflow.pipeline_context import PipelineSession  # noqa: E402
 from sagemaker.workflow.pipeline_experiment_config import PipelineExperimentConfig  # noqa: E402
 from sagemaker.workflow.properties import PropertyFile  # noqa: E402
 from sagemaker.workflow.quality_check_step import DataQualityCheckConfig, QualityCheckStep  # noqa: E402
-from sagemaker.workflow.clarify_check_step import ClarifyCheckStep, DataBiasCheckConfig  # noqa: E402
-from sagemaker.clarify import BiasConfig, DataConfig  # noqa: E402
 from sagemaker.workflow.retry import (  # noqa: E402
     SageMakerJobExceptionTypeEnum,
     SageMakerJobStepRetryPolicy,
@@ -138,14 +138,18 @@ def processing_and_training() -> Pipeline:
         s,
         entrypoint=["python3", "/opt/ml/processing/input/code/prepare.py"],
         env={"MODE": "prepare", "RUN": ExecutionVariables.PIPELINE_EXECUTION_ID},
-        network_config=NetworkConfig(subnets=["subnet-0a1b2c3d"], security_group_ids=["sg-0a1b2c3d"]),
+        network_config=NetworkConfig(
+            subnets=["subnet-0a1b2c3d"], security_group_ids=["sg-0a1b2c3d"]
+        ),
     )
     step = ProcessingStep(
         name="Prepare",
         display_name="Prepare the data",
         step_args=prepare.run(
             inputs=[
-                ProcessingInput(source=f"s3://{BUCKET}/raw", destination="/opt/ml/processing/input/raw"),
+                ProcessingInput(
+                    source=f"s3://{BUCKET}/raw", destination="/opt/ml/processing/input/raw"
+                ),
                 ProcessingInput(
                     source=f"s3://{BUCKET}/prepare.py",
                     destination="/opt/ml/processing/input/code",
@@ -158,7 +162,8 @@ def processing_and_training() -> Pipeline:
                     output_name="test",
                     source="/opt/ml/processing/test",
                     destination=functions.Join(
-                        on="/", values=[f"s3://{BUCKET}", ExecutionVariables.PIPELINE_EXECUTION_ID, "test"]
+                        on="/",
+                        values=[f"s3://{BUCKET}", ExecutionVariables.PIPELINE_EXECUTION_ID, "test"],
                     ),
                 ),
             ],
@@ -173,14 +178,16 @@ def processing_and_training() -> Pipeline:
         ],
     )
     trained = estimator(
-        s, hyperparameters={"epochs": epochs.to_string(), "learning-rate": 1e-07, "name": "ünï \"q\""}
+        s, hyperparameters={"epochs": epochs.to_string(), "learning-rate": 1e-07, "name": 'ünï "q"'}
     )
     outputs = step.properties.ProcessingOutputConfig.Outputs
     training = TrainingStep(
         name="Train",
         step_args=trained.fit(
             inputs={
-                "train": TrainingInput(s3_data=outputs["train"].S3Output.S3Uri, content_type="text/csv"),
+                "train": TrainingInput(
+                    s3_data=outputs["train"].S3Output.S3Uri, content_type="text/csv"
+                ),
                 "test": TrainingInput(s3_data=outputs["test"].S3Output.S3Uri),
             }
         ),
@@ -201,11 +208,15 @@ def conditions_of_all_kinds() -> Pipeline:
     evaluate = ProcessingStep(
         name="Evaluate",
         step_args=processor(s).run(
-            outputs=[ProcessingOutput(output_name="evaluation", source="/opt/ml/processing/evaluation")]
+            outputs=[
+                ProcessingOutput(output_name="evaluation", source="/opt/ml/processing/evaluation")
+            ]
         ),
         property_files=[report],
     )
-    error = functions.JsonGet(step_name="Evaluate", property_file=report, json_path="metrics.rmse['v 1'][0]")
+    error = functions.JsonGet(
+        step_name="Evaluate", property_file=report, json_path="metrics.rmse['v 1'][0]"
+    )
     inner = ConditionStep(
         name="Inner",
         conditions=[
@@ -236,14 +247,19 @@ def conditions_of_all_kinds() -> Pipeline:
         ],
     )
     return Pipeline(
-        name="p", parameters=[threshold, mode, flag, big], steps=[evaluate, gate], sagemaker_session=s
+        name="p",
+        parameters=[threshold, mode, flag, big],
+        steps=[evaluate, gate],
+        sagemaker_session=s,
     )
 
 
 def models() -> Pipeline:
     s = session()
     approval = ParameterString("Approval", default_value="PendingManualApproval")
-    training = TrainingStep(name="Train", step_args=estimator(s).fit({"train": f"s3://{BUCKET}/train"}))
+    training = TrainingStep(
+        name="Train", step_args=estimator(s).fit({"train": f"s3://{BUCKET}/train"})
+    )
     model = Model(
         image_uri=IMAGE,
         model_data=training.properties.ModelArtifacts.S3ModelArtifacts,
@@ -268,7 +284,15 @@ def models() -> Pipeline:
     )
     create = ModelStep(name="Create", step_args=model.create(instance_type="ml.m5.large"))
     several = PipelineModel(
-        models=[model, Model(image_uri=IMAGE, model_data=f"s3://{BUCKET}/m.tar.gz", role=ROLE, sagemaker_session=s)],
+        models=[
+            model,
+            Model(
+                image_uri=IMAGE,
+                model_data=f"s3://{BUCKET}/m.tar.gz",
+                role=ROLE,
+                sagemaker_session=s,
+            ),
+        ],
         role=ROLE,
         sagemaker_session=s,
     )
@@ -282,7 +306,8 @@ def models() -> Pipeline:
         sagemaker_session=s,
     )
     transform = TransformStep(
-        name="Transform", step_args=transformer.transform(f"s3://{BUCKET}/batch", content_type="text/csv")
+        name="Transform",
+        step_args=transformer.transform(f"s3://{BUCKET}/batch", content_type="text/csv"),
     )
     return Pipeline(
         name="p",
@@ -320,7 +345,15 @@ def tuning_and_automl() -> Pipeline:
             mode="ENSEMBLING",
             output_path=f"s3://{BUCKET}/auto",
             sagemaker_session=s,
-        ).fit(inputs=[AutoMLInput(inputs=f"s3://{BUCKET}/train", target_attribute_name="y", channel_type="training")]),
+        ).fit(
+            inputs=[
+                AutoMLInput(
+                    inputs=f"s3://{BUCKET}/train",
+                    target_attribute_name="y",
+                    channel_type="training",
+                )
+            ]
+        ),
     )
     return Pipeline(name="p", steps=[tuning, best, auto], sagemaker_session=s)
 
@@ -349,7 +382,9 @@ def lambda_callback_emr() -> Pipeline:
         display_name="Spark",
         description="a step of a cluster",
         cluster_id="j-EXAMPLE",
-        step_config=EMRStepConfig(jar="command-runner.jar", args=["spark-submit", f"s3://{BUCKET}/job.py"]),
+        step_config=EMRStepConfig(
+            jar="command-runner.jar", args=["spark-submit", f"s3://{BUCKET}/job.py"]
+        ),
         depends_on=[ask],
     )
     return Pipeline(name="p", steps=[notify, ask, emr], sagemaker_session=s)

@@ -65,9 +65,7 @@ def main() -> None:
             for name in names
         ],
     }
-    (HERE / "data" / "importance.json").write_text(
-        json.dumps(golden, separators=(",", ":")) + "\n"
-    )
+    (HERE / "data" / "importance.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
