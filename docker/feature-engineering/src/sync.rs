@@ -286,7 +286,8 @@ mod tests {
     async fn stages_reach_the_record_within_a_second_and_lines_every_ten() {
         let scene = Scene::new();
         let work = async {
-            for second in 0..25 {
+            // Goes on for a while after the last stage, so that its turn to be written comes.
+            for second in 0..27 {
                 scene.journal.info(format!("line {second}"));
                 if second % 3 == 0 {
                     let stage = Event::Stage(format!("stage {second}"));
