@@ -111,7 +111,11 @@ def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
     arn = start_elsewhere(
         system,
         PipelineExecutionDisplayName="by-hand",
-        PipelineParameters=[{"Name": "ExecutionId", "Value": "started-by-hand"}],
+        PipelineParameters=[
+            {"Name": "ExecutionId", "Value": "started-by-hand"},
+            {"Name": "HyperParamContextLength", "Value": "28"},
+            {"Name": "HyperParamPredictionLength", "Value": "7"},
+        ],
     )
     record = wait_for(lambda: ended(system, "started-by-hand"), within=60)
     assert record["pipelineStatus"] == "Failed"
