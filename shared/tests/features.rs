@@ -143,11 +143,9 @@ fn columns_come_in_their_order_with_the_asset_they_are_made_from() {
             "B_BB_Low", "B_BB_MA", "B_RSI", "B_SMA", "A_FT_9", "A_FT_3", "B_FT_9", "B_FT_3"
         ]
     );
-    assert!(
-        set.columns()
-            .iter()
-            .all(|column| column.name.starts_with(&column.asset))
-    );
+    for column in set.columns() {
+        assert!(column.name.starts_with(column.asset.as_deref().unwrap()));
+    }
 }
 
 #[test]
@@ -187,6 +185,7 @@ fn missing_values_are_empty_cells_and_numbers_come_back_from_the_csv() {
 fn the_same_input_gives_the_same_bytes_for_any_threads_and_any_order_of_assets() {
     let mut template = template(end_of_training());
     with_arima(&mut template);
+    with_autoencoder(&mut template);
     let first = files(&run(&template, assets(150), 1).unwrap());
     for threads in [2, 3, 16] {
         let mut assets = assets(150);
@@ -239,12 +238,20 @@ fn with_arima(document: &mut Value) {
         json!({"enabled": true, "assets": ["B", "A"], "trainSetSize": 0.8});
 }
 
+fn with_autoencoder(document: &mut Value) {
+    document["feMeta"]["autoEncoderSettings"] = json!({
+        "enabled": true, "optimizer": "adam", "loss": "mean_squared_error",
+        "fitEpoch": 3, "fitBatchSize": 32, "fitShuffle": false
+    });
+}
+
 /// A fitted column depends, after its training rows, on those and on the
 /// prices up to each row: changing later prices leaves it as it is.
 #[test]
 fn no_fitted_column_depends_on_later_prices() {
     let mut document = template(end_of_training());
     with_arima(&mut document);
+    with_autoencoder(&mut document);
     let whole = run(&document, assets(150), 2).unwrap();
     // Training rows: 0.8 of 150 is 120, but training ends with row 100.
     for cut in [100, 111, 140] {
@@ -307,6 +314,60 @@ fn arima_of_too_short_or_constant_prices_is_refused_or_warned_of() {
     assert!(
         warnings[0].starts_with("ARIMA of A: every change"),
         "{warnings:?}"
+    );
+}
+
+#[test]
+fn autoencoder_columns_come_last_and_are_made_from_all_but_the_predicted_asset() {
+    let mut document = template(end_of_training());
+    with_autoencoder(&mut document);
+    let set = run(&document, assets(150), 2).unwrap();
+    // B, C, five indicators and two low-pass columns of B.
+    let units: Vec<_> = set
+        .columns()
+        .iter()
+        .filter(|column| column.asset.is_none())
+        .collect();
+    assert_eq!(units.len(), 9);
+    assert_eq!(set.columns().last().unwrap().name, "AE_8");
+    let report = set.summary().autoencoder.as_ref().unwrap();
+    // Complete from row 20 on, since changes need the row before; 0.7 of 150
+    // and one is 106, but training ends with row 100.
+    assert_eq!(
+        (report.inputs, report.training_rows, report.later_rows),
+        (9, 80, 50)
+    );
+    assert_eq!(report.losses.len(), 3);
+    for unit in &units {
+        assert!(unit.values[..20].iter().all(|x| x.is_nan()));
+        assert!(unit.values[20..].iter().all(|x| (0.0..=1.0).contains(x)));
+        let first = unit.values[20];
+        assert!(
+            unit.values[20..].iter().any(|x| (x - first).abs() > 1e-9),
+            "not a constant"
+        );
+    }
+    let map = set.series_map();
+    assert_eq!(map[map.as_array().unwrap().len() - 1]["asset"], Value::Null);
+    // Importance is of the features that it is made from.
+    assert!(
+        set.importance()
+            .unwrap()
+            .features
+            .iter()
+            .all(|f| !f.column.starts_with("AE_"))
+    );
+}
+
+#[test]
+fn an_autoencoder_without_complete_training_rows_is_refused() {
+    let message = refused(|document, _| {
+        with_autoencoder(document);
+        document["feMeta"]["fftSettings"]["num_steps"] = json!([60]);
+    });
+    assert!(
+        message.starts_with("the autoencoder can't be trained: no row before row 100"),
+        "{message}"
     );
 }
 
@@ -467,7 +528,11 @@ fn an_indicator_of_a_constant_price_is_defined() {
     let mut assets = assets(150);
     assets[2].1 = series("B", &dates, |_| 5.0);
     let set = run(&template(end_of_training()), assets, 2).unwrap();
-    for column in set.columns().iter().filter(|column| column.asset == "B") {
+    for column in set
+        .columns()
+        .iter()
+        .filter(|column| column.asset.as_deref() == Some("B"))
+    {
         assert!(
             column.values.iter().all(|x| x.is_nan() || x.is_finite()),
             "{}",
@@ -559,20 +624,6 @@ fn a_window_or_step_longer_than_the_data_is_refused_with_the_rows_it_needs() {
     assert_eq!(
         message,
         "num_steps 75 needs at least 151 rows, but there are 150; lower it"
-    );
-}
-
-#[test]
-fn a_stage_that_does_not_exist_yet_is_refused_by_its_setting() {
-    let message = refused(|document, _| {
-        document["feMeta"]["autoEncoderSettings"] = json!({
-            "enabled": true, "optimizer": "adam", "loss": "mean_squared_error",
-            "fitEpoch": 1, "fitBatchSize": 32, "fitShuffle": false
-        });
-    });
-    assert_eq!(
-        message,
-        "feMeta.autoEncoderSettings.enabled is switched on, but autoencoder is not supported yet; set it to false"
     );
 }
 

@@ -25,10 +25,16 @@ pub enum ColumnKind {
         /// The highest bin kept.
         bins: usize,
     },
+    /// A unit of the autoencoder.
+    Autoencoder {
+        /// Its number, from 0.
+        unit: usize,
+    },
 }
 
 impl ColumnKind {
-    /// The name of this column of the asset `ticker`.
+    /// The name of this column of the asset `ticker` (which the autoencoder's
+    /// columns don't have).
     pub fn column_name(self, ticker: &str) -> String {
         match self {
             Self::Price => ticker.to_owned(),
@@ -39,6 +45,7 @@ impl ColumnKind {
             Self::Sma => format!("{ticker}_SMA"),
             Self::Arima => format!("{ticker}_ARIMA"),
             Self::LowPass { bins } => format!("{ticker}_FT_{bins}"),
+            Self::Autoencoder { unit } => format!("AE_{unit}"),
         }
     }
 }
@@ -54,6 +61,7 @@ impl fmt::Display for ColumnKind {
             Self::Sma => f.write_str("moving average"),
             Self::Arima => f.write_str("ARIMA prediction"),
             Self::LowPass { bins } => write!(f, "low-pass, {bins} bins"),
+            Self::Autoencoder { unit } => write!(f, "autoencoder unit {unit}"),
         }
     }
 }
@@ -63,8 +71,9 @@ impl fmt::Display for ColumnKind {
 pub struct Column {
     /// Its heading.
     pub name: String,
-    /// The ticker of the asset it is made from.
-    pub asset: String,
+    /// The ticker of the asset it is made from; absent for a unit of the
+    /// autoencoder, which is made from many.
+    pub asset: Option<String>,
     /// What it holds.
     pub kind: ColumnKind,
     /// One value a row; NaN = missing, and nothing else is not finite.
@@ -77,7 +86,18 @@ impl Column {
         debug_assert!(!values.iter().any(|x| x.is_infinite()));
         Self {
             name: kind.column_name(ticker),
-            asset: ticker.to_owned(),
+            asset: Some(ticker.to_owned()),
+            kind,
+            values,
+        }
+    }
+
+    /// A unit of the autoencoder.
+    pub(super) fn unit(unit: usize, values: Vec<f64>) -> Self {
+        let kind = ColumnKind::Autoencoder { unit };
+        Self {
+            name: kind.column_name(""),
+            asset: None,
             kind,
             values,
         }

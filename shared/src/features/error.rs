@@ -5,7 +5,6 @@ use std::fmt;
 use thiserror::Error;
 use time::Date;
 
-use super::Stage;
 use super::arima::ArimaError;
 
 /// Why no features were made.
@@ -129,14 +128,11 @@ pub enum FeatureError {
         /// Columns left out of the files.
         left_out: usize,
     },
-    /// A stage is switched on that this version does not have.
-    #[error("{setting} is switched on, but {stage} is not supported yet; set it to false")]
-    NotSupported {
-        /// The setting's path in the template.
-        setting: &'static str,
-        /// The stage.
-        stage: Stage,
-    },
+    /// The autoencoder has nothing to learn from.
+    #[error(
+        "the autoencoder can't be trained: {0}; end training later, lower num_steps and windows, or switch feMeta.autoEncoderSettings off"
+    )]
+    Autoencoder(String),
 }
 
 fn nearest_note(nearest: Option<&str>) -> String {

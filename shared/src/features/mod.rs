@@ -14,8 +14,10 @@
 //! to each row.
 
 pub mod arima;
+pub mod autoencoder;
 mod columns;
 mod deepar;
+mod encoding;
 mod error;
 pub mod importance;
 pub mod indicators;
@@ -35,6 +37,7 @@ use time::Date;
 
 pub use columns::{Column, ColumnKind};
 pub use deepar::LeftOut;
+pub use encoding::AutoencoderReport;
 pub use error::{FeatureError, LastWindow, PriceFault, PriceFileError, TooFewRows};
 pub use input::{CatalogueAsset, Limit, PriceSeries, assets_needed, read_prices};
 
@@ -156,7 +159,7 @@ pub struct FeatureSet {
 }
 
 /// What was made, for a person and for the execution's record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Assets joined.
@@ -186,6 +189,8 @@ pub struct Summary {
     pub limiting_asset_rows: usize,
     /// For each test window, the days on which there are prices.
     pub observed_days: Vec<usize>,
+    /// How well the autoencoder reproduces its inputs; absent when it is off.
+    pub autoencoder: Option<AutoencoderReport>,
     /// What was doubtful.
     pub warnings: Vec<String>,
     /// Columns that are in neither DeepAR file.
@@ -220,7 +225,6 @@ pub fn run_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<FeatureSet, FeatureError> {
     let threads = options.threads.get();
-    check_supported(template)?;
     let (assets, series) = in_order(template, assets)?;
     let mut warnings = template.warnings();
     for one in &series {
@@ -295,6 +299,14 @@ pub fn run_with(
         &mut warnings,
         progress,
     );
+    let report = encode(
+        template,
+        &dates,
+        &mut columns,
+        threads,
+        &mut warnings,
+        progress,
+    )?;
 
     let stage = Stage::DeepAr;
     let calendar = template.deepar.calendar;
@@ -332,6 +344,7 @@ pub fn run_with(
         limiting_asset: limiting.as_ref().map(|limit| limit.ticker.clone()),
         limiting_asset_rows: limiting.as_ref().map_or(0, |limit| limit.rows),
         observed_days: plan.observed_days.clone(),
+        autoencoder: report,
         warnings,
         left_out: plan.left_out.clone(),
     };
@@ -353,18 +366,6 @@ fn started(progress: &mut dyn FnMut(Progress), stage: Stage, text: String) {
 
 fn finished(progress: &mut dyn FnMut(Progress), stage: Stage, text: String) {
     progress(Progress::Finished { stage, text });
-}
-
-/// Refuses what this version can't do, rather than leaving it out unsaid.
-fn check_supported(template: &TrainingTemplate) -> Result<(), FeatureError> {
-    let features = &template.features;
-    if features.autoencoder.enabled {
-        return Err(FeatureError::NotSupported {
-            setting: "feMeta.autoEncoderSettings.enabled",
-            stage: Stage::Autoencoder,
-        });
-    }
-    Ok(())
 }
 
 /// The assets by ticker in byte order, once each, all that settings name.
@@ -652,6 +653,77 @@ fn rank(
             None
         }
     }
+}
+
+/// Adds the autoencoder's columns.
+fn encode(
+    template: &TrainingTemplate,
+    dates: &[Date],
+    columns: &mut Vec<Column>,
+    threads: usize,
+    warnings: &mut Vec<String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<AutoencoderReport>, FeatureError> {
+    /// Share of later cells beyond the training range that is worth a warning:
+    /// a sigmoid can't follow them.
+    const MUCH_OUT_OF_RANGE: f64 = 0.2;
+    let settings = &template.features.autoencoder;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let stage = Stage::Autoencoder;
+    let training_end = (share_of(dates.len(), 0.7) + 1).min(training_rows(template, dates, 1.0));
+    started(
+        progress,
+        stage,
+        format!(
+            "{} epochs, batches of {}, rows before row {training_end}",
+            settings.epochs, settings.batch_size
+        ),
+    );
+    let encoding::Encoded {
+        units,
+        report,
+        not_finite,
+    } = encoding::encode(
+        settings,
+        &template.predicted_asset,
+        columns,
+        training_end,
+        threads,
+        &mut |done, total| progress(Progress::Advanced { stage, done, total }),
+    )
+    .map_err(FeatureError::Autoencoder)?;
+    if report.out_of_range > MUCH_OUT_OF_RANGE {
+        warnings.push(format!(
+            "autoencoder: {:.1} % of the later cells lie outside the range of the training rows, which its output can't follow",
+            100.0 * report.out_of_range
+        ));
+        progress(Progress::Warning(warnings[warnings.len() - 1].clone()));
+    }
+    if not_finite > 0 {
+        warnings.push(format!(
+            "autoencoder: the output of {not_finite} rows is not finite and was left missing"
+        ));
+        progress(Progress::Warning(warnings[warnings.len() - 1].clone()));
+    }
+    let units = units.into_iter().enumerate();
+    columns.extend(units.map(|(unit, values)| Column::unit(unit, values)));
+    check_names(columns)?;
+    finished(
+        progress,
+        stage,
+        format!(
+            "{} columns; mean squared error {:.3e} on {} training rows, {:.3e} on {} later ones, {:.1} % of later cells out of range",
+            report.inputs,
+            report.training_error,
+            report.training_rows,
+            report.later_error,
+            report.later_rows,
+            100.0 * report.out_of_range
+        ),
+    );
+    Ok(Some(report))
 }
 
 fn low_pass_columns(

@@ -89,19 +89,24 @@ pub(super) fn rank(
 ) -> Result<Importance, String> {
     let Some(prices) = columns
         .iter()
-        .find(|column| column.asset == target && column.kind == ColumnKind::Price)
+        .find(|column| column.asset.as_deref() == Some(target) && column.kind == ColumnKind::Price)
         .map(|column| column.values.as_slice())
     else {
         return Err(format!(
             "feature importance was left out: {target} has no price column"
         ));
     };
-    let chosen: Vec<&Column> = columns
+    let chosen: Vec<(&Column, &str)> = columns
         .iter()
-        .filter(|column| column.asset != target)
+        .filter_map(|column| Some((column, column.asset.as_deref()?)))
+        .filter(|(_, asset)| *asset != target)
         .collect();
     let complete: Vec<usize> = (LAGS..dates.len())
-        .filter(|row| chosen.iter().all(|column| !column.values[*row].is_nan()))
+        .filter(|row| {
+            chosen
+                .iter()
+                .all(|(column, _)| !column.values[*row].is_nan())
+        })
         .collect();
     let learnt =
         share_of(complete.len(), SHARE).min(complete.partition_point(|row| *row < training_end));
@@ -118,7 +123,7 @@ pub(super) fn rank(
     features.extend(
         chosen
             .iter()
-            .map(|column| rows.iter().map(|row| single(column.values[*row])).collect()),
+            .map(|(column, _)| rows.iter().map(|row| single(column.values[*row])).collect()),
     );
     features.extend((1..=LAGS).map(|days| rows.iter().map(lag(days)).collect()));
     let wanted: Vec<f32> = rows.iter().map(lag(0)).collect();
@@ -139,13 +144,7 @@ pub(super) fn rank(
     });
     let names = chosen
         .iter()
-        .map(|column| {
-            (
-                column.name.clone(),
-                column.asset.as_str(),
-                class_of(&column.asset),
-            )
-        })
+        .map(|(column, asset)| (column.name.clone(), *asset, class_of(asset)))
         .chain(own);
     let sum: f64 = gains.iter().map(Gain::mean).sum();
     let mut features: Vec<FeatureImportance> = names
