@@ -177,7 +177,7 @@ class Job:
     def outputs(self):
         return sorted(
             str(path.relative_to(self.root / "processing"))
-            for folder in ("features", "train", "test")
+            for folder in ("features", "plots", "train", "test")
             for path in (self.root / "processing" / folder).rglob("*")
             if path.is_file()
         )

@@ -26,6 +26,10 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
         "features/features.csv",
         "features/series.json",
         "features/summary.json",
+        "plots/assets-energy.png",
+        "plots/assets-technology.png",
+        "plots/autocorrelation-aaa.png",
+        "plots/low-pass-b-b.png",
         "test/test.json",
         "train/train.json",
     ]

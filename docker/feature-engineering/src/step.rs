@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use flate2::{Compression, GzBuilder};
+use pipewright::features::plots::{self, Plot, PlotError};
 use pipewright::features::{
     self, CatalogueAsset, FeatureError, FeatureSet, PriceFileError, PriceSeries, Progress, Summary,
 };
@@ -407,14 +411,14 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
         };
         // The numbers take both cores for seconds to minutes; the record is
         // kept up to date meanwhile.
-        let summary = tokio::task::spawn_blocking(move || computation.run(&template, needed))
+        let made = tokio::task::spawn_blocking(move || computation.run(&template, needed))
             .await
             .map_err(|error| StepError::Internal(panic_text(error)))??;
 
         self.stage("uploading");
         self.upload().await?;
         self.staging.publish()?;
-        record_summary(&summary, self.objects.uri(self.prefix))
+        record_summary(&made, self.objects.uri(self.prefix))
     }
 
     fn template(&self, record: &Item) -> Result<TrainingTemplate, StepError> {
@@ -495,6 +499,12 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
     }
 }
 
+/// What the computation made.
+struct Made {
+    summary: Summary,
+    plots: usize,
+}
+
 /// The part of the step that computes, in a thread of its own.
 struct Computation {
     folder: PathBuf,
@@ -508,9 +518,9 @@ impl Computation {
         &self,
         template: &TrainingTemplate,
         needed: Vec<CatalogueAsset>,
-    ) -> Result<Summary, StepError> {
+    ) -> Result<Made, StepError> {
         let prices = self.read_prices(&needed)?;
-        let assets = needed.into_iter().zip(prices).collect();
+        let assets = needed.iter().cloned().zip(prices).collect();
         let mut narrator = Narrator::new(&self.journal, &self.reporter);
         let set = features::run(template, assets, &mut |progress| narrator.tell(progress))?;
         let left_out: Vec<String> = set
@@ -527,7 +537,60 @@ impl Computation {
             ));
         }
         self.write(&set, template.deepar.compress)?;
-        Ok(set.summary().clone())
+        let plots = self.draw(&plots::plots(&needed, &template.predicted_asset, &set))?;
+        Ok(Made {
+            summary: set.summary().clone(),
+            plots,
+        })
+    }
+
+    /// Draws the plots with all cores; gives how many there are. One that can't
+    /// be drawn is told and left out: the features are worth having without.
+    fn draw(&self, plots: &[Plot<'_>]) -> Result<usize, StepError> {
+        let began = self.journal.now();
+        self.reporter.apply(Event::Stage("plots".to_owned()), began);
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let share = plots.len().div_ceil(threads).max(1);
+        let drawn: Vec<Result<Vec<u8>, PlotError>> = thread::scope(|scope| {
+            let workers: Vec<_> = plots
+                .chunks(share)
+                .map(|chunk| scope.spawn(|| chunk.iter().map(Plot::png).collect::<Vec<_>>()))
+                .collect();
+            let results = workers.into_iter().flat_map(|worker| match worker.join() {
+                Ok(results) => results,
+                // `png` catches panics itself; one that escapes is passed on.
+                Err(panic) => resume_unwind(panic),
+            });
+            results.collect()
+        });
+        let (mut count, mut bytes) = (0, 0);
+        for (plot, png) in plots.iter().zip(drawn) {
+            let png = match png {
+                Ok(png) => png,
+                Err(error) => {
+                    self.journal.warn(error.to_string());
+                    self.reporter.note(vec![error.to_string()]);
+                    continue;
+                }
+            };
+            let name = format!("plots/{}", plot.name());
+            let mut out = self.staging.create(&name)?;
+            out.write_all(&png)
+                .and_then(|()| out.flush())
+                .map_err(|source| OutputError {
+                    action: "write",
+                    path: PathBuf::from(name),
+                    source,
+                })?;
+            count += 1;
+            bytes += png.len() as u64;
+        }
+        self.journal.info(format!(
+            "plots: {count} pictures, {} ({})",
+            size(bytes),
+            took(began, self.journal.now())
+        ));
+        Ok(count)
     }
 
     fn read_prices(&self, needed: &[CatalogueAsset]) -> Result<Vec<PriceSeries>, StepError> {
@@ -699,8 +762,8 @@ impl<'a> Narrator<'a> {
 }
 
 /// The summary as the record keeps it: small, whatever the number of columns.
-fn record_summary(summary: &Summary, outputs: String) -> Result<Map<String, Value>, StepError> {
-    let Ok(Value::Object(mut entries)) = serde_json::to_value(summary) else {
+fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, StepError> {
+    let Ok(Value::Object(mut entries)) = serde_json::to_value(&made.summary) else {
         return Err(StepError::Internal(
             "the summary is no JSON object".to_owned(),
         ));
@@ -713,6 +776,7 @@ fn record_summary(summary: &Summary, outputs: String) -> Result<Map<String, Valu
         }
     }
     entries.retain(|_, value| !value.is_null());
+    entries.insert("plots".to_owned(), Value::from(made.plots));
     entries.insert("outputs".to_owned(), Value::String(outputs));
     Ok(entries)
 }
@@ -968,15 +1032,20 @@ mod tests {
             "features/features.csv",
             "features/series.json",
             "features/summary.json",
+            "plots/assets-energy.png",
+            "plots/assets-technology.png",
+            "plots/autocorrelation-aaa.png",
+            "plots/low-pass-b-b.png",
             "test/test.json",
             "train/train.json",
         ];
         assert_eq!(scene.outputs(), outputs);
         for name in outputs {
             let path = scene.dir.path().join("processing").join(name);
+            let objects = scene.objects.objects.lock().unwrap();
             assert_eq!(
-                fs::read_to_string(path).unwrap(),
-                scene.objects.text(&format!("execution/run-1/{name}"))
+                fs::read(path).unwrap(),
+                objects[&format!("execution/run-1/{name}")]
             );
         }
         let features = scene.objects.text("execution/run-1/features/features.csv");
@@ -991,6 +1060,7 @@ mod tests {
         assert_eq!(report["status"], "Succeeded");
         let summary = &report["summary"];
         assert_eq!(summary["rows"], 366);
+        assert_eq!(summary["plots"], 4);
         assert_eq!(summary["columns"], 8);
         assert_eq!(summary["firstDate"], "2020-01-01");
         assert_eq!(summary["outputs"], "s3://models/execution/run-1/");

@@ -24,6 +24,8 @@ pub mod indicators;
 mod input;
 pub mod low_pass;
 mod parallel;
+#[cfg(feature = "plots")]
+pub mod plots;
 mod ranking;
 
 use std::collections::HashSet;
