@@ -9,7 +9,8 @@ use time::Date;
 use super::columns::{Column, ColumnKind};
 use super::importance::{Gain, boost};
 use super::input::CatalogueAsset;
-use super::{as_text, share_of};
+use super::rows::share_of;
+use super::summary::as_text;
 
 /// Lags of the target that are features of their own.
 const LAGS: usize = 10;

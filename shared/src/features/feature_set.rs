@@ -1,0 +1,145 @@
+//! The features of a template, ready to be written.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+
+use time::Date;
+
+use super::columns::{Column, ColumnText};
+use super::ranking::Importance;
+use super::summary::Summary;
+use super::{deepar, parallel};
+use crate::training_template::Calendar;
+
+/// The features of a template, ready to be written.
+#[derive(Debug)]
+pub struct FeatureSet {
+    pub(super) dates: Vec<Date>,
+    pub(super) columns: Vec<Column>,
+    pub(super) importance: Option<Importance>,
+    pub(super) plan: deepar::Plan,
+    pub(super) calendar: Calendar,
+    pub(super) summary: Summary,
+    pub(super) threads: usize,
+    pub(super) texts: OnceLock<Vec<ColumnText>>,
+}
+
+impl FeatureSet {
+    /// The dates of the rows, ascending.
+    pub fn dates(&self) -> &[Date] {
+        &self.dates
+    }
+
+    /// The columns beside the date, in the order of `features.csv`.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// What was made.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// How much each feature goes with the predicted asset's price; absent, with
+    /// a warning in the summary, where too few rows have a value in every column.
+    pub fn importance(&self) -> Option<&Importance> {
+        self.importance.as_ref()
+    }
+
+    /// Writes `features.csv`: the date and each column, a missing value as an
+    /// empty cell.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_features_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        const FLUSH_AT: usize = 1 << 16;
+        let texts = self.texts();
+        let mut buffer: Vec<u8> = b"Date".to_vec();
+        for column in &self.columns {
+            buffer.push(b',');
+            append_heading(&mut buffer, &column.name);
+        }
+        buffer.push(b'\n');
+        let mut positions = vec![0_usize; texts.len()];
+        for (row, date) in self.dates.iter().enumerate() {
+            buffer.extend_from_slice(deepar::date_text(*date).as_bytes());
+            for (text, position) in texts.iter().zip(&mut positions) {
+                let cell = text.cell_at(row, *position);
+                *position += cell.len();
+                buffer.push(b',');
+                buffer.extend_from_slice(cell);
+            }
+            buffer.push(b'\n');
+            if buffer.len() >= FLUSH_AT {
+                out.write_all(&buffer)?;
+                buffer.clear();
+            }
+        }
+        out.write_all(&buffer)?;
+        out.flush()
+    }
+
+    /// Writes DeepAR's training file (JSON Lines), one series a line.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_train(&self, out: &mut impl Write) -> io::Result<()> {
+        self.plan.write_train(out, &self.dates, self.texts())?;
+        out.flush()
+    }
+
+    /// Writes DeepAR's test file (JSON Lines): for each test window all series,
+    /// from their start to the window's end.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_test(&self, out: &mut impl Write) -> io::Result<()> {
+        self.plan.write_test(out, &self.dates, self.texts())?;
+        out.flush()
+    }
+
+    /// What the lines of the training file are, since they carry no names: a
+    /// list with, for each, `line` (from 1), `column`, `asset`, `start`,
+    /// `length` (points in training), `nulls` (those without a value),
+    /// `calendar`, and `firstForecast`, the date of the first point after
+    /// training. Line i of each test window is the same column.
+    pub fn series_map(&self) -> serde_json::Value {
+        let entries = self.plan.series.iter().enumerate().map(|(i, series)| {
+            let column = &self.columns[series.column];
+            serde_json::json!({
+                "line": i + 1,
+                "column": column.name,
+                "asset": column.asset,
+                "start": deepar::date_text(self.dates[series.first_row]),
+                "length": series.points,
+                "nulls": series.nulls,
+                "calendar": self.calendar.name(),
+                "firstForecast": deepar::date_text(self.plan.first_forecast),
+            })
+        });
+        entries.collect()
+    }
+
+    /// The cells of all columns, formatted at the first call.
+    fn texts(&self) -> &[ColumnText] {
+        self.texts.get_or_init(|| {
+            parallel::map(
+                self.columns.len(),
+                self.threads,
+                |i| ColumnText::new(&self.columns[i].values),
+                &mut |_, _| (),
+            )
+        })
+    }
+}
+
+/// A heading of a CSV file, quoted where it must be.
+fn append_heading(out: &mut Vec<u8>, name: &str) {
+    if name.contains([',', '"', '\n', '\r']) {
+        out.push(b'"');
+        out.extend_from_slice(name.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(name.as_bytes());
+    }
+}

@@ -1,0 +1,93 @@
+//! How many rows are needed, and which of them a stage may learn from.
+
+use time::Date;
+
+use super::error::{FeatureError, TooFewRows};
+use super::{input, low_pass};
+use crate::training_template::{FftMode, TrainingTemplate};
+
+/// The least number of common rows, whatever the settings.
+const LEAST_ROWS: usize = 60;
+
+/// The least number of common rows, and why.
+pub(super) fn rows_needed(template: &TrainingTemplate) -> (usize, String) {
+    let features = &template.features;
+    let mut warm_up = (0, "no warm-up".to_owned());
+    let mut at_least = |rows: usize, text: &dyn Fn() -> String| {
+        if rows > warm_up.0 {
+            warm_up = (rows, text());
+        }
+    };
+    let ta = &features.indicators;
+    if ta.enabled && !ta.assets.is_empty() {
+        for (name, window) in [
+            ("bollingerBand.window", ta.bollinger_window),
+            ("rsi.window", ta.rsi_window),
+            ("sma.window", ta.sma_window),
+        ] {
+            at_least(window - 1, &|| {
+                format!("{} rows of warm-up for {name} {window}", window - 1)
+            });
+        }
+    }
+    let fft = &features.fft;
+    if fft.enabled {
+        for bins in &fft.steps {
+            match fft.mode {
+                FftMode::Global => {}
+                FftMode::Expanding(_) => {
+                    let rows = low_pass::first_complete(*bins);
+                    at_least(rows, &|| {
+                        format!("{rows} rows of warm-up for num_steps {bins}")
+                    });
+                }
+            }
+        }
+    }
+    let deepar = &template.deepar;
+    let held_out = deepar.prediction_length.saturating_mul(deepar.test_windows);
+    let needed = warm_up.0.saturating_add(held_out);
+    if needed < LEAST_ROWS {
+        (LEAST_ROWS, "the least that is accepted".to_owned())
+    } else {
+        let reason = format!(
+            "{} and {} test windows of {}",
+            warm_up.1, deepar.test_windows, deepar.prediction_length
+        );
+        (needed, reason)
+    }
+}
+
+pub(super) fn too_few_rows(template: &TrainingTemplate, panel: input::Panel) -> FeatureError {
+    let (needed, reason) = rows_needed(template);
+    FeatureError::TooFewRows(Box::new(TooFewRows {
+        rows: panel.dates.len(),
+        needed,
+        reason,
+        common: panel
+            .dates
+            .first()
+            .copied()
+            .zip(panel.dates.last().copied()),
+        limiting: panel.limiting.map(|limit| (limit.ticker, limit.rows)),
+        ranges: panel.ranges,
+    }))
+}
+
+/// Rows that a stage may learn from: its share of all rows, but none from
+/// `endTraining` on.
+pub(super) fn training_rows(template: &TrainingTemplate, dates: &[Date], share: f64) -> usize {
+    let end = template.deepar.end_training;
+    share_of(dates.len(), share).min(dates.partition_point(|date| *date < end))
+}
+
+/// `floor(share * rows)`, safe from a product just below a whole number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a row count lies within it"
+)]
+pub(super) fn share_of(rows: usize, share: f64) -> usize {
+    (share * rows as f64 + 1e-9).floor() as usize
+}

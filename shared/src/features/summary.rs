@@ -1,0 +1,51 @@
+//! What was made, in figures.
+
+use serde::{Serialize, Serializer};
+use time::Date;
+
+use super::deepar::{self, LeftOut};
+use super::encoding::AutoencoderReport;
+
+/// What was made, for a person and for the execution's record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Assets joined.
+    pub assets: usize,
+    /// Rows of `features.csv`: dates common to all assets.
+    pub rows: usize,
+    /// Columns of `features.csv` beside the date.
+    pub columns: usize,
+    /// Columns offered to DeepAR: `train_series` and those left out.
+    pub series: usize,
+    /// Lines of the training file.
+    pub train_series: usize,
+    /// Values in the training file, missing ones not counted.
+    pub train_values: usize,
+    /// Lines of the test file: `train_series` for each test window.
+    pub test_records: usize,
+    /// First common date.
+    #[serde(serialize_with = "as_text")]
+    pub first_date: Date,
+    /// Last common date.
+    #[serde(serialize_with = "as_text")]
+    pub last_date: Date,
+    /// The asset without which most rows would be gained; absent when all
+    /// assets have the same dates.
+    pub limiting_asset: Option<String>,
+    /// The rows that leaving it out would gain.
+    pub limiting_asset_rows: usize,
+    /// For each test window, the days on which there are prices.
+    pub observed_days: Vec<usize>,
+    /// How well the autoencoder reproduces its inputs; absent when it is off.
+    pub autoencoder: Option<AutoencoderReport>,
+    /// What was doubtful.
+    pub warnings: Vec<String>,
+    /// Columns that are in neither DeepAR file.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A date as `YYYY-MM-DD`.
+pub(super) fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&deepar::date_text(*date))
+}
