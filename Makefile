@@ -4,21 +4,32 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
 # Options of `make run` and `make local`: own data and an own training template.
-RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))
+RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(addprefix --runner ,$(RUNNERS))
+# A pipeline of one's own; PARAMETERS, as NAME=VALUE, are the execution's or the stack's.
+PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local lambda-watch image push-image test test-rust test-python lint fmt build clean
+.PHONY: help run local run-pipeline deploy-pipeline lambda-watch image push-image test test-rust test-python lint fmt build clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 	@echo
 	@echo '  ASSETS=DIR and TEMPLATE=FILE make `run` and `local` take your own prices and training template.'
+	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
+	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
+	@echo '  run images with programs of this machine.'
 
 run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
 	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
 
 local: build $(VENV)/run.stamp ## Start the system on this machine and keep it running to work with
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
+
+run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
+	@$(VENV)/bin/python local/run.py pipeline --pipeline $(PIPELINE) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
+
+deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or to the account of the environment
+	@$(VENV)/bin/python local/pipelines.py $(PIPELINE) $(PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
@@ -49,14 +60,14 @@ lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the Cloud
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	$(VENV)/bin/ruff check local tests
-	$(VENV)/bin/ruff format --check local tests
-	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml
+	$(VENV)/bin/ruff check local samples tests
+	$(VENV)/bin/ruff format --check local samples tests
+	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
-	$(VENV)/bin/ruff check --fix --select I local tests
-	$(VENV)/bin/ruff format local tests
+	$(VENV)/bin/ruff check --fix --select I local samples tests
+	$(VENV)/bin/ruff format local samples tests
 
 clean: ## Remove what was built, installed and run here
 	cargo clean

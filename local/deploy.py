@@ -97,62 +97,18 @@ def package_function(binary, cache):
 
 @dataclasses.dataclass
 class Deployer:
-    """Deploys one checkout; `client` gives a boto3 client by its service's name."""
+    """Deploys through CloudFormation; `client` gives a boto3 client by its service's name."""
 
     client: Callable[[str], object]
-    region: str
-    endpoint: str
-    root: Path
-    binaries: Path
-    cache: Path
 
     def __post_init__(self):
-        self._s3 = self.client("s3")
         self._cloudformation = self.client("cloudformation")
 
-    def _upload(self, prefix, suffix, content):
-        key = f"{prefix}/{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-        self._s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=content)
-        return key
-
-    def package(self, edit=None):
-        """Upload what the template refers to and the template itself; give its URL.
-
-        `edit` may change the parsed templates before they are uploaded: it is
-        called with each one's path in the checkout and its content.
-        """
-        with contextlib.suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
-            self._s3.create_bucket(
-                Bucket=ARTIFACTS_BUCKET,
-                CreateBucketConfiguration={"LocationConstraint": self.region},
-            )
-        return self._package_template(Path("template.yaml"), edit)
-
-    def _package_template(self, path, edit):
-        template = parse_template((self.root / path).read_text())
-        if edit:
-            edit(path.as_posix(), template)
-        for name, resource in template["Resources"].items():
-            properties = resource.get("Properties", {})
-            if resource["Type"] == "AWS::Serverless::Function":
-                properties["CodeUri"] = self._function_code(name, properties["CodeUri"])
-            elif resource["Type"] == "AWS::CloudFormation::Stack":
-                nested = path.parent / properties["TemplateURL"]
-                properties["TemplateURL"] = self._package_template(nested, edit)
-        content = json.dumps(template).encode()
-        return f"{self.endpoint}/{ARTIFACTS_BUCKET}/{self._upload('templates', '.json', content)}"
-
-    def _function_code(self, name, code_uri):
-        if not code_uri.startswith(_BUILT_FUNCTIONS):
-            raise DeploymentFailed(
-                f"function {name} has CodeUri {code_uri}; expected {_BUILT_FUNCTIONS}<function>/"
-            )
-        function = code_uri.removeprefix(_BUILT_FUNCTIONS).rstrip("/")
-        binary = self.binaries / function
-        if not binary.is_file():
-            raise DeploymentFailed(f"{binary} does not exist; build it with `cargo build`")
-        key = self._upload(f"functions/{function}", ".zip", package_function(binary, self.cache))
-        return {"Bucket": ARTIFACTS_BUCKET, "Key": key}
+    def deploy_template(self, stack, template, parameters, progress=lambda event: None):
+        """As deploy, with a small parsed template that goes along with the request."""
+        # Fixed separators: CloudFormation counts the bytes, at most 51,200.
+        body = {"TemplateBody": json.dumps(template, separators=(",", ":"))}
+        return self._deploy(stack, body, parameters, progress, 120.0)
 
     def deploy(self, stack, template_url, parameters, progress=lambda event: None, timeout=120.0):
         """Create or update the stack and wait; give its outputs, those of nested stacks too.
@@ -160,9 +116,12 @@ class Deployer:
         `progress` is called with every stack event, nested stacks' included.
         Raises DeploymentFailed when the stack did not reach its new state.
         """
+        return self._deploy(stack, {"TemplateURL": template_url}, parameters, progress, timeout)
+
+    def _deploy(self, stack, template, parameters, progress, timeout):
         request = {
             "StackName": stack,
-            "TemplateURL": template_url,
+            **template,
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
@@ -234,3 +193,62 @@ class Deployer:
                 events.extend(page["StackEvents"])
         # ministack gives newest first and times to the second: reverse, then sort stably.
         return sorted(reversed(events), key=lambda event: event["Timestamp"])
+
+
+@dataclasses.dataclass
+class Packager:
+    """Puts what one checkout's template refers to where CloudFormation finds it."""
+
+    client: Callable[[str], object]
+    region: str
+    endpoint: str
+    root: Path
+    binaries: Path
+    cache: Path
+
+    def __post_init__(self):
+        self._s3 = self.client("s3")
+
+    def _upload(self, prefix, suffix, content):
+        key = f"{prefix}/{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
+        self._s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=content)
+        return key
+
+    def package(self, edit=None):
+        """Upload what the template refers to and the template itself; give its URL.
+
+        `edit` may change the parsed templates before they are uploaded: it is
+        called with each one's path in the checkout and its content.
+        """
+        with contextlib.suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
+            self._s3.create_bucket(
+                Bucket=ARTIFACTS_BUCKET,
+                CreateBucketConfiguration={"LocationConstraint": self.region},
+            )
+        return self._package_template(Path("template.yaml"), edit)
+
+    def _package_template(self, path, edit):
+        template = parse_template((self.root / path).read_text())
+        if edit:
+            edit(path.as_posix(), template)
+        for name, resource in template["Resources"].items():
+            properties = resource.get("Properties", {})
+            if resource["Type"] == "AWS::Serverless::Function":
+                properties["CodeUri"] = self._function_code(name, properties["CodeUri"])
+            elif resource["Type"] == "AWS::CloudFormation::Stack":
+                nested = path.parent / properties["TemplateURL"]
+                properties["TemplateURL"] = self._package_template(nested, edit)
+        content = json.dumps(template).encode()
+        return f"{self.endpoint}/{ARTIFACTS_BUCKET}/{self._upload('templates', '.json', content)}"
+
+    def _function_code(self, name, code_uri):
+        if not code_uri.startswith(_BUILT_FUNCTIONS):
+            raise DeploymentFailed(
+                f"function {name} has CodeUri {code_uri}; expected {_BUILT_FUNCTIONS}<function>/"
+            )
+        function = code_uri.removeprefix(_BUILT_FUNCTIONS).rstrip("/")
+        binary = self.binaries / function
+        if not binary.is_file():
+            raise DeploymentFailed(f"{binary} does not exist; build it with `cargo build`")
+        key = self._upload(f"functions/{function}", ".zip", package_function(binary, self.cache))
+        return {"Bucket": ARTIFACTS_BUCKET, "Key": key}

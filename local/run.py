@@ -3,6 +3,7 @@
 run.py run      deploy, import, start one execution, follow it, fetch its outputs;
                 exit status 0 only when its record says Succeeded
 run.py local    deploy and import, then stay until Ctrl-C for you to work with
+run.py pipeline deploy, and beside it a pipeline of your own; start, follow and fetch as `run`
 """
 
 import argparse
@@ -17,7 +18,9 @@ import sys
 import time
 from pathlib import Path
 
+import pipelines
 from deploy import DeploymentFailed
+from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
 from system import LOOPBACK_ALLOWED, PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
 
@@ -64,7 +67,8 @@ class DeploymentProgress:
             self._resources[stack] = self._resources.get(stack, 0) + 1
         else:
             # pipewright-StorageStack-1a2b3c4d5e6f is known by its logical id.
-            short = stack.removeprefix(f"{STACK}-").partition("-")[0]
+            nested = stack.startswith(f"{STACK}-")
+            short = stack.split("-")[1] if nested else stack
             say(f"          {short:<16} {self._resources.get(stack, 0):3} resources  {status}")
 
 
@@ -81,15 +85,20 @@ def read_template(path):
     return template
 
 
-def bring_up(system, options, timer):
-    """Start, deploy and import; gives the training template's id."""
-    template = read_template(options.template)
+def start_and_deploy(system, timer):
+    """Start the services and deploy the system; gives the stack's outputs."""
     timer.headline("Starting the local AWS and the stand-in for SageMaker")
     system.start()
     say(f"          AWS        {system.endpoint}")
     say(f"          SageMaker  {system.sagemaker_endpoint}")
     timer.headline(f"Deploying template.yaml as stack {STACK}")
-    outputs = system.deploy(DeploymentProgress())
+    return system.deploy(DeploymentProgress())
+
+
+def bring_up(system, options, timer):
+    """Start, deploy and import; gives the training template's id."""
+    template = read_template(options.template)
+    outputs = start_and_deploy(system, timer)
     say(f"          pipeline {outputs['PipelineName']}, defined by")
     say(f"          {outputs['PipelineDefinitionS3Uri']}")
     tickers = system.import_assets(options.assets)
@@ -151,6 +160,42 @@ def run(system, options, timer):
     for path in fetch(system, execution_id, answer["pipelineExecutionArn"], directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
     return status
+
+
+def fetch_below(system, prefix, directory):
+    """Write what lies below a prefix of the models bucket to a directory; gives the paths."""
+    bucket = system.outputs["ModelsBucketName"]
+    pages = system.client("s3").get_paginator("list_objects_v2")
+    paths = []
+    for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            target = directory / entry["Key"].removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            system.client("s3").download_file(bucket, entry["Key"], str(target))
+            paths.append(target)
+    return paths
+
+
+def run_pipeline(system, options, timer):
+    """One execution of a pipeline of one's own; gives the exit status."""
+    pipeline = OwnPipeline(options.pipeline)
+    parameters = pipelines.read_assignments(options.parameter)
+    outputs = start_and_deploy(system, timer)
+    timer.headline(f"Deploying {shorten(pipeline.directory)} as stack {pipeline.name}")
+    made = pipelines.deploy(system.deployer, pipeline, outputs, progress=DeploymentProgress())
+    sagemaker = system.client("sagemaker")
+    arn = pipelines.start(sagemaker, made["PipelineName"], parameters)
+    execution_id = arn.rsplit("/", 1)[1]
+    timer.headline(f"Started execution {execution_id} of {made['PipelineName']}")
+    execution = pipelines.follow(sagemaker, arn, say, options.timeout)
+    status = execution["PipelineExecutionStatus"]
+    reason = execution.get("FailureReason")
+    say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
+    directory = options.out or LOCAL / "runs" / f"{pipeline.name}-{execution_id}"
+    timer.headline("Fetching outputs")
+    for path in fetch_below(system, f"pipeline/{execution_id}/", directory):
+        say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    return 0 if status == "Succeeded" else 1
 
 
 def export(variables):
@@ -216,7 +261,7 @@ def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("action", choices=["run", "local"])
+    parser.add_argument("action", choices=["run", "local", "pipeline"])
     parser.add_argument(
         "--assets",
         type=Path,
@@ -229,6 +274,26 @@ def arguments():
         default=ROOT / "samples" / "training-template.json",
         help="training template (default: samples/training-template.json)",
     )
+    parser.add_argument(
+        "--pipeline",
+        type=Path,
+        default=ROOT / "samples" / "pipelines" / "train-evaluate-register",
+        help="directory of a pipeline of your own (default: the one in samples/pipelines)",
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of that pipeline's execution; may be given several times",
+    )
+    parser.add_argument(
+        "--runner",
+        action="append",
+        default=[],
+        metavar="REPOSITORY=DIR",
+        help="run jobs of images from this repository with the programs in a directory",
+    )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
         "--out", type=Path, help="directory for the outputs (default: .local/runs/<execution id>)"
@@ -236,6 +301,14 @@ def arguments():
     parser.add_argument("--timeout", type=int, default=1800, help="seconds to wait for its end")
     parser.add_argument("--binaries", type=Path, default=target / "debug", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def read_runners(options):
+    """The directories of programs by the repository of the image that they stand for."""
+    runners = {}
+    if options.action == "pipeline" and (repository := OwnPipeline(options.pipeline).repository()):
+        runners[repository] = options.pipeline
+    return {**runners, **pipelines.read_assignments(options.runner)}
 
 
 def main():
@@ -262,13 +335,20 @@ def main():
     action, ports, open_to_all = {
         "run": (run, (0, 0), False),
         "local": (stay, PREFERRED_PORTS, True),
+        "pipeline": (run_pipeline, (0, 0), False),
     }[options.action]
     functions = LOCAL / "functions"
     try:
-        with LocalSystem(directory, options.binaries, functions, ports, open_to_all) as system:
+        runners = read_runners(options)
+        with LocalSystem(
+            directory, options.binaries, functions, ports, open_to_all, runners
+        ) as system:
             status = action(system, options, Timer())
             succeeded = status == 0
-    except (RunFailed, ServiceFailed, DeploymentFailed, StartRefused, OSError) as error:
+    except (
+        *(RunFailed, PipelineRefused, StartRefused),
+        *(ServiceFailed, DeploymentFailed, OSError),
+    ) as error:
         say(f"\nerror: {error}")
         status = 1
     finally:

@@ -5,6 +5,7 @@ Used by run.py for `make run` and `make local`, and by the integration tests.
 
 import concurrent.futures
 import csv
+import functools
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from deploy import Deployer
+from deploy import Deployer, Packager
 from supervise import ServiceFailed, Supervisor, listen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,15 +93,25 @@ class LocalSystem:
     `directory` takes its files (logs, the stand-in's run directory), `binaries`
     has the compiled workspace, `cache` keeps packaged functions between runs.
     With `open_to_all` requests need no signature and functions no rights, so
-    that a person may try anything.
+    that a person may try anything. `runners` has directories of programs by the
+    repository of the image that they stand for.
     """
 
-    def __init__(self, directory, binaries, cache, preferred_ports=(0, 0), open_to_all=False):
+    def __init__(
+        self,
+        directory,
+        binaries,
+        cache,
+        preferred_ports=(0, 0),
+        open_to_all=False,
+        runners=None,
+    ):
         self.directory = Path(directory)
         self.binaries = Path(binaries)
         self.supervisor = Supervisor(self.directory / "logs")
         self._preferred_ports = preferred_ports
         self._open_to_all = open_to_all
+        self._runners = {"feature-engineering": self.binaries, **(runners or {})}
         self._cache = Path(cache)
         self._clients = {}
         self.outputs = {}
@@ -132,6 +143,11 @@ class LocalSystem:
                 config=Config(s3={"addressing_style": "path"}, proxies={}),
             )
         return self._clients[service]
+
+    @functools.cached_property
+    def deployer(self):
+        """Deploys stacks to this system."""
+        return Deployer(self.client)
 
     def environment(self):
         """What a program must have in its environment to use this system."""
@@ -167,8 +183,9 @@ class LocalSystem:
         command = [
             *(program, "serve", "--region", REGION, "--account", ACCOUNT),
             *("--run-dir", (self.directory / "sagemaker").resolve()),
-            *("--runner", f"feature-engineering={self.binaries.resolve()}"),
         ]
+        for repository, directory in self._runners.items():
+            command += ["--runner", f"{repository}={Path(directory).resolve()}"]
         for port in (preferred, 0):
             service = self.supervisor.start(
                 "sagemaker", [*command, "--port", port], self._clean_environment("sagemaker-home")
@@ -218,9 +235,9 @@ class LocalSystem:
 
         `edit` may change the templates first; only tests do.
         """
-        deployer = Deployer(self.client, REGION, self.endpoint, ROOT, self.binaries, self._cache)
-        url = deployer.package(edit)
-        self.outputs = deployer.deploy(
+        packager = Packager(self.client, REGION, self.endpoint, ROOT, self.binaries, self._cache)
+        url = packager.package(edit)
+        self.outputs = self.deployer.deploy(
             STACK, url, {"ImageTag": IMAGE_TAG, **(parameters or {})}, progress
         )
         return self.outputs

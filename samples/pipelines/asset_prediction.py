@@ -75,9 +75,7 @@ def in_models_bucket(*parts: str) -> Join:
 
 
 def pipeline() -> Pipeline:
-    session = PipelineSession(
-        boto_session=boto3.Session(region_name=REGION), default_bucket=MODELS
-    )
+    session = PipelineSession(boto_session=boto3.Session(region_name=REGION), default_bucket=MODELS)
     processing_type = ParameterString("ProcessingInstanceType", default_value="ml.m5.xlarge")
     processing_count = ParameterInteger("ProcessingInstanceCount", default_value=1)
     training_type = ParameterString("TrainingInstanceType", default_value="ml.m5.xlarge")
@@ -119,7 +117,9 @@ def pipeline() -> Pipeline:
             arguments=["--executionid", execution_id],
             inputs=[
                 ProcessingInput(
-                    input_name="assets", source=assets, destination="/opt/ml/processing/input/assets"
+                    input_name="assets",
+                    source=assets,
+                    destination="/opt/ml/processing/input/assets",
                 ),
                 ProcessingInput(
                     input_name="code",
@@ -155,7 +155,10 @@ def pipeline() -> Pipeline:
     training = TrainingStep(
         name="AssetPrediction-Training-Step",
         step_args=estimator.fit(
-            {name: TrainingInput(s3_data=outputs[name].S3Output.S3Uri) for name in ("train", "test")}
+            {
+                name: TrainingInput(s3_data=outputs[name].S3Output.S3Uri)
+                for name in ("train", "test")
+            }
         ),
     )
 

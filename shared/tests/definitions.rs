@@ -210,11 +210,12 @@ impl Resolver for Evaluated {
 
 #[test]
 fn the_second_sample_fills_soundly_and_its_condition_can_be_decided() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/pipelines");
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/pipelines/train-evaluate-register");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let values: Value = serde_json::from_str(&read("train-evaluate-register.values.json")).unwrap();
+    let values: Value = serde_json::from_str(&read("values.json")).unwrap();
     let filled = fill(
-        &read("train-evaluate-register.json.tera"),
+        &read("template.json.tera"),
         values.as_object().unwrap(),
         &Map::new(),
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, EventLog, System
+from harness import BINARIES, OWN_PIPELINE, SAMPLE_TEMPLATE, SAMPLES, EventLog, System
 from system import ROOT
 
 
@@ -10,7 +10,8 @@ from system import ROOT
 def bare_system(tmp_path_factory):
     """Local AWS and SageMaker stand-in, nothing deployed yet."""
     directory = tmp_path_factory.mktemp("system")
-    with System(directory, BINARIES, ROOT / ".local" / "functions") as system:
+    functions = ROOT / ".local" / "functions"
+    with System(directory, BINARIES, functions, runners={"python": OWN_PIPELINE}) as system:
         system.start()
         yield system
 

@@ -14,6 +14,7 @@ from system import ROOT, LocalSystem
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 SAMPLES = ROOT / "samples"
+OWN_PIPELINE = SAMPLES / "pipelines" / "train-evaluate-register"
 SAMPLE_TEMPLATE = json.loads((SAMPLES / "training-template.json").read_text())
 
 

@@ -1,0 +1,219 @@
+"""Pipelines of one's own: deploying them through the custom resource, and following one.
+
+    pipelines.py DIRECTORY [NAME=VALUE ...]
+
+deploys the pipeline of a directory to wherever the AWS SDK is led by its environment: an account,
+or a running `make local`. NAME=VALUE sets parameters of the directory's stack. A directory has
+
+    template.json.tera   the template of the definition
+    stack.yaml           a CloudFormation template with a Custom::PipelineDefinition
+    code/                programs of the steps, optional
+    data/                what they read, optional
+
+and stack.yaml gets for parameters that it declares without a default: the outputs of Pipewright's
+own stack, TemplateKey and TemplateSha256, CodeS3Uri and DataS3Uri.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import Deployer, DeploymentFailed, parse_template
+
+FINAL = ("Succeeded", "Failed", "Stopped")
+
+
+class PipelineRefused(Exception):
+    """The pipeline cannot be deployed or started; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnPipeline:
+    """The directory of a pipeline of one's own."""
+
+    directory: Path
+
+    def __post_init__(self):
+        for name in ("template.json.tera", "stack.yaml"):
+            if not (self.directory / name).is_file():
+                raise PipelineRefused(
+                    f"{self.directory} has no {name}; samples/pipelines/README.md says what a "
+                    "pipeline's directory holds"
+                )
+
+    @property
+    def stack(self):
+        """The parsed CloudFormation template."""
+        return parse_template((self.directory / "stack.yaml").read_text(encoding="utf-8"))
+
+    @property
+    def name(self):
+        """The name of the stack, and of a folder in the pipeline bucket."""
+        return self.directory.resolve().name
+
+    def repository(self):
+        """The repository of the steps' image, if the stack says it: its ImageRepository."""
+        return self.stack["Parameters"].get("ImageRepository", {}).get("Default")
+
+
+def _upload_folder(s3, bucket, folder, prefix):
+    """Upload a folder under a prefix that carries its digest; gives the URI of the prefix."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    if not files:
+        raise PipelineRefused(f"{folder} is empty")
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    prefix = f"{prefix}/{digest.hexdigest()[:32]}/"
+    for name, content in files.items():
+        s3.put_object(Bucket=bucket, Key=prefix + name, Body=content)
+    return f"s3://{bucket}/{prefix}"
+
+
+def upload(client, pipeline, outputs):
+    """Upload template, code and data to the pipeline bucket; gives the parameters that say where.
+
+    Keys carry the digest of what they hold, so nothing that a running execution or a rollback
+    needs is ever overwritten.
+    """
+    s3, bucket = client("s3"), outputs["PipelineBucketName"]
+    template = (pipeline.directory / "template.json.tera").read_bytes()
+    digest = hashlib.sha256(template).hexdigest()
+    key = f"pipelines/{pipeline.name}/template/{digest}.json.tera"
+    s3.put_object(Bucket=bucket, Key=key, Body=template)
+    given = {"TemplateKey": key, "TemplateSha256": digest}
+    for folder, name in (("code", "CodeS3Uri"), ("data", "DataS3Uri")):
+        if (pipeline.directory / folder).is_dir():
+            prefix = f"pipelines/{pipeline.name}/{folder}"
+            given[name] = _upload_folder(s3, bucket, pipeline.directory / folder, prefix)
+    return given
+
+
+def deploy(deployer, pipeline, outputs, parameters=None, progress=lambda event: None, edit=None):
+    """Deploy a pipeline beside Pipewright's own stack, whose outputs are given; gives its outputs.
+
+    `edit` may change the parsed stack.yaml first. Raises DeploymentFailed with CloudFormation's
+    reasons, the faults of the definition among them.
+    """
+    stack = pipeline.stack
+    if edit:
+        edit(stack)
+    declared = stack.get("Parameters", {})
+    unknown = sorted(set(parameters or {}) - set(declared))
+    if unknown:
+        raise PipelineRefused(
+            f"stack.yaml declares no parameter {', '.join(unknown)}; it declares "
+            f"{', '.join(declared)}"
+        )
+    available = {**outputs, **upload(deployer.client, pipeline, outputs)}
+    # A parameter with a default means something of its own, such as the pipeline's name.
+    given = {
+        name: available[name]
+        for name, parameter in declared.items()
+        if name in available and "Default" not in parameter
+    }
+    return deployer.deploy_template(pipeline.name, stack, {**given, **(parameters or {})}, progress)
+
+
+def start(sagemaker, pipeline_name, parameters):
+    """Start an execution; gives its ARN."""
+    try:
+        return sagemaker.start_pipeline_execution(
+            PipelineName=pipeline_name,
+            PipelineParameters=[
+                {"Name": name, "Value": value} for name, value in parameters.items()
+            ],
+        )["PipelineExecutionArn"]
+    except ClientError as error:
+        raise PipelineRefused(error.response["Error"]["Message"]) from error
+
+
+def _note(step):
+    """What there is to say of a step besides its status."""
+    outcome = step["Metadata"].get("Condition", {}).get("Outcome")
+    notes = [
+        step.get("FailureReason"),
+        outcome and f"the condition is {outcome}",
+        step.get("StepDescription"),
+    ]
+    return "  ".join(note for note in notes if note)
+
+
+def follow(sagemaker, arn, say, timeout):
+    """Tell each change of an execution's steps; gives its description at the end."""
+    told = {}
+    deadline = time.monotonic() + timeout
+    while True:
+        # Asked before the steps, so that what is final is complete.
+        execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+            PipelineExecutionArn=arn, SortOrder="Ascending"
+        )
+        for step in (step for page in pages for step in page["PipelineExecutionSteps"]):
+            name, status = step["StepName"], step["StepStatus"]
+            if told.get(name) != status:
+                told[name] = status
+                at = step.get("EndTime", step["StartTime"]).astimezone()
+                say(f"{at:%H:%M:%S}  {name:<24}  {status:<10}  {_note(step)}".rstrip())
+        if execution["PipelineExecutionStatus"] in FINAL:
+            return execution
+        if time.monotonic() > deadline:
+            raise PipelineRefused(f"the execution has not ended within {timeout} s; it goes on")
+        time.sleep(0.3)
+
+
+def read_assignments(texts):
+    """NAME=VALUE texts as a dict."""
+    wrong = [text for text in texts if not text.partition("=")[1]]
+    if wrong:
+        raise PipelineRefused(f"{wrong[0]!r} is no NAME=VALUE")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def main():
+    """Deploy as the command line says; gives the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0],
+        epilog=__doc__.partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--pipewright-stack", default="pipewright", metavar="NAME")
+    options = parser.parse_args()
+
+    def progress(event):
+        reason = event.get("ResourceStatusReason", "")
+        print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
+
+    try:
+        deployer = Deployer(boto3.client)
+        outputs = deployer.outputs(options.pipewright_stack)
+        if "PipelineBucketName" not in outputs:
+            raise PipelineRefused(
+                f"there is no stack {options.pipewright_stack} of Pipewright's here: deploy "
+                "template.yaml first, or source .local/environment.sh beside a `make local`"
+            )
+        pipeline = OwnPipeline(options.directory)
+        parameters = read_assignments(options.parameters)
+        made = deploy(deployer, pipeline, outputs, parameters, progress)
+    except (PipelineRefused, DeploymentFailed, BotoCoreError, ClientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name, value in made.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

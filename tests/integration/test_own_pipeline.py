@@ -1,0 +1,187 @@
+"""A pipeline of one's own, deployed through the custom resource and run, its condition included."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import pipelines
+from deploy import DeploymentFailed
+from harness import BINARIES, OWN_PIPELINE
+from pipelines import OwnPipeline, PipelineRefused
+from system import ROOT
+
+
+def deploy(system, directory, parameters=None, edit=None):
+    """Deploy a pipeline's directory beside the system; gives the outputs of its stack."""
+    return pipelines.deploy(
+        system.deployer, OwnPipeline(directory), system.outputs, parameters, edit=edit
+    )
+
+
+def definition_of(system, name):
+    """A pipeline's definition, parsed."""
+    pipeline = system.client("sagemaker").describe_pipeline(PipelineName=name)
+    return json.loads(pipeline["PipelineDefinition"])
+
+
+class Execution:
+    """An execution of a pipeline of one's own, followed to its end."""
+
+    def __init__(self, system, name, **parameters):
+        sagemaker = system.client("sagemaker")
+        self._system = system
+        self.arn = pipelines.start(sagemaker, name, parameters)
+        self.lines = []
+        self.description = pipelines.follow(sagemaker, self.arn, self.lines.append, 120)
+        self.status = self.description["PipelineExecutionStatus"]
+        rows = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=self.arn)
+        self.steps = {row["StepName"]: row for row in rows["PipelineExecutionSteps"]}
+
+    def output(self, name):
+        """An output's text."""
+        key = f"pipeline/{self.arn.rsplit('/', 1)[1]}/{name}"
+        return self._system.read("ModelsBucketName", key).decode()
+
+
+@pytest.fixture(scope="module")
+def deployed(system):
+    """The sample's stack, its template in S3; gives the stack's outputs."""
+    return deploy(system, OWN_PIPELINE)
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A copy of the sample under another name, whose template a function changes."""
+
+    def make(name, change):
+        directory = tmp_path / name
+        shutil.copytree(OWN_PIPELINE, directory)
+        template = directory / "template.json.tera"
+        template.write_text(change(template.read_text()))
+        return directory
+
+    return make
+
+
+def test_its_definition_comes_from_its_own_template_and_values(system, deployed):
+    definition = definition_of(system, deployed["PipelineName"])
+    assert [step["Name"] for step in definition["Steps"]] == [
+        *("Prepare", "Train", "Evaluate", "GoodEnough")
+    ]
+    defaults = {p["Name"]: p["DefaultValue"] for p in definition["Parameters"]}
+    assert defaults["LargestError"] == 0.25
+    assert defaults["InputData"].startswith(f"s3://{system.outputs['PipelineBucketName']}/")
+    bucket, _, key = deployed["DefinitionS3Uri"].removeprefix("s3://").partition("/")
+    stored = system.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert json.loads(stored) == definition
+
+
+def test_a_good_model_is_registered(system, deployed):
+    execution = Execution(system, deployed["PipelineName"])
+    assert execution.status == "Succeeded", execution.lines
+    # The condition compared what the program really wrote.
+    rmse = json.loads(execution.output("evaluation/evaluation.json"))["metrics"]["rmse"]
+    assert 0.1 < rmse <= 0.25
+    assert set(execution.steps) == {"Prepare", "Train", "Evaluate", "GoodEnough", "Register"}
+    assert execution.steps["GoodEnough"]["Metadata"]["Condition"]["Outcome"] == "True"
+    for name in ("Prepare", "Train", "Evaluate"):
+        assert "simulated" not in execution.steps[name].get("StepDescription", "")
+    package = system.client("sagemaker").describe_model_package(
+        ModelPackageName=execution.steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
+    )
+    assert package["ModelPackageGroupName"] == deployed["PipelineName"]
+    url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    assert url.endswith("/output/model.tar.gz")
+
+
+def test_a_bad_model_takes_the_other_branch_and_fails_with_both_numbers(system, deployed):
+    execution = Execution(system, deployed["PipelineName"], LargestError="0.1")
+    assert execution.status == "Failed"
+    assert set(execution.steps) == {"Prepare", "Train", "Evaluate", "GoodEnough", "TooBad"}
+    assert execution.steps["GoodEnough"]["Metadata"]["Condition"]["Outcome"] == "False"
+    rmse = json.loads(execution.output("evaluation/evaluation.json"))["metrics"]["rmse"]
+    reason = f"the error {rmse} is above 0.1"
+    assert execution.steps["TooBad"]["FailureReason"] == reason
+    assert any(reason in line for line in execution.lines)
+
+
+def test_a_template_may_stand_in_the_stack_itself(system, changed):
+    directory = changed("inline", lambda template: template)
+
+    def inline(stack):
+        properties = stack["Resources"]["Definition"]["Properties"]
+        properties["Template"] = (directory / "template.json.tera").read_text()
+        # What a stack without an object in S3 would not have.
+        for name in ("TemplateKey", "TemplateSha256"):
+            del stack["Parameters"][name]
+
+    parameters = {"PipelineName": "inline", "LargestError": "1.5"}
+    made = deploy(system, directory, parameters, edit=inline)
+    assert made["PipelineName"] == "inline"
+    assert definition_of(system, "inline")["Parameters"][2]["DefaultValue"] == 1.5
+
+
+def test_a_broken_template_is_refused_with_every_fault_and_the_old_pipeline_stays(system, changed):
+    directory = changed("broken", lambda template: template)
+    deploy(system, directory, {"PipelineName": "broken"})
+    before = definition_of(system, "broken")
+    template = directory / "template.json.tera"
+    template.write_text(
+        template.read_text()
+        .replace("Steps.Train.ModelArtifacts", "Steps.Trian.ModelArtifacts")
+        .replace("PropertyFiles.Evaluation", "PropertyFiles.Evaluatoin")
+    )
+    with pytest.raises(DeploymentFailed) as failure:
+        deploy(system, directory, {"PipelineName": "broken"})
+    assert 'did you mean "Train"?' in str(failure.value)
+    assert 'did you mean "Evaluation"?' in str(failure.value)
+    assert "$.Steps[2].Arguments.ProcessingInputs[1].S3Input.S3Uri" in str(failure.value)
+    assert definition_of(system, "broken") == before
+
+
+def test_parameters_that_nobody_declared_are_refused(system, deployed):
+    with pytest.raises(PipelineRefused, match="LargestErrror"):
+        deploy(system, OWN_PIPELINE, {"LargestErrror": "1"})
+    with pytest.raises(PipelineRefused, match="LargestErrror"):
+        pipelines.start(
+            system.client("sagemaker"), deployed["PipelineName"], {"LargestErrror": "1"}
+        )
+
+
+def test_the_command_deploys_where_the_environment_leads(system, changed):
+    directory = changed("by-command", lambda template: template)
+    command = [sys.executable, ROOT / "local" / "pipelines.py"]
+
+    def run(*arguments):
+        environment = {**os.environ, **system.environment()}
+        return subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    done = run(directory, "PipelineName=by-command", "LargestError=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PipelineName: by-command" in done.stdout
+    assert definition_of(system, "by-command")["Parameters"][2]["DefaultValue"] == 2
+    for arguments, says in (
+        ((directory, "LargestError"), "no NAME=VALUE"),
+        ((directory / "code",), "has no template.json.tera"),
+        ((directory, "--pipewright-stack", "nowhere"), "no stack nowhere"),
+    ):
+        failed = run(*arguments)
+        assert failed.returncode == 1
+        assert says in failed.stderr
+        assert "Traceback" not in failed.stderr
+
+
+def test_run_pipeline_ends_as_the_execution_does(tmp_path):
+    command = [sys.executable, ROOT / "local" / "run.py", "pipeline", "--out", tmp_path / "out"]
+    command += ["--parameter", "LargestError=0.1", "--binaries", BINARIES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "TooBad" in done.stdout
+    assert "is above 0.1" in done.stdout
+    assert (tmp_path / "out" / "evaluation" / "evaluation.json").is_file()
