@@ -1,5 +1,7 @@
-//! Core.
+//! What Pipewright decides, apart from where it runs: no AWS SDK, no clock, no
+//! environment, no I/O but what is passed in.
 
+mod canonical_json;
 pub mod custom_resource;
 pub mod definition;
 #[cfg(feature = "features")]
@@ -8,3 +10,5 @@ pub mod nearest;
 pub mod record;
 pub mod template;
 pub mod training_template;
+
+pub use canonical_json::canonical_json;

@@ -1,10 +1,11 @@
 //! What creation, update and deletion do.
 
+use pipewright::canonical_json;
 use pipewright::custom_resource::{Failure, Handler, Request, Resource};
 use pipewright::template::{self, FillError, FillErrors, regions};
 use serde_json::{Map, Value};
 
-use crate::location::{Location, PhysicalId, sha256};
+use crate::location::{Location, Made, PhysicalId, sha256};
 use crate::properties::{Properties, TemplateSource};
 use crate::store::{Store, StoreError, Version};
 
@@ -14,6 +15,10 @@ const EXECUTOR: &str = include_str!("../../../docker/executor/run-fe-step.sh");
 /// SageMaker's limit on a pipeline definition, and ours on a template, in
 /// bytes.
 const LARGEST_DEFINITION: usize = 1_048_576;
+
+/// What a note says to a person who comes upon it.
+const NOTE: &str = "The path names, by their SHA-256, properties of the custom resource, the definition that \
+they gave, and the script that starts its processing step. A rollback looks here.\n";
 
 /// The custom resource, over the bucket that keeps its things.
 #[derive(Debug)]
@@ -67,6 +72,7 @@ impl<S: Store> PipelineDefinition<S> {
         request.claim(&id.to_string());
         let bucket = &id.location.bucket;
         // The script first: whoever sees the definition finds what it names.
+        // The note last: what it names is there.
         if given_executor.is_none() {
             let bytes = self.executor.as_bytes().to_vec();
             self.store
@@ -83,11 +89,54 @@ impl<S: Store> PipelineDefinition<S> {
             )
             .await
             .map_err(not_kept)?;
-        Ok(Resource::new(id.to_string())
-            .with("Bucket", bucket.as_str())
-            .with("Key", id.key())
-            .with("Sha256", id.sha256.as_str())
-            .with("ExecutorS3Uri", executor_uri))
+        let made = Made {
+            definition: id.sha256.clone(),
+            script: given_executor
+                .is_none()
+                .then(|| sha256(self.executor.as_bytes())),
+        };
+        let note = id.location.note_key(&digest(&request.properties), &made);
+        self.store
+            .put(bucket, &note, "text/plain", NOTE.as_bytes().to_vec())
+            .await
+            .map_err(not_kept)?;
+        Ok(resource(&id, executor_uri))
+    }
+
+    /// What these properties gave before, if it is still there: a rollback must
+    /// bring back the old definition, though this program may be a newer one
+    /// that would make another.
+    async fn made_before(
+        &self,
+        location: Location,
+        properties: &Value,
+    ) -> Result<Option<Resource>, StoreError> {
+        let bucket = &location.bucket;
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        let there = |key: &str| {
+            kept.iter()
+                .any(|version| version.is_latest && !version.is_marker && version.key == key)
+        };
+        let digest = digest(properties);
+        let found = kept.iter().find_map(|version| {
+            let (of, made) = location.note(&version.key)?;
+            let definition = location.definition_key(&made.definition);
+            if of != digest || !there(&version.key) || !there(&definition) {
+                return None;
+            }
+            let executor_uri = match &made.script {
+                Some(script) => {
+                    let key = location.executor_key(script);
+                    there(&key).then(|| format!("s3://{bucket}/{key}"))?
+                }
+                None => properties["Values"]["ExecutorS3Uri"].as_str()?.to_owned(),
+            };
+            Some((made.definition, executor_uri))
+        });
+        Ok(found.map(|(sha256, executor_uri)| {
+            tracing::info!(sha256, "these properties gave this definition before");
+            resource(&PhysicalId { location, sha256 }, executor_uri)
+        }))
     }
 
     /// The template's text.
@@ -133,6 +182,14 @@ impl<S: Store> PipelineDefinition<S> {
         tracing::info!(key, versions = own.len(), "deleting the definition");
         self.store.delete(bucket, own).await?;
 
+        let (notes, others): (Vec<Version>, Vec<Version>) =
+            others.into_iter().partition(|version| {
+                location
+                    .note(&version.key)
+                    .is_some_and(|(_, made)| made.definition == id.sha256)
+            });
+        self.store.delete(bucket, notes).await?;
+
         // Executions that run from another definition may still fetch an older
         // script, so scripts stay until the last definition has gone.
         let in_use = others.iter().any(|version| {
@@ -143,13 +200,15 @@ impl<S: Store> PipelineDefinition<S> {
         if in_use {
             return Ok(());
         }
-        let executors = location.executors();
-        let scripts: Vec<Version> = others
+        let (executors, notes) = (location.executors(), location.notes());
+        let rest: Vec<Version> = others
             .into_iter()
-            .filter(|version| version.key.starts_with(&executors))
+            .filter(|version| {
+                version.key.starts_with(&executors) || version.key.starts_with(&notes)
+            })
             .collect();
-        tracing::info!(executors, versions = scripts.len(), "deleting the scripts");
-        self.store.delete(bucket, scripts).await
+        tracing::info!(executors, versions = rest.len(), "deleting the scripts");
+        self.store.delete(bucket, rest).await
     }
 }
 
@@ -163,9 +222,33 @@ impl<S: Store> Handler for PipelineDefinition<S> {
     async fn update(
         &self,
         request: Request,
-        _physical_id: String,
+        physical_id: String,
         _old_properties: Value,
     ) -> Result<Resource, Failure> {
+        // By the id first: properties of an older version of ours may no longer
+        // be understood.
+        let current = PhysicalId::parse(&physical_id)
+            .map(|id| id.location)
+            .filter(|location| location.stack_digest == request.stack_digest());
+        let wanted = Properties::read(&request.properties)
+            .ok()
+            .map(|properties| Location {
+                bucket: properties.bucket,
+                prefix: properties.prefix,
+                stack_digest: request.stack_digest(),
+            });
+        let elsewhere = wanted.filter(|wanted| Some(wanted) != current.as_ref());
+        for location in current.into_iter().chain(elsewhere) {
+            match self.made_before(location, &request.properties).await {
+                Ok(Some(resource)) => return Ok(resource),
+                Ok(None) | Err(StoreError::NoBucket { .. }) => {}
+                Err(error) => {
+                    return Err(Failure::new(format!(
+                        "what was made before cannot be looked up: {error}"
+                    )));
+                }
+            }
+        }
         self.make(&request).await
     }
 
@@ -191,6 +274,20 @@ impl<S: Store> Handler for PipelineDefinition<S> {
             ))),
         }
     }
+}
+
+/// What CloudFormation learns of a definition.
+fn resource(id: &PhysicalId, executor_uri: String) -> Resource {
+    Resource::new(id.to_string())
+        .with("Bucket", id.location.bucket.as_str())
+        .with("Key", id.key())
+        .with("Sha256", id.sha256.as_str())
+        .with("ExecutorS3Uri", executor_uri)
+}
+
+/// The digest of properties, whatever the order of their names.
+fn digest(properties: &Value) -> String {
+    sha256(canonical_json(properties).as_bytes())
 }
 
 fn not_kept(error: StoreError) -> Failure {
@@ -399,7 +496,8 @@ mod tests {
             EXECUTOR.as_bytes()
         );
         assert!(String::from_utf8(definition).unwrap().contains(uri));
-        assert_eq!(store.keys("pipelines").len(), 2);
+        // Those two, and the note of what they came of.
+        assert_eq!(store.keys("pipelines").len(), 3);
     }
 
     /// The same properties always give the same id; CodeVersion is not among what decides it.
@@ -527,8 +625,22 @@ mod tests {
         properties["Values"]["ExecutorS3Uri"] = json!("s3://mine/run.sh");
         let handler = PipelineDefinition::new(store.clone());
         let resource = handler.create(request("stack", &properties)).await.unwrap();
-        assert_eq!(told(resource).1["ExecutorS3Uri"], "s3://mine/run.sh");
-        assert_eq!(store.keys("pipelines").len(), 1);
+        let (id, data) = told(resource);
+        assert_eq!(data["ExecutorS3Uri"], "s3://mine/run.sh");
+        let keys = store.keys("pipelines");
+        assert!(
+            !keys.iter().any(|key| key.contains("/executor/")),
+            "{keys:?}"
+        );
+        // A rollback finds it, too.
+        let (again, data) = told(
+            PipelineDefinition::with_executor(store.clone(), "newer")
+                .update(request("stack", &properties), id.clone(), Value::Null)
+                .await
+                .unwrap(),
+        );
+        assert_eq!(again, id);
+        assert_eq!(data["ExecutorS3Uri"], "s3://mine/run.sh");
     }
 
     #[tokio::test]
@@ -556,6 +668,67 @@ mod tests {
         let (_, key) = old.split_once('/').unwrap();
         assert!(store.read("pipelines", key).is_some());
         assert!(!store.calls().contains(&Call::Delete));
+    }
+
+    /// A rollback brings back the definition and the script that the old properties gave, though
+    /// the function already runs newer code, which would make others or refuse those properties.
+    #[tokio::test]
+    async fn a_rollback_brings_back_what_the_old_properties_gave() {
+        let store = store();
+        let handler = PipelineDefinition::new(store.clone());
+        let first = told(
+            handler
+                .create(request("stack", &inline("A")))
+                .await
+                .unwrap(),
+        );
+        let mut moved = inline("A");
+        moved["KeyPrefix"] = json!("elsewhere");
+        let newer = PipelineDefinition::with_executor(store.clone(), "newer");
+        for changed in [inline("B"), moved] {
+            let update = newer.update(request("stack", &changed), first.0.clone(), inline("A"));
+            let (second, _) = told(update.await.unwrap());
+            assert_ne!(second, first.0);
+            let rollback = newer.update(request("stack", &inline("A")), second, changed);
+            assert_eq!(told(rollback.await.unwrap()), first);
+        }
+
+        let unknown = json!({"Bucket": "pipelines", "Shape": "of another version"});
+        let failure = newer
+            .update(request("stack", &unknown), first.0.clone(), inline("A"))
+            .await
+            .unwrap_err();
+        assert!(failure.to_string().contains("Shape"), "{failure}");
+        let (bucket, _) = first.0.split_once('/').unwrap();
+        let id = PhysicalId::parse(&first.0).unwrap();
+        let made = Made {
+            definition: id.sha256.clone(),
+            script: Some(sha256(EXECUTOR.as_bytes())),
+        };
+        store.insert(bucket, &id.location.note_key(&digest(&unknown), &made), b"");
+        let rollback = newer.update(request("stack", &unknown), first.0.clone(), inline("B"));
+        assert_eq!(told(rollback.await.unwrap()), first);
+    }
+
+    /// What somebody deleted by hand is made again, not believed to be there.
+    #[tokio::test]
+    async fn a_note_of_what_has_gone_is_not_believed() {
+        for lost in [".json", "run-fe-step.sh"] {
+            let store = store();
+            let handler = PipelineDefinition::new(store.clone());
+            let (id, _) = told(
+                handler
+                    .create(request("stack", &inline("A")))
+                    .await
+                    .unwrap(),
+            );
+            let keys = store.keys("pipelines");
+            let key = keys.iter().find(|key| key.ends_with(lost)).unwrap();
+            store.insert_marker("pipelines", key);
+            let update = handler.update(request("stack", &inline("A")), id.clone(), inline("B"));
+            assert_eq!(told(update.await.unwrap()).0, id);
+            assert!(store.read("pipelines", key).is_some());
+        }
     }
 
     /// A deletion takes every version and delete marker of its own definition, and of no other.

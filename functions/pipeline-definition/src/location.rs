@@ -5,6 +5,11 @@
 //! under the SHA-256 of its bytes; the digest of stack and resource keeps two
 //! stacks with the same content apart. The physical id is `<bucket>/<key>` of
 //! the definition.
+//!
+//! `<prefix>/<stack digest>/made/<properties>/<definition>/<script>` notes, by
+//! their digests, which definition and script came of which properties: a
+//! rollback brings back old properties while the function may already have new
+//! code, and must still find what they gave.
 
 use std::fmt::Write as _;
 
@@ -18,6 +23,18 @@ const STACK_DIGEST_LEN: usize = 16;
 
 /// Hexadecimal digits of a SHA-256.
 const SHA256_LEN: usize = 64;
+
+/// In the place of a script's digest, where the properties name a script.
+const GIVEN: &str = "given";
+
+/// Which definition and script came of certain properties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The digest of the definition's bytes.
+    pub definition: String,
+    /// The digest of the script's bytes; none where the properties name one.
+    pub script: Option<String>,
+}
 
 /// Where one custom resource keeps its things.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +70,38 @@ impl Location {
     #[must_use]
     pub fn executors(&self) -> String {
         format!("{}executor/", self.root())
+    }
+
+    /// What the keys of its notes begin with.
+    #[must_use]
+    pub fn notes(&self) -> String {
+        format!("{}made/", self.root())
+    }
+
+    /// The key of the note that `made` came of the properties whose digest is
+    /// `properties`.
+    #[must_use]
+    pub fn note_key(&self, properties: &str, made: &Made) -> String {
+        let script = made.script.as_deref().unwrap_or(GIVEN);
+        format!("{}{properties}/{}/{script}", self.notes(), made.definition)
+    }
+
+    /// The digest of the properties and what came of them, by the key of a
+    /// note; none for any other key.
+    #[must_use]
+    pub fn note<'a>(&self, key: &'a str) -> Option<(&'a str, Made)> {
+        let (properties, rest) = key.strip_prefix(&self.notes())?.split_once('/')?;
+        let (definition, script) = rest.split_once('/')?;
+        let shaped = is_sha256(properties)
+            && is_sha256(definition)
+            && (is_sha256(script) || script == GIVEN);
+        shaped.then(|| {
+            let made = Made {
+                definition: definition.to_owned(),
+                script: (script != GIVEN).then(|| script.to_owned()),
+            };
+            (properties, made)
+        })
     }
 
     /// The digest in the key of a definition of this resource; none for any
@@ -199,6 +248,24 @@ mod tests {
         ] {
             assert_eq!(location.definition_digest(&other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_note_tells_what_it_was_written_from() {
+        let location = location();
+        let (properties, definition) = (sha256(b"p"), sha256(b"d"));
+        for script in [None, Some(sha256(b"s"))] {
+            let made = Made {
+                definition: definition.clone(),
+                script,
+            };
+            let key = location.note_key(&properties, &made);
+            assert_eq!(location.note(&key), Some((properties.as_str(), made)));
+            assert_eq!(location.definition_digest(&key), None);
+            assert_eq!(location.note(&format!("{key}/x")), None);
+        }
+        assert_eq!(location.note(&location.definition_key(&definition)), None);
+        assert_eq!(location.note(&location.executor_key(&definition)), None);
     }
 
     #[test]

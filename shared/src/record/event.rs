@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::id::ExecutionArn;
 use super::moment;
 use super::status::{Kind, Status};
+use crate::canonical_json;
 
 /// One event of one of the five families we follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -228,7 +229,7 @@ impl Event {
             Kind::Package => reader.package(),
             Kind::Endpoint => reader.endpoint(),
         }?;
-        let detail = canonical(&event["detail"]);
+        let detail = canonical_json(&event["detail"]);
         let digest = digest(&detail);
         let previous_status = read
             .previous
@@ -292,44 +293,6 @@ const STEP_CHANGE: &str = "SageMaker Model Building Pipeline Execution Step Stat
 const MODEL_CHANGE: &str = "SageMaker Model State Change";
 const PACKAGE_CHANGE: &str = "SageMaker Model Package State Change";
 const ENDPOINT_CHANGE: &str = "SageMaker Endpoint State Change";
-
-/// Canonical JSON: object keys in the order of their bytes at every depth, no
-/// blanks, numbers in the text they came in.
-pub fn canonical(json: &Value) -> String {
-    let mut text = String::new();
-    write_canonical(json, &mut text);
-    text
-}
-
-fn write_canonical(json: &Value, text: &mut String) {
-    match json {
-        Value::Object(object) => {
-            let mut entries: Vec<_> = object.iter().collect();
-            entries.sort_by_key(|(name, _)| name.as_str());
-            text.push('{');
-            for (index, (name, value)) in entries.into_iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                text.push_str(&Value::String(name.clone()).to_string());
-                text.push(':');
-                write_canonical(value, text);
-            }
-            text.push('}');
-        }
-        Value::Array(elements) => {
-            text.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write_canonical(element, text);
-            }
-            text.push(']');
-        }
-        leaf => text.push_str(&leaf.to_string()),
-    }
-}
 
 /// The first 8 hex digits of SHA-256.
 fn digest(text: &str) -> String {
