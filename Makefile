@@ -9,7 +9,8 @@ RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(T
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy-pipeline lambda-watch image push-image test test-rust test-python lint fmt build clean
+.PHONY: help run local run-pipeline deploy-pipeline lambda-watch image push-image test test-rust test-python lint fmt build clean \
+	bench bench-program ablation gluonts
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -69,9 +70,28 @@ fmt: $(VENV)/test.stamp ## Format all code
 	$(VENV)/bin/ruff check --fix --select I local samples tests
 	$(VENV)/bin/ruff format local samples tests
 
+# QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
+# parts. WRITE=1: put the figures into the page.
+BENCH_VENV := .venv-bench
+GLUONTS_VENV := .venv-gluonts
+BENCH_PROGRAM := $(TARGET)/benchmark/pipewright-bench
+
+bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries side by side (QUICK=1, ONLY=..., WRITE=1)
+	@$(BENCH_VENV)/bin/python tests/bench/run.py --binary $(BENCH_PROGRAM) --work $(TARGET)/bench \
+	  $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/BENCHMARKS.md)
+
+ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (WRITE=1)
+	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(BENCH_PROGRAM) $(if $(WRITE),--write docs/ABLATION.md)
+
+gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 2 GB)
+	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(BENCH_PROGRAM)
+
+bench-program:
+	@cargo build --profile benchmark -p pipewright-bench --locked
+
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) .local
+	rm -rf $(VENV) $(BENCH_VENV) $(GLUONTS_VENV) .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -92,4 +112,12 @@ $(VENV)/test.stamp: tests/requirements.txt tests/requirements-lint.txt $(VENV)/r
 
 $(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python
 	@$(PIP_INSTALL) --no-deps -r local/requirements-lambda.txt
+	@touch $@
+
+$(BENCH_VENV)/stamp: tests/bench/requirements.txt
+$(GLUONTS_VENV)/stamp: tests/bench/requirements-gluonts.txt
+$(BENCH_VENV)/stamp $(GLUONTS_VENV)/stamp:
+	@echo 'Installing Python packages into $(@D)'
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
