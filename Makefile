@@ -83,7 +83,7 @@ bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries s
 ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (WRITE=1)
 	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(BENCH_PROGRAM) $(if $(WRITE),--write docs/ABLATION.md)
 
-gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 2 GB)
+gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 7 GB)
 	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(BENCH_PROGRAM)
 
 bench-program:

@@ -123,7 +123,7 @@ def errors(calendar, out, epochs, seed):
             "logger": False,
             "enable_progress_bar": False,
             "enable_model_summary": False,
-            "enable_checkpointing": False,
+            "default_root_dir": out,
         },
     )
     predictor = estimator.train(train)
