@@ -261,33 +261,19 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let contains = input
-            .string("NameContains")?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let mut configs: Vec<(&String, &Config)> = self
-            .endpoints
-            .configs
-            .iter()
-            .filter(|(key, _)| key.contains(&contains))
-            .collect();
-        if input.string("SortBy")? != Some("Name") {
-            configs.sort_by_key(|(_, config)| config.created);
-        }
-        let rows = configs
-            .into_iter()
-            .map(|(key, config)| {
-                (
-                    key.clone(),
-                    json!({
-                        "EndpointConfigName": config.name,
-                        "EndpointConfigArn": config.arn,
-                        "CreationTime": config.created.to_json(),
-                    }),
-                )
-            })
-            .collect();
-        input.page("EndpointConfigs", rows, SortOrder::Descending)
+        input.listed(
+            "EndpointConfigs",
+            self.endpoints.configs.iter(),
+            |config| config.created,
+            |config| {
+                json!({
+                    "EndpointConfigName": config.name,
+                    "EndpointConfigArn": config.arn,
+                    "CreationTime": config.created.to_json(),
+                })
+            },
+            SortOrder::Descending,
+        )
     }
 
     pub(super) fn create_endpoint(
@@ -416,38 +402,29 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let contains = input
-            .string("NameContains")?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
         let status = input.string("StatusEquals")?;
-        let mut endpoints: Vec<(&String, &Endpoint)> = self
-            .endpoints
-            .endpoints
-            .iter()
-            .filter(|(key, _)| key.contains(&contains))
-            .filter(|(_, endpoint)| status.is_none_or(|wanted| wanted == endpoint.status.in_api()))
-            .collect();
-        match input.string("SortBy")? {
-            Some("Name") => {}
-            Some("Status") => endpoints.sort_by_key(|(_, endpoint)| endpoint.status.in_api()),
-            _ => endpoints.sort_by_key(|(_, endpoint)| endpoint.created),
-        }
-        let rows = endpoints
-            .into_iter()
-            .map(|(key, endpoint)| {
+        let by_status = input.string("SortBy")? == Some("Status");
+        input.listed(
+            "Endpoints",
+            self.endpoints.endpoints.iter().filter(|(_, endpoint)| {
+                status.is_none_or(|wanted| wanted == endpoint.status.in_api())
+            }),
+            |endpoint| {
                 (
-                    key.clone(),
-                    json!({
-                        "EndpointName": endpoint.name,
-                        "EndpointArn": endpoint.arn,
-                        "CreationTime": endpoint.created.to_json(),
-                        "LastModifiedTime": endpoint.modified.to_json(),
-                        "EndpointStatus": endpoint.status.in_api(),
-                    }),
+                    by_status.then(|| endpoint.status.in_api()),
+                    endpoint.created,
                 )
-            })
-            .collect();
-        input.page("Endpoints", rows, SortOrder::Descending)
+            },
+            |endpoint| {
+                json!({
+                    "EndpointName": endpoint.name,
+                    "EndpointArn": endpoint.arn,
+                    "CreationTime": endpoint.created.to_json(),
+                    "LastModifiedTime": endpoint.modified.to_json(),
+                    "EndpointStatus": endpoint.status.in_api(),
+                })
+            },
+            SortOrder::Descending,
+        )
     }
 }

@@ -126,6 +126,34 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Lists resources that are kept by their names in lower case: those whose names have
+    /// `NameContains` in them, sorted by name or, unless `SortBy` says so, by `order`, and cut
+    /// by [`Self::page`].
+    pub(crate) fn listed<'r, R: 'r, K: Ord>(
+        &self,
+        list: &str,
+        resources: impl Iterator<Item = (&'r String, &'r R)>,
+        order: impl Fn(&R) -> K,
+        row: impl Fn(&R) -> Value,
+        default_order: SortOrder,
+    ) -> Result<Value, ApiError> {
+        let contains = self
+            .string("NameContains")?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let mut found: Vec<(&String, &R)> = resources
+            .filter(|(key, _)| key.contains(&contains))
+            .collect();
+        if self.string("SortBy")? != Some("Name") {
+            found.sort_by_key(|(_, resource)| order(resource));
+        }
+        let rows = found
+            .into_iter()
+            .map(|(key, resource)| (key.clone(), row(resource)))
+            .collect();
+        self.page(list, rows, default_order)
+    }
+
     /// Sorts and cuts a list by the members `SortOrder`, `MaxResults` and `NextToken`.
     ///
     /// `rows` are in ascending order, each with an id of its own. A page ends with the id of

@@ -304,34 +304,28 @@ impl State {
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         let prefix = kind.prefix();
-        let contains = input
-            .string("NameContains")?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
         let status = input.string("StatusEquals")?;
-        let mut jobs: Vec<(&String, &Job)> = self
+        let jobs = self
             .jobs
             .by_key
             .iter()
-            .filter(|((its_kind, key), _)| *its_kind == kind && key.contains(&contains))
+            .filter(|((its_kind, _), _)| *its_kind == kind)
             .map(|((_, key), job)| (key, job))
             .filter(|(_, job)| {
                 let now = job.description.get(&format!("{prefix}JobStatus"));
                 status.is_none_or(|wanted| now.and_then(Value::as_str) == Some(wanted))
-            })
-            .collect();
-        if input.string("SortBy")? != Some("Name") {
-            jobs.sort_by_key(|(_, job)| job.created);
-        }
-        let rows = jobs
-            .into_iter()
-            .map(|(key, job)| {
+            });
+        input.listed(
+            list,
+            jobs,
+            |job| job.created,
+            |job| {
                 let mut row = Map::new();
                 Input::new(&job.description).copy(members, &mut row);
-                (key.clone(), Value::Object(row))
-            })
-            .collect();
-        input.page(list, rows, SortOrder::Descending)
+                Value::Object(row)
+            },
+            SortOrder::Descending,
+        )
     }
 
     pub(super) fn list_processing_jobs(

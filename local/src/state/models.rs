@@ -183,32 +183,18 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let contains = input
-            .string("NameContains")?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let mut models: Vec<(&String, &Model)> = self
-            .models
-            .by_key
-            .iter()
-            .filter(|(key, _)| key.contains(&contains))
-            .collect();
-        if input.string("SortBy")? != Some("Name") {
-            models.sort_by_key(|(_, model)| model.created);
-        }
-        let rows = models
-            .into_iter()
-            .map(|(key, model)| {
-                (
-                    key.clone(),
-                    json!({
-                        "ModelName": model.name,
-                        "ModelArn": model.arn,
-                        "CreationTime": model.created.to_json(),
-                    }),
-                )
-            })
-            .collect();
-        input.page("Models", rows, SortOrder::Descending)
+        input.listed(
+            "Models",
+            self.models.by_key.iter(),
+            |model| model.created,
+            |model| {
+                json!({
+                    "ModelName": model.name,
+                    "ModelArn": model.arn,
+                    "CreationTime": model.created.to_json(),
+                })
+            },
+            SortOrder::Descending,
+        )
     }
 }

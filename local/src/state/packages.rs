@@ -250,34 +250,20 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let contains = input
-            .string("NameContains")?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let mut groups: Vec<(&String, &Group)> = self
-            .packages
-            .groups
-            .iter()
-            .filter(|(key, _)| key.contains(&contains))
-            .collect();
-        if input.string("SortBy")? != Some("Name") {
-            groups.sort_by_key(|(_, group)| group.created);
-        }
-        let rows = groups
-            .into_iter()
-            .map(|(key, group)| {
-                (
-                    key.clone(),
-                    json!({
-                        "ModelPackageGroupName": group.name,
-                        "ModelPackageGroupArn": group.arn,
-                        "CreationTime": group.created.to_json(),
-                        "ModelPackageGroupStatus": "Completed",
-                    }),
-                )
-            })
-            .collect();
-        input.page("ModelPackageGroupSummaryList", rows, SortOrder::Ascending)
+        input.listed(
+            "ModelPackageGroupSummaryList",
+            self.packages.groups.iter(),
+            |group| group.created,
+            |group| {
+                json!({
+                    "ModelPackageGroupName": group.name,
+                    "ModelPackageGroupArn": group.arn,
+                    "CreationTime": group.created.to_json(),
+                    "ModelPackageGroupStatus": "Completed",
+                })
+            },
+            SortOrder::Ascending,
+        )
     }
 
     /// Registers a version; also what a RegisterModel step does, which makes the group where
