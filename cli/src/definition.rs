@@ -107,8 +107,12 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             };
             let mut checked = Vec::new();
             for file in files {
-                let text = read(&file)?;
-                checked.push(Checked::new(file.display().to_string(), text));
+                let name = file.display().to_string();
+                // One file that cannot be read says nothing about the others.
+                checked.push(match read(&file) {
+                    Ok(text) => Checked::new(name, text),
+                    Err(error) => Checked::unreadable(name, &error),
+                });
             }
             let text = match format {
                 CheckFormat::Text => show_text(&checked, colored),
@@ -229,6 +233,26 @@ impl Checked {
             Err(error) => checked.of_parse_error(error),
         };
         checked.findings.sort_by_key(|finding| finding.start);
+        checked
+    }
+
+    /// A file without a text: that it has none is what is wrong with it.
+    fn unreadable(file: String, error: &anyhow::Error) -> Self {
+        let mut checked = Self {
+            file,
+            text: String::new(),
+            lines: vec![0],
+            characters: vec![0],
+            findings: Vec::new(),
+        };
+        checked.findings.push(Located {
+            code: UNREADABLE,
+            severity: Severity::Error,
+            path: JsonPath::root(),
+            message: format!("{error:#}"),
+            start: 0,
+            end: 0,
+        });
         checked
     }
 
@@ -398,6 +422,9 @@ impl Checked {
     }
 }
 
+/// What a file is reported with that cannot be read.
+const UNREADABLE: &str = "E_READ";
+
 /// The size of the blocks in which characters are counted.
 const BLOCK: usize = 1024;
 
@@ -434,23 +461,34 @@ fn show_text(files: &[Checked], colored: bool) -> String {
     };
     let mut out = String::new();
     for file in files {
+        let name = match file.file.as_str() {
+            "-" => "<stdin>",
+            name => name,
+        };
         for finding in &file.findings {
             let colour = match finding.severity {
                 Severity::Error => "1;31",
                 Severity::Warning => "1;33",
             };
+            let headline = format!(
+                "{}{}\n",
+                paint(colour, &format!("{}[{}]", finding.severity, finding.code)),
+                paint("1", &format!(": {}", finding.message)),
+            );
+            out += &headline;
+            if finding.code == UNREADABLE {
+                out.push('\n');
+                continue;
+            }
             let (line, column) = file.position(finding.start);
             let (shown, before, marked) = file.excerpt(finding);
             let number = line.to_string();
             let margin = " ".repeat(number.len());
             let bar = paint("1;34", "|");
             out += &format!(
-                "{}{}\n{margin}{} {}:{line}:{column}\n{margin} {bar}\n{} {bar} {shown}\n\
+                "{margin}{} {name}:{line}:{column}\n{margin} {bar}\n{} {bar} {shown}\n\
                  {margin} {bar} {}{}\n{margin} {} at {}\n\n",
-                paint(colour, &format!("{}[{}]", finding.severity, finding.code)),
-                paint("1", &format!(": {}", finding.message)),
                 paint("1;34", "-->"),
-                file.file,
                 paint("1;34", &number),
                 " ".repeat(before),
                 paint(colour, &"^".repeat(marked)),
@@ -463,8 +501,7 @@ fn show_text(files: &[Checked], colored: bool) -> String {
             format!("{count} {severity}{}", if count == 1 { "" } else { "s" })
         };
         out += &format!(
-            "{}: {}, {}\n",
-            file.file,
+            "{name}: {}, {}\n",
             count(Severity::Error),
             count(Severity::Warning)
         );
@@ -504,6 +541,7 @@ fn show_sarif(files: &[Checked]) -> String {
         })
     };
     let rules: Vec<Value> = [
+        (UNREADABLE, "The file cannot be read."),
         (
             "E_JSON",
             "The file is no JSON object, or nested too deeply.",
@@ -650,7 +688,7 @@ dir/my file.json: 4 errors, 0 warnings
     fn a_syntax_error_and_double_keys_are_findings_too() {
         let text = show_text(&[checked("{\"a\": 1,}")], false);
         assert!(
-            text.contains("error[E_JSON]: not JSON: trailing comma"),
+            text.contains("error[E_JSON]: not JSON: a comma stands before"),
             "{text}"
         );
         assert!(text.contains("1 | {\"a\": 1,}\n  |         ^\n"), "{text}");
@@ -662,6 +700,27 @@ dir/my file.json: 4 errors, 0 warnings
         let text = show_text(&[checked("[]")], false);
         assert!(text.contains("and this is an array"), "{text}");
         assert!(show_text(&[checked("")], false).contains("E_JSON"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_does_not_hide_the_others() {
+        let error = anyhow::anyhow!("none.json cannot be read: No such file");
+        let files = [
+            Checked::unreadable("none.json".to_owned(), &error),
+            Checked::new("-".to_owned(), "{".to_owned()),
+        ];
+        let text = show_text(&files, false);
+        assert!(
+            text.starts_with(
+                "error[E_READ]: none.json cannot be read: No such file\n\n\
+                 none.json: 1 error, 0 warnings\n\
+                 error[E_JSON]: not JSON: the text ends inside an object\n --> <stdin>:1:2\n"
+            ),
+            "{text}"
+        );
+        let found: serde_json::Value = serde_json::from_str(&show_json(&files)).unwrap();
+        assert_eq!(found[0]["code"], "E_READ");
+        assert_eq!(found[1]["file"], "-");
     }
 
     #[test]
