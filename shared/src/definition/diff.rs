@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::model::{Definition, Side, Step};
+use super::model::{Definition, Parameter, Side, Step};
 
 /// What a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +109,11 @@ fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
             kind,
         });
     };
-    let old_by_name: HashMap<_, _> = old.iter().map(|found| (found.name(), found)).collect();
-    let new_names: HashSet<_> = new.iter().map(|found| found.name()).collect();
-    for parameter in &new {
-        match old_by_name.get(parameter.name()) {
+    let old_names = numbered(old.iter().map(Parameter::name));
+    let new_names = numbered(new.iter().map(Parameter::name));
+    let old_by_name: HashMap<_, _> = old_names.iter().copied().zip(&old).collect();
+    for (parameter, name) in new.iter().zip(&new_names) {
+        match old_by_name.get(name) {
             None => report(parameter.name(), Kind::Added),
             Some(was) => {
                 let mut members = Vec::new();
@@ -130,22 +131,36 @@ fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
             }
         }
     }
-    for parameter in old.iter().filter(|was| !new_names.contains(was.name())) {
-        report(parameter.name(), Kind::Removed);
+    let new_names: HashSet<_> = new_names.into_iter().collect();
+    for (parameter, name) in old.iter().zip(&old_names) {
+        if !new_names.contains(name) {
+            report(parameter.name(), Kind::Removed);
+        }
     }
     changes
 }
 
+/// Each name with the number of equal ones before it, so that faulty
+/// definitions, with a name twice, can be compared too.
+fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    names
+        .map(|name| {
+            let count = seen.entry(name).or_default();
+            *count += 1;
+            (name, *count - 1)
+        })
+        .collect()
+}
+
 fn diff_steps(before: &Definition, after: &Definition) -> Vec<Change> {
     let (old, new) = (before.steps(), after.steps());
-    let new_names: HashSet<_> = new.iter().map(Step::name).collect();
-    let old_by_name: HashMap<_, _> = old
-        .iter()
-        .enumerate()
-        .map(|(index, step)| (step.name(), index))
-        .collect();
+    let old_names = numbered(old.iter().map(Step::name));
+    let new_names = numbered(new.iter().map(Step::name));
+    let old_by_name: HashMap<_, usize> = old_names.iter().zip(0..).collect();
+    let known: HashSet<_> = new_names.iter().collect();
     let mut gone: Vec<usize> = (0..old.len())
-        .filter(|index| !new_names.contains(old[*index].name()))
+        .filter(|index| !known.contains(&old_names[*index]))
         .collect();
     let mut changes = Vec::new();
     let mut report = |step: &Step<'_>, kind: Kind| {
@@ -157,9 +172,9 @@ fn diff_steps(before: &Definition, after: &Definition) -> Vec<Change> {
             kind,
         });
     };
-    for step in &new {
-        if let Some(was) = old_by_name.get(step.name()) {
-            let members = changed_members(&old, &old[*was], &new, step, &[]);
+    for (step, name) in new.iter().zip(&new_names) {
+        if let Some(was) = old_by_name.get(name).copied() {
+            let members = changed_members(&old, &old[was], &new, step, &[]);
             if !members.is_empty() {
                 report(step, Kind::Changed(members));
             }
@@ -402,6 +417,24 @@ mod tests {
         .iter()
         .map(ToString::to_string)
         .collect()
+    }
+
+    #[test]
+    fn definitions_with_a_name_twice_can_be_compared() {
+        let one = r#"{"Name":"A","Type":"Lambda","Arguments":{"x":1}}"#;
+        let other = r#"{"Name":"A","Type":"Lambda","Arguments":{"x":2}}"#;
+        let of = |steps: &[&str]| {
+            let text = format!(
+                r#"{{"Parameters":[{{"Name":"P","Type":"String"}},{{"Name":"P","Type":"Float"}}],"Steps":[{}]}}"#,
+                steps.join(",")
+            );
+            Definition::parse(&text).unwrap()
+        };
+        let twice = of(&[one, other]);
+        assert!(diff(&twice, &twice).is_empty());
+        let less = diff(&twice, &of(&[one]));
+        assert_eq!(less.len(), 1);
+        assert_eq!(less[0].to_string(), "- step A (Lambda)");
     }
 
     #[test]
