@@ -47,7 +47,7 @@ pub enum GetPath<'a> {
 pub enum GetPathError {
     /// It starts with none of the four words.
     #[error(
-        "{0:?} is none of Parameters, Execution, PipelineExperimentConfig, Steps, with which a path begins"
+        "a path begins with Parameters, Execution, PipelineExperimentConfig or Steps, not with {0:?}"
     )]
     UnknownRoot(String),
     /// Nothing, or nothing usable, stands where a name is expected.
@@ -57,7 +57,7 @@ pub enum GetPathError {
         at: usize,
     },
     /// Something else than `.Name`, `[0]` or `['key']`.
-    #[error("{found:?} at character {at} is none of .Name, [0] and ['key']")]
+    #[error("at character {at} .Name, [0] or ['key'] is expected, not {found:?}")]
     Unexpected {
         /// What stands there.
         found: String,
@@ -266,12 +266,12 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_its_place() {
         let message = |text: &str| GetPath::parse(text).unwrap_err().to_string();
-        assert!(message("Parameter.X").contains("\"Parameter\" is none of"));
+        assert!(message("Parameter.X").contains("not with \"Parameter\""));
         assert!(message("Steps").contains("a name is missing at character 7"));
         assert!(message("Steps..X").contains("a name is missing at character 7"));
         assert!(message("Steps.S.").contains("a name is missing at character 9"));
         assert!(message("Parameters.").contains("a name is missing"));
-        assert!(message("Parameters.A.B").contains("\".B\" at character 13"));
+        assert!(message("Parameters.A.B").contains("at character 13"));
         assert!(message("Steps.S.Outputs[\"train\"].X").contains("[\"train\"] at character 16"));
         assert!(matches!(
             GetPath::parse("Steps.S.Outputs['train.X"),

@@ -221,8 +221,19 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
             && text[position.offset_in(text)..].starts_with('{')
         {
             "not JSON: a template's hole stands here; fill the template first".to_owned()
+        } else if text.starts_with('\u{feff}') {
+            "not JSON: a byte order mark stands before it; save the text as UTF-8 without one"
+                .to_owned()
+        } else if text.trim().is_empty() {
+            "not JSON: the text is empty".to_owned()
         } else {
-            format!("not JSON: {message}")
+            format!("not JSON: {}", in_plain_words(message))
+        };
+        // What ends too early is shown at its end, not on an empty line behind it.
+        let position = if message.starts_with(TOO_SHORT) {
+            Position::of(text, text.trim_end().len())
+        } else {
+            position
         };
         ParseError::Syntax {
             message,
@@ -230,6 +241,32 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
             text: line_around(text, position),
         }
     })
+}
+
+const TOO_SHORT: &str = "not JSON: the text ends";
+
+/// The parser's words for what people most often get wrong, as a person would
+/// say it.
+fn in_plain_words(message: &str) -> Cow<'_, str> {
+    if let Some(what) = message.strip_prefix("EOF while parsing ") {
+        return match what {
+            "a value" => "the text ends where a value is expected".into(),
+            "a list" => "the text ends inside an array".into(),
+            inside => format!("the text ends inside {inside}").into(),
+        };
+    }
+    match message {
+        "expected value" => "a value is expected here",
+        "expected `:`" => "a colon is expected here, after the key",
+        "expected `,` or `]`" => "a comma or the array's ] is expected here",
+        "expected `,` or `}`" => "a comma or the object's } is expected here",
+        "expected ident" => "true, false or null is misspelt here",
+        "key must be a string" => "a key in double quotes is expected here",
+        "trailing comma" => "a comma stands before the closing bracket: remove it",
+        "trailing characters" => "more follows here after the document's end",
+        other => other,
+    }
+    .into()
 }
 
 /// Where the values of a JSON text stand in it.
@@ -491,8 +528,32 @@ mod tests {
         let error = parse("{\n  \"ü\": [1,],\n}").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "line 2, column 11: not JSON: trailing comma\n  |\n2 |   \"ü\": [1,],\n  |           ^"
+            "line 2, column 11: not JSON: a comma stands before the closing bracket: remove it\n  |\n2 |   \"ü\": [1,],\n  |           ^"
         );
+    }
+
+    #[test]
+    fn a_text_that_ends_too_early_is_shown_at_its_end() {
+        let error = parse("{\n  \"a\": [1\n\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 2, column 10: not JSON: the text ends inside an array\n  |\n2 |   \"a\": [1\n  |          ^"
+        );
+        for (text, says) in [
+            ("", "the text is empty"),
+            (" \n", "the text is empty"),
+            ("{\"a\"", "the text ends inside an object"),
+            ("{\"a\":", "the text ends where a value is expected"),
+            ("\"a", "the text ends inside a string"),
+            ("{a: 1}", "a key in double quotes"),
+            ("{} {}", "more follows"),
+            ("{\"a\": nul}", "misspelt"),
+            ("{\"a\" 1}", "a colon is expected"),
+            ("\u{feff}{}", "byte order mark"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(says), "{text:?}: {message}");
+        }
     }
 
     #[test]

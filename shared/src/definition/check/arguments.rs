@@ -62,7 +62,7 @@ impl Checker<'_> {
         }
         self.check_requirements(kind, arguments, &path);
         if let Some(request) = shapes::request(step.type_name()) {
-            self.check_shape(request, arguments, &path);
+            self.check_shape(request, arguments, &mut path.clone());
         }
     }
 
@@ -72,21 +72,15 @@ impl Checker<'_> {
             .and_then(Value::as_str)
             .is_some_and(|name| types.contains(&name))
         {
-            let hint = self.suggestions.hint(
-                found.and_then(Value::as_str).unwrap_or_default(),
-                types.iter().copied(),
-            );
+            let choice = self
+                .suggestions
+                .choice(found.and_then(Value::as_str).unwrap_or_default(), types);
             self.report(
                 Code::Arguments,
                 step.path().key("CheckType"),
                 match found {
-                    None => format!("CheckType is missing: one of {}", types.join(", ")),
-                    Some(found) => {
-                        format!(
-                            "the CheckType {found} is none of {}{hint}",
-                            types.join(", ")
-                        )
-                    }
+                    None => format!("CheckType is missing{choice}"),
+                    Some(found) => format!("there is no CheckType {found}{choice}"),
                 },
             );
         }
@@ -209,21 +203,26 @@ impl Checker<'_> {
     /// Checks an object against a structure of the service's request.
     ///
     /// Recursion is bounded by the depth that parsing allows.
-    fn check_shape(&mut self, shape: Shape, object: &Map<String, Value>, path: &JsonPath<'_>) {
+    fn check_shape<'d>(
+        &mut self,
+        shape: Shape,
+        object: &'d Map<String, Value>,
+        path: &mut JsonPath<'d>,
+    ) {
         for (key, value) in object {
-            let mut place = path.clone().into_owned();
-            place.push_owned_key(key.clone());
+            path.push_key(key);
             match shape.member(key) {
-                Some(member) => self.check_value(member, value, &place),
+                Some(member) => self.check_value(member, value, path),
                 None => {
                     let hint = self.suggestions.hint(key, shape.members());
                     self.report(
                         Code::UnknownArgument,
-                        place,
+                        path.clone(),
                         format!("{} has no member {}{hint}", shape.name(), show(key)),
                     );
                 }
             }
+            path.pop();
         }
         for key in shape.required() {
             // Names of jobs and models are made by the pipeline.
@@ -240,7 +239,7 @@ impl Checker<'_> {
         }
     }
 
-    fn check_value(&mut self, shape: Shape, value: &Value, path: &JsonPath<'_>) {
+    fn check_value<'d>(&mut self, shape: Shape, value: &'d Value, path: &mut JsonPath<'d>) {
         let function = value.as_object().and_then(Function::of);
         let wanted = match shape.step() {
             ShapeStep::Structure | ShapeStep::Map(_) => "an object",
@@ -264,9 +263,9 @@ impl Checker<'_> {
             (ShapeStep::Structure, Value::Object(object)) => self.check_shape(shape, object, path),
             (ShapeStep::Map(inner), Value::Object(object)) => {
                 for (key, value) in object {
-                    let mut place = path.clone().into_owned();
-                    place.push_owned_key(key.clone());
-                    self.check_value(inner, value, &place);
+                    path.push_key(key);
+                    self.check_value(inner, value, path);
+                    path.pop();
                 }
             }
             (ShapeStep::List(inner), Value::Array(items)) => {
@@ -282,7 +281,9 @@ impl Checker<'_> {
                     );
                 }
                 for (index, item) in items.iter().enumerate() {
-                    self.check_value(inner, item, &path.index(index));
+                    path.push_index(index);
+                    self.check_value(inner, item, path);
+                    path.pop();
                 }
             }
             _ => self.report(
@@ -301,14 +302,14 @@ impl Checker<'_> {
                 format!("a plain value must stand here, not {}", kind_of(value)),
             );
         }
-        let allowed: Vec<&str> = shape.enum_values().collect();
+        let allowed = shape.enum_values();
         if let (Some(text), false) = (value.as_str(), allowed.is_empty()) {
             if !allowed.contains(&text) {
-                let hint = self.suggestions.hint(text, allowed.iter().copied());
+                let choice = self.suggestions.choice(text, allowed);
                 self.report(
                     Code::ArgumentValue,
                     path.clone(),
-                    format!("{} is none of {}{hint}", show(text), allowed.join(", ")),
+                    format!("the value {} is not known here{choice}", show(text)),
                 );
             }
             return;

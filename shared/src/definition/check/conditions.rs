@@ -138,15 +138,11 @@ impl Checker<'_> {
                 );
             }
             _ => {
-                let hint = self.suggestions.hint(name, TYPES);
+                let choice = self.suggestions.choice(name, &TYPES);
                 return self.report(
                     Code::Condition,
                     path.key("Type"),
-                    format!(
-                        "{} is none of the conditions {}{hint}",
-                        show(name),
-                        TYPES.join(", ")
-                    ),
+                    format!("there is no condition of type {}{choice}", show(name)),
                 );
             }
         };

@@ -219,16 +219,13 @@ impl Checker<'_> {
         }
         let Some(kind) = parameter.parameter_type() else {
             let found = parameter.members().get("Type").unwrap_or(&Value::Null);
-            let hint = self
+            let choice = self
                 .suggestions
-                .hint(found.as_str().unwrap_or_default(), ParameterType::NAMES);
+                .choice(found.as_str().unwrap_or_default(), &ParameterType::NAMES);
             return self.report(
                 Code::ParameterType,
                 path.key("Type"),
-                format!(
-                    "{found} is none of the types {}{hint}",
-                    ParameterType::NAMES.join(", ")
-                ),
+                format!("there is no type {found} of parameters{choice}"),
             );
         };
         if let Some(default) = parameter.default_value() {

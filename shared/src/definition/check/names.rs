@@ -38,6 +38,24 @@ impl Suggestions {
         self.likely(name, known)
             .map_or_else(String::new, |found| format!(": did you mean {found:?}?"))
     }
+
+    /// What to take in the place of a wrong name: the one that was probably
+    /// meant, or all there are where none is near.
+    pub(super) fn choice(&mut self, name: &str, known: &[&str]) -> String {
+        self.likely(name, known.iter().copied()).map_or_else(
+            || format!(": take {}", one_of(known)),
+            |found| format!(": did you mean {found:?}?"),
+        )
+    }
+}
+
+/// `A, B or C`
+pub(super) fn one_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("{} or {last}", names.join(", ")),
+    }
 }
 
 /// Whether a name is made of letters, digits, `-` and `_`, and is not empty.
@@ -81,7 +99,22 @@ pub(super) fn hole(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{hole, show};
+    use super::{Suggestions, hole, one_of, show};
+
+    #[test]
+    fn a_wrong_name_gets_the_near_one_or_all_there_are() {
+        let mut suggestions = Suggestions::default();
+        let known = ["String", "Integer", "Float"];
+        assert_eq!(
+            suggestions.choice("Strng", &known),
+            ": did you mean \"String\"?"
+        );
+        assert_eq!(
+            suggestions.choice("Date", &known),
+            ": take String, Integer or Float"
+        );
+        assert_eq!(one_of(&["String"]), "String");
+    }
 
     #[test]
     fn a_hole_is_two_braces_around_a_name() {

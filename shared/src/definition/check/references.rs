@@ -95,19 +95,11 @@ impl Checker<'_> {
             Some(Function::Join(join)) => self.check_join(join, path),
             Some(Function::JsonGet(arguments)) => self.check_json_get(arguments, path),
             Some(Function::Unknown(name, _)) => {
-                let hint = self.suggestions.hint(name, Function::NAMES);
+                let choice = self.suggestions.choice(name, &Function::NAMES);
                 self.report(
                     Code::UnknownFunction,
                     path.clone(),
-                    format!(
-                        "there is no function {}{}",
-                        show(name),
-                        if hint.is_empty() {
-                            format!(": there are {}", Function::NAMES.join(" and "))
-                        } else {
-                            hint
-                        }
-                    ),
+                    format!("there is no function {}{choice}", show(name)),
                 );
             }
         }
@@ -326,21 +318,21 @@ impl Checker<'_> {
             }
             Ok(GetPath::Execution(name)) => {
                 if !VARIABLES.contains(name) {
-                    let hint = self.suggestions.hint(name, VARIABLES);
+                    let choice = self.suggestions.choice(name, &VARIABLES);
                     self.report(
                         Code::UnknownVariable,
                         path.clone(),
-                        format!("there is no execution variable {}{hint}", show(name)),
+                        format!("there is no execution variable {}{choice}", show(name)),
                     );
                 }
             }
             Ok(GetPath::Experiment(name)) => {
                 if !EXPERIMENT.contains(name) {
-                    let hint = self.suggestions.hint(name, EXPERIMENT);
+                    let choice = self.suggestions.choice(name, &EXPERIMENT);
                     self.report(
                         Code::UnknownVariable,
                         path.clone(),
-                        format!("the experiment has no {}{hint}", show(name)),
+                        format!("the experiment has no {}{choice}", show(name)),
                     );
                 }
             }

@@ -10,6 +10,7 @@ use crate::definition::model::{Side, Step, StepKind};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
 use crate::definition::source::kind_of;
+use crate::nearest::likely;
 
 /// The longest name of a step.
 const LONGEST_NAME: usize = 64;
@@ -147,7 +148,15 @@ impl Checker<'_> {
                 }
             }
             Some(Value::String(_)) | None => {
-                let message = format!("the step {} has no Type", show(step.name()));
+                let meant = step
+                    .members()
+                    .keys()
+                    .filter(|key| !KEYS.contains(&key.as_str()))
+                    .find(|key| likely(key, ["Type"]).is_some())
+                    .map_or_else(String::new, |key| {
+                        format!(": {key:?} seems to be meant for it")
+                    });
+                let message = format!("the step {} has no Type{meant}", show(step.name()));
                 self.report(Code::StepType, path, message);
             }
             Some(other) => {
@@ -452,7 +461,7 @@ impl Checker<'_> {
             Some(other) => self.report(
                 Code::Retry,
                 types,
-                format!("{other} must be an array of exceptions: [{other}]"),
+                format!("ExceptionType takes an array, here [{other}]"),
             ),
             None => self.report(Code::Retry, types, "the policy names no ExceptionType"),
         }
@@ -617,17 +626,16 @@ impl Checker<'_> {
                 .and_then(Value::as_str)
                 .is_some_and(|name| TYPES.contains(&name))
             {
-                let hint = self
+                let choice = self
                     .suggestions
-                    .hint(found.and_then(Value::as_str).unwrap_or_default(), TYPES);
+                    .choice(found.and_then(Value::as_str).unwrap_or_default(), &TYPES);
                 self.report(
                     Code::OutputParameter,
                     path.key("OutputType"),
-                    format!(
-                        "{} is none of the types {}{hint}",
-                        found.unwrap_or(&Value::Null),
-                        TYPES.join(", ")
-                    ),
+                    match found {
+                        None => format!("OutputType is missing{choice}"),
+                        Some(found) => format!("there is no OutputType {found}{choice}"),
+                    },
                 );
             }
         }
