@@ -1,5 +1,5 @@
-//! The definitions that the SageMaker SDK makes (`tests/fixtures/definitions`,
-//! written by `tests/definitions/make_definitions.py`) and broken ones.
+//! The definitions of `tests/fixtures/definitions`, most of them made by the
+//! SageMaker SDK, and broken ones.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -36,7 +36,7 @@ fn fixtures() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_step_type_of_the_sdk_is_among_the_fixtures_and_sound() {
+fn every_step_type_is_among_the_fixtures_and_sound() {
     let mut types = BTreeSet::new();
     for (name, text) in fixtures() {
         let definition = Definition::parse(&text).unwrap();
@@ -54,18 +54,9 @@ fn every_step_type_of_the_sdk_is_among_the_fixtures_and_sound() {
     let missing: Vec<_> = StepKind::NAMES
         .iter()
         .filter(|name| !types.contains(**name))
+        .copied()
         .collect();
-    // The SDK's release has no classes for these.
-    assert_eq!(
-        missing,
-        [
-            &"EMRServerless",
-            &"BedrockCustomModel",
-            &"BedrockCustomModelDeployment",
-            &"BedrockModelImport",
-            &"BedrockProvisionedModelThroughput",
-        ]
-    );
+    assert_eq!(missing, [""; 0]);
 }
 
 /// A JSON text without the blanks between its tokens and with its strings
@@ -280,7 +271,7 @@ impl Dice {
 /// A text with some places damaged: pieces removed, doubled, moved, or
 /// replaced by what means something in JSON, in paths or in templates.
 fn damaged(text: &str, dice: &mut Dice) -> String {
-    const PIECES: [&str; 34] = [
+    const PIECES: [&str; 42] = [
         "{",
         "}",
         "[",
@@ -293,6 +284,14 @@ fn damaged(text: &str, dice: &mut Dice) -> String {
         "true",
         "1e999",
         "-0",
+        "123456789012345678901234567890123456789012345678901234567890",
+        "-1.5E-400",
+        "\"\\ud800\"",
+        "\\udc00",
+        "\"Name\": \"a\", \"Name\": \"b\", ",
+        "[[[[[[[[[[[[[[[[",
+        "]]]]]]]]]]]]]]]]",
+        "{\"Std:JsonGet\": {\"Path\": ",
         "{{",
         "}}",
         "{%",
@@ -367,6 +366,121 @@ fn no_damaged_definition_makes_anything_panic() {
         parsed > 150,
         "{parsed} of the damaged texts were JSON at all"
     );
+}
+
+/// A random JSON text: deep, with double keys, numbers of any size and strings
+/// that are no Unicode; its brackets match unless the depth runs out.
+fn any_json(dice: &mut Dice, depth: usize, out: &mut String) {
+    const SCALARS: [&str; 14] = [
+        "null",
+        "true",
+        "0",
+        "-0.0",
+        "1e-07",
+        "1E+400",
+        "99999999999999999999999999999999999999999999.5",
+        "18446744073709551616",
+        r#""""#,
+        r#""\ud83d\ude00""#,
+        r#""\ud83d""#,
+        r#""Parameters.P""#,
+        r#""Steps.S.Outputs['a'][99999999999999999999]""#,
+        r#""{{ hole }}""#,
+    ];
+    const KEYS: [&str; 17] = [
+        "Get",
+        "Std:Join",
+        "Std:JsonGet",
+        "Path",
+        "On",
+        "Values",
+        "Name",
+        "Type",
+        "Arguments",
+        "Steps",
+        "IfSteps",
+        "Conditions",
+        "DependsOn",
+        "Parameters",
+        "PropertyFiles",
+        "Condition",
+        "Version",
+    ];
+    let roll = dice.roll(8);
+    if depth == 0 || roll < 2 {
+        *out += SCALARS[dice.roll(SCALARS.len())];
+        return;
+    }
+    let (open, close) = if roll < 4 { ('[', ']') } else { ('{', '}') };
+    out.push(open);
+    for item in 0..dice.roll(4) {
+        if item > 0 {
+            out.push(',');
+        }
+        if open == '{' {
+            *out += &format!("\"{}\":", KEYS[dice.roll(KEYS.len())]);
+        }
+        any_json(dice, depth - 1, out);
+    }
+    out.push(close);
+}
+
+#[test]
+fn no_json_at_all_makes_anything_panic() {
+    let mut dice = Dice(0x2211_2026);
+    let mut parsed = 0;
+    for _ in 0..20_000 {
+        let mut steps = String::new();
+        let depth = 1 + dice.roll(12);
+        any_json(&mut dice, depth, &mut steps);
+        let text = format!(
+            r#"{{"Version":"2020-12-01","Steps":[{steps},{{"Name":"S","Type":"Condition","Arguments":{steps}}}]}}"#
+        );
+        let Ok(definition) = Definition::parse(&text) else {
+            continue;
+        };
+        parsed += 1;
+        let findings = check(&definition);
+        assert!(findings.iter().all(|finding| !finding.message.is_empty()));
+        assert!(render::svg(&definition).ends_with("</svg>\n"));
+        assert!(diff(&definition, &definition).is_empty());
+        let values = propose(&definition);
+        let extracted = extract(&definition, &values).unwrap();
+        if let Ok(filled) = fill(&extracted.template, &values, &Map::new()) {
+            assert_eq!(filled.text, definition.canonical_json());
+        }
+    }
+    assert!(
+        parsed > 2_000,
+        "{parsed} of the texts were definitions at all"
+    );
+}
+
+#[test]
+fn nesting_without_end_is_told_and_overflows_no_stack() {
+    for (open, close) in [
+        ("[", "]"),
+        (r#"{"a":"#, "}"),
+        (r#"{"Std:Join":{"Values":["#, "]}}"),
+        (r#"{"Type":"Not","Condition":"#, "}"),
+        (r#"{"Type":"Condition","Arguments":{"IfSteps":["#, "]}}"),
+    ] {
+        let depth = 200_000;
+        let nested = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        let text = format!(r#"{{"Version":"2020-12-01","Steps":[{nested}]}}"#);
+        let error = Definition::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("nested deeper than 127 levels"), "{error}");
+        assert!(SourceMap::new(&text).is_err());
+        assert!(fill(&text, &Map::new(), &Map::new()).is_err());
+        // As deep as is let in, everything works.
+        let nested = format!("{}1{}", open.repeat(20), close.repeat(20));
+        let text = format!(r#"{{"Version":"2020-12-01","Steps":[{nested}]}}"#);
+        assert!(has_errors(&check(&Definition::parse(&text).unwrap())));
+    }
+    let tags = "{% if a %}".repeat(200_000) + &"{% endif %}".repeat(200_000);
+    assert!(fill(&tags, &Map::new(), &Map::new()).is_err());
+    let brackets = format!("{{{{ {}a{} }}}}", "(".repeat(200_000), ")".repeat(200_000));
+    assert!(fill(&brackets, &Map::new(), &Map::new()).is_err());
 }
 
 #[test]
