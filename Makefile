@@ -9,7 +9,7 @@ RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(T
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy-pipeline lambda-watch image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
 	bench bench-program ablation gluonts
 
 help: ## List what can be made
@@ -35,6 +35,21 @@ deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
 	@. .local/environment.sh && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
+
+# The SDK fills 300 MB, and nothing else needs it: a directory of its own.
+SDK_VENV := .venv-sdk
+DEFINITIONS := tests/fixtures/definitions
+
+definitions: $(SDK_VENV)/installed.stamp ## Make the test definitions anew with the pinned SDK, and show what differs
+	@$(SDK_VENV)/bin/python tests/definitions/make_definitions.py
+	@$(SDK_VENV)/bin/python samples/pipelines/asset_prediction.py > $(DEFINITIONS)/asset-prediction.json
+	@git diff --stat --exit-code -- $(DEFINITIONS) && echo 'The SDK makes what is checked in.'
+
+$(SDK_VENV)/installed.stamp: tests/definitions/requirements.txt
+	@echo 'Installing the SageMaker SDK into $(SDK_VENV)'
+	@$(PYTHON) -m venv $(SDK_VENV)
+	@$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
 
 # IMAGE_OPTIONS: `--program FILE`, `--base IMAGE`; see docker/build-image.sh.
 IMAGE ?= feature-engineering:$(shell docker/image-tag.sh)
@@ -91,7 +106,7 @@ bench-program:
 
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) $(BENCH_VENV) $(GLUONTS_VENV) .local
+	rm -rf $(VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes

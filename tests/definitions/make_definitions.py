@@ -1,13 +1,11 @@
 """Writes tests/fixtures/definitions/*.json: definitions with every step type that the SDK offers.
 
 Run it with the pinned SDK; nothing is sent to AWS, and what the SDK makes of the day and the machine
-is replaced, so that the same SDK gives the same files:
-
-    python -m venv .venv-sdk && .venv-sdk/bin/pip install --require-hashes -r tests/definitions/requirements.txt
-    .venv-sdk/bin/python tests/definitions/make_definitions.py
+is replaced, so that the same SDK gives the same files. `make definitions` runs it.
 """
 
 import json
+import logging
 import os
 import pathlib
 import re
@@ -18,7 +16,10 @@ os.environ.update(
     AWS_SECRET_ACCESS_KEY="none",
     SAGEMAKER_ADMIN_CONFIG_OVERRIDE=os.devnull,
     SAGEMAKER_USER_CONFIG_OVERRIDE=os.devnull,
+    SAGEMAKER_SUPPRESS_V2_WARNING="1",
 )
+# What the SDK leaves out, and that it is the second version.
+logging.disable(logging.WARNING)
 
 import boto3  # noqa: E402
 import sagemaker.telemetry.telemetry_logging as telemetry  # noqa: E402
