@@ -3,23 +3,36 @@
 //! [`plots`] says which there are, [`Plot::png`] draws one; the text is drawn
 //! with a font that comes along, so that no system font is needed, and the same
 //! input gives the same bytes. `kuva` draws; nothing outside this module knows.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `assets-<class>.png` | The closing prices of a class's assets by date. Positive prices are shown as shares of their first one (= 100) on a logarithmic axis, where equal distances are equal gains; a class with a price of 0 or less is shown as it is, on a linear axis. Up to ten assets are told apart by colour; more are a grey crowd with their median. |
+//! | `low-pass-<ticker>.png` | An asset's price in grey and its low-pass columns, one for each `num_steps`: what each of them still knows of the price. The first rows of a column have no value under mode `expanding`. At most twelve assets are drawn, the predicted one first. |
+//! | `autocorrelation-<ticker>.png` | The correlation of the predicted asset's price, and of its daily change, with itself some rows before: of prices for a year of rows, of changes for forty. The grey band is +-1.96/sqrt(n), within which 95 % of the values of white noise of this length lie; it is not a confidence interval of the estimate (Bartlett's, which widens with the lag). Prices wander, so theirs are near 1 and fall slowly; changes out of the band are what a forecast could use. |
+//! | `importance-columns.png` | The twenty features most important for the predicted asset's price: each one's share of the mean gain of a split (the importance), and of the total gain of all splits. The two differ much where a feature is split on seldom but early. |
+//! | `importance-classes.png` | The mean importance of a class's columns; the target's lags are a class of their own. |
+//! | `autoencoder-losses.png` | The autoencoder's mean squared error by epoch, taken while training, on a logarithmic axis, with the errors after training on the training rows and on the later ones. |
+//!
+//! Importance is association on the same day, not forecasting value, and the
+//! plots say so.
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use kuva::backend::raster::RasterBackend;
 use kuva::plot::legend::LegendPosition;
-use kuva::plot::{BandPlot, LinePlot, LollipopPlot};
+use kuva::plot::{BandPlot, BarPlot, LinePlot, LollipopPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::datetime::DateTimeAxis;
 use kuva::render::figure::Figure;
-use kuva::render::layout::Layout;
+use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot as Drawn;
 use kuva::render::render::{Scene, render_multiple};
 use thiserror::Error;
 use time::{Date, Month};
 
-use super::{CatalogueAsset, Column, ColumnKind, FeatureSet};
+use super::{AutoencoderReport, CatalogueAsset, Column, ColumnKind, FeatureSet, Importance};
 
 /// Width and height of a plot in units of the drawing; a PNG has [`SCALE`]
 /// times as many pixels.
@@ -33,6 +46,9 @@ const MOST_NAMED: usize = 10;
 
 /// Most assets whose low-pass components are drawn, the predicted asset first.
 const MOST_LOW_PASS: usize = 12;
+
+/// Most features and classes whose importance is drawn.
+const MOST_RANKED: usize = 20;
 
 /// Greatest lag of the autocorrelation of prices, rows: a year of trading days.
 const PRICE_LAGS: usize = 250;
@@ -84,11 +100,18 @@ enum Content<'a> {
     },
     /// Autocorrelation of a price and of its changes by lag.
     Autocorrelation { price: &'a Column },
+    /// The importance of the foremost features.
+    Features(&'a Importance),
+    /// The importance of asset classes.
+    Classes(&'a Importance),
+    /// The autoencoder's loss by epoch.
+    Losses(&'a AutoencoderReport),
 }
 
 /// The plots of a feature set: the prices of each asset class, the low-pass
 /// components of up to twelve assets (the predicted one first, the rest by
-/// ticker), and the autocorrelation of the predicted asset.
+/// ticker), the autocorrelation of the predicted asset, and, of a set that has
+/// them, the importance of features and classes and the autoencoder's losses.
 ///
 /// `assets` gives each asset's class. File names are made of letters, digits
 /// and hyphens, whatever tickers and classes hold, and differ from each other.
@@ -114,16 +137,19 @@ pub fn plots<'a>(assets: &[CatalogueAsset], predicted: &str, set: &'a FeatureSet
         }
     }
 
-    let mut classes: BTreeMap<&str, Vec<&Column>> = BTreeMap::new();
+    // By ticker, in whatever order the assets came.
+    let mut classes: BTreeMap<&str, BTreeMap<&str, &Column>> = BTreeMap::new();
     for asset in assets {
         if let Some(price) = prices.get(asset.ticker.as_str()) {
-            classes.entry(&asset.class).or_default().push(price);
+            let class = classes.entry(&asset.class).or_default();
+            class.insert(&asset.ticker, price);
         }
     }
     for (class, columns) in classes {
+        let columns = columns.into_values().collect();
         plots.push(Plot {
             name: names.unique("assets", class),
-            title: format!("{class}: closing prices"),
+            title: format!("{}: closing prices", short(class, LONGEST_NAME)),
             content: Content::Prices { dates, columns },
         });
     }
@@ -136,7 +162,10 @@ pub fn plots<'a>(assets: &[CatalogueAsset], predicted: &str, set: &'a FeatureSet
         };
         plots.push(Plot {
             name: names.unique("low-pass", ticker),
-            title: format!("{ticker}: price and Fourier low-pass"),
+            title: format!(
+                "{}: price and Fourier low-pass",
+                short(ticker, LONGEST_NAME)
+            ),
             content: Content::LowPass {
                 dates,
                 price,
@@ -148,8 +177,33 @@ pub fn plots<'a>(assets: &[CatalogueAsset], predicted: &str, set: &'a FeatureSet
     if let Some(price) = prices.get(predicted) {
         plots.push(Plot {
             name: names.unique("autocorrelation", predicted),
-            title: format!("{predicted}: autocorrelation"),
+            title: format!("{}: autocorrelation", short(predicted, LONGEST_NAME)),
             content: Content::Autocorrelation { price },
+        });
+    }
+
+    if let Some(importance) = set.importance() {
+        let target = short(&importance.target, LONGEST_NAME);
+        let of_all = match importance.features.len() {
+            few if few <= MOST_RANKED => String::new(),
+            many => format!(", the {MOST_RANKED} foremost of {many}"),
+        };
+        plots.push(Plot {
+            name: names.unique("importance", "columns"),
+            title: format!("{target}: importance of features{of_all}"),
+            content: Content::Features(importance),
+        });
+        plots.push(Plot {
+            name: names.unique("importance", "classes"),
+            title: format!("{target}: importance of asset classes"),
+            content: Content::Classes(importance),
+        });
+    }
+    if let Some(report) = &set.summary().autoencoder {
+        plots.push(Plot {
+            name: names.unique("autoencoder", "losses"),
+            title: "autoencoder: loss by epoch".to_owned(),
+            content: Content::Losses(report),
         });
     }
     plots
@@ -194,6 +248,9 @@ impl Plot<'_> {
                 components,
             } => low_pass_scene(&self.title, dates, price, components),
             Content::Autocorrelation { price } => autocorrelation_scene(&self.title, &price.values),
+            Content::Features(importance) => features_scene(&self.title, importance),
+            Content::Classes(importance) => classes_scene(&self.title, importance),
+            Content::Losses(report) => losses_scene(&self.title, report),
         }
     }
 }
@@ -273,6 +330,57 @@ fn dated(title: &str, dates: &[Date], drawn: &[Drawn]) -> Layout {
     }
 }
 
+/// A number beside an axis: digits as long as they are few, else a power of ten.
+fn tick_text(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-4..1e7).contains(&size) {
+        TickFormat::Auto.format(value)
+    } else {
+        let text = format!("{value:.3e}");
+        match text.split_once('e') {
+            Some((digits, power)) => {
+                let digits = digits.trim_end_matches('0').trim_end_matches('.');
+                format!("{digits}e{power}")
+            }
+            None => text,
+        }
+    }
+}
+
+/// A linear axis of prices, wide enough that it does not show how numbers are
+/// rounded: a constant is a straight line.
+fn priced<'a>(layout: Layout, label: &str, values: impl Iterator<Item = &'a f64>) -> Layout {
+    let (least, greatest) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::MAX, f64::MIN), |(least, greatest), value| {
+            (least.min(*value), greatest.max(*value))
+        });
+    let layout = layout
+        .with_y_label(label)
+        .with_y_tick_format(TickFormat::Custom(Arc::new(tick_text)));
+    let narrowest = (1e-6 * least.abs().max(greatest.abs())).max(1e-12);
+    if greatest - least < narrowest {
+        layout
+            .with_y_axis_min(least - narrowest)
+            .with_y_axis_max(greatest + narrowest)
+    } else {
+        layout
+    }
+}
+
+/// The bounds of a logarithmic axis: outward to the next 1, 2 or 5 of a power
+/// of ten, so that it has at least two labels.
+fn log_bounds(least: f64, greatest: f64) -> (f64, f64) {
+    let power = |value: f64| 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0];
+    let (low, high) = (power(least), power(greatest));
+    let below = steps.map(|step| step * low);
+    let above = steps.map(|step| step * high);
+    let below = below.into_iter().rev().find(|bound| *bound < least);
+    let above = above.into_iter().find(|bound| *bound > greatest);
+    (below.unwrap_or(low / 2.0), above.unwrap_or(20.0 * high))
+}
+
 /// Prices as shares of their first value, so that assets compare; on a
 /// logarithmic axis, where equal distances are equal gains. Prices that are not
 /// all positive are shown as they are.
@@ -296,7 +404,8 @@ fn prices_scene(title: &str, dates: &[Date], columns: &[&Column]) -> Scene {
     let mut drawn: Vec<Drawn> = Vec::new();
     if scaled.len() <= MOST_NAMED {
         for ((ticker, values), colour) in scaled.iter().zip(COLOURS) {
-            let line = line(dates, values, colour, 1.2).with_legend(plain(&short(ticker)));
+            let line =
+                line(dates, values, colour, 1.2).with_legend(plain(&short(ticker, LONGEST_LEGEND)));
             drawn.push(Drawn::Line(line));
         }
     } else {
@@ -322,14 +431,17 @@ fn prices_scene(title: &str, dates: &[Date], columns: &[&Column]) -> Scene {
             let (least, greatest) = all.fold((f64::MAX, 0.0_f64), |(least, greatest), value| {
                 (least.min(*value), greatest.max(*value))
             });
+            let (low, high) = log_bounds(least, greatest);
             layout
                 .with_log_y()
-                // The library would round up to whole powers of ten.
-                .with_y_axis_min(least / 1.1)
-                .with_y_axis_max(greatest * 1.1)
-                .with_y_label(format!("price, {first} = 100, log scale"))
+                .with_y_axis_min(low)
+                .with_y_axis_max(high)
+                .with_y_label(format!("closing price, {first} = 100, log scale"))
         }
-        _ => layout.with_y_label("price"),
+        _ => {
+            let all = scaled.iter().flat_map(|(_, values)| values);
+            priced(layout, "closing price", all)
+        }
     };
     render_multiple(drawn, layout)
 }
@@ -360,7 +472,12 @@ fn low_pass_scene(
         let line = line(dates, &column.values, colour, 1.4).with_legend(format!("{bins} bins"));
         drawn.push(Drawn::Line(line));
     }
-    let layout = dated(title, dates, &drawn).with_y_label("price");
+    let columns = components.iter().flat_map(|(_, column)| &column.values);
+    let layout = priced(
+        dated(title, dates, &drawn),
+        "closing price",
+        columns.chain(&price.values),
+    );
     render_multiple(drawn, layout)
 }
 
@@ -376,7 +493,8 @@ fn autocorrelation_scene(title: &str, prices: &[f64]) -> Scene {
         let correlations = autocorrelation(values, lags);
         let bound = 1.96 / (values.len().max(1) as f64).sqrt();
         let at = |lag: usize| lag as f64;
-        let span = [0.0, at(correlations.len().max(1))];
+        // The last stem stands clear of the edge.
+        let span = [0.0, at(correlations.len() + 1)];
         let band = BandPlot::new(span, [-bound; 2], [bound; 2])
             .with_color(GREY)
             .with_opacity(0.5);
@@ -404,7 +522,7 @@ fn autocorrelation_scene(title: &str, prices: &[f64]) -> Scene {
         let heading = if correlations.is_empty() {
             format!("{what}: constant, so without autocorrelation")
         } else {
-            format!("{what}, 95 % bounds of white noise in grey")
+            format!("{what}, n = {}: ±{bound:.3}", values.len())
         };
         layouts.push(
             Layout::auto_from_plots(&cell)
@@ -424,8 +542,10 @@ fn autocorrelation_scene(title: &str, prices: &[f64]) -> Scene {
         cells.push(cell);
     }
     Figure::new(1, 2)
-        .with_title(plain(title))
-        .with_title_size(18)
+        .with_title(plain(&format!(
+            "{title}; grey: ±1.96/√n, 95 % bounds of white noise"
+        )))
+        .with_title_size(17)
         .with_plots(cells)
         .with_layouts(layouts)
         .with_cell_size(SIZE.0 / 2.0, SIZE.1 - 80.0)
@@ -468,14 +588,172 @@ fn autocorrelation(values: &[f64], lags: usize) -> Vec<f64> {
         .collect()
 }
 
-/// A ticker that fits a legend.
-fn short(ticker: &str) -> String {
-    const LONGEST: usize = 14;
-    if ticker.chars().count() <= LONGEST {
-        return ticker.to_owned();
+/// Why importance must not be taken for more than it is.
+const CAVEAT: &str = "association on the same day, not forecasting value";
+
+/// What the trees learnt from, and what it means.
+fn ranking_note(importance: &Importance) -> String {
+    format!(
+        "{CAVEAT}; boosted trees on {} rows, {} to {}",
+        importance.rows, importance.first_date, importance.last_date
+    )
+}
+
+/// Horizontal bars, the first of them at the top, each a group of shares.
+fn bars_scene(title: &str, note: &str, bars: BarPlot, label: String) -> Scene {
+    // The axis counts from below, so groups come last first.
+    let rows = bars.groups.len();
+    let greatest = bars
+        .groups
+        .iter()
+        .flat_map(|group| &group.bars)
+        .fold(0.0_f64, |most, bar| most.max(bar.value));
+    let note = if greatest > 0.0 {
+        note.to_owned()
+    } else {
+        format!("no split was worth making; {note}")
+    };
+    let drawn = vec![Drawn::Bar(bars)];
+    let layout = Layout::auto_from_plots(&drawn)
+        .with_title(plain(title))
+        .with_title_size(18)
+        .with_subtitle(note)
+        .with_subtitle_size(13)
+        .with_width(SIZE.0)
+        .with_height(160.0 + 27.0 * rows.max(3) as f64)
+        .with_x_label(label)
+        .with_x_axis_min(0.0)
+        // Without any split, all are 0.
+        .with_x_axis_max(if greatest > 0.0 { 1.05 * greatest } else { 1.0 })
+        .with_legend_position(LegendPosition::OutsideRightTop);
+    render_multiple(drawn, layout)
+}
+
+fn features_scene(title: &str, importance: &Importance) -> Scene {
+    let total: f64 = importance.features.iter().map(|f| f.total_gain).sum();
+    let mut bars = BarPlot::new().with_horizontal(true);
+    let shown = &importance.features[..importance.features.len().min(MOST_RANKED)];
+    for feature in shown.iter().rev() {
+        let of_total = if total > 0.0 {
+            100.0 * feature.total_gain / total
+        } else {
+            0.0
+        };
+        let of_mean = 100.0 * feature.importance;
+        let name = plain(&short(&feature.column, LONGEST_BAR));
+        // Most bars are too short to be read.
+        bars = bars.with_group(
+            format!("{name}   {of_mean:.1}   {of_total:.1}"),
+            [(of_total, COLOURS[4]), (of_mean, COLOURS[0])],
+        );
     }
-    let start: String = ticker.chars().take(LONGEST - 1).collect();
-    format!("{start}…")
+    let bars = bars.with_legend(vec!["of total gain", "of mean gain"]);
+    let label =
+        "share of mean gain (the importance) and of total gain, % of all features".to_owned();
+    bars_scene(title, &ranking_note(importance), bars, label)
+}
+
+fn classes_scene(title: &str, importance: &Importance) -> Scene {
+    let shown = &importance.classes[..importance.classes.len().min(MOST_RANKED)];
+    let bars = shown.iter().rev().map(|class| {
+        let columns = match class.columns {
+            1 => "1 column".to_owned(),
+            many => format!("{many} columns"),
+        };
+        let name = plain(&short(&class.class, LONGEST_BAR));
+        (format!("{name} ({columns})"), 100.0 * class.importance)
+    });
+    let bars = BarPlot::new()
+        .with_horizontal(true)
+        .with_bars(bars)
+        .with_color(COLOURS[0]);
+    let label = "mean importance of a column of the class, % of the mean gain of all".to_owned();
+    bars_scene(title, &ranking_note(importance), bars, label)
+}
+
+fn losses_scene(title: &str, report: &AutoencoderReport) -> Scene {
+    let epochs = report.losses.len().max(2) as f64;
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    let points = report
+        .losses
+        .iter()
+        .enumerate()
+        .filter(|(_, loss)| positive(**loss))
+        .map(|(index, loss)| ((index + 1) as f64, *loss));
+    let mut drawn = vec![Drawn::Line(
+        LinePlot::new()
+            .with_data(points)
+            .with_color(COLOURS[0])
+            .with_stroke_width(1.4)
+            .with_legend("while training"),
+    )];
+    let levels = [
+        ("training rows", report.training_error, COLOURS[2]),
+        ("later rows", report.later_error, COLOURS[1]),
+    ];
+    let ends = levels.into_iter().filter(|(_, error, _)| positive(*error));
+    for (what, error, colour) in ends {
+        drawn.push(Drawn::Line(
+            LinePlot::new()
+                .with_data([(1.0, error), (epochs, error)])
+                .with_color(colour)
+                .with_stroke_width(1.2)
+                .with_dashed()
+                .with_legend(format!("{what}, after")),
+        ));
+    }
+    let values = report
+        .losses
+        .iter()
+        .chain([&report.training_error, &report.later_error]);
+    let (least, greatest) = values
+        .filter(|value| positive(**value))
+        .fold((f64::MAX, 0.0_f64), |(least, greatest), value| {
+            (least.min(*value), greatest.max(*value))
+        });
+    let layout = Layout::auto_from_plots(&drawn)
+        .with_title(title)
+        .with_title_size(18)
+        .with_subtitle(format!(
+            "{} inputs scaled to 0..1 by {} training rows; {} later rows, {:.1} % of whose cells lie outside",
+            report.inputs,
+            report.training_rows,
+            report.later_rows,
+            100.0 * report.out_of_range
+        ))
+        .with_subtitle_size(13)
+        .with_width(SIZE.0)
+        .with_height(SIZE.1)
+        .with_legend_position(LegendPosition::OutsideRightTop)
+        .with_x_label("epoch")
+        .with_x_axis_min(1.0)
+        .with_x_axis_max(epochs)
+        .with_y_label("mean squared error, log scale")
+        .with_log_y();
+    let (low, high) = if greatest > 0.0 {
+        log_bounds(least, greatest)
+    } else {
+        (0.1, 1.0)
+    };
+    render_multiple(drawn, layout.with_y_axis_min(low).with_y_axis_max(high))
+}
+
+/// Longest name in a title, in a legend, and beside a bar, characters.
+const LONGEST_NAME: usize = 40;
+const LONGEST_LEGEND: usize = 14;
+const LONGEST_BAR: usize = 28;
+
+/// A name of at most `longest` characters: of a longer one, its start and its
+/// end, which tells a ticker's columns apart.
+fn short(name: &str, longest: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= longest {
+        return name.to_owned();
+    }
+    let end = (longest - 1) / 3;
+    let start = longest - 1 - end;
+    let (start, end) = (&letters[..start], &letters[letters.len() - end..]);
+    start.iter().chain(['…'].iter()).chain(end).collect()
 }
 
 #[cfg(test)]
@@ -487,10 +765,24 @@ mod tests {
 
     /// A feature set of assets with these prices over `rows` days.
     fn set(assets: &[(&str, &str)], rows: usize, price: impl Fn(usize, usize) -> f64) -> Made {
+        encoded(false, assets, rows, price)
+    }
+
+    /// The same, with the autoencoder if `encode`.
+    fn encoded(
+        encode: bool,
+        assets: &[(&str, &str)],
+        rows: usize,
+        price: impl Fn(usize, usize) -> f64,
+    ) -> Made {
         let template = json!({
             "Id": "t", "name": "n", "predictedAsset": assets[0].0,
             "feMeta": {
                 "baseAssets": "all",
+                "autoEncoderSettings": {
+                    "enabled": encode, "optimizer": "adam", "loss": "mean_squared_error",
+                    "fitEpoch": 2, "fitBatchSize": 256, "fitShuffle": false
+                },
                 "fftSettings": {
                     "enabled": true, "assetClasses": [assets[0].1], "num_steps": [3, 9]
                 }
@@ -558,8 +850,9 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_plot_per_class_per_low_pass_asset_and_one_of_autocorrelation() {
-        let made = set(
+    fn there_is_a_plot_of_everything_that_a_set_has() {
+        let made = encoded(
+            true,
             &[("BB", "Energy"), ("AA", "Energy"), ("CC", "Health Care")],
             400,
             wavy,
@@ -573,14 +866,17 @@ mod tests {
                 "assets-health-care.png",
                 "low-pass-bb.png",
                 "low-pass-aa.png",
-                "autocorrelation-bb.png"
+                "autocorrelation-bb.png",
+                "importance-columns.png",
+                "importance-classes.png",
+                "autoencoder-losses.png"
             ]
         );
         for plot in &plots {
             let png = plot.png().unwrap();
             let (width, height) = dimensions(&png);
             assert!(
-                width >= 1200 && height >= 600,
+                width >= 1200 && height >= 300,
                 "{}: {width} x {height}",
                 plot.name()
             );
@@ -649,6 +945,46 @@ mod tests {
         assert!(autocorrelation(&[0.1; 50], 10).is_empty());
         assert!(autocorrelation(&[], 10).is_empty());
         assert!(autocorrelation(&[1.0], 10).is_empty());
+    }
+
+    #[test]
+    fn log_axes_end_at_the_next_one_two_or_five() {
+        for (least, greatest, low, high) in [
+            (82.0, 445.0, 50.0, 500.0),
+            (100.0, 100.0, 50.0, 200.0),
+            (0.0123, 0.021, 0.01, 0.05),
+            (1.0, 9.9, 0.5, 10.0),
+            (3e-9, 6e12, 2e-9, 1e13),
+        ] {
+            let (a, b) = log_bounds(least, greatest);
+            assert!((a / low - 1.0).abs() < 1e-9, "{a} for {least}");
+            assert!((b / high - 1.0).abs() < 1e-9, "{b} for {greatest}");
+        }
+    }
+
+    #[test]
+    fn numbers_beside_an_axis_are_short_whatever_their_size() {
+        for (value, text) in [
+            (0.0, "0"),
+            (150.0, "150"),
+            (-0.5, "-0.5"),
+            (1.5e14, "1.5e14"),
+            (-2e-9, "-2e-9"),
+            (1e15 - 0.25, "1e15"),
+            (5e-324, "4.941e-324"),
+        ] {
+            assert_eq!(tick_text(value), text);
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_start_and_its_end() {
+        assert_eq!(short("JPM", 10), "JPM");
+        assert_eq!(short("ABCDEFGHIJ", 10), "ABCDEFGHIJ");
+        let long = format!("{}_BB_Up", "T".repeat(128));
+        let cut = short(&long, 28);
+        assert_eq!(cut.chars().count(), 28);
+        assert!(cut.ends_with("TT_BB_Up") && cut.contains('…'), "{cut}");
     }
 
     #[test]
