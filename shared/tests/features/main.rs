@@ -3,6 +3,12 @@
 #![cfg(feature = "features")]
 #![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
 
+mod causality;
+mod deepar_files;
+mod determinism;
+mod fuzz;
+mod hostile;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 
