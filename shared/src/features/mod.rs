@@ -6,6 +6,29 @@
 //! the writer passed in, and the same input gives the same bytes for any number
 //! of threads.
 //!
+//! # Input
+//! A price file is CSV with the columns `Date` (YYYY-MM-DD) and `Close`, found
+//! by their headings in any case; other columns are ignored and named in one
+//! warning a file. Exactly two columns with other headings are taken in order,
+//! with a warning. A row without a price is dropped and counted; rows out of
+//! order are sorted, and equal rows of one date taken once, with a warning. A
+//! date with two prices, a time of day, a price that is not finite or beyond
+//! 1e15, and a row of another length are errors that name file, line and asset.
+//! Prices of 0 and below are prices.
+//!
+//! The rows are the dates that all assets have. There must be 60, and as many as
+//! the longest warm-up and all test windows take; else the error gives each
+//! asset's range, the common range, and the asset that limits it. A share of n
+//! rows is `floor(share n + 1e-9)` throughout.
+//!
+//! # Columns
+//! Prices, then indicators, ARIMA and low-pass columns, each by asset in the
+//! byte order of tickers (low-pass columns in the order of `num_steps` within
+//! an asset), then the autoencoder's. A column knows the asset it is made from;
+//! that is never read back from its name, and a name that arises twice is an
+//! error. Numbers are written in their shortest form that reads back as they
+//! are, a missing value as an empty cell (`null` in DeepAR's files).
+//!
 //! # Look-ahead
 //! A column that is not fitted depends, at each row, on prices up to that row
 //! only; the one exception is the low-pass of mode `global`, which says so. A

@@ -1,8 +1,10 @@
 //! Plots of what the features are made of, as PNG.
 //!
 //! [`plots`] says which there are, [`Plot::png`] draws one; the text is drawn
-//! with a font that comes along, so that no system font is needed, and the same
-//! input gives the same bytes. `kuva` draws; nothing outside this module knows.
+//! with a font that comes along, so that no system font is needed (letters it
+//! lacks, such as Chinese ones, become boxes), and the same input gives the same
+//! bytes. `kuva` draws; nothing outside this module knows. A fault in drawing is
+//! an error of that plot alone.
 //!
 //! | file | shows |
 //! |---|---|
@@ -336,7 +338,7 @@ fn tick_text(value: f64) -> String {
     if size == 0.0 || (1e-4..1e7).contains(&size) {
         TickFormat::Auto.format(value)
     } else {
-        let text = format!("{value:.3e}");
+        let text = format!("{value:.6e}");
         match text.split_once('e') {
             Some((digits, power)) => {
                 let digits = digits.trim_end_matches('0').trim_end_matches('.');
@@ -358,11 +360,12 @@ fn priced<'a>(layout: Layout, label: &str, values: impl Iterator<Item = &'a f64>
     let layout = layout
         .with_y_label(label)
         .with_y_tick_format(TickFormat::Custom(Arc::new(tick_text)));
-    let narrowest = (1e-6 * least.abs().max(greatest.abs())).max(1e-12);
-    if greatest - least < narrowest {
+    let size = least.abs().max(greatest.abs());
+    if greatest - least < (1e-6 * size).max(1e-12) {
+        let margin = (0.01 * size).max(1e-12);
         layout
-            .with_y_axis_min(least - narrowest)
-            .with_y_axis_max(greatest + narrowest)
+            .with_y_axis_min(least - margin)
+            .with_y_axis_max(greatest + margin)
     } else {
         layout
     }
@@ -434,6 +437,7 @@ fn prices_scene(title: &str, dates: &[Date], columns: &[&Column]) -> Scene {
             let (low, high) = log_bounds(least, greatest);
             layout
                 .with_log_y()
+                .with_y_tick_format(TickFormat::Custom(Arc::new(tick_text)))
                 .with_y_axis_min(low)
                 .with_y_axis_max(high)
                 .with_y_label(format!("closing price, {first} = 100, log scale"))
@@ -594,7 +598,7 @@ const CAVEAT: &str = "association on the same day, not forecasting value";
 /// What the trees learnt from, and what it means.
 fn ranking_note(importance: &Importance) -> String {
     format!(
-        "{CAVEAT}; boosted trees on {} rows, {} to {}",
+        "{CAVEAT}; {} rows, {} to {}",
         importance.rows, importance.first_date, importance.last_date
     )
 }
@@ -618,7 +622,7 @@ fn bars_scene(title: &str, note: &str, bars: BarPlot, label: String) -> Scene {
         .with_title(plain(title))
         .with_title_size(18)
         .with_subtitle(note)
-        .with_subtitle_size(13)
+        .with_subtitle_size(12)
         .with_width(SIZE.0)
         .with_height(160.0 + 27.0 * rows.max(3) as f64)
         .with_x_label(label)
@@ -721,7 +725,7 @@ fn losses_scene(title: &str, report: &AutoencoderReport) -> Scene {
             report.later_rows,
             100.0 * report.out_of_range
         ))
-        .with_subtitle_size(13)
+        .with_subtitle_size(12)
         .with_width(SIZE.0)
         .with_height(SIZE.1)
         .with_legend_position(LegendPosition::OutsideRightTop)
@@ -729,6 +733,7 @@ fn losses_scene(title: &str, report: &AutoencoderReport) -> Scene {
         .with_x_axis_min(1.0)
         .with_x_axis_max(epochs)
         .with_y_label("mean squared error, log scale")
+        .with_y_tick_format(TickFormat::Custom(Arc::new(tick_text)))
         .with_log_y();
     let (low, high) = if greatest > 0.0 {
         log_bounds(least, greatest)
@@ -739,7 +744,7 @@ fn losses_scene(title: &str, report: &AutoencoderReport) -> Scene {
 }
 
 /// Longest name in a title, in a legend, and beside a bar, characters.
-const LONGEST_NAME: usize = 40;
+const LONGEST_NAME: usize = 22;
 const LONGEST_LEGEND: usize = 14;
 const LONGEST_BAR: usize = 28;
 
@@ -971,7 +976,7 @@ mod tests {
             (1.5e14, "1.5e14"),
             (-2e-9, "-2e-9"),
             (1e15 - 0.25, "1e15"),
-            (5e-324, "4.941e-324"),
+            (5e-324, "4.940656e-324"),
         ] {
             assert_eq!(tick_text(value), text);
         }

@@ -31,7 +31,7 @@ pub(super) fn rows_needed(template: &TrainingTemplate) -> (usize, String) {
         }
     }
     let fft = &features.fft;
-    if fft.enabled {
+    if fft.enabled && !fft.asset_classes.is_empty() {
         for bins in &fft.steps {
             match fft.mode {
                 FftMode::Global => {}

@@ -364,6 +364,11 @@ fn a_stage_on_too_few_rows_is_refused_and_on_just_enough_works() {
         ),
         "{message}"
     );
+    // Steps of no asset need no rows.
+    let mut none = document.clone();
+    none["feMeta"]["fftSettings"]["assetClasses"] = json!([]);
+    assert_finite(&run(&none, assets(60), 2).unwrap(), "no class");
+
     let dates = weekdays(2);
     let two: Assets = vec![(asset("A", "X"), series("A", &dates, |row| wave(row, 0.1)))];
     document["feMeta"]["taSettings"]["enabled"] = json!(false);
