@@ -29,6 +29,8 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
         "plots/assets-energy.png",
         "plots/assets-technology.png",
         "plots/autocorrelation-aaa.png",
+        "plots/importance-classes.png",
+        "plots/importance-columns.png",
         "plots/low-pass-b-b.png",
         "test/test.json",
         "train/train.json",

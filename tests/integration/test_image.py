@@ -127,6 +127,8 @@ def test_a_job_runs_in_the_image(buildah, aws, tmp_path):
         "plots/assets-energy.png",
         "plots/assets-technology.png",
         "plots/autocorrelation-aaa.png",
+        "plots/importance-classes.png",
+        "plots/importance-columns.png",
         "plots/low-pass-b-b.png",
         "test/test.json",
         "train/train.json",

@@ -1035,6 +1035,8 @@ mod tests {
             "plots/assets-energy.png",
             "plots/assets-technology.png",
             "plots/autocorrelation-aaa.png",
+            "plots/importance-classes.png",
+            "plots/importance-columns.png",
             "plots/low-pass-b-b.png",
             "test/test.json",
             "train/train.json",
@@ -1060,7 +1062,7 @@ mod tests {
         assert_eq!(report["status"], "Succeeded");
         let summary = &report["summary"];
         assert_eq!(summary["rows"], 366);
-        assert_eq!(summary["plots"], 4);
+        assert_eq!(summary["plots"], 6);
         assert_eq!(summary["columns"], 8);
         assert_eq!(summary["firstDate"], "2020-01-01");
         assert_eq!(summary["outputs"], "s3://models/execution/run-1/");
