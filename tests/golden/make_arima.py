@@ -1,4 +1,6 @@
-"""Makes data/arima.json: ARIMA(p,1,0) by statsmodels on sample prices.
+"""Makes data/arima.json: ARIMA(p,1,0) by statsmodels on sample prices and on
+made ones: an autoregression of changes under noise, one near the unit circle,
+and one that alternates.
 
 `exact` is SARIMAX on the differenced series, optimised to its limit, and its
 one-step-ahead predictions; `default` are the predictions of ARIMA as its
@@ -17,19 +19,32 @@ from statsmodels.tsa.statespace.sarimax import SARIMAX
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent.parent / "samples" / "sp500-20"
 ROWS, TRAINING = 400, 320
+TICKERS = ("JPM", "AAPL", "XOM", "KO")
 
 
-def case(ticker: str, p: int) -> dict:
-    closes = pd.read_csv(SAMPLES / f"{ticker}.csv")["Close"].to_numpy()[-ROWS:]
+def sample(ticker: str) -> np.ndarray:
+    return pd.read_csv(SAMPLES / f"{ticker}.csv")["Close"].to_numpy()[-ROWS:]
+
+
+def made(seed: int, coefficients: list[float], noise: float) -> np.ndarray:
+    """Prices whose changes are an autoregression, to the cent."""
+    random = np.random.default_rng(seed)
+    changes = [0.0] * len(coefficients)
+    for shock in random.normal(size=ROWS + 100):
+        changes.append(shock + float(np.dot(coefficients, changes[: -len(coefficients) - 1 : -1])))
+    steps = np.array(changes[-ROWS:]) + noise * random.normal(size=ROWS)
+    return np.round(5000.0 + np.cumsum(steps), 2)
+
+
+def case(name: str, closes: np.ndarray, p: int) -> dict:
     options = dict(order=(p, 1, 0), trend="n", simple_differencing=True)
     fit = SARIMAX(closes[:TRAINING], **options).fit(
         disp=0, method="lbfgs", pgtol=1e-12, factr=10, maxiter=1000
     )
     # The model is of the changes; the prediction of a price adds the last one.
     changes = SARIMAX(closes, **options).filter(fit.params).predict()
-    default = ARIMA(closes[:TRAINING], order=(p, 1, 0)).fit()
-    return {
-        "ticker": ticker,
+    found = {
+        "ticker": name,
         "p": p,
         "training_rows": TRAINING,
         "prices": closes.tolist(),
@@ -37,14 +52,28 @@ def case(ticker: str, p: int) -> dict:
         "sigma2": float(fit.params[p]),
         "log_likelihood": float(fit.llf),
         "predictions": [None, *(closes[:-1] + changes).tolist()],
-        "default_predictions": [None, *default.append(closes[TRAINING:]).fittedvalues[1:].tolist()],
     }
+    # Elsewhere its diffuse start takes rows to fade.
+    if name in TICKERS:
+        default = ARIMA(closes[:TRAINING], order=(p, 1, 0)).fit()
+        fitted = default.append(closes[TRAINING:]).fittedvalues
+        found["default_predictions"] = [None, *fitted[1:].tolist()]
+    return found
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
-    cases = [case("JPM", 5), case("AAPL", 5), case("XOM", 2)]
+    cases = [
+        case("JPM", sample("JPM"), 5),
+        case("AAPL", sample("AAPL"), 5),
+        case("XOM", sample("XOM"), 2),
+        case("KO", sample("KO"), 1),
+        case("noisy", made(1, [0.6, -0.3], 1.0), 2),
+        case("near the unit circle", made(2, [0.985], 0.0), 1),
+        case("near the unit circle", made(3, [1.6, -0.62], 0.0), 2),
+        case("alternating", made(4, [-0.9], 0.3), 3),
+    ]
     (HERE / "data" / "arima.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 
 
