@@ -55,10 +55,10 @@ def ensure(condition, text):
 
 
 def day_of(entry, i, calendar, dates):
-    """The day of point i of a series."""
+    """The day of point i of a series, or the days of several points."""
     start = entry["start"].to_timestamp()
     if calendar == "daily":
-        return start + pd.Timedelta(days=i)
+        return start + pd.to_timedelta(i, unit="D")
     return dates[dates.get_loc(start) + i]
 
 
@@ -87,9 +87,9 @@ def load(calendar, out):
             ensure(record["start"] == entry["start"], f"{name}: window {window}'s start")
             values = record["target"]
             observed = np.flatnonzero(~np.isnan(values))
-            days = [day_of(record, j, calendar, features.index) for j in observed]
+            days = day_of(record, observed, calendar, features.index)
             ensure(
-                np.array_equal(values[observed], column[days].to_numpy()),
+                np.array_equal(values[observed], column.loc[days].to_numpy()),
                 f"{name}: values of window {window} are not those of their days",
             )
     points = sum(len(entry["target"]) for entry in train)
@@ -106,6 +106,8 @@ def errors(calendar, out, epochs, seed):
     each price series and held-out trading day."""
     train, test, series, features = load(calendar, out)
     context, prediction = LENGTHS[calendar]
+    # Networks this small only wait for each other on several threads.
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
     np.random.seed(seed)
     estimator = DeepAREstimator(

@@ -102,8 +102,9 @@ class Row:
 
 
 class Bench:
-    def __init__(self, sides, work, quick):
+    def __init__(self, sides, work, quick, rounds, epochs):
         self.sides, self.work, self.quick = sides, work, quick
+        self.most_rounds, self.epochs = 1 if quick else rounds, epochs
         self.rows, self.doubts, self.notes = {}, [], {}
 
     def say(self, text):
@@ -119,7 +120,7 @@ class Bench:
     ):
         """Alternates both sides and compares their sums."""
         python_workload = python_workload or workload
-        rounds = 1 if self.quick else rounds
+        rounds = min(rounds, self.most_rounds)
         imports = self.sides.python(python_workload, "--imports-only")
         runs = ([], [])
         for round_ in range(rounds):
@@ -218,7 +219,16 @@ class Bench:
                 self.doubts.append(f"whole step, {mode}: {found['why']}")
             self.notes[f"{name}-differences"] = found.get("worst", {})
             if mode == "expanding":
-                self.pair("deepar", "DeepAR files, 20 assets", "deepar", *sides, 3, tolerance=0.0)
+                files = ("--features", files[0], *sides[1][2:])
+                self.pair(
+                    "deepar",
+                    "DeepAR files of these features",
+                    "deepar",
+                    sides[0],
+                    files,
+                    3,
+                    tolerance=0.0,
+                )
                 self.say("whole step with plots")
                 self.notes["plots"] = self.sides.ours("step", *sides[0], "--plots")
 
@@ -243,7 +253,7 @@ class Bench:
             self.work,
         ).result
         columns = prepared["columns"]
-        epochs = 20 if self.quick else 460
+        epochs = 20 if self.quick else self.epochs
         options = ("--data", self.work, "--columns", columns, "--epochs", epochs)
         what = f"{columns} inputs, {prepared['rows']:,} rows, {epochs} epochs"
         for name, title in (
@@ -282,7 +292,7 @@ class Bench:
                 "generate", "--data", data, "--assets", assets, "--days", days, "--step"
             )
             runs = []
-            for round_ in range(3 if assets < 1000 and not self.quick else 1):
+            for round_ in range(min(self.most_rounds, 3 if assets < 1000 else 1)):
                 self.say(f"scaling, {assets} assets ({round_ + 1})")
                 runs.append(
                     self.sides.ours(
@@ -553,11 +563,14 @@ def main():
     parser.add_argument("--work", type=Path, required=True, help="a folder for data and outputs")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--rounds", type=int, default=3, help="at most; long workloads have one")
+    parser.add_argument("--epochs", type=int, default=460, help="of the autoencoder")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
     parser.add_argument("--write", type=Path, help="put the figures between this file's markers")
     args = parser.parse_args()
     began = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    bench = Bench(Sides(args.binary, args.threads), args.work, args.quick)
+    sides = Sides(args.binary, args.threads)
+    bench = Bench(sides, args.work, args.quick, args.rounds, args.epochs)
     bench.notes["nothing"] = (bench.sides.ours("nothing"), bench.sides.python("nothing"))
     for part in args.only:
         getattr(bench, part)()

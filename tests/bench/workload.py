@@ -205,7 +205,7 @@ def prepare_autoencoder(args):
     )
     rows = changes.iloc[: min(math.floor(0.7 * len(table) + 1e-9) + 1, end)].dropna()
     width = rows.max() - rows.min()
-    cells = ((rows - rows.min()) / width).where(width > 0, 0.0)
+    cells = (rows - rows.min()) / width.where(width > 0, 1.0)
     cells.to_numpy(np.float32).tofile(args.out / "autoencoder.f32")
     return None, {"columns": cells.shape[1], "rows": cells.shape[0]}
 
@@ -372,14 +372,16 @@ def write_deepar(template, table, out):
 
 
 def deepar(args):
+    import pandas as pd
+
     template = json.loads(args.template.read_text())
-    table = merge(args.data, template)[0]
+    table = pd.read_csv(args.features, index_col="Date", parse_dates=True)
     with Meter() as meter:
         checks = write_deepar(template, table, args.out)
     return meter, {"checks": checks}
 
 
-def merge(folder, template):
+def merge(folder):
     """Closing prices on the dates common to all assets, and their classes."""
     import pandas as pd
 
@@ -401,7 +403,7 @@ def step(args):
     with Meter() as meter:
         template = json.loads(args.template.read_text())
         settings, target = template["feMeta"], template["predictedAsset"]
-        closes, classes = merge(args.data, template)
+        closes, classes = merge(args.data)
         made, owner = {}, {ticker: ticker for ticker in closes}
         ta_settings = settings["taSettings"]
         if ta_settings["enabled"]:
@@ -508,7 +510,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--imports-only", action="store_true", help="import and stop")
-    for name in ("data", "template", "out"):
+    for name in ("data", "template", "out", "features"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("days", "assets", "columns", "epochs"):
         parser.add_argument(f"--{name}", type=int)
