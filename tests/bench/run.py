@@ -43,10 +43,13 @@ class Run:
         return self.printed.get("result", {})
 
 
-def environment(threads):
+def environment(command, threads):
+    """numpy's own choice of kernel. Several BLAS threads on the small matrices of
+    statsmodels spin and cost Python 5 times the CPU time, so it has one, and
+    several in the product of large ones."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-    # numpy's own choice of kernel, and no more threads than our side has.
-    env |= {f"{name}_NUM_THREADS": str(threads) for name in ("OPENBLAS", "OMP")}
+    count = threads if "sgemm" in command else 1
+    env |= {f"{name}_NUM_THREADS": str(count) for name in ("OPENBLAS", "OMP")}
     return env | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 
 
@@ -64,7 +67,9 @@ class Sides:
         command = [str(part) for part in command] + ["--threads", str(self.threads)]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             began = time.perf_counter()
-            child = subprocess.Popen(command, stdout=out, stderr=err, env=environment(self.threads))
+            child = subprocess.Popen(
+                command, stdout=out, stderr=err, env=environment(command, self.threads)
+            )
             _, status, usage = os.wait4(child.pid, 0)
             wall = time.perf_counter() - began
             child.returncode = os.waitstatus_to_exitcode(status)

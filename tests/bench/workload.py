@@ -158,11 +158,12 @@ def boosting(args):
     features = np.column_stack(features).astype(np.float32)
     target = series[0][rows].astype(np.float32)
     with Meter() as meter:
-        gains, splits = boost(features, target, args.threads)
+        gains, splits = boost(features, target)
     return meter, {"checks": [sum(splits.values()), math.fsum(gains.values())]}
 
 
-def boost(features, target, threads):
+def boost(features, target):
+    """One thread: OpenMP's others would spin and count as CPU time."""
     import xgboost
 
     booster = xgboost.train(
@@ -171,9 +172,9 @@ def boost(features, target, threads):
             "max_depth": DEPTH,
             "base_score": 0.5,
             "objective": "reg:squarederror",
-            "nthread": threads,
+            "nthread": 1,
         },
-        xgboost.DMatrix(features, label=target, nthread=threads),
+        xgboost.DMatrix(features, label=target, nthread=1),
         num_boost_round=TREES,
     )
     return (
@@ -454,7 +455,7 @@ def step(args):
         inputs = inputs.dropna()
         inputs = inputs.iloc[: math.floor(0.8 * len(inputs) + 1e-9)]
         inputs = inputs.iloc[: training_rows(template, inputs.index, 1.0)]
-        gains, _ = boost(inputs, closes[target][inputs.index], args.threads)
+        gains, _ = boost(inputs, closes[target][inputs.index])
         gain_sum = math.fsum(gains.values())
         importance = {name: gains.get(name, 0.0) / gain_sum for name in inputs}
 
