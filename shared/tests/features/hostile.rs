@@ -74,10 +74,13 @@ fn everything(prices: impl Fn(usize) -> f64) -> Result<FeatureSet, FeatureError>
     run(&document, assets, 2)
 }
 
+/// A price by row.
+type Shape = Box<dyn Fn(usize) -> f64>;
+
 #[test]
 fn any_finite_prices_give_finite_features() {
     let noise = |row: usize| wave(row, 0.7) - 100.0;
-    let shapes: Vec<(&str, Box<dyn Fn(usize) -> f64>)> = vec![
+    let shapes: Vec<(&str, Shape)> = vec![
         ("constant", Box::new(|_| 5.0)),
         ("zero", Box::new(|_| 0.0)),
         (
