@@ -109,7 +109,15 @@ fn make(files: &Files, threads: NonZeroUsize) -> Result<(FeatureSet, Vec<Catalog
         let series = read_prices(&asset.ticker, &name, &read(&files.data.join(&name))?)?;
         assets.push((asset.clone(), series));
     }
-    let set = run_with(&template, assets, Options { threads }, &mut |_| ())?;
+    let set = run_with(
+        &template,
+        assets,
+        Options {
+            threads,
+            ..Options::default()
+        },
+        &mut |_| (),
+    )?;
     Ok((set, needed, template.predicted_asset))
 }
 

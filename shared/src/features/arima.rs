@@ -52,6 +52,11 @@ pub enum ArimaError {
     },
 }
 
+/// The least number of prices that ARIMA(p, 1, 0) is fitted to.
+pub fn rows_needed(p: usize) -> usize {
+    30.max(3 * (p + 1))
+}
+
 /// A fitted model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arima {
@@ -70,7 +75,7 @@ impl Arima {
     /// # Errors
     /// Fewer than max(30, 3 (p + 1)) prices.
     pub fn fit(prices: &[f64], p: usize) -> Result<Self, ArimaError> {
-        let needed = 30.max(3 * (p + 1));
+        let needed = rows_needed(p);
         if prices.len() < needed {
             let rows = prices.len();
             return Err(ArimaError::TooFewRows { p, rows, needed });

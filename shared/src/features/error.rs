@@ -226,10 +226,64 @@ fn line_note(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(" line {line}"))
 }
 
+/// Price files that can't be used; never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriceFileErrors {
+    /// Where the files lie.
+    pub folder: String,
+    /// What is wrong, in the order of the assets.
+    pub faults: Vec<PriceFileError>,
+}
+
+impl std::error::Error for PriceFileErrors {}
+
+impl PriceFileErrors {
+    /// What is wrong, each in a sentence; the missing files are one.
+    pub fn sentences(&self) -> Vec<String> {
+        const SHOWN: usize = 20;
+        let missing: Vec<String> = self
+            .faults
+            .iter()
+            .filter(|fault| fault.fault == PriceFault::Missing)
+            .map(|fault| format!("{}.csv", fault.ticker))
+            .collect();
+        let mut sentences = Vec::new();
+        if !missing.is_empty() {
+            let more = match missing.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            sentences.push(format!(
+                "{} has no price file for {}{more}: import the assets, or take them out of the training template",
+                self.folder,
+                missing[..missing.len().min(SHOWN)].join(", ")
+            ));
+        }
+        let others = self
+            .faults
+            .iter()
+            .filter(|fault| fault.fault != PriceFault::Missing);
+        sentences.extend(others.map(ToString::to_string));
+        sentences
+    }
+}
+
+impl fmt::Display for PriceFileErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentences().join("\n"))
+    }
+}
+
 /// What can be wrong with a price file.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum PriceFault {
+    /// There is no such file.
+    #[error("there is no such file")]
+    Missing,
+    /// The file system refuses.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     /// Nothing but white space.
     #[error("the file is empty; it needs a heading line `Date,Close` and prices")]
     Empty,

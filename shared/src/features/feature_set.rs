@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use time::Date;
 
 use super::columns::{Column, ColumnText};
+use super::input::CatalogueAsset;
 use super::ranking::Importance;
 use super::summary::Summary;
 use super::{deepar, parallel};
@@ -14,10 +15,16 @@ use crate::training_template::Calendar;
 /// The features of a template, ready to be written.
 #[derive(Debug)]
 pub struct FeatureSet {
+    pub(super) assets: Vec<CatalogueAsset>,
+    pub(super) predicted: String,
     pub(super) dates: Vec<Date>,
     pub(super) columns: Vec<Column>,
     pub(super) importance: Option<Importance>,
-    pub(super) plan: deepar::Plan,
+    /// Absent when the stage did not run.
+    pub(super) plan: Option<deepar::Plan>,
+    /// Whether pictures are among the outputs.
+    pub(super) draw: bool,
+    pub(super) compress: bool,
     pub(super) calendar: Calendar,
     pub(super) summary: Summary,
     pub(super) threads: usize,
@@ -25,6 +32,16 @@ pub struct FeatureSet {
 }
 
 impl FeatureSet {
+    /// The assets whose prices were joined, by ticker in byte order.
+    pub fn assets(&self) -> &[CatalogueAsset] {
+        &self.assets
+    }
+
+    /// The ticker of the predicted asset.
+    pub fn predicted_asset(&self) -> &str {
+        &self.predicted
+    }
+
     /// The dates of the rows, ascending.
     pub fn dates(&self) -> &[Date] {
         &self.dates
@@ -40,8 +57,9 @@ impl FeatureSet {
         &self.summary
     }
 
-    /// How much each feature goes with the predicted asset's price; absent, with
-    /// a warning in the summary, where too few rows have a value in every column.
+    /// How much each feature goes with the predicted asset's price; absent when
+    /// the stage did not run and, with a warning in the summary, where too few
+    /// rows have a value in every column.
     pub fn importance(&self) -> Option<&Importance> {
         self.importance.as_ref()
     }
@@ -82,9 +100,9 @@ impl FeatureSet {
     /// Writes DeepAR's training file (JSON Lines), one series a line.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the writer; `Unsupported` when the stage did not run.
     pub fn write_train(&self, out: &mut impl Write) -> io::Result<()> {
-        self.plan.write_train(out, &self.dates, self.texts())?;
+        self.plan()?.write_train(out, &self.dates, self.texts())?;
         out.flush()
     }
 
@@ -92,19 +110,33 @@ impl FeatureSet {
     /// from their start to the window's end.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the writer; `Unsupported` when the stage did not run.
     pub fn write_test(&self, out: &mut impl Write) -> io::Result<()> {
-        self.plan.write_test(out, &self.dates, self.texts())?;
+        self.plan()?.write_test(out, &self.dates, self.texts())?;
         out.flush()
+    }
+
+    fn plan(&self) -> io::Result<&deepar::Plan> {
+        self.plan.as_ref().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the stage `deepar` did not run, so there are no files of DeepAR",
+            )
+        })
     }
 
     /// What the lines of the training file are, since they carry no names: a
     /// list with, for each, `line` (from 1), `column`, `asset`, `start`,
     /// `length` (points in training), `nulls` (those without a value),
     /// `calendar`, and `firstForecast`, the date of the first point after
-    /// training. Line i of each test window is the same column.
+    /// training. Line i of each test window is the same column. Empty when the
+    /// stage did not run.
     pub fn series_map(&self) -> serde_json::Value {
-        let entries = self.plan.series.iter().enumerate().map(|(i, series)| {
+        let series = self
+            .plan
+            .iter()
+            .flat_map(|plan| plan.series.iter().map(move |series| (plan, series)));
+        let entries = series.enumerate().map(|(i, (plan, series))| {
             let column = &self.columns[series.column];
             serde_json::json!({
                 "line": i + 1,
@@ -114,7 +146,7 @@ impl FeatureSet {
                 "length": series.points,
                 "nulls": series.nulls,
                 "calendar": self.calendar.name(),
-                "firstForecast": deepar::date_text(self.plan.first_forecast),
+                "firstForecast": deepar::date_text(plan.first_forecast),
             })
         });
         entries.collect()

@@ -1,10 +1,13 @@
 //! Which assets a template needs, their price files, and the join by date.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::num::NonZeroUsize;
 
 use time::{Date, Month};
 
-use super::error::{FeatureError, PriceFault, PriceFileError};
+use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
+use super::parallel;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TrainingTemplate, ticker_fault};
 
@@ -47,13 +50,26 @@ pub fn assets_needed(
     template: &TrainingTemplate,
     catalogue: &[CatalogueAsset],
 ) -> Result<Vec<CatalogueAsset>, FeatureError> {
+    let (needed, faults) = assets_and_faults(template, catalogue);
+    match faults.into_iter().next() {
+        Some(first) => Err(first),
+        None => Ok(needed),
+    }
+}
+
+/// The assets that are needed and known, and everything that
+/// [`assets_needed`] would refuse.
+pub fn assets_and_faults(
+    template: &TrainingTemplate,
+    catalogue: &[CatalogueAsset],
+) -> (Vec<CatalogueAsset>, Vec<FeatureError>) {
+    let mut faults = Vec::new();
     let mut known: BTreeMap<&str, &CatalogueAsset> = BTreeMap::new();
     for asset in catalogue {
         if let Some(fault) = ticker_fault(&asset.ticker) {
-            return Err(FeatureError::Ticker(fault));
-        }
-        if known.insert(&asset.ticker, asset).is_some() {
-            return Err(FeatureError::RepeatedAsset(asset.ticker.clone()));
+            faults.push(FeatureError::Ticker(fault));
+        } else if known.insert(&asset.ticker, asset).is_some() {
+            faults.push(FeatureError::RepeatedAsset(asset.ticker.clone()));
         }
     }
     let mut needed: BTreeSet<&str> = BTreeSet::new();
@@ -62,13 +78,11 @@ pub fn assets_needed(
             Some((ticker, _)) => {
                 needed.insert(ticker);
             }
-            None => {
-                return Err(FeatureError::UnknownAsset {
-                    setting,
-                    ticker: ticker.to_owned(),
-                    nearest: nearest(ticker, known.keys().copied()).map(str::to_owned),
-                });
-            }
+            None => faults.push(FeatureError::UnknownAsset {
+                setting,
+                ticker: ticker.to_owned(),
+                nearest: nearest(ticker, known.keys().copied()).map(str::to_owned),
+            }),
         }
     }
     if template.features.base_assets == BaseAssets::All {
@@ -82,17 +96,18 @@ pub fn assets_needed(
         }
         if !found {
             let classes: BTreeSet<&str> = catalogue.iter().map(|a| a.class.as_str()).collect();
-            return Err(FeatureError::UnknownClass {
+            faults.push(FeatureError::UnknownClass {
                 setting: format!("feMeta.fftSettings.assetClasses[{i}]"),
                 class: class.clone(),
                 nearest: nearest(class, classes).map(str::to_owned),
             });
         }
     }
-    Ok(needed
+    let needed = needed
         .into_iter()
         .filter_map(|ticker| known.get(ticker).map(|asset| (*asset).clone()))
-        .collect())
+        .collect();
+    (needed, faults)
 }
 
 /// Every ticker that a setting names, with the setting's path.
@@ -225,9 +240,57 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
     })
 }
 
+/// Reads the price files of assets, `<ticker>.csv` each, with up to `threads`
+/// threads. `open` gives a file's content by its name; `folder` is where the
+/// files lie, for messages.
+///
+/// # Errors
+/// Every file that is missing, unreadable or wrong.
+pub fn read_price_files(
+    assets: Vec<CatalogueAsset>,
+    folder: &str,
+    threads: NonZeroUsize,
+    open: impl Fn(&str) -> io::Result<Vec<u8>> + Sync,
+) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
+    let read = |i: usize| {
+        let ticker = &assets[i].ticker;
+        let name = format!("{ticker}.csv");
+        let file = format!("{folder}/{name}");
+        match open(&name) {
+            Ok(bytes) => read_prices(ticker, &file, &bytes),
+            Err(error) => Err(PriceFileError {
+                fault: match error.kind() {
+                    io::ErrorKind::NotFound => PriceFault::Missing,
+                    _ => PriceFault::Unreadable(error.to_string()),
+                },
+                file,
+                line: None,
+                ticker: ticker.clone(),
+            }),
+        }
+    };
+    let results = parallel::map(assets.len(), threads.get(), read, &mut |_, _| ());
+    let mut series = Vec::with_capacity(assets.len());
+    let mut faults = Vec::new();
+    for (asset, result) in assets.into_iter().zip(results) {
+        match result {
+            Ok(prices) => series.push((asset, prices)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(series)
+    } else {
+        Err(PriceFileErrors {
+            folder: folder.to_owned(),
+            faults,
+        })
+    }
+}
+
 /// The line, counted from 1, of the record at a position. (The reader's own
 /// count stands before the line ends and blank lines that it skips.)
-fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
+pub(super) fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let start = usize::try_from(position.byte()).map_or(bytes.len(), |at| at.min(bytes.len()));
     let skipped = bytes[start..]
@@ -306,7 +369,7 @@ fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
 }
 
 /// A cell for a message, at most 40 characters.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     const MOST: usize = 40;
     if text.chars().nth(MOST).is_none() {
         return text.to_owned();

@@ -38,8 +38,11 @@
 
 pub mod arima;
 pub mod autoencoder;
+mod catalogue;
+mod check;
 mod columns;
 mod deepar;
+mod describe;
 mod encoding;
 mod error;
 mod feature_set;
@@ -47,9 +50,11 @@ pub mod importance;
 pub mod indicators;
 mod input;
 pub mod low_pass;
+mod outputs;
 mod parallel;
 #[cfg(feature = "plots")]
 pub mod plots;
+mod proposal;
 mod ranking;
 mod rows;
 mod run;
@@ -57,13 +62,23 @@ mod stage;
 mod summary;
 mod work;
 
+pub use catalogue::{CatalogueError, UNCLASSIFIED, read_catalogue};
+pub use check::{Checked, check};
 pub use columns::{Column, ColumnKind};
 pub use deepar::LeftOut;
+pub use describe::{Causality, ColumnDescription, describe};
 pub use encoding::AutoencoderReport;
-pub use error::{FeatureError, LastWindow, PriceFault, PriceFileError, TooFewRows};
+pub use error::{
+    FeatureError, LastWindow, PriceFault, PriceFileError, PriceFileErrors, TooFewRows,
+};
 pub use feature_set::FeatureSet;
-pub use input::{CatalogueAsset, Limit, PriceSeries, assets_needed, read_prices};
+pub use input::{
+    CatalogueAsset, Limit, PriceSeries, assets_and_faults, assets_needed, read_price_files,
+    read_prices,
+};
+pub use outputs::{Destination, Output};
+pub use proposal::{ProposalError, propose};
 pub use ranking::{ClassImportance, FeatureImportance, Importance};
 pub use run::{run, run_with};
-pub use stage::{Options, Progress, Stage};
-pub use summary::Summary;
+pub use stage::{Options, Progress, Stage, Stages};
+pub use summary::{Summary, TOP_FEATURES, TopFeature};

@@ -50,9 +50,72 @@ pub(super) fn map<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Computes `f(0), f(1), ... f(items - 1)` with up to `threads` threads and
+/// hands each result to `take` on the caller's thread, in the order in which
+/// they are ready; at most `threads` results wait for it. What `take` refuses
+/// ends the work.
+///
+/// # Errors
+/// The first of `take`.
+///
+/// # Panics
+/// If `f` does.
+#[cfg(feature = "plots")]
+pub(super) fn stream<T: Send, E>(
+    items: usize,
+    threads: usize,
+    f: impl Fn(usize) -> T + Sync,
+    take: &mut dyn FnMut(usize, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = threads.min(items);
+    if threads <= 1 {
+        return (0..items).try_for_each(|item| take(item, f(item)));
+    }
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::sync_channel(threads);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, f) = (sender.clone(), &next, &f);
+            scope.spawn(move || {
+                loop {
+                    let item = next.fetch_add(1, Ordering::Relaxed);
+                    if item >= items || sender.send((item, f(item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // The receiver goes when this ends, with which every sender fails.
+        receiver
+            .into_iter()
+            .try_for_each(|(item, result)| take(item, result))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "plots")]
+    #[test]
+    fn a_stream_hands_over_each_result_once_and_stops_when_it_is_refused() {
+        for threads in [1, 2, 7] {
+            let mut seen = vec![0; 20];
+            let done: Result<(), ()> = stream(20, threads, |i| i * i, &mut |i, square| {
+                assert_eq!(square, i * i);
+                seen[i] += 1;
+                Ok(())
+            });
+            assert_eq!((done, seen), (Ok(()), vec![1; 20]));
+            let mut count = 0;
+            let refused = stream(20, threads, |i| i, &mut |_, _| {
+                count += 1;
+                if count == 3 { Err("enough") } else { Ok(()) }
+            });
+            assert_eq!((refused, count), (Err("enough"), 3));
+        }
+    }
 
     #[test]
     fn results_keep_the_order_of_the_items_for_any_number_of_threads() {

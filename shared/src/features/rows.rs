@@ -3,6 +3,7 @@
 use time::Date;
 
 use super::error::{FeatureError, TooFewRows};
+use super::stage::{Stage, Stages};
 use super::{input, low_pass};
 use crate::training_template::{FftMode, TrainingTemplate};
 
@@ -10,7 +11,7 @@ use crate::training_template::{FftMode, TrainingTemplate};
 const LEAST_ROWS: usize = 60;
 
 /// The least number of common rows, and why.
-pub(super) fn rows_needed(template: &TrainingTemplate) -> (usize, String) {
+pub(super) fn rows_needed(template: &TrainingTemplate, stages: Stages) -> (usize, String) {
     let features = &template.features;
     let mut warm_up = (0, "no warm-up".to_owned());
     let mut at_least = |rows: usize, text: &dyn Fn() -> String| {
@@ -45,10 +46,16 @@ pub(super) fn rows_needed(template: &TrainingTemplate) -> (usize, String) {
         }
     }
     let deepar = &template.deepar;
-    let held_out = deepar.prediction_length.saturating_mul(deepar.test_windows);
+    let held_out = if stages.contains(Stage::DeepAr) {
+        deepar.prediction_length.saturating_mul(deepar.test_windows)
+    } else {
+        0
+    };
     let needed = warm_up.0.saturating_add(held_out);
     if needed < LEAST_ROWS {
         (LEAST_ROWS, "the least that is accepted".to_owned())
+    } else if held_out == 0 {
+        (needed, warm_up.1)
     } else {
         let reason = format!(
             "{} and {} test windows of {}",
@@ -58,8 +65,12 @@ pub(super) fn rows_needed(template: &TrainingTemplate) -> (usize, String) {
     }
 }
 
-pub(super) fn too_few_rows(template: &TrainingTemplate, panel: input::Panel) -> FeatureError {
-    let (needed, reason) = rows_needed(template);
+pub(super) fn too_few_rows(
+    template: &TrainingTemplate,
+    stages: Stages,
+    panel: input::Panel,
+) -> FeatureError {
+    let (needed, reason) = rows_needed(template, stages);
     FeatureError::TooFewRows(Box::new(TooFewRows {
         rows: panel.dates.len(),
         needed,
@@ -79,6 +90,11 @@ pub(super) fn too_few_rows(template: &TrainingTemplate, panel: input::Panel) -> 
 pub(super) fn training_rows(template: &TrainingTemplate, dates: &[Date], share: f64) -> usize {
     let end = template.deepar.end_training;
     share_of(dates.len(), share).min(dates.partition_point(|date| *date < end))
+}
+
+/// Rows that the autoencoder may learn from, as far as they are complete.
+pub(super) fn autoencoder_rows(template: &TrainingTemplate, dates: &[Date]) -> usize {
+    (share_of(dates.len(), 0.7) + 1).min(training_rows(template, dates, 1.0))
 }
 
 /// `floor(share * rows)`, safe from a product just below a whole number.

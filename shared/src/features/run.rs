@@ -8,14 +8,17 @@ use super::deepar;
 use super::error::FeatureError;
 use super::feature_set::FeatureSet;
 use super::input::{self, CatalogueAsset, PriceSeries};
+use super::ranking::Importance;
 use super::rows::{rows_needed, too_few_rows};
 use super::stage::{Options, Progress, Stage, finished, started};
-use super::summary::Summary;
+use super::summary::{Summary, TOP_FEATURES, TopFeature};
 use super::work::{arima_columns, encode, indicator_columns, low_pass_columns, rank};
+use time::Date;
+
 use crate::training_template::TrainingTemplate;
 
 /// Makes the features of `template` from the prices of the assets that
-/// [`assets_needed`] named (in any order), with the machine's threads.
+/// [`assets_needed`](super::assets_needed) named (in any order), with the machine's threads.
 ///
 /// # Errors
 /// See [`FeatureError`].
@@ -38,6 +41,8 @@ pub fn run_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<FeatureSet, FeatureError> {
     let threads = options.threads.get();
+    let stages = options.stages;
+    let template = &options.applied(template);
     let (assets, series) = in_order(template, assets)?;
     let mut warnings = template.warnings();
     for one in &series {
@@ -56,11 +61,11 @@ pub fn run_with(
     let panel = input::join(&series);
     drop(series);
     let (Some(first_date), Some(last_date)) = (panel.dates.first(), panel.dates.last()) else {
-        return Err(too_few_rows(template, panel));
+        return Err(too_few_rows(template, stages, panel));
     };
     let (first_date, last_date) = (*first_date, *last_date);
-    if panel.dates.len() < rows_needed(template).0 {
-        return Err(too_few_rows(template, panel));
+    if panel.dates.len() < rows_needed(template, stages).0 {
+        return Err(too_few_rows(template, stages, panel));
     }
     let input::Panel {
         dates,
@@ -102,16 +107,20 @@ pub fn run_with(
             .map(|(ticker, prices)| Column::new(ticker, ColumnKind::Price, prices)),
     );
     columns.append(&mut made);
-    check_names(&columns)?;
-    let importance = rank(
-        template,
-        &assets,
-        &dates,
-        &columns,
-        threads,
-        &mut warnings,
-        progress,
-    );
+    check_names(columns.iter().map(|column| column.name.as_str()))?;
+    let importance = if stages.contains(Stage::Importance) {
+        rank(
+            template,
+            &assets,
+            &dates,
+            &columns,
+            threads,
+            &mut warnings,
+            progress,
+        )
+    } else {
+        None
+    };
     let report = encode(
         template,
         &dates,
@@ -121,18 +130,67 @@ pub fn run_with(
         progress,
     )?;
 
+    let plan = if stages.contains(Stage::DeepAr) {
+        Some(lay_out(template, &dates, &columns, progress)?)
+    } else {
+        None
+    };
+    let summary = Summary {
+        assets: assets.len(),
+        rows: dates.len(),
+        columns: columns.len(),
+        series: plan.as_ref().map(|_| columns.len()),
+        train_series: plan.as_ref().map(|plan| plan.series.len()),
+        train_values: plan.as_ref().map(|plan| plan.training_values),
+        test_records: plan.as_ref().map(deepar::Plan::test_records),
+        first_date,
+        last_date,
+        limiting_asset: limiting.as_ref().map(|limit| limit.ticker.clone()),
+        limiting_asset_rows: limiting.as_ref().map_or(0, |limit| limit.rows),
+        observed_days: plan
+            .as_ref()
+            .map_or_else(Vec::new, |plan| plan.observed_days.clone()),
+        top_features: importance.as_ref().map_or_else(Vec::new, top_features),
+        autoencoder: report,
+        warnings,
+        left_out: plan
+            .as_ref()
+            .map_or_else(Vec::new, |plan| plan.left_out.clone()),
+    };
+    Ok(FeatureSet {
+        assets,
+        predicted: template.predicted_asset.clone(),
+        dates,
+        columns,
+        importance,
+        plan,
+        draw: stages.contains(Stage::Plots),
+        compress: template.deepar.compress,
+        calendar: template.deepar.calendar,
+        summary,
+        threads,
+        texts: OnceLock::new(),
+    })
+}
+
+/// Lays out DeepAR's files.
+fn lay_out(
+    template: &TrainingTemplate,
+    dates: &[Date],
+    columns: &[Column],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<deepar::Plan, FeatureError> {
     let stage = Stage::DeepAr;
-    let calendar = template.deepar.calendar;
     started(
         progress,
         stage,
         format!(
             "laying out {} series, {} calendar",
             columns.len(),
-            calendar.name()
+            template.deepar.calendar.name()
         ),
     );
-    let plan = deepar::Plan::new(&template.deepar, &dates, &columns)?;
+    let plan = deepar::Plan::new(&template.deepar, dates, columns)?;
     finished(
         progress,
         stage,
@@ -144,37 +202,21 @@ pub fn run_with(
             plan.left_out.len()
         ),
     );
-    let summary = Summary {
-        assets: assets.len(),
-        rows: dates.len(),
-        columns: columns.len(),
-        series: columns.len(),
-        train_series: plan.series.len(),
-        train_values: plan.training_values,
-        test_records: plan.test_records(),
-        first_date,
-        last_date,
-        limiting_asset: limiting.as_ref().map(|limit| limit.ticker.clone()),
-        limiting_asset_rows: limiting.as_ref().map_or(0, |limit| limit.rows),
-        observed_days: plan.observed_days.clone(),
-        autoencoder: report,
-        warnings,
-        left_out: plan.left_out.clone(),
-    };
-    Ok(FeatureSet {
-        dates,
-        columns,
-        importance,
-        plan,
-        calendar,
-        summary,
-        threads,
-        texts: OnceLock::new(),
-    })
+    Ok(plan)
+}
+
+fn top_features(importance: &Importance) -> Vec<TopFeature> {
+    let used = importance.features.iter().filter(|f| f.importance > 0.0);
+    used.take(TOP_FEATURES)
+        .map(|feature| TopFeature {
+            column: feature.column.clone(),
+            importance: feature.importance,
+        })
+        .collect()
 }
 
 /// The assets by ticker in byte order, once each, all that settings name.
-fn in_order(
+pub(super) fn in_order(
     template: &TrainingTemplate,
     mut assets: Vec<(CatalogueAsset, PriceSeries)>,
 ) -> Result<(Vec<CatalogueAsset>, Vec<PriceSeries>), FeatureError> {
@@ -199,10 +241,10 @@ fn in_order(
     Ok(assets.into_iter().unzip())
 }
 
-pub(super) fn check_names(columns: &[Column]) -> Result<(), FeatureError> {
+pub(super) fn check_names<'a>(columns: impl Iterator<Item = &'a str>) -> Result<(), FeatureError> {
     let mut names = HashSet::from(["Date"]);
-    match columns.iter().find(|column| !names.insert(&column.name)) {
-        Some(column) => Err(FeatureError::RepeatedColumn(column.name.clone())),
+    match columns.into_iter().find(|name| !names.insert(name)) {
+        Some(name) => Err(FeatureError::RepeatedColumn(name.to_owned())),
         None => Ok(()),
     }
 }

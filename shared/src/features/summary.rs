@@ -6,6 +6,19 @@ use time::Date;
 use super::deepar::{self, LeftOut};
 use super::encoding::AutoencoderReport;
 
+/// How many features a summary names.
+pub const TOP_FEATURES: usize = 5;
+
+/// A feature and its importance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopFeature {
+    /// The column, or `<ticker>_LAG_<days>` for a lag of the target.
+    pub column: String,
+    /// Its importance, a share of 1.
+    pub importance: f64,
+}
+
 /// What was made, for a person and for the execution's record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,14 +29,15 @@ pub struct Summary {
     pub rows: usize,
     /// Columns of `features.csv` beside the date.
     pub columns: usize,
-    /// Columns offered to DeepAR: `train_series` and those left out.
-    pub series: usize,
+    /// Columns offered to DeepAR: `train_series` and those left out. This and
+    /// the next three are absent when DeepAR's files were not made.
+    pub series: Option<usize>,
     /// Lines of the training file.
-    pub train_series: usize,
+    pub train_series: Option<usize>,
     /// Values in the training file, missing ones not counted.
-    pub train_values: usize,
+    pub train_values: Option<usize>,
     /// Lines of the test file: `train_series` for each test window.
-    pub test_records: usize,
+    pub test_records: Option<usize>,
     /// First common date.
     #[serde(serialize_with = "as_text")]
     pub first_date: Date,
@@ -37,6 +51,9 @@ pub struct Summary {
     pub limiting_asset_rows: usize,
     /// For each test window, the days on which there are prices.
     pub observed_days: Vec<usize>,
+    /// The features that go most with the predicted asset's price, the most
+    /// important first, at most [`TOP_FEATURES`]; empty when they were not ranked.
+    pub top_features: Vec<TopFeature>,
     /// How well the autoencoder reproduces its inputs; absent when it is off.
     pub autoencoder: Option<AutoencoderReport>,
     /// What was doubtful.

@@ -7,7 +7,7 @@ use super::encoding::AutoencoderReport;
 use super::error::FeatureError;
 use super::input::CatalogueAsset;
 use super::ranking::Importance;
-use super::rows::{share_of, training_rows};
+use super::rows::{autoencoder_rows, training_rows};
 use super::run::check_names;
 use super::stage::{Progress, Stage, finished, started};
 use super::{arima, encoding, indicators, low_pass, parallel, ranking};
@@ -200,7 +200,7 @@ pub(super) fn encode(
         return Ok(None);
     }
     let stage = Stage::Autoencoder;
-    let training_end = (share_of(dates.len(), 0.7) + 1).min(training_rows(template, dates, 1.0));
+    let training_end = autoencoder_rows(template, dates);
     started(
         progress,
         stage,
@@ -237,7 +237,7 @@ pub(super) fn encode(
     }
     let units = units.into_iter().enumerate();
     columns.extend(units.map(|(unit, values)| Column::unit(unit, values)));
-    check_names(columns)?;
+    check_names(columns.iter().map(|column| column.name.as_str()))?;
     finished(
         progress,
         stage,

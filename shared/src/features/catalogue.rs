@@ -1,0 +1,147 @@
+//! The asset catalogue as a file: `assets.csv`.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::input::{CatalogueAsset, cut, line_of};
+use crate::training_template::ticker_fault;
+
+/// The class of an asset that the catalogue gives none.
+pub const UNCLASSIFIED: &str = "unclassified";
+
+/// Faults of `assets.csv`, in its order; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{file}: {}", .faults.join("; "))]
+pub struct CatalogueError {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// What is wrong, each with its line where it has one.
+    pub faults: Vec<String>,
+}
+
+/// Reads a catalogue: CSV with a heading line, `ticker` and `assetClass` in any
+/// order and case; other columns, such as `description`, are ignored. An empty
+/// class is [`UNCLASSIFIED`]. `file` is the name used in messages.
+///
+/// # Errors
+/// Every fault: missing headings, rows of another length, tickers that can't
+/// name a file or occur twice.
+pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<CatalogueAsset>, CatalogueError> {
+    let refused = |faults: Vec<String>| CatalogueError {
+        file: file.to_owned(),
+        faults,
+    };
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(bytes);
+    let mut rows = reader.records();
+    let headings = match rows.next() {
+        Some(Ok(headings)) => headings,
+        Some(Err(error)) => return Err(refused(vec![format!("not readable as CSV: {error}")])),
+        None => csv::StringRecord::new(),
+    };
+    let find = |wanted: &str| {
+        let mut names = headings.iter();
+        names.position(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    let (Some(ticker), Some(class)) = (find("ticker"), find("assetClass")) else {
+        let found: Vec<String> = headings
+            .iter()
+            .map(|name| format!("`{}`", cut(name)))
+            .collect();
+        return Err(refused(vec![format!(
+            "needs the headings `ticker` and `assetClass`, and has {}",
+            if found.is_empty() {
+                "none".to_owned()
+            } else {
+                found.join(", ")
+            }
+        )]));
+    };
+    let mut assets = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut faults = Vec::new();
+    for row in rows {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                faults.push(format!("not readable as CSV: {error}"));
+                break;
+            }
+        };
+        let line = row
+            .position()
+            .map_or(0, |position| line_of(bytes, position));
+        if row.len() != headings.len() {
+            faults.push(format!(
+                "line {line}: the row has {} cells, the heading line {}",
+                row.len(),
+                headings.len()
+            ));
+            continue;
+        }
+        let (ticker, class) = (&row[ticker], &row[class]);
+        if let Some(fault) = ticker_fault(ticker) {
+            faults.push(format!("line {line}: {fault}"));
+        } else if !seen.insert(ticker.to_owned()) {
+            faults.push(format!("line {line}: the ticker `{ticker}` occurs twice"));
+        } else {
+            assets.push(CatalogueAsset {
+                ticker: ticker.to_owned(),
+                class: if class.is_empty() {
+                    UNCLASSIFIED
+                } else {
+                    class
+                }
+                .to_owned(),
+            });
+        }
+    }
+    if faults.is_empty() {
+        Ok(assets)
+    } else {
+        Err(refused(faults))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_heading_and_an_empty_class_is_unclassified() {
+        let text = "\u{feff}Description,AssetClass,Ticker\r\n\"a, b\",Energy,X_1\r\n,,Y.Z\r\n";
+        let assets = read_catalogue("assets.csv", text.as_bytes()).unwrap();
+        let pairs: Vec<(&str, &str)> = assets.iter().map(|a| (&*a.ticker, &*a.class)).collect();
+        assert_eq!(pairs, [("X_1", "Energy"), ("Y.Z", UNCLASSIFIED)]);
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_line() {
+        let text = "ticker,assetClass\na/b,x\nC,y\nC,z\nD\n";
+        let error = read_catalogue("assets.csv", text.as_bytes()).unwrap_err();
+        assert_eq!(error.faults.len(), 3, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("assets.csv: line 2: the ticker `a/b` would leave"),
+            "{text}"
+        );
+        assert!(
+            text.contains("line 4: the ticker `C` occurs twice"),
+            "{text}"
+        );
+        assert!(text.contains("line 5: the row has 1 cells"), "{text}");
+    }
+
+    #[test]
+    fn headings_that_lack_are_named() {
+        for (text, found) in [("", "none"), ("symbol,class\nA,b\n", "`symbol`, `class`")] {
+            let error = read_catalogue("assets.csv", text.as_bytes()).unwrap_err();
+            assert!(error.to_string().ends_with(found), "{error}");
+        }
+    }
+}

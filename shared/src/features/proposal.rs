@@ -1,0 +1,215 @@
+//! A training template from the data's range.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+use time::{Date, Duration};
+
+use super::input::{self, CatalogueAsset, PriceSeries};
+use super::low_pass::first_complete;
+use crate::nearest::nearest;
+
+/// Calendar days that the model forecasts.
+const PREDICTION_LENGTH: usize = 7;
+
+/// Calendar days that it looks back on.
+const CONTEXT_LENGTH: usize = 28;
+
+/// Most test windows.
+const MOST_WINDOWS: i64 = 4;
+
+/// Days of data for each test window, so that most of them are left to train on.
+const DAYS_FOR_A_WINDOW: i64 = 70;
+
+/// Most assets that all get indicators and low-pass columns; of more, those of
+/// the predicted asset's class do.
+const MOST_ASSETS: usize = 20;
+
+/// Frequency bins of the low-pass columns, as far as the data are long enough.
+const STEPS: [usize; 4] = [3, 6, 9, 100];
+
+/// Why no template can be proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProposalError {
+    /// The asset to be predicted is not among those given.
+    #[error(
+        "there are no prices of `{ticker}`{}",
+        .nearest.as_deref().map_or_else(String::new, |near| format!("; the nearest ticker is `{near}`"))
+    )]
+    UnknownAsset {
+        /// Its ticker.
+        ticker: String,
+        /// The nearest ticker that is.
+        nearest: Option<String>,
+    },
+    /// There is no day on which all assets have a price.
+    #[error("no date is common to all {assets} assets{}", limit_note(.limiting.as_deref()))]
+    NoCommonDates {
+        /// The number of assets.
+        assets: usize,
+        /// The asset that limits the common dates most.
+        limiting: Option<String>,
+    },
+}
+
+fn limit_note(limiting: Option<&str>) -> String {
+    limiting.map_or_else(String::new, |ticker| {
+        format!("; `{ticker}` limits them most, take it out or import more of its prices")
+    })
+}
+
+/// A training template that predicts `predicted` from all assets: calendar
+/// days, the last weeks as test windows, indicators and low-pass columns of all
+/// assets (or, of many, of those in its class), ARIMA of the predicted asset,
+/// and the autoencoder there but off.
+///
+/// # Errors
+/// See [`ProposalError`].
+pub fn propose(
+    assets: &[(CatalogueAsset, PriceSeries)],
+    predicted: &str,
+) -> Result<Value, ProposalError> {
+    let tickers = assets.iter().map(|(asset, _)| asset.ticker.as_str());
+    let Some((target, _)) = assets.iter().find(|(asset, _)| asset.ticker == predicted) else {
+        return Err(ProposalError::UnknownAsset {
+            ticker: predicted.to_owned(),
+            nearest: nearest(predicted, tickers).map(str::to_owned),
+        });
+    };
+    let series: Vec<PriceSeries> = assets.iter().map(|(_, series)| series.clone()).collect();
+    let panel = input::join(&series);
+    let (Some(first), Some(last)) = (panel.dates.first(), panel.dates.last()) else {
+        return Err(ProposalError::NoCommonDates {
+            assets: assets.len(),
+            limiting: panel.limiting.map(|limit| limit.ticker),
+        });
+    };
+    let rows = panel.dates.len();
+    let days = (*last - *first).whole_days();
+    let windows = (days / DAYS_FOR_A_WINDOW).clamp(1, MOST_WINDOWS);
+    let held_out = Duration::days(windows * i64::try_from(PREDICTION_LENGTH).unwrap_or(0));
+    let end_training = last
+        .next_day()
+        .and_then(|day| day.checked_sub(held_out))
+        .unwrap_or(*last);
+
+    let few = assets.len() <= MOST_ASSETS;
+    let chosen = || {
+        let assets = assets.iter().map(|(asset, _)| asset);
+        assets.filter(|asset| few || asset.class == target.class)
+    };
+    let indicators: BTreeSet<&str> = chosen().map(|asset| asset.ticker.as_str()).collect();
+    let classes: BTreeSet<&str> = chosen().map(|asset| asset.class.as_str()).collect();
+    let mut steps: Vec<usize> = STEPS.to_vec();
+    // A column that is missing for most of the rows would leave few to learn from.
+    steps.retain(|bins| 2 * (first_complete(*bins) + 1) <= rows);
+    Ok(json!({
+        "Id": format!("predict-{predicted}"),
+        "name": format!("{predicted}, {PREDICTION_LENGTH} days ahead"),
+        "predictedAsset": predicted,
+        "feMeta": {
+            "baseAssets": "all",
+            "taSettings": {
+                "enabled": true,
+                "assets": indicators,
+                "bollingerBand": { "window": 20, "window_dev": 2 },
+                "rsi": { "window": 14 },
+                "sma": { "window": 7 }
+            },
+            "arimaSettings": {
+                "enabled": true,
+                "assets": [predicted],
+                "trainSetSize": 0.8
+            },
+            "fftSettings": {
+                "enabled": !steps.is_empty(),
+                "assetClasses": classes,
+                "num_steps": steps,
+                "mode": "expanding",
+                "edge": "mirror"
+            },
+            "autoEncoderSettings": {
+                "enabled": false,
+                "optimizer": "adam",
+                "loss": "mean_squared_error",
+                "fitEpoch": 100,
+                "fitBatchSize": 256,
+                "fitShuffle": false
+            }
+        },
+        "deepARMeta": {
+            "freq": "1D",
+            "calendar": "daily",
+            "predictionLength": PREDICTION_LENGTH,
+            "contextLength": CONTEXT_LENGTH,
+            "startDataset": epoch_ms(*first),
+            "endTraining": epoch_ms(end_training),
+            "testWindows": windows,
+            "hyperParams": {
+                "epochs": 400,
+                "early_stopping_patience": 40,
+                "mini_batch_size": 64,
+                "learning_rate": 0.0005
+            }
+        }
+    }))
+}
+
+/// The date's midnight UTC in epoch milliseconds.
+fn epoch_ms(date: Date) -> i64 {
+    const UNIX_EPOCH: i64 = 2_440_588; // as a Julian day
+    (i64::from(date.to_julian_day()) - UNIX_EPOCH) * 86_400_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset(ticker: &str, from: i32, days: i32) -> (CatalogueAsset, PriceSeries) {
+        let dates = (from..from + days).map(|day| Date::from_julian_day(2_458_850 + day).unwrap());
+        let dates: Vec<Date> = dates.collect();
+        (
+            CatalogueAsset {
+                ticker: ticker.to_owned(),
+                class: "x".to_owned(),
+            },
+            PriceSeries {
+                ticker: ticker.to_owned(),
+                prices: vec![1.0; dates.len()],
+                dates,
+                dropped: 0,
+                warnings: Vec::new(),
+            },
+        )
+    }
+
+    #[test]
+    fn an_unknown_ticker_is_named_with_the_nearest() {
+        let error = propose(&[asset("MSFT", 0, 100)], "MSFTT").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there are no prices of `MSFTT`; the nearest ticker is `MSFT`"
+        );
+    }
+
+    #[test]
+    fn assets_that_never_meet_are_refused_with_the_one_that_limits() {
+        let error = propose(&[asset("A", 0, 100), asset("B", 200, 50)], "A").unwrap_err();
+        assert!(
+            error.to_string().contains("`B` limits them most"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_last_weeks_are_test_windows() {
+        let template = propose(&[asset("A", 0, 1000)], "A").unwrap();
+        let deepar = &template["deepARMeta"];
+        let start = deepar["startDataset"].as_i64().unwrap();
+        let end = deepar["endTraining"].as_i64().unwrap();
+        assert_eq!((end - start) / 86_400_000, 1000 - 28);
+        assert_eq!(deepar["testWindows"].as_i64(), Some(4));
+        assert_eq!(template["feMeta"]["fftSettings"]["num_steps"], json!(STEPS));
+    }
+}
