@@ -34,7 +34,8 @@ def job_aws(directory):
         system.client("s3").create_bucket(
             Bucket="models", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        for table, keys in {"executions": ["Id", "entry"], "assets": ["Id"]}.items():
+        tables = {"executions": ["Id", "entry"], "assets": ["Id"], "feature-importance": ["Id"]}
+        for table, keys in tables.items():
             system.client("dynamodb").create_table(
                 TableName=table,
                 AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
@@ -159,6 +160,13 @@ class Job:
 
     def report(self):
         return self.items()["record"].get("processingStepReport")
+
+    def importance(self):
+        """The item of feature importances, or None."""
+        answer = self.aws.client("dynamodb").get_item(
+            TableName="feature-importance", Key={"Id": {"S": self.id}}, ConsistentRead=True
+        )
+        return plain({"M": answer["Item"]}) if "Item" in answer else None
 
     def log_lines(self):
         batches = [item for entry, item in self.items().items() if entry.startswith("log#")]

@@ -3,13 +3,14 @@
 import datetime
 import json
 import os
+import shutil
 import signal
 import subprocess
 
 import pytest
 
 from harness import BINARIES, wait_for
-from processing_job import SCRIPT, Job, epoch_ms, job_aws
+from processing_job import SCRIPT, Job, epoch_ms, job_aws, template
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,7 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
     assert (status, errors) == (0, ""), output
     names = [
         "features/features.csv",
+        "features/importance.json",
         "features/series.json",
         "features/summary.json",
         "plots/assets-energy.png",
@@ -46,10 +48,37 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
     train = (tmp_path / "processing/train/train.json").read_text().splitlines()
     assert len(train) == report["summary"]["trainSeries"]
     assert json.loads(train[0])["start"] == "2020-01-01 00:00:00"
+    written = json.loads((tmp_path / "processing/features/importance.json").read_text())
+    item = job.importance()
+    assert item["target"] == "AAA"
+    assert item["features"] == written["features"]
+    assert item["classes"] == written["classes"]
+    first = written["features"][0]["column"]
+    assert report["summary"]["topFeatures"][0].startswith(f"{first} (")
     # What was printed, what is in the record and the uploaded log are one.
     assert job.read_object("logs/feature-engineering.log").decode() == output
     assert [line.split(" ", 3)[3].strip() for line in output.splitlines()] == job.log_lines()
     assert not (tmp_path / "output/message").exists()
+
+
+def test_the_command_line_makes_the_same_files_from_the_same_input(aws, tmp_path):
+    job = Job(aws, tmp_path / "job", "run-same")
+    status, output, _ = job.run()
+    assert status == 0, output
+    assets = tmp_path / "assets"
+    shutil.copytree(tmp_path / "job/processing/input/assets", assets)
+    (assets / "assets.csv").write_text("ticker,assetClass\nAAA,Technology\nB.B,Energy\n")
+    (tmp_path / "template.json").write_text(json.dumps(template()))
+    for threads in ("1", "2", "5"):
+        out = tmp_path / f"out-{threads}"
+        command = [BINARIES / "pipewright", "features", "run", "--threads", threads]
+        command += ["--assets", assets, "--template", tmp_path / "template.json", "--out", out]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+        assert files == job.outputs()
+        for name in files:
+            made = (tmp_path / "job/processing" / name).read_bytes()
+            assert (out / name).read_bytes() == made, name
 
 
 def test_a_bad_cell_is_told_everywhere_and_nothing_is_left(aws, tmp_path):

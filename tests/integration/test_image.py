@@ -122,6 +122,7 @@ def test_a_job_runs_in_the_image(buildah, aws, tmp_path):
     assert job.report()["status"] == "Succeeded"
     assert job.outputs() == [
         "features/features.csv",
+        "features/importance.json",
         "features/series.json",
         "features/summary.json",
         "plots/assets-energy.png",

@@ -183,6 +183,7 @@ def test_the_processing_step_can_do_its_work_with_the_job_role(system, run_job):
         ("ReportToExecution", "dynamodb:PutItem"),
         ("ReportToExecution", "dynamodb:UpdateItem"),
         ("ReadAssetClasses", "dynamodb:Scan"),
+        ("WriteFeatureImportance", "dynamodb:PutItem"),
         ("ReadAndWriteOutputs", "s3:PutObject"),
     ],
 )

@@ -26,6 +26,7 @@ pub fn connect(config: &SdkConfig, environment: &Environment) -> (Tables, Bucket
         client: dynamodb::client(config),
         executions: environment.executions_table.clone(),
         assets: environment.assets_table.clone(),
+        importances: environment.feature_importance_table.clone(),
     };
     let timeouts = config
         .timeout_config()
@@ -46,6 +47,7 @@ pub struct Tables {
     client: aws_sdk_dynamodb::Client,
     executions: String,
     assets: String,
+    importances: String,
 }
 
 impl Tables {
@@ -142,6 +144,17 @@ impl Store for Tables {
             }
             _ => Err(Self::service(&self.executions, "UpdateItem", &error)),
         }
+    }
+
+    async fn write_importance(&self, item: &Item) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.importances)
+            .set_item(Some(item_to_sdk(item)))
+            .send()
+            .await
+            .map_err(|error| Self::service(&self.importances, "PutItem", &error))?;
+        Ok(())
     }
 
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {

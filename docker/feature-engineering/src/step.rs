@@ -2,17 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use flate2::{Compression, GzBuilder};
-use pipewright::features::plots::{self, Plot, PlotError};
 use pipewright::features::{
-    self, CatalogueAsset, FeatureError, FeatureSet, PriceFileError, PriceSeries, Progress, Summary,
+    self, CatalogueAsset, Destination, FeatureError, Importance, Options, PriceFileErrors,
+    PriceSeries, Progress, Summary,
 };
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
@@ -26,8 +22,8 @@ use crate::layout::Layout;
 use crate::outputs::{OutputError, Staging};
 use crate::report::{Event, MAX_REASON_BYTES, Report, Reporter};
 use crate::store::{
-    Body, Claim, ObjectError, Objects, Store, StoreError, catalogue_assets, claim, frozen_template,
-    retried,
+    Body, Claim, MOST_FEATURES, ObjectError, Objects, Store, StoreError, catalogue_assets, claim,
+    frozen_template, importance_item, retried,
 };
 use crate::sync::{Haste, Syncer};
 use crate::text;
@@ -42,6 +38,9 @@ const ARN_POLL: Duration = Duration::from_secs(2);
 
 /// How often a read of a table is tried.
 const READ_ATTEMPTS: u32 = 5;
+
+/// How often a write to the table of feature importances is tried.
+const WRITE_ATTEMPTS: u32 = 5;
 
 /// How many warnings and left-out columns the record's summary lists; the file
 /// `features/summary.json` has all.
@@ -146,20 +145,9 @@ pub enum StepError {
         /// What is wrong.
         fault: String,
     },
-    /// Price files that the template needs are not there.
-    #[error(
-        "{folder} has no price file for {}: import the assets, or take them out of the training template",
-        listed(.missing)
-    )]
-    MissingPrices {
-        /// The folder of the price files.
-        folder: String,
-        /// The missing files, `<ticker>.csv`.
-        missing: Vec<String>,
-    },
-    /// A price file is wrong.
+    /// Price files are missing or wrong.
     #[error(transparent)]
-    Prices(#[from] PriceFileError),
+    Prices(#[from] PriceFileErrors),
     /// The features can't be made.
     #[error(transparent)]
     Features(#[from] FeatureError),
@@ -417,6 +405,9 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
 
         self.stage("uploading");
         self.upload().await?;
+        if let Some(importance) = &made.importance {
+            self.store_importance(importance).await?;
+        }
         self.staging.publish()?;
         record_summary(&made, self.objects.uri(self.prefix))
     }
@@ -460,7 +451,7 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
             journal.warn(format!(
                 "the asset catalogue gives no class to {}; each counts as `{}`",
                 listed(&unclassified),
-                crate::store::UNCLASSIFIED
+                features::UNCLASSIFIED
             ));
         }
         journal.info(format!(
@@ -493,6 +484,26 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
         Ok(())
     }
 
+    /// Keeps the most important features where dashboards and people query them.
+    async fn store_importance(&self, importance: &Importance) -> Result<(), StepError> {
+        let journal = self.job.journal;
+        let item = importance_item(self.id, importance, journal.now());
+        retried(
+            journal,
+            "writing the feature importance",
+            WRITE_ATTEMPTS,
+            async || self.store.write_importance(&item).await,
+        )
+        .await?;
+        journal.info(format!(
+            "feature importance: {} of {} features in table {}",
+            importance.features.len().min(MOST_FEATURES),
+            importance.features.len(),
+            self.environment.feature_importance_table
+        ));
+        Ok(())
+    }
+
     fn stage(&self, stage: &str) {
         self.reporter
             .apply(Event::Stage(stage.to_owned()), self.job.journal.now());
@@ -502,6 +513,7 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
 /// What the computation made.
 struct Made {
     summary: Summary,
+    importance: Option<Importance>,
     plots: usize,
 }
 
@@ -519,10 +531,10 @@ impl Computation {
         template: &TrainingTemplate,
         needed: Vec<CatalogueAsset>,
     ) -> Result<Made, StepError> {
-        let prices = self.read_prices(&needed)?;
-        let assets = needed.iter().cloned().zip(prices).collect();
+        let options = Options::default();
+        let assets = self.read_prices(needed, options)?;
         let mut narrator = Narrator::new(&self.journal, &self.reporter);
-        let set = features::run(template, assets, &mut |progress| narrator.tell(progress))?;
+        let set = features::run_with(template, assets, options, &mut |told| narrator.tell(told))?;
         let left_out: Vec<String> = set
             .summary()
             .left_out
@@ -536,154 +548,57 @@ impl Computation {
                 listed(&left_out)
             ));
         }
-        self.write(&set, template.deepar.compress)?;
-        let plots = self.draw(&plots::plots(&needed, &template.predicted_asset, &set))?;
+        self.reporter
+            .apply(Event::Stage("writing files".to_owned()), self.journal.now());
+        let plots = set.write(&mut Staged {
+            computation: self,
+            narrator,
+        })?;
         Ok(Made {
             summary: set.summary().clone(),
+            importance: set.importance().cloned(),
             plots,
         })
     }
 
-    /// Draws the plots with all cores; gives how many there are. One that can't
-    /// be drawn is told and left out: the features are worth having without.
-    fn draw(&self, plots: &[Plot<'_>]) -> Result<usize, StepError> {
+    fn read_prices(
+        &self,
+        needed: Vec<CatalogueAsset>,
+        options: Options,
+    ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, StepError> {
         let began = self.journal.now();
-        self.reporter.apply(Event::Stage("plots".to_owned()), began);
-        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let share = plots.len().div_ceil(threads).max(1);
-        let drawn: Vec<Result<Vec<u8>, PlotError>> = thread::scope(|scope| {
-            let workers: Vec<_> = plots
-                .chunks(share)
-                .map(|chunk| scope.spawn(|| chunk.iter().map(Plot::png).collect::<Vec<_>>()))
-                .collect();
-            let results = workers.into_iter().flat_map(|worker| match worker.join() {
-                Ok(results) => results,
-                // `png` catches panics itself; one that escapes is passed on.
-                Err(panic) => resume_unwind(panic),
-            });
-            results.collect()
-        });
-        let (mut count, mut bytes) = (0, 0);
-        for (plot, png) in plots.iter().zip(drawn) {
-            let png = match png {
-                Ok(png) => png,
-                Err(error) => {
-                    self.journal.warn(error.to_string());
-                    self.reporter.note(vec![error.to_string()]);
-                    continue;
-                }
-            };
-            let name = format!("plots/{}", plot.name());
-            let mut out = self.staging.create(&name)?;
-            out.write_all(&png)
-                .and_then(|()| out.flush())
-                .map_err(|source| OutputError {
-                    action: "write",
-                    path: PathBuf::from(name),
-                    source,
-                })?;
-            count += 1;
-            bytes += png.len() as u64;
-        }
-        self.journal.info(format!(
-            "plots: {count} pictures, {} ({})",
-            size(bytes),
-            took(began, self.journal.now())
-        ));
-        Ok(count)
-    }
-
-    fn read_prices(&self, needed: &[CatalogueAsset]) -> Result<Vec<PriceSeries>, StepError> {
-        let began = self.journal.now();
-        let name = |asset: &CatalogueAsset| format!("{}.csv", asset.ticker);
-        let missing: Vec<String> = needed
-            .iter()
-            .map(name)
-            .filter(|name| !self.folder.join(name).exists())
-            .collect();
-        if !missing.is_empty() {
-            return Err(StepError::MissingPrices {
-                folder: self.folder.display().to_string(),
-                missing,
-            });
-        }
-        let mut prices = Vec::with_capacity(needed.len());
-        for asset in needed {
-            let path = self.folder.join(name(asset));
-            let bytes = fs::read(&path).map_err(|source| StepError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            let file = path.display().to_string();
-            let series = features::read_prices(&asset.ticker, &file, &bytes)?;
-            if series.dropped > 0 {
-                self.journal.warn(format!(
-                    "{file}: {} rows without a price are left out",
-                    series.dropped
-                ));
-            }
-            prices.push(series);
-        }
-        let rows: usize = prices.iter().map(|series| series.prices.len()).sum();
+        let folder = self.folder.display().to_string();
+        let open = |name: &str| fs::read(self.folder.join(name));
+        let assets = features::read_price_files(needed, &folder, options.threads, open)?;
+        let rows: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
         self.journal.info(format!(
             "price files: {} files, {rows} prices ({})",
-            prices.len(),
+            assets.len(),
             took(began, self.journal.now())
         ));
-        Ok(prices)
+        Ok(assets)
     }
+}
 
-    /// Writes every output under its temporary name.
-    fn write(&self, set: &FeatureSet, compress: bool) -> Result<(), StepError> {
-        self.reporter
-            .apply(Event::Stage("writing files".to_owned()), self.journal.now());
-        let summary = set.summary();
-        let json = |value: &Value, out: &mut dyn Write| {
-            serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
-            out.write_all(b"\n")
-        };
-        self.file(
-            "features/features.csv",
-            &format!("{} rows of {} columns", summary.rows, summary.columns),
-            |mut out| set.write_features_csv(&mut out),
-        )?;
-        self.file(
-            "features/series.json",
-            &format!("{} series", summary.train_series),
-            |out| json(&set.series_map(), out),
-        )?;
-        self.file("features/summary.json", "all figures", |out| {
-            json(&serde_json::to_value(summary)?, out)
-        })?;
-        let train = format!(
-            "{} series with {} values",
-            summary.train_series, summary.train_values
-        );
-        let test = format!("{} records", summary.test_records);
-        if compress {
-            self.file("train/train.json.gz", &train, |out| {
-                gzip(out, |mut out| set.write_train(&mut out))
-            })?;
-            self.file("test/test.json.gz", &test, |out| {
-                gzip(out, |mut out| set.write_test(&mut out))
-            })
-        } else {
-            self.file("train/train.json", &train, |mut out| {
-                set.write_train(&mut out)
-            })?;
-            self.file("test/test.json", &test, |mut out| set.write_test(&mut out))
-        }
-    }
+/// Takes the outputs under their temporary names.
+struct Staged<'a> {
+    computation: &'a Computation,
+    narrator: Narrator<'a>,
+}
+
+impl Destination for Staged<'_> {
+    type Error = OutputError;
 
     fn file(
-        &self,
+        &mut self,
         name: &str,
         what: &str,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), StepError> {
-        let began = self.journal.now();
-        let mut out = self.staging.create(name)?;
-        let written = write(&mut out)
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), OutputError> {
+        let journal = &self.computation.journal;
+        let began = journal.now();
+        let mut out = self.computation.staging.create(name)?;
+        let written = content(&mut out)
             .and_then(|()| out.flush())
             .and_then(|()| out.get_ref().metadata());
         let metadata = written.map_err(|source| OutputError {
@@ -691,24 +606,22 @@ impl Computation {
             path: PathBuf::from(name),
             source,
         })?;
-        self.journal.info(format!(
+        journal.info(format!(
             "{name}: {what}, {} ({})",
             size(metadata.len()),
-            took(began, self.journal.now())
+            took(began, journal.now())
         ));
         Ok(())
     }
-}
 
-/// Runs `write` on a gzip stream into `out`, with neither a name nor a time in
-/// it: the same content gives the same bytes.
-fn gzip(
-    out: &mut dyn Write,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut stream = GzBuilder::new().write(out, Compression::new(6));
-    write(&mut stream)?;
-    stream.finish().map(|_| ())
+    fn tell(&mut self, progress: Progress) {
+        // A reader of the record misses a picture; the features are worth
+        // having without.
+        if let Progress::Warning(text) = &progress {
+            self.computation.reporter.note(vec![text.clone()]);
+        }
+        self.narrator.tell(progress);
+    }
 }
 
 /// Turns the library's progress into lines and stages.
@@ -776,6 +689,19 @@ fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, St
         }
     }
     entries.retain(|_, value| !value.is_null());
+    // In words: who looks at the record wants them at a glance, and the table of
+    // feature importances has the figures.
+    let top = made.summary.top_features.iter();
+    let top: Vec<Value> = top
+        .map(|feature| {
+            Value::from(format!(
+                "{} ({:.1} %)",
+                feature.column,
+                100.0 * feature.importance
+            ))
+        })
+        .collect();
+    entries.insert("topFeatures".to_owned(), Value::Array(top));
     entries.insert("plots".to_owned(), Value::from(made.plots));
     entries.insert("outputs".to_owned(), Value::String(outputs));
     Ok(entries)
@@ -1030,6 +956,7 @@ mod tests {
         );
         let outputs = [
             "features/features.csv",
+            "features/importance.json",
             "features/series.json",
             "features/summary.json",
             "plots/assets-energy.png",
@@ -1070,6 +997,20 @@ mod tests {
         assert_eq!(summary["trainSeries"], train.lines().count());
         let test = scene.objects.text("execution/run-1/test/test.json");
         assert_eq!(summary["testRecords"], test.lines().count());
+
+        let importances = scene.store.importances.lock().unwrap();
+        let item = Attribute::M(importances[0].clone()).to_json().unwrap();
+        assert_eq!(importances.len(), 1);
+        assert_eq!(item["Id"], "run-1");
+        let file = scene
+            .objects
+            .text("execution/run-1/features/importance.json");
+        let file: Value = serde_json::from_str(&file).unwrap();
+        assert_eq!(item["target"], "AAA");
+        assert_eq!(item["features"], file["features"]);
+        let first = format!("{} (", file["features"][0]["column"].as_str().unwrap());
+        let top = summary["topFeatures"][0].as_str().unwrap();
+        assert!(top.starts_with(&first), "{top}");
 
         assert!(!scene.dir.path().join("output/message").exists());
         let log = scene
@@ -1210,6 +1151,19 @@ mod tests {
             "{note}"
         );
         assert!(note.contains("ThrottlingException"), "{note}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_importance_that_cannot_be_stored_is_tried_again_and_then_fails_the_step() {
+        let scene = Scene::new("step-importance-throttled");
+        *scene.store.importance_writes.lock().unwrap() = Behaviour::FailsTimes(2);
+        assert_eq!(scene.run().await, Outcome::Succeeded);
+        assert_eq!(scene.store.importances.lock().unwrap().len(), 1);
+
+        let scene = Scene::new("step-importance-refused");
+        *scene.store.importance_writes.lock().unwrap() = Behaviour::Fails;
+        let reason = scene.fails().await;
+        assert!(reason.contains("PutItem"), "{reason}");
     }
 
     #[tokio::test(start_paused = true)]

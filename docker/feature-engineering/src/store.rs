@@ -7,16 +7,18 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use pipewright::features::CatalogueAsset;
+use pipewright::features::{CatalogueAsset, Importance, UNCLASSIFIED};
 use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::journal::{Journal, Line, LogBatch};
+use crate::journal::{EpochMs, Journal, Line, LogBatch};
 use crate::report::Report;
 
-/// The class of an asset that the catalogue gives none.
-pub const UNCLASSIFIED: &str = "unclassified";
+/// How many features and classes the item of feature importances keeps; the
+/// file `features/importance.json` has all. An item may have 400 KB, and a
+/// ticker 128 bytes.
+pub const MOST_FEATURES: usize = 200;
 
 /// A table can't be read or written.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -132,6 +134,9 @@ pub trait Store: Send + Sync {
         id: &RecordId,
         report: &Report,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes the item of feature importances, over one of an earlier try.
+    fn write_importance(&self, item: &Item) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Writes a batch of log lines; the same batch again changes nothing.
     fn write_log(
@@ -258,6 +263,60 @@ pub fn report_attribute(report: &Report) -> Attribute {
     Attribute::M(entries)
 }
 
+/// The item of an execution's feature importances, made at `now`: the most
+/// important features and classes with all their figures.
+pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> Item {
+    let text = |text: &str| Attribute::s(text);
+    let number = |number: f64| Attribute::from_json(&Value::from(number));
+    let count = |count: usize| Attribute::from_json(&Value::from(count));
+    let entries = |entries: Vec<(&str, Attribute)>| {
+        let named = entries.into_iter();
+        Attribute::M(
+            named
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    };
+    let features = importance.features.iter().take(MOST_FEATURES);
+    let features = features.map(|feature| {
+        entries(vec![
+            ("column", text(&feature.column)),
+            ("asset", text(&feature.asset)),
+            ("class", text(&feature.class)),
+            ("importance", number(feature.importance)),
+            ("gain", number(feature.gain)),
+            ("totalGain", number(feature.total_gain)),
+            ("splits", count(feature.splits)),
+        ])
+    });
+    let classes = importance.classes.iter().take(MOST_FEATURES);
+    let classes = classes.map(|class| {
+        entries(vec![
+            ("class", text(&class.class)),
+            ("columns", count(class.columns)),
+            ("importance", number(class.importance)),
+        ])
+    });
+    Item::from([
+        ("Id".to_owned(), text(id.as_str())),
+        ("at".to_owned(), Attribute::n(now)),
+        ("target".to_owned(), text(&importance.target)),
+        ("rows".to_owned(), count(importance.rows)),
+        (
+            "firstDate".to_owned(),
+            text(&importance.first_date.to_string()),
+        ),
+        (
+            "lastDate".to_owned(),
+            text(&importance.last_date.to_string()),
+        ),
+        ("featureCount".to_owned(), count(importance.features.len())),
+        ("features".to_owned(), Attribute::L(features.collect())),
+        ("classCount".to_owned(), count(importance.classes.len())),
+        ("classes".to_owned(), Attribute::L(classes.collect())),
+    ])
+}
+
 /// The item of a batch of log lines.
 pub fn log_item(id: &RecordId, batch: &LogBatch) -> Item {
     let line = |line: &Line| {
@@ -282,6 +341,7 @@ mod tests {
     use super::*;
     use crate::journal::Level;
     use crate::report::Event;
+    use pipewright::features::{ClassImportance, FeatureImportance};
     use serde_json::json;
 
     fn item(json: Value) -> Item {
@@ -348,6 +408,44 @@ mod tests {
                 "stage": "merge", "status": "Failed"
             })
         );
+    }
+
+    #[test]
+    fn the_item_of_importances_keeps_the_top_of_the_features_and_fits() {
+        let long = "T".repeat(128);
+        let features = (0..300).map(|i| FeatureImportance {
+            column: format!("{long}_FT_{i}"),
+            asset: long.clone(),
+            class: "c".repeat(300),
+            importance: 1.0 / 300.0,
+            gain: 1.234_567_890_123_456_7e38,
+            total_gain: 1.5e-44,
+            splits: 7,
+        });
+        let importance = Importance {
+            target: "A".to_owned(),
+            rows: 9,
+            first_date: time::macros::date!(2020 - 01 - 02),
+            last_date: time::macros::date!(2021 - 01 - 02),
+            features: features.collect(),
+            classes: vec![ClassImportance {
+                class: "c".to_owned(),
+                columns: 300,
+                importance: 0.25,
+            }],
+        };
+        let id = RecordId::new("run-1").unwrap();
+        let item = Attribute::M(importance_item(&id, &importance, 5))
+            .to_json()
+            .unwrap();
+        assert_eq!(item["features"].as_array().unwrap().len(), MOST_FEATURES);
+        assert_eq!(item["featureCount"], 300);
+        assert_eq!(item["firstDate"], "2020-01-02");
+        assert_eq!(
+            item["classes"],
+            json!([{"class": "c", "columns": 300, "importance": 0.25}])
+        );
+        assert!(item.to_string().len() < 400_000);
     }
 
     #[test]

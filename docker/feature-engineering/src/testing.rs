@@ -92,6 +92,9 @@ pub(crate) struct FakeStore {
     pub(crate) reads: Mutex<Behaviour>,
     pub(crate) reports: Mutex<Behaviour>,
     pub(crate) logs: Mutex<Behaviour>,
+    pub(crate) importance_writes: Mutex<Behaviour>,
+    /// The items of feature importances that were written.
+    pub(crate) importances: Mutex<Vec<Item>>,
     /// Stages in the order in which they reached the record.
     pub(crate) stages: Mutex<Vec<String>>,
     /// The item `record` from this read on (counted from 1) instead.
@@ -186,6 +189,14 @@ impl Store for FakeStore {
         Ok(())
     }
 
+    async fn write_importance(&self, item: &Item) -> Result<(), StoreError> {
+        if !take_call(&self.importance_writes).await {
+            return Err(refused("PutItem"));
+        }
+        self.importances.lock().unwrap().push(item.clone());
+        Ok(())
+    }
+
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
         if !take_call(&self.logs).await {
             return Err(refused("PutItem"));
@@ -208,6 +219,10 @@ impl Store for &FakeStore {
 
     async fn write_report(&self, id: &RecordId, report: &Report) -> Result<(), StoreError> {
         (**self).write_report(id, report).await
+    }
+
+    async fn write_importance(&self, item: &Item) -> Result<(), StoreError> {
+        (**self).write_importance(item).await
     }
 
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
