@@ -28,7 +28,7 @@ const STATUS_WIDTH: usize = 10;
 
 /// The figures of the container's summary that are told in words, in this
 /// order; others follow by their own names.
-const FIGURES: [(&str, &str); 9] = [
+const FIGURES: [(&str, &str); 13] = [
     ("rows", "rows"),
     ("columns", "columns"),
     ("series", "series"),
@@ -38,6 +38,10 @@ const FIGURES: [(&str, &str); 9] = [
     ("firstDate", "first date"),
     ("lastDate", "last date"),
     ("limitingAsset", "limiting asset"),
+    ("limitingAssetRows", "rows it costs"),
+    ("observedDays", "observed days"),
+    ("topFeatures", "top features"),
+    ("plots", "plots"),
 ];
 
 /// What changed, as it is called in the first column.
@@ -353,7 +357,15 @@ impl<W: Write> Writer<W> {
         let record = history.record.as_ref();
         let of_record = |name: &str| Some(clean(record?.get(name)?.as_str()?));
         if let Some(uri) = of_record(names::MODEL_DATA_URL) {
-            places.push(("model data".to_owned(), uri));
+            let text = if history.steps.iter().any(|step| only_acted(step, &uri)) {
+                format!(
+                    "{} (the training was simulated; it would be {uri})",
+                    self.paint(YELLOW, "none was written")
+                )
+            } else {
+                uri
+            };
+            places.push(("model data".to_owned(), text));
         }
         for resource in &history.resources {
             let status = match &resource.approval_status {
@@ -374,6 +386,19 @@ impl<W: Write> Writer<W> {
         }
         Ok(())
     }
+}
+
+/// Whether a step's job, which would have written the model data there (its name
+/// is part of the path), was only acted.
+fn only_acted(step: &Step, model_data: &str) -> bool {
+    let job = step.resource_arn.as_deref().map(last_part);
+    step.simulated
+        && job.is_some_and(|job| {
+            !job.is_empty()
+                && model_data
+                    .split('/')
+                    .any(|part| part.eq_ignore_ascii_case(&job))
+        })
 }
 
 /// Where the container's summary names its outputs.
@@ -519,6 +544,28 @@ mod tests {
         let colored = written(Style::Colored, |writer| writer.summary(&example()));
         assert!(colored.contains("\u{1b}[31mFailed"));
         assert!(!colored.contains("\u{1b}[2J"));
+    }
+
+    #[test]
+    fn model_data_of_a_simulated_training_is_not_passed_off_as_written() {
+        let shown = |simulated: bool, data: &str| {
+            let mut history = example();
+            history.record.as_mut().unwrap()[names::MODEL_DATA_URL] = json!(data);
+            let training = &mut history.steps[1];
+            training.resource_arn =
+                Some("arn:aws:sagemaker:eu-west-1:1:training-job/job-x2".to_owned());
+            training.simulated = simulated;
+            written(Style::Plain, |writer| writer.summary(&history))
+        };
+        let data = "s3://models/run-1/Job-x2/output/model.tar.gz";
+        assert!(shown(false, data).contains(&format!("model data  {data}\n")));
+        let acted = shown(true, data);
+        assert!(
+            acted.contains("model data  none was written (the training was simulated; it would be"),
+            "{acted}"
+        );
+        let other = "s3://models/run-0/model.tar.gz";
+        assert!(shown(true, other).contains(&format!("model data  {other}\n")));
     }
 
     #[test]
