@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod definition;
 mod execution;
+mod features;
 mod template;
 
 /// What the commands end with when the thing asked about is not as it should
@@ -16,7 +18,7 @@ const FAILURE: u8 = 1;
 #[command(
     name = "pipewright",
     version,
-    about = "Pipelines of SageMaker: their definitions, templates and executions"
+    about = "Pipelines of SageMaker: their definitions, templates, executions and features"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -34,19 +36,34 @@ enum Command {
     /// Make templates of definitions, and fill them.
     #[command(subcommand)]
     Template(template::Command),
+    /// Make features from price files on this machine.
+    #[command(subcommand)]
+    Features(features::Command),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Execution(command) => execution::run(command).await,
-        Command::Definition(command) => definition::run(command),
-        Command::Template(command) => template::run(command),
-    };
-    result.unwrap_or_else(|error| {
+fn main() -> ExitCode {
+    run(Cli::parse().command).unwrap_or_else(|error| {
         complain(&error);
         ExitCode::from(FAILURE)
     })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Execution(command) => execution::run(command).await,
+            Command::Definition(command) => definition::run(command),
+            Command::Template(command) => template::run(command),
+            Command::Features(command) => features::run(command).await,
+        }
+    });
+    // A computation that a signal cut off ends with the process.
+    runtime.shutdown_background();
+    result
 }
 
 #[expect(clippy::print_stderr, reason = "main tells why the program ends")]

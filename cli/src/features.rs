@@ -1,0 +1,519 @@
+//! `pipewright features`: the processing step on local files, with no AWS and
+//! no record.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
+use pipewright::definition::source;
+use pipewright::features::{
+    self, Destination, FeatureSet, Options, Progress, Stage, Stages, assets_and_faults,
+};
+use pipewright::training_template::TrainingTemplate;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::definition::{pretty, read, write};
+
+mod folder;
+mod out;
+mod progress;
+mod show;
+
+use folder::Folder;
+use out::Out;
+use progress::Teller;
+use show::Written;
+
+/// Make features and DeepAR's files from price files on this machine.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a training template that fits the data.
+    ///
+    /// It predicts one asset from all, a week ahead in calendar days, with the
+    /// last weeks as test windows. Indicators and low-pass columns are on for all
+    /// assets (of more than 20, for those in the predicted one's class), ARIMA for
+    /// the predicted asset; the autoencoder is there, but off.
+    Init(Init),
+    /// Find everything that keeps features from being made, without making them.
+    ///
+    /// Exit status: 0 without faults, 1 with faults; warnings alone are no fault.
+    Check(Check),
+    /// List the columns that a template makes, each with its formula, the rows
+    /// of its warm-up, and whether it looks ahead.
+    Describe(Describe),
+    /// Make features: the same files as the processing step makes.
+    ///
+    /// OUT gets the folders features, train, test and plots, all of them or, after
+    /// a failure or Ctrl-C, none.
+    Run(Run),
+}
+
+/// Where the prices lie.
+#[derive(Debug, Args)]
+struct Assets {
+    /// The folder of prices: one <ticker>.csv (Date,Close) per asset and,
+    /// optionally, assets.csv (ticker,assetClass,description), without which
+    /// the class of an asset is `unclassified`.
+    #[arg(long = "assets", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    assets: Assets,
+    /// The asset whose price is to be forecast.
+    #[arg(long, value_name = "TICKER")]
+    predict: String,
+    /// Where to write the template; standard output otherwise.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if there is one.
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    assets: Assets,
+    /// The training template; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// For people, or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// The training template; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// The folder of prices. Without it, what only the catalogue knows stands in
+    /// angle brackets.
+    #[arg(long, value_name = "DIR")]
+    assets: Option<PathBuf>,
+    /// For people, or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    assets: Assets,
+    /// The training template; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    template: PathBuf,
+    /// The folder that gets the outputs.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Run these stages alone, and those that they build on, as far as the
+    /// template has them on. What a stage makes is the same as in a run of all.
+    #[arg(long = "stage", value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = stages())]
+    stages: Vec<Stage>,
+    /// Threads to use; the outputs are the same for any number. As many as the
+    /// machine runs at once otherwise.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Seed of the autoencoder, instead of the template's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How to show the summary at the end.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Replace what an earlier run put into OUT.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+fn stages() -> impl TypedValueParser<Value = Stage> {
+    let names = Stage::ALL.map(|stage| PossibleValue::new(stage.name()).help(stage.to_string()));
+    PossibleValuesParser::new(names)
+        .try_map(|name| Stage::from_name(&name).ok_or("not the name of a stage"))
+}
+
+/// Runs the command and returns its exit status.
+///
+/// # Errors
+/// When something cannot be read, used or written.
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Init(arguments) => init(&arguments),
+        Command::Check(arguments) => check(&arguments),
+        Command::Describe(arguments) => describe(&arguments),
+        Command::Run(arguments) => make_interruptibly(arguments).await,
+    }
+}
+
+fn read_template(file: &Path) -> Result<TrainingTemplate> {
+    TrainingTemplate::parse(&read_json(file)?)
+        .with_context(|| format!("{} cannot be used", file.display()))
+}
+
+fn read_json(file: &Path) -> Result<Value> {
+    source::parse(&read(file)?)
+        .with_context(|| format!("{} cannot be read as JSON", file.display()))
+}
+
+fn warn(warnings: &[String]) -> Result<()> {
+    let text: String = warnings
+        .iter()
+        .map(|warning| format!("warning: {warning}\n"))
+        .collect();
+    io::stderr()
+        .write_all(text.as_bytes())
+        .context("standard error cannot be written")
+}
+
+fn init(arguments: &Init) -> Result<ExitCode> {
+    let folder = Folder::open(&arguments.assets.folder)?;
+    let assets = folder.read(folder.catalogue.clone(), Options::default().threads)?;
+    let document = features::propose(&assets, &arguments.predict)?;
+    let template = TrainingTemplate::parse(&document)
+        .context("internal error, please report it: the template proposed is not valid")?;
+    let checked = features::check(&template, assets).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        anyhow!(
+            "the data hold too little for a template:{}",
+            faults.concat()
+        )
+    })?;
+    warn(&folder.warnings)?;
+    warn(&checked.warnings)?;
+    if let Some(limit) = checked.limiting.filter(|limit| limit.rows > 0) {
+        warn(&[format!(
+            "{} limits the common dates and costs {} rows; to do without it, list the others in feMeta.baseAssets and take it out of the other lists",
+            limit.ticker, limit.rows
+        )])?;
+    }
+    let text = pretty(&document);
+    let Some(file) = &arguments.output else {
+        write(&mut io::stdout().lock(), text.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(true);
+    if arguments.force {
+        options.create(true);
+    } else {
+        options.create_new(true);
+    }
+    let mut opened = options.open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            anyhow!("{} exists; --force replaces it", file.display())
+        }
+        _ => anyhow!("{} cannot be written: {error}", file.display()),
+    })?;
+    opened
+        .write_all(text.as_bytes())
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(arguments: &Check) -> Result<ExitCode> {
+    let file = &arguments.template;
+    let mut faults: Vec<String> = Vec::new();
+    let mut warnings = Vec::new();
+    let template = match TrainingTemplate::parse(&read_json(file)?) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            let found = error.faults().iter();
+            faults.extend(found.map(|fault| format!("{}: {fault}", file.display())));
+            None
+        }
+    };
+    let mut checked = None;
+    match Folder::open(&arguments.assets.folder) {
+        Err(error) => faults.push(format!("{error:#}")),
+        Ok(folder) => {
+            warnings.extend(folder.warnings.iter().cloned());
+            // With a template that cannot be used, every file may be meant.
+            let needed = match &template {
+                Some(template) => {
+                    let (needed, found) = assets_and_faults(template, &folder.catalogue);
+                    faults.extend(found.iter().map(ToString::to_string));
+                    needed
+                }
+                None => folder.catalogue.clone(),
+            };
+            match (folder.read(needed, Options::default().threads), &template) {
+                (Err(error), _) => faults.extend(error.sentences()),
+                (Ok(assets), Some(template)) if faults.is_empty() => {
+                    match features::check(template, assets) {
+                        Ok(found) => {
+                            warnings.extend(found.warnings.iter().cloned());
+                            checked = Some(found);
+                        }
+                        Err(found) => faults.extend(found.iter().map(ToString::to_string)),
+                    }
+                }
+                (Ok(_), _) => {}
+            }
+        }
+    }
+    let text = match arguments.format {
+        Format::Json => pretty(&show::checked_json(checked.as_ref(), &faults, &warnings)),
+        Format::Text => {
+            let faults = faults.iter().map(|fault| format!("error: {fault}\n"));
+            let warnings = warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}\n"));
+            let found: String = faults.chain(warnings).collect();
+            let fits = checked.as_ref();
+            found + &fits.map_or_else(String::new, |checked| show::checked_text(checked, file))
+        }
+    };
+    write(&mut io::stdout().lock(), text.as_bytes())?;
+    Ok(ExitCode::from(u8::from(!faults.is_empty())))
+}
+
+fn describe(arguments: &Describe) -> Result<ExitCode> {
+    let template = read_template(&arguments.template)?;
+    let needed = match &arguments.assets {
+        Some(folder) => {
+            let folder = Folder::open(folder)?;
+            warn(&folder.warnings)?;
+            Some(needed_assets(&template, &folder)?)
+        }
+        None => None,
+    };
+    let columns = features::describe(&template, needed.as_deref());
+    let text = match arguments.format {
+        Format::Text => show::described_text(&columns),
+        Format::Json => pretty(&serde_json::to_value(&columns)?),
+    };
+    write(&mut io::stdout().lock(), text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn needed_assets(
+    template: &TrainingTemplate,
+    folder: &Folder,
+) -> Result<Vec<features::CatalogueAsset>> {
+    let (needed, faults) = assets_and_faults(template, &folder.catalogue);
+    if faults.is_empty() {
+        return Ok(needed);
+    }
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    bail!("{}", faults.join("\n"))
+}
+
+/// What a run is given.
+struct Job {
+    template: TrainingTemplate,
+    folder: Folder,
+    options: Options,
+}
+
+/// What a run made.
+struct Made {
+    set: FeatureSet,
+    files: Vec<Written>,
+    warnings: Vec<String>,
+    span: Duration,
+}
+
+async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
+    let template = read_template(&arguments.template)?;
+    for stage in &arguments.stages {
+        if let Some((setting, false)) = stage.switch(&template) {
+            bail!(
+                "--stage {}: {setting} is not true in {}, so there is nothing to run",
+                stage.name(),
+                arguments.template.display()
+            );
+        }
+    }
+    let default = Options::default();
+    let options = Options {
+        threads: arguments.threads.unwrap_or(default.threads),
+        stages: if arguments.stages.is_empty() {
+            Stages::ALL
+        } else {
+            Stages::with_needs(arguments.stages.iter().copied())
+        },
+        seed: arguments.seed,
+    };
+    let folder = Folder::open(&arguments.assets.folder)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+    let out = Out::begin(&arguments.out, arguments.force)?;
+    let job = Job {
+        template,
+        folder,
+        options,
+    };
+    let mut work = tokio::task::spawn_blocking({
+        let out = out.clone();
+        move || make(job, &out)
+    });
+    // The exit status of a shell for that signal.
+    let stopped = async {
+        tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+            _ = hang_up.recv() => 129,
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        status = stopped => {
+            if out.abandon() {
+                Teller::new().line("pipewright: interrupted; nothing was written");
+                return Ok(ExitCode::from(status));
+            }
+            // Too late: the outputs are in their place.
+            work.await
+        }
+        result = &mut work => result,
+    };
+    let made = match result {
+        Ok(Ok(made)) => made,
+        Ok(Err(error)) => {
+            out.abandon();
+            return Err(error);
+        }
+        Err(failed) => {
+            out.abandon();
+            match failed.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(cancelled) => return Err(cancelled.into()),
+            }
+        }
+    };
+    let text = match arguments.format {
+        Format::Text => show::run_text(
+            &made.set,
+            &made.warnings,
+            &made.files,
+            &arguments.out,
+            made.span,
+        ),
+        Format::Json => pretty(&show::run_json(
+            &made.set,
+            &made.warnings,
+            &made.files,
+            out.target(),
+        )?),
+    };
+    write(&mut io::stdout().lock(), text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(job: Job, out: &Out) -> Result<Made> {
+    let began = Instant::now();
+    let Job {
+        template,
+        folder,
+        options,
+    } = job;
+    let mut place = Place {
+        out,
+        teller: Teller::new(),
+        files: Vec::new(),
+        warnings: folder.warnings.clone(),
+    };
+    let mut attempt = || -> Result<FeatureSet> {
+        let needed = needed_assets(&template, &folder)?;
+        let reading = Instant::now();
+        let assets = folder.read(needed, options.threads)?;
+        let prices: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
+        place.teller.line(&format!(
+            "reading: {} price files with {prices} prices ({})",
+            assets.len(),
+            show::took(reading.elapsed())
+        ));
+        let set = features::run_with(&template, assets, options, &mut |told| place.tell(told))?;
+        set.write(&mut place)?;
+        out.publish()?;
+        Ok(set)
+    };
+    let result = attempt();
+    let Place {
+        mut teller,
+        mut files,
+        warnings,
+        ..
+    } = place;
+    teller.clear();
+    match result {
+        Ok(set) => {
+            files.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(Made {
+                set,
+                files,
+                warnings,
+                span: began.elapsed(),
+            })
+        }
+        Err(error) => {
+            // They may tell why.
+            warn(&warnings)?;
+            Err(error)
+        }
+    }
+}
+
+/// Takes the outputs of a run and what it tells.
+struct Place<'a> {
+    out: &'a Out,
+    teller: Teller,
+    files: Vec<Written>,
+    /// Each once, in the order in which they came.
+    warnings: Vec<String>,
+}
+
+impl Destination for Place<'_> {
+    type Error = anyhow::Error;
+
+    fn file(
+        &mut self,
+        name: &str,
+        what: &str,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
+        let mut write = || {
+            let mut file = self.out.create(name)?;
+            content(&mut file)?;
+            file.flush()?;
+            file.get_ref().metadata()
+        };
+        let written = write().with_context(|| format!("{name} cannot be written"))?;
+        self.files.push(Written {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            bytes: written.len(),
+        });
+        Ok(())
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        match progress {
+            Progress::Warning(text) => {
+                if !self.warnings.contains(&text) {
+                    self.warnings.push(text);
+                }
+            }
+            other => self.teller.tell(&other),
+        }
+    }
+}

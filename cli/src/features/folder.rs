@@ -1,0 +1,122 @@
+//! The folder of price files and its asset catalogue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use pipewright::features::{
+    CatalogueAsset, PriceFileErrors, PriceSeries, UNCLASSIFIED, read_catalogue, read_price_files,
+};
+
+/// The file with the assets' classes.
+const CATALOGUE: &str = "assets.csv";
+
+/// A folder with one `<ticker>.csv` per asset and, perhaps, `assets.csv`.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Every asset that has a price file, by ticker.
+    pub(super) catalogue: Vec<CatalogueAsset>,
+    /// What is doubtful about the catalogue.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Folder {
+    /// Looks which assets there are.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let unreadable = || format!("{} cannot be read", path.display());
+        let mut tickers = BTreeSet::new();
+        for entry in fs::read_dir(path).with_context(unreadable)? {
+            let name = entry.with_context(unreadable)?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some(ticker) = name.strip_suffix(".csv")
+                && name != CATALOGUE
+                && !name.starts_with('.')
+                && !path.join(name).is_dir()
+            {
+                tickers.insert(ticker.to_owned());
+            }
+        }
+        if tickers.is_empty() {
+            bail!(
+                "{} has no price file: one `<ticker>.csv` per asset is needed, with the headings `Date` and `Close`",
+                path.display()
+            );
+        }
+        let file = path.join(CATALOGUE);
+        let mut warnings = Vec::new();
+        let listed = if file.exists() {
+            let bytes =
+                fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            Some(read_catalogue(&file.display().to_string(), &bytes)?)
+        } else {
+            None
+        };
+        if let Some(listed) = &listed {
+            let known = |asset: &&CatalogueAsset| !tickers.contains(&asset.ticker);
+            let missing: Vec<&str> = listed.iter().filter(known).map(|a| &*a.ticker).collect();
+            if !missing.is_empty() {
+                warnings.push(format!(
+                    "{} lists {}, which {} no price file; left out",
+                    file.display(),
+                    some_of(&missing),
+                    if missing.len() == 1 { "has" } else { "have" }
+                ));
+            }
+        }
+        let classes: BTreeMap<&str, &str> = listed
+            .iter()
+            .flatten()
+            .map(|asset| (&*asset.ticker, &*asset.class))
+            .collect();
+        if listed.is_some() {
+            let unlisted = tickers.iter().map(String::as_str);
+            let unlisted: Vec<&str> = unlisted.filter(|t| !classes.contains_key(t)).collect();
+            if !unlisted.is_empty() {
+                warnings.push(format!(
+                    "{} gives no class to {}; counted as `{UNCLASSIFIED}`",
+                    file.display(),
+                    some_of(&unlisted)
+                ));
+            }
+        }
+        let catalogue = tickers
+            .iter()
+            .map(|ticker| CatalogueAsset {
+                ticker: ticker.clone(),
+                class: classes
+                    .get(ticker.as_str())
+                    .map_or(UNCLASSIFIED, |class| *class)
+                    .to_owned(),
+            })
+            .collect();
+        Ok(Self {
+            path: path.to_owned(),
+            catalogue,
+            warnings,
+        })
+    }
+
+    /// Reads the price files of assets.
+    pub(super) fn read(
+        &self,
+        assets: Vec<CatalogueAsset>,
+        threads: NonZeroUsize,
+    ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
+        let folder = self.path.display().to_string();
+        read_price_files(assets, &folder, threads, |name| {
+            fs::read(self.path.join(name))
+        })
+    }
+}
+
+/// The first names of a list and how many more there are.
+pub(super) fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

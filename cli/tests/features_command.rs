@@ -1,0 +1,549 @@
+//! `pipewright features`, as a person calls it.
+#![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A folder of its own for one test, removed at the end.
+struct Scene(PathBuf);
+
+impl Scene {
+    /// A year of daily prices of three assets, one without a class.
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("features-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("prices")).unwrap();
+        let scene = Self(path);
+        for (ticker, pace) in [("AAA", 3.0), ("B.B", 5.0), ("C_1", 7.0)] {
+            let mut text = String::from("Date,Close\n");
+            for day in 0..366_i32 {
+                let date = Date(day);
+                let price = 100.0 + (f64::from(day) / pace).sin() + f64::from(day % 17) / 10.0;
+                text += &format!("{date},{price}\n");
+            }
+            scene.write(&format!("prices/{ticker}.csv"), &text);
+        }
+        scene.write(
+            "prices/assets.csv",
+            "ticker,assetClass,description\nAAA,Technology,a\nB.B,Energy,b\n",
+        );
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipewright"));
+        command
+            .current_dir(&self.0)
+            .arg("features")
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Standard output of a command that must succeed.
+    fn succeeds(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a command that must fail with status 1 tells.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        told(&output)
+    }
+
+    /// A template made by `init`, changed.
+    fn template(&self, change: impl FnOnce(&mut Value)) {
+        let text = self.succeeds(&["init", "--assets", "prices", "--predict", "AAA"]);
+        let mut template: Value = serde_json::from_str(&text).unwrap();
+        change(&mut template);
+        self.write("template.json", &template.to_string());
+    }
+
+    /// Every file below a folder with its content.
+    fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        fn walk(folder: &Path, root: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, root, found);
+                } else {
+                    let name = path.strip_prefix(root).unwrap().display().to_string();
+                    found.push((name, fs::read(path).unwrap()));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.path(folder), &self.path(folder), &mut found);
+        found.sort();
+        found
+    }
+
+    /// What lies beside the prices and the template.
+    fn entries(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.retain(|name| name != "prices" && name != "template.json");
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn told(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A day of the leap year 2020, from 0.
+struct Date(i32);
+
+impl std::fmt::Display for Date {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut day = self.0;
+        let lengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let mut month = 0;
+        while day >= lengths[month] {
+            day -= lengths[month];
+            month += 1;
+        }
+        write!(f, "2020-{:02}-{:02}", month + 1, day + 1)
+    }
+}
+
+const RUN: [&str; 7] = [
+    "run",
+    "--assets",
+    "prices",
+    "--template",
+    "template.json",
+    "--out",
+    "out",
+];
+
+fn run_with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [RUN.as_slice(), more].concat()
+}
+
+#[test]
+fn a_template_of_init_passes_check_and_runs_as_it_is() {
+    let scene = Scene::new("init");
+    let init = [
+        "init",
+        "--assets",
+        "prices",
+        "--predict",
+        "AAA",
+        "-o",
+        "template.json",
+    ];
+    assert_eq!(scene.succeeds(&init), "");
+    assert!(
+        scene
+            .fails(&init)
+            .contains("template.json exists; --force replaces it")
+    );
+    scene.succeeds(&[&init[..], &["--force"]].concat());
+    let checked = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
+    assert!(checked.contains("template.json: no fault"), "{checked}");
+    assert!(checked.contains("gives no class to C_1"), "{checked}");
+    let text = scene.succeeds(&RUN);
+    assert!(text.starts_with("Features of AAA made in "), "{text}");
+    assert!(
+        text.contains("rows          366, 2020-01-01 to 2020-12-31"),
+        "{text}"
+    );
+    let names: Vec<String> = scene
+        .files("out")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    for name in [
+        "features/features.csv",
+        "features/importance.json",
+        "features/series.json",
+        "features/summary.json",
+        "plots/assets-energy.png",
+        "test/test.json",
+        "train/train.json",
+    ] {
+        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    assert_eq!(scene.entries(), ["out"]);
+}
+
+#[test]
+fn the_outputs_are_the_same_for_any_threads_and_the_seed_counts() {
+    let scene = Scene::new("threads");
+    scene.template(|template| {
+        template["feMeta"]["autoEncoderSettings"]["enabled"] = json!(true);
+        template["feMeta"]["autoEncoderSettings"]["fitEpoch"] = json!(2);
+        template["deepARMeta"]["compress"] = json!(true);
+    });
+    scene.succeeds(&run_with(&["--threads", "1"]));
+    let first = scene.files("out");
+    assert!(first.iter().any(|(name, _)| name == "train/train.json.gz"));
+    for threads in ["2", "5"] {
+        scene.succeeds(&run_with(&["--force", "--threads", threads]));
+        assert!(scene.files("out") == first, "{threads} threads");
+    }
+    scene.succeeds(&run_with(&["--force", "--seed", "7"]));
+    assert!(scene.files("out") != first);
+}
+
+#[test]
+fn a_stage_makes_the_same_alone_as_with_all_others() {
+    let scene = Scene::new("stages");
+    scene.template(|template| {
+        template["feMeta"]["autoEncoderSettings"]["enabled"] = json!(true);
+        template["feMeta"]["autoEncoderSettings"]["fitEpoch"] = json!(1);
+    });
+    scene.succeeds(&RUN);
+    let all = scene.files("out");
+    let columns = |files: &[(String, Vec<u8>)]| -> Vec<Vec<String>> {
+        let (_, csv) = files
+            .iter()
+            .find(|(name, _)| name.ends_with(".csv"))
+            .unwrap();
+        let text = String::from_utf8(csv.clone()).unwrap();
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        (0..lines[0].len())
+            .map(|column| lines.iter().map(|line| line[column].to_owned()).collect())
+            .collect()
+    };
+    for (stage, files) in [
+        (
+            "merge",
+            &["features/features.csv", "features/summary.json"][..],
+        ),
+        ("ta", &["features/features.csv", "features/summary.json"]),
+        ("arima", &["features/features.csv", "features/summary.json"]),
+        ("fft", &["features/features.csv", "features/summary.json"]),
+        (
+            "autoencoder",
+            &["features/features.csv", "features/summary.json"],
+        ),
+        (
+            "importance",
+            &[
+                "features/features.csv",
+                "features/importance.json",
+                "features/summary.json",
+            ],
+        ),
+        (
+            "deepar",
+            &[
+                "features/features.csv",
+                "features/series.json",
+                "features/summary.json",
+                "test/test.json",
+                "train/train.json",
+            ],
+        ),
+    ] {
+        scene.succeeds(&run_with(&["--force", "--stage", stage]));
+        let made = scene.files("out");
+        let names: Vec<&str> = made.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, files, "{stage}");
+        for (name, content) in &made {
+            if !["features/features.csv", "features/summary.json"].contains(&name.as_str()) {
+                assert!(
+                    all.contains(&(name.clone(), content.clone())),
+                    "{stage}: {name}"
+                );
+            }
+        }
+        let whole = columns(&all);
+        for column in columns(&made) {
+            assert!(whole.contains(&column), "{stage}: {}", column[0]);
+        }
+    }
+    scene.succeeds(&run_with(&["--force", "--stage", "fft,plots"]));
+    let names: Vec<String> = scene
+        .files("out")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert!(
+        names.iter().any(|name| name.starts_with("plots/low-pass-")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_stage_that_the_template_has_off_is_refused_and_an_unknown_one_named() {
+    let scene = Scene::new("off");
+    scene.template(|_| ());
+    let error = scene.fails(&run_with(&["--stage", "autoencoder"]));
+    assert!(
+        error.contains("--stage autoencoder: feMeta.autoEncoderSettings.enabled is not true in"),
+        "{error}"
+    );
+    let output = scene.run(&run_with(&["--stage", "arma"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(told(&output).contains("arima"), "{}", told(&output));
+    assert_eq!(scene.entries(), [""; 0]);
+}
+
+#[test]
+fn every_part_may_be_off_and_the_rest_still_makes_its_outputs() {
+    let scene = Scene::new("all-off");
+    scene.template(|template| {
+        for section in ["taSettings", "arimaSettings", "fftSettings"] {
+            template["feMeta"][section]["enabled"] = json!(false);
+        }
+    });
+    scene.succeeds(&RUN);
+    let names: Vec<String> = scene
+        .files("out")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert!(names.contains(&"train/train.json".to_owned()), "{names:?}");
+    assert!(
+        names.contains(&"features/importance.json".to_owned()),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn json_is_one_document_and_nothing_else() {
+    let scene = Scene::new("json");
+    scene.template(|_| ());
+    let text = scene.succeeds(&run_with(&["--format", "json"]));
+    let summary: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(summary["summary"]["rows"], 366);
+    assert_eq!(
+        summary["summary"]["topFeatures"].as_array().unwrap().len(),
+        5
+    );
+    let files = summary["files"].as_array().unwrap();
+    for (name, content) in scene.files("out") {
+        let file = files.iter().find(|file| file["name"] == *name).unwrap();
+        assert_eq!(file["bytes"], content.len());
+    }
+    assert_eq!(files.len(), scene.files("out").len());
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_replaced_only_by_force_and_only_if_a_run_wrote_it() {
+    let scene = Scene::new("force");
+    scene.template(|_| ());
+    fs::create_dir(scene.path("out")).unwrap();
+    scene.succeeds(&RUN);
+    scene.write("out/features/old.txt", "old");
+    let error = scene.fails(&RUN);
+    assert!(
+        error.contains("out is not empty; --force replaces"),
+        "{error}"
+    );
+    assert!(scene.path("out/features/old.txt").exists());
+    scene.succeeds(&run_with(&["--force"]));
+    assert!(!scene.path("out/features/old.txt").exists(), "not merged");
+    scene.write("out/thesis.txt", "years of work");
+    let error = scene.fails(&run_with(&["--force"]));
+    assert!(
+        error.contains("out holds thesis.txt, which no run wrote"),
+        "{error}"
+    );
+    assert_eq!(scene.entries(), ["out"]);
+    fs::remove_dir_all(scene.path("out")).unwrap();
+    scene.write("out", "a file");
+    let error = scene.fails(&run_with(&["--force"]));
+    assert!(error.contains("out is no folder"), "{error}");
+}
+
+#[test]
+fn a_run_that_fails_leaves_what_was_there() {
+    let scene = Scene::new("failed");
+    scene.template(|_| ());
+    scene.succeeds(&RUN);
+    let before = scene.files("out");
+    scene.template(|template| template["deepARMeta"]["testWindows"] = json!(52));
+    let error = scene.fails(&run_with(&["--force"]));
+    assert!(error.contains("52 windows of 7 calendar days"), "{error}");
+    assert!(scene.files("out") == before);
+    assert_eq!(scene.entries(), ["out"]);
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let scene = Scene::new("interrupted");
+    scene.template(|template| {
+        template["feMeta"]["autoEncoderSettings"]["enabled"] = json!(true);
+        template["feMeta"]["autoEncoderSettings"]["fitEpoch"] = json!(1_000_000);
+    });
+    let mut child = scene
+        .command(&RUN)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It listens for signals before it makes the temporary folder.
+    while !scene.entries().iter().any(|name| name.contains("partial")) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(scene.entries(), [""; 0]);
+}
+
+#[test]
+fn check_finds_everything_at_once() {
+    let scene = Scene::new("check");
+    scene.template(|template| {
+        template["feMeta"]["baseAssets"] = json!(["AAA", "NOPE"]);
+        template["feMeta"]["fftSettings"]["assetClasses"] = json!(["Enery"]);
+    });
+    scene.write("prices/AAA.csv", "Date,Close\n2020-01-01,x\n");
+    let arguments = ["check", "--assets", "prices", "--template", "template.json"];
+    let text = scene.fails(&arguments);
+    for part in [
+        "error: feMeta.baseAssets[1] names the asset `NOPE`",
+        "the nearest is `Energy`",
+        "AAA.csv line 2, asset `AAA`: `x` is not a price",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    scene.template_fault();
+    let text = scene.fails(&[&arguments[..], &["--format", "json"]].concat());
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let faults = found["faults"].to_string();
+    assert!(
+        faults.contains("template.json: predictedAsset: the ticker `../AAA` would leave"),
+        "{faults}"
+    );
+    assert!(faults.contains("taSetings: is no known key"), "{faults}");
+    assert!(faults.contains("AAA.csv line 2"), "{faults}");
+    assert_eq!(scene.entries(), [""; 0], "nothing is written");
+}
+
+impl Scene {
+    /// Spoils the template in two places.
+    fn template_fault(&self) {
+        let text = fs::read_to_string(self.path("template.json")).unwrap();
+        let mut template: Value = serde_json::from_str(&text).unwrap();
+        template["predictedAsset"] = json!("../AAA");
+        template["feMeta"]["taSetings"] = json!({});
+        self.write("template.json", &template.to_string());
+    }
+}
+
+#[test]
+fn a_slash_in_a_ticker_never_leaves_the_folder() {
+    let scene = Scene::new("slash");
+    scene.template(|template| template["feMeta"]["baseAssets"] = json!(["AAA", "../secret"]));
+    scene.write("secret.csv", "Date,Close\n");
+    for command in [&RUN[..], &["describe", "--template", "template.json"]] {
+        let error = scene.fails(command);
+        assert!(
+            error.contains("feMeta.baseAssets[1]: the ticker `../secret` would leave"),
+            "{error}"
+        );
+    }
+    scene.write(
+        "prices/assets.csv",
+        "ticker,assetClass\nAAA,x\n../secret,y\n",
+    );
+    let error = scene.fails(&["init", "--assets", "prices", "--predict", "AAA"]);
+    assert!(
+        error.contains("assets.csv: line 3: the ticker `../secret` would leave"),
+        "{error}"
+    );
+    assert!(scene.path("secret.csv").exists());
+}
+
+#[test]
+fn init_without_data_or_asset_says_what_is_missing() {
+    let scene = Scene::new("bad-init");
+    let error = scene.fails(&["init", "--assets", "prices", "--predict", "AAAA"]);
+    assert!(
+        error.contains("there are no prices of `AAAA`; the nearest ticker is `AAA`"),
+        "{error}"
+    );
+    let error = scene.fails(&["init", "--assets", "nowhere", "--predict", "AAA"]);
+    assert!(error.contains("nowhere cannot be read"), "{error}");
+    fs::create_dir(scene.path("empty")).unwrap();
+    let error = scene.fails(&["init", "--assets", "empty", "--predict", "AAA"]);
+    assert!(error.contains("empty has no price file"), "{error}");
+    scene.write("prices/C_1.csv", "Date,Close\n1999-01-01,1\n");
+    let error = scene.fails(&["init", "--assets", "prices", "--predict", "AAA"]);
+    assert!(
+        error.contains("no date is common to all 3 assets; `C_1` limits them most"),
+        "{error}"
+    );
+}
+
+#[test]
+fn describe_lists_the_columns_that_a_run_makes() {
+    let scene = Scene::new("describe");
+    scene.template(|template| {
+        template["feMeta"]["autoEncoderSettings"]["enabled"] = json!(true);
+        template["feMeta"]["autoEncoderSettings"]["fitEpoch"] = json!(1);
+    });
+    let describe = ["describe", "--template", "template.json"];
+    let text =
+        scene.succeeds(&[&describe[..], &["--assets", "prices", "--format", "json"]].concat());
+    let described: Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&str> = described
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    scene.succeeds(&run_with(&["--stage", "autoencoder"]));
+    let csv = fs::read_to_string(scene.path("out/features/features.csv")).unwrap();
+    let headings: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    assert_eq!(headings[1..], names);
+    let arima = described.as_array().unwrap();
+    let arima = arima
+        .iter()
+        .find(|column| column["stage"] == "arima")
+        .unwrap();
+    assert_eq!(arima["causality"]["kind"], "fitted");
+    assert_eq!(arima["causality"]["before"], "2020-12-04");
+    assert_eq!(arima["warmUpRows"], 1);
+
+    let text = scene.succeeds(&describe);
+    assert!(text.contains("<each asset of class Energy>_FT_3"), "{text}");
+    assert!(text.contains("<each other asset>"), "{text}");
+    assert!(text.contains("AE_<number>"), "{text}");
+    assert!(text.contains("causality  fitted: learns from"), "{text}");
+}
