@@ -32,6 +32,10 @@ const MOST_ITERATIONS: usize = 200;
 /// larger than this.
 const GRADIENT_TOLERANCE: f64 = 1e-9;
 
+/// A gradient as small as this is as good as none where rounding hides a lower
+/// value: the coefficients are then exact to about as much.
+const ROUNDED_GRADIENT: f64 = 1e-6;
+
 /// Partial autocorrelations stay this far from 1, where the variance of the
 /// process is infinite.
 const MARGIN: f64 = 1e-9;
@@ -387,6 +391,8 @@ fn minimise(f: impl Fn(&[f64]) -> f64, mut x: Vec<f64>) -> (Vec<f64>, bool) {
             .collect()
     };
     let mut inverse = identity(n);
+    // Whether `inverse` says nothing yet, so that the direction is the steepest.
+    let mut fresh = true;
     let mut value = f(&x);
     let mut slope = gradient(&x);
     for _ in 0..MOST_ITERATIONS {
@@ -396,7 +402,7 @@ fn minimise(f: impl Fn(&[f64]) -> f64, mut x: Vec<f64>) -> (Vec<f64>, bool) {
         let mut direction: Vec<f64> = inverse.iter().map(|row| -dot(row, &slope)).collect();
         let mut descent = dot(&direction, &slope);
         if descent >= 0.0 {
-            inverse = identity(n);
+            (inverse, fresh) = (identity(n), true);
             direction = slope.iter().map(|g| -g).collect();
             descent = -dot(&slope, &slope);
         }
@@ -418,16 +424,24 @@ fn minimise(f: impl Fn(&[f64]) -> f64, mut x: Vec<f64>) -> (Vec<f64>, bool) {
             }
         };
         let Some((next, there)) = step else {
-            // Below what the rounding of f can tell apart.
-            return (x, largest(&slope) <= 1e-6);
+            // What is left may be below what the rounding of f can tell apart.
+            let small = largest(&slope) <= ROUNDED_GRADIENT;
+            if small || fresh {
+                return (x, small);
+            }
+            // Curvature from steps that rounding has spoilt: begin it anew.
+            (inverse, fresh) = (identity(n), true);
+            continue;
         };
         let next_slope = gradient(&next);
         let s: Vec<f64> = next.iter().zip(&x).map(|(a, b)| a - b).collect();
         let y: Vec<f64> = next_slope.iter().zip(&slope).map(|(a, b)| a - b).collect();
         update(&mut inverse, &s, &y);
+        fresh = false;
         (x, value, slope) = (next, there, next_slope);
     }
-    (x, false)
+    let small = largest(&slope) <= ROUNDED_GRADIENT;
+    (x, small)
 }
 
 /// The BFGS update of an inverse Hessian, left out where curvature is not
