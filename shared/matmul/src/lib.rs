@@ -1,28 +1,89 @@
-//! Matrix products of single and double precision: the crate `gemm` behind a
-//! function that checks every bound.
+//! Matrix products of single and double precision, the crate `gemm` behind a
+//! function that checks every bound, and the element-wise steps of a network's
+//! training ([`Element`]).
 //!
 //! Everything runs on the caller's thread, so that a product's bits depend on
 //! its operands alone; callers split work into parts of fixed size.
 
+mod steps;
+
+use std::ops::Range;
+
 use gemm::Parallelism;
 
+pub use steps::AdamStep;
+
 /// A number that matrices are made of: `f32` or `f64`.
+///
+/// The functions work on rows that lie one after the other, each as long as
+/// `biases` or `sums`, which must not be empty; what is left over after the last
+/// whole row is not touched. Slices of different lengths are taken to the
+/// shortest one's end.
 pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
     /// 0.
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+
+    /// Makes each `x` of each row `1 / (1 + e^-(x + bias))`; within 4e-7 of it in
+    /// single precision. NaN stays.
+    fn sigmoid(values: &mut [Self], biases: &[Self]);
+
+    /// Makes each `x` of each row `max(x + bias, 0)`. NaN stays.
+    fn relu(values: &mut [Self], biases: &[Self]);
+
+    /// Makes the gradient of a sigmoid's outputs that of its inputs, and adds
+    /// the rows to `sums`.
+    fn sigmoid_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]);
+
+    /// Makes the gradient of [`Element::relu`]'s outputs that of its inputs, and
+    /// adds the rows to `sums`.
+    fn relu_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]);
+
+    /// A step of Adam: moves the running means of the gradient (`first`) and of
+    /// its square (`second`), and takes `rate first / (sqrt(second) + epsilon)`
+    /// from each value.
+    fn adam(
+        values: &mut [Self],
+        gradient: &[Self],
+        first: &mut [Self],
+        second: &mut [Self],
+        step: AdamStep<Self>,
+    );
 }
 
-impl Element for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
+macro_rules! element {
+    ($float:ty) => {
+        impl Element for $float {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
 
-impl Element for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
+            fn sigmoid(values: &mut [Self], biases: &[Self]) {
+                steps::sigmoid(values, biases);
+            }
+            fn relu(values: &mut [Self], biases: &[Self]) {
+                steps::relu(values, biases);
+            }
+            fn sigmoid_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]) {
+                steps::sigmoid_back(gradient, outputs, sums);
+            }
+            fn relu_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]) {
+                steps::relu_back(gradient, outputs, sums);
+            }
+            fn adam(
+                values: &mut [Self],
+                gradient: &[Self],
+                first: &mut [Self],
+                second: &mut [Self],
+                step: AdamStep<Self>,
+            ) {
+                steps::adam(values, gradient, first, second, step);
+            }
+        }
+    };
 }
+element!(f32);
+element!(f64);
 
 mod sealed {
     pub trait Sealed {}
@@ -71,6 +132,29 @@ impl<'a, T> Matrix<'a, T> {
             ..self
         }
     }
+
+    /// Some of the columns, without moving a number.
+    ///
+    /// # Panics
+    /// If the range does not lie within the columns.
+    #[must_use]
+    pub fn columns(self, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= self.columns,
+            "columns {range:?} of a matrix of {}",
+            self.columns
+        );
+        let start = if self.rows == 0 || range.is_empty() {
+            0
+        } else {
+            range.start * self.column_stride
+        };
+        Self {
+            data: &self.data[start..],
+            columns: range.len(),
+            ..self
+        }
+    }
 }
 
 /// What becomes of the numbers that the product is written to.
@@ -109,12 +193,14 @@ pub fn multiply<T: Element>(out: &mut [T], write: Write, lhs: Matrix<'_, T>, rhs
     // A slice is at most isize::MAX bytes long, and strides are dimensions of
     // one that is not empty.
     let stride = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
-    // SAFETY: `Matrix` holds exactly rows * columns numbers in row-major order
-    // or transposed, so row * row_stride + column * column_stride stays inside
-    // for every row < rows and column < columns; its fields are private and
-    // set by `new` and `transposed` alone. `out` holds m * n numbers with row
-    // stride n and column stride 1, as asserted above, and can't overlap the
-    // operands, being borrowed mutably. T is f32 or f64, which gemm takes.
+    // SAFETY: in a `Matrix`, row * row_stride + column * column_stride stays
+    // inside its data for every row < rows and column < columns: `new` makes it
+    // so with exactly rows * columns numbers, `transposed` swaps the two, and
+    // `columns` takes from the front as much as the first column it keeps lies
+    // further on; the fields are private. Neither operand is empty here. `out`
+    // holds m * n numbers with row stride n and column stride 1, as asserted
+    // above, and can't overlap the operands, being borrowed mutably. T is f32 or
+    // f64, which gemm takes.
     unsafe {
         gemm::gemm(
             m,
@@ -185,6 +271,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn some_columns_are_those_of_the_whole(
+            (rows, columns, a, b) in (0..9_usize, 0..9_usize, 0..9_usize, 0..9_usize),
+        ) {
+            let (from, to) = (a.min(b).min(columns), a.max(b).min(columns));
+            let numbers: Vec<f64> = (0_u16..81).map(f64::from).take(rows * columns).collect();
+            let whole = transpose(&numbers, rows, columns);
+            let identity: Vec<f64> = (0..rows * rows)
+                .map(|i| f64::from(u8::from(i % (rows + 1) == 0)))
+                .collect();
+            for matrix in [
+                Matrix::new(&numbers, rows, columns),
+                Matrix::new(&whole, columns, rows).transposed(),
+            ] {
+                let mut out = vec![0.0; rows * (to - from)];
+                let identity = Matrix::new(&identity, rows, rows);
+                multiply(&mut out, Write::Replace, identity, matrix.columns(from..to));
+                let wanted: Vec<f64> = (0..rows)
+                    .flat_map(|row| numbers[row * columns..][from..to].to_vec())
+                    .collect();
+                prop_assert_eq!(out, wanted);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "columns 1..4 of a matrix of 3")]
+    fn columns_that_there_are_not_are_refused() {
+        let _ = Matrix::new(&[1.0; 6], 2, 3).columns(1..4);
     }
 
     #[test]

@@ -12,24 +12,33 @@
 //! | shuffle | whether rows are permuted each epoch | false |
 //! | seed | of the initial weights and the permutations | 0 |
 //!
-//! A batch is always computed as the sum of two halves, by one thread or two,
-//! so the result does not depend on the number of threads.
+//! A step is made of parts that depend on the batch size alone: the rows of a
+//! batch are differentiated in parts of up to 64, and then the weights step in
+//! tiles. Threads take the next part that is left, so the result does not depend
+//! on their number.
 //!
 //! Source of the optimiser: Kingma and Ba (2015), Adam, the variant that Keras
 //! computes.
 
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
-use std::sync::{Barrier, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::ops::{Add, AddAssign, Div, Mul, Range, Sub};
 
-use pipewright_matmul::{Element, Matrix, Write, multiply};
+use pipewright_matmul::{AdamStep, Element, Matrix, Write, multiply};
+
+use super::parallel;
 
 const LEARNING_RATE: f64 = 1e-3;
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-7;
 
-/// Parts that a batch is computed in.
-const SHARDS: usize = 2;
+/// A batch is divided into as many parts, each of rows within [`PART_ROWS`].
+const PARTS: usize = 4;
+
+/// Fewer rows make a product slow, more leave threads without work.
+const PART_ROWS: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// Weights that step at once: their gradient stays in a core's cache.
+const TILE: usize = 1 << 15;
 
 /// Rows that are predicted at once.
 const PREDICTED_AT_ONCE: usize = 512;
@@ -44,17 +53,12 @@ pub trait Real:
     + Sub<Output = Self>
     + Mul<Output = Self>
     + Div<Output = Self>
-    + Neg<Output = Self>
     + AddAssign
 {
     /// The nearest number.
     fn of(value: f64) -> Self;
     /// The same number.
     fn to_f64(self) -> f64;
-    /// e to this power.
-    fn exp(self) -> Self;
-    /// The square root.
-    fn sqrt(self) -> Self;
 }
 
 macro_rules! real {
@@ -70,12 +74,6 @@ macro_rules! real {
             }
             fn to_f64(self) -> f64 {
                 f64::from(self)
-            }
-            fn exp(self) -> Self {
-                self.exp()
-            }
-            fn sqrt(self) -> Self {
-                self.sqrt()
             }
         }
     };
@@ -192,46 +190,92 @@ impl<T: Real> Autoencoder<T> {
         if length == 0 {
             return Vec::new();
         }
-        let layers: Vec<RwLock<Trained<T>>> = self
-            .layers
-            .drain(..)
-            .map(|layer| RwLock::new(Trained::new(layer)))
+        let part_rows = part_rows(batch);
+        let mut parts: Vec<Part<T>> = (0..batch.div_ceil(part_rows))
+            .map(|_| Part::new(&self.layers))
             .collect();
-        let shards: Vec<RwLock<Shard<T>>> = {
-            let layers: Vec<_> = layers.iter().map(read).collect();
-            let shapes: Vec<&Layer<T>> = layers.iter().map(|layer| &layer.layer).collect();
-            (0..SHARDS)
-                .map(|_| RwLock::new(Shard::new(&shapes, batch.div_ceil(SHARDS))))
-                .collect()
-        };
-        let work = Work {
-            rows,
-            width,
-            training,
-            batch,
-            layers: &layers,
-            shards: &shards,
-            barrier: Barrier::new(threads.clamp(1, SHARDS)),
-        };
-        let losses = if threads <= 1 {
-            work.run(&[0, 1], progress)
-        } else {
-            std::thread::scope(|scope| {
-                let (work, other) = (&work, [1]);
-                scope.spawn(move || work.run(&other, &mut |_, _| ()));
-                work.run(&[0], progress)
-            })
-        };
-        self.layers = layers
-            .into_iter()
-            .map(|layer| {
-                layer
-                    .into_inner()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .layer
-            })
+        let mut moments: Vec<Moments<T>> = self.layers.iter().map(Moments::new).collect();
+        let tiles: usize = self.layers.iter().map(Layer::tiles).sum();
+        // What each thread writes the gradient of a tile to.
+        let mut gradients: Vec<Vec<T>> = (0..threads.clamp(1, tiles.max(parts.len())))
+            .map(|_| Vec::new())
             .collect();
+        let mut order: Vec<usize> = (0..length).collect();
+        let mut random = Random::new(training.seed ^ SHUFFLE_STREAM);
+        let mut losses = Vec::with_capacity(training.epochs);
+        let mut steps: u32 = 0;
+        for epoch in 0..training.epochs {
+            if training.shuffle {
+                random.shuffle(&mut order);
+            }
+            let mut sum = 0.0;
+            for batch in order.chunks(batch) {
+                let parts = &mut parts[..batch.len().div_ceil(part_rows)];
+                let layers = &self.layers;
+                parallel::for_each(
+                    &mut gradients,
+                    batch.chunks(part_rows).zip(&mut *parts),
+                    |_, (numbers, part)| {
+                        part.take(layers, rows, numbers);
+                        part.differentiate(layers, batch.len());
+                    },
+                );
+                sum += parts.iter().map(|part| part.squared_error).sum::<f64>() / count(width);
+                steps = steps.saturating_add(1);
+                self.step(parts, &mut moments, steps, &mut gradients);
+            }
+            losses.push(sum / count(length));
+            progress(epoch + 1, training.epochs);
+        }
         losses
+    }
+
+    /// Step number `step` of the optimiser along the gradient that the parts of
+    /// a batch add up to.
+    fn step(
+        &mut self,
+        parts: &[Part<T>],
+        moments: &mut [Moments<T>],
+        step: u32,
+        gradients: &mut [Vec<T>],
+    ) {
+        let t = f64::from(step);
+        let step = AdamStep {
+            rate: T::of(LEARNING_RATE * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t))),
+            first_weight: T::of(1.0 - BETA_1),
+            second_weight: T::of(1.0 - BETA_2),
+            epsilon: T::of(EPSILON),
+        };
+        let mut tiles = Vec::new();
+        for (i, (layer, moments)) in self.layers.iter_mut().zip(moments).enumerate() {
+            let mut sums = vec![T::ZERO; layer.outputs];
+            for part in parts {
+                for (sum, value) in sums.iter_mut().zip(&part.biases[i]) {
+                    *sum += *value;
+                }
+            }
+            let [first, second] = &mut moments.biases;
+            T::adam(&mut layer.biases, &sums, first, second, step);
+
+            let size = layer.tile_inputs() * layer.outputs;
+            let [first, second] = &mut moments.weights;
+            let means = first.chunks_mut(size).zip(second.chunks_mut(size));
+            let mut from = 0;
+            for (weights, (first, second)) in layer.weights.chunks_mut(size).zip(means) {
+                let to = from + weights.len() / layer.outputs;
+                tiles.push((i, from..to, weights, first, second));
+                from = to;
+            }
+        }
+        parallel::for_each(
+            gradients,
+            tiles.into_iter(),
+            |gradient, (i, inputs, weights, first, second)| {
+                gradient.resize(weights.len(), T::ZERO);
+                weight_gradient(parts, i, inputs, gradient);
+                T::adam(weights, gradient, first, second, step);
+            },
+        );
     }
 
     /// The wanted layer's output for each row, row after row; both layers have
@@ -283,169 +327,135 @@ fn squared_error<T: Real>(a: &[T], b: &[T]) -> f64 {
 }
 
 impl<T: Real> Layer<T> {
+    /// Inputs whose weights make a tile; a multiple of 8 unless there are fewer.
+    fn tile_inputs(&self) -> usize {
+        (TILE / self.outputs / 8 * 8).max(8)
+    }
+
+    fn tiles(&self) -> usize {
+        self.inputs.div_ceil(self.tile_inputs())
+    }
+
     /// Writes the layer's output for the rows of `input` to `output`.
     fn forward(&self, input: &[T], output: &mut [T]) {
         let rows = output.len() / self.outputs;
-        for row in output.chunks_exact_mut(self.outputs) {
-            row.copy_from_slice(&self.biases);
-        }
         multiply(
             output,
-            Write::Add,
+            Write::Replace,
             Matrix::new(input, rows, self.inputs),
             Matrix::new(&self.weights, self.inputs, self.outputs),
         );
         match self.activation {
-            Activation::Relu => {
-                for value in output {
-                    *value = if *value > T::ZERO { *value } else { T::ZERO };
-                }
-            }
-            Activation::Sigmoid => {
-                for value in output {
-                    *value = T::ONE / (T::ONE + (-*value).exp());
-                }
-            }
-        }
-    }
-
-    /// Turns the gradient of the output into that of the sum before the
-    /// activation.
-    fn through_activation(&self, output: &[T], gradient: &mut [T]) {
-        for (gradient, y) in gradient.iter_mut().zip(output) {
-            let slope = match self.activation {
-                Activation::Relu if *y > T::ZERO => T::ONE,
-                Activation::Relu => T::ZERO,
-                Activation::Sigmoid => *y * (T::ONE - *y),
-            };
-            *gradient = *gradient * slope;
-        }
-    }
-}
-
-/// A layer with the moments of its optimiser.
-struct Trained<T> {
-    layer: Layer<T>,
-    weights: Moments<T>,
-    biases: Moments<T>,
-}
-
-impl<T: Real> Trained<T> {
-    fn new(layer: Layer<T>) -> Self {
-        Self {
-            weights: Moments::new(layer.weights.len()),
-            biases: Moments::new(layer.biases.len()),
-            layer,
+            Activation::Relu => T::relu(output, &self.biases),
+            Activation::Sigmoid => T::sigmoid(output, &self.biases),
         }
     }
 }
 
 /// Adam's running means of the gradient and of its square.
 struct Moments<T> {
-    first: Vec<T>,
-    second: Vec<T>,
+    weights: [Vec<T>; 2],
+    biases: [Vec<T>; 2],
 }
 
 impl<T: Real> Moments<T> {
-    fn new(size: usize) -> Self {
+    fn new(layer: &Layer<T>) -> Self {
+        let zeros = |size: usize| [vec![T::ZERO; size], vec![T::ZERO; size]];
         Self {
-            first: vec![T::ZERO; size],
-            second: vec![T::ZERO; size],
-        }
-    }
-
-    /// One step of size `rate` along the sum of two halves of the gradient.
-    fn step(&mut self, values: &mut [T], halves: [&[T]; SHARDS], rate: T) {
-        let (one_less_1, one_less_2) = (T::of(1.0 - BETA_1), T::of(1.0 - BETA_2));
-        let epsilon = T::of(EPSILON);
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        let gradients = halves[0].iter().zip(halves[1]);
-        for ((value, (m, v)), (a, b)) in values.iter_mut().zip(moments).zip(gradients) {
-            let gradient = *a + *b;
-            *m += (gradient - *m) * one_less_1;
-            *v += (gradient * gradient - *v) * one_less_2;
-            *value = *value - *m * rate / (v.sqrt() + epsilon);
+            weights: zeros(layer.weights.len()),
+            biases: zeros(layer.biases.len()),
         }
     }
 }
 
-/// What one half of a batch needs: its rows, outputs and gradients.
-struct Shard<T> {
+/// The rows that a part of a batch has.
+fn part_rows(batch: usize) -> usize {
+    batch
+        .div_ceil(PARTS)
+        .clamp(*PART_ROWS.start(), *PART_ROWS.end())
+}
+
+/// A part of a batch: its rows, their outputs and gradients.
+struct Part<T> {
+    rows: usize,
     input: Vec<T>,
+    /// Each layer's output.
     outputs: Vec<Vec<T>>,
-    /// The gradient of each layer's output.
+    /// The gradient of each layer's sums before the activation.
     deltas: Vec<Vec<T>>,
-    /// The gradient of each layer's weights and biases.
-    weights: Vec<Vec<T>>,
+    /// The gradient of each layer's biases.
     biases: Vec<Vec<T>>,
     squared_error: f64,
 }
 
-impl<T: Real> Shard<T> {
-    fn new(layers: &[&Layer<T>], rows: usize) -> Self {
-        let each = |size: &dyn Fn(&Layer<T>) -> usize| -> Vec<Vec<T>> {
-            layers
-                .iter()
-                .map(|layer| vec![T::ZERO; size(layer)])
-                .collect()
-        };
+impl<T: Real> Part<T> {
+    fn new(layers: &[Layer<T>]) -> Self {
         Self {
-            input: Vec::with_capacity(rows * layers[0].inputs),
-            outputs: each(&|layer| rows * layer.outputs),
-            deltas: each(&|layer| rows * layer.outputs),
-            weights: each(&|layer| layer.inputs * layer.outputs),
-            biases: each(&|layer| layer.outputs),
+            rows: 0,
+            input: Vec::new(),
+            outputs: vec![Vec::new(); layers.len()],
+            deltas: vec![Vec::new(); layers.len()],
+            biases: layers
+                .iter()
+                .map(|layer| vec![T::ZERO; layer.outputs])
+                .collect(),
             squared_error: 0.0,
         }
     }
 
-    /// The error of these rows and its gradient; `batch_rows` is the number of
-    /// rows of the whole batch, over which the loss is a mean.
-    fn differentiate(&mut self, layers: &[&Layer<T>], rows: usize, batch_rows: usize) {
+    /// Takes those of `rows` that `numbers` name.
+    fn take(&mut self, layers: &[Layer<T>], rows: &[T], numbers: &[usize]) {
         let width = layers[0].inputs;
+        self.rows = numbers.len();
+        self.input.clear();
+        for row in numbers {
+            self.input
+                .extend_from_slice(&rows[row * width..(row + 1) * width]);
+        }
+        let buffers = self.outputs.iter_mut().zip(&mut self.deltas);
+        for (layer, (output, delta)) in layers.iter().zip(buffers) {
+            output.resize(self.rows * layer.outputs, T::ZERO);
+            delta.resize(self.rows * layer.outputs, T::ZERO);
+        }
+    }
+
+    /// Layer `i`'s input.
+    fn input_of(&self, i: usize) -> &[T] {
+        match i {
+            0 => &self.input,
+            _ => &self.outputs[i - 1],
+        }
+    }
+
+    /// The error of these rows and its gradient by each layer's sums and biases;
+    /// `batch_rows` is the number of rows of the whole batch, over which the loss
+    /// is a mean.
+    fn differentiate(&mut self, layers: &[Layer<T>], batch_rows: usize) {
         for (i, layer) in layers.iter().enumerate() {
             let (before, here) = self.outputs.split_at_mut(i);
-            let input = before
-                .last()
-                .map_or(&self.input[..], |output| &output[..rows * layer.inputs]);
-            layer.forward(input, &mut here[0][..rows * layer.outputs]);
+            let input = before.last().unwrap_or(&self.input);
+            layer.forward(input, &mut here[0]);
         }
         let last = layers.len() - 1;
-        let predicted = &self.outputs[last][..rows * width];
-        self.squared_error = squared_error(predicted, &self.input);
-        let scale = T::of(2.0 / count(batch_rows * width));
-        for (delta, (y, x)) in self.deltas[last]
-            .iter_mut()
-            .zip(predicted.iter().zip(&self.input))
-        {
+        self.squared_error = squared_error(&self.outputs[last], &self.input);
+        let scale = T::of(2.0 / count(batch_rows * layers[0].inputs));
+        let pairs = self.outputs[last].iter().zip(&self.input);
+        for (delta, (y, x)) in self.deltas[last].iter_mut().zip(pairs) {
             *delta = (*y - *x) * scale;
         }
         for (i, layer) in layers.iter().enumerate().rev() {
             let (before, here) = self.deltas.split_at_mut(i);
-            let delta = &mut here[0][..rows * layer.outputs];
-            layer.through_activation(&self.outputs[i][..rows * layer.outputs], delta);
-            let input = match i {
-                0 => &self.input[..],
-                _ => &self.outputs[i - 1][..rows * layer.inputs],
-            };
-            let delta_matrix = Matrix::new(delta, rows, layer.outputs);
-            multiply(
-                &mut self.weights[i],
-                Write::Replace,
-                Matrix::new(input, rows, layer.inputs).transposed(),
-                delta_matrix,
-            );
-            self.biases[i].fill(T::ZERO);
-            for row in delta.chunks_exact(layer.outputs) {
-                for (sum, value) in self.biases[i].iter_mut().zip(row) {
-                    *sum += *value;
-                }
+            let (delta, sums) = (&mut here[0], &mut self.biases[i]);
+            sums.fill(T::ZERO);
+            match layer.activation {
+                Activation::Relu => T::relu_back(delta, &self.outputs[i], sums),
+                Activation::Sigmoid => T::sigmoid_back(delta, &self.outputs[i], sums),
             }
             if let Some(below) = before.last_mut() {
                 multiply(
-                    &mut below[..rows * layer.inputs],
+                    below,
                     Write::Replace,
-                    delta_matrix,
+                    Matrix::new(delta, self.rows, layer.outputs),
                     Matrix::new(&layer.weights, layer.inputs, layer.outputs).transposed(),
                 );
             }
@@ -453,97 +463,22 @@ impl<T: Real> Shard<T> {
     }
 }
 
-/// Training, shared by the threads that do it.
-struct Work<'a, T> {
-    rows: &'a [T],
-    width: usize,
-    training: Training,
-    batch: usize,
-    layers: &'a [RwLock<Trained<T>>],
-    shards: &'a [RwLock<Shard<T>>],
-    barrier: Barrier,
-}
-
-impl<T: Real> Work<'_, T> {
-    /// Does the part of the training that belongs to `mine`: those halves of
-    /// each batch, and the steps of as large a share of the layers. Every
-    /// thread computes the same losses.
-    fn run(&self, mine: &[usize], progress: &mut dyn FnMut(usize, usize)) -> Vec<f64> {
-        let length = self.rows.len() / self.width;
-        let mut order: Vec<usize> = (0..length).collect();
-        let mut random = Random::new(self.training.seed ^ SHUFFLE_STREAM);
-        let mut losses = Vec::with_capacity(self.training.epochs);
-        let mut steps: u32 = 0;
-        for epoch in 0..self.training.epochs {
-            if self.training.shuffle {
-                random.shuffle(&mut order);
-            }
-            let mut sum = 0.0;
-            for batch in order.chunks(self.batch) {
-                let half = batch.len().div_ceil(SHARDS);
-                {
-                    let layers: Vec<_> = self.layers.iter().map(read).collect();
-                    let layers: Vec<&Layer<T>> = layers.iter().map(|layer| &layer.layer).collect();
-                    for shard in mine {
-                        let from = (shard * half).min(batch.len());
-                        let to = (from + half).min(batch.len());
-                        let mut part = write(&self.shards[*shard]);
-                        part.input.clear();
-                        for row in &batch[from..to] {
-                            part.input.extend_from_slice(
-                                &self.rows[row * self.width..(row + 1) * self.width],
-                            );
-                        }
-                        part.differentiate(&layers, to - from, batch.len());
-                    }
-                }
-                self.barrier.wait();
-                // Everybody has the gradients; each steps its own layers. The
-                // network is symmetric, so halves of the layers cost the same.
-                steps = steps.saturating_add(1);
-                let t = f64::from(steps);
-                let rate =
-                    T::of(LEARNING_RATE * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t)));
-                sum += self.step(mine, rate) / count(self.width);
-                self.barrier.wait();
-            }
-            losses.push(sum / count(length));
-            progress(epoch + 1, self.training.epochs);
-        }
-        losses
+/// Writes the gradient of layer `i`'s weights of some inputs: the sum over the
+/// parts of a batch.
+fn weight_gradient<T: Real>(parts: &[Part<T>], i: usize, inputs: Range<usize>, gradient: &mut [T]) {
+    let mut write = Write::Replace;
+    for part in parts {
+        let (input, delta) = (part.input_of(i), &part.deltas[i]);
+        multiply(
+            gradient,
+            write,
+            Matrix::new(input, part.rows, input.len() / part.rows)
+                .columns(inputs.clone())
+                .transposed(),
+            Matrix::new(delta, part.rows, delta.len() / part.rows),
+        );
+        write = Write::Add;
     }
-
-    /// Steps the layers that go with the halves `mine`; returns the batch's
-    /// squared error.
-    fn step(&self, mine: &[usize], rate: T) -> f64 {
-        let parts: Vec<RwLockReadGuard<'_, Shard<T>>> = self.shards.iter().map(read).collect();
-        let share = self.layers.len() / SHARDS;
-        for (i, layer) in self.layers.iter().enumerate() {
-            if mine.contains(&(i / share)) {
-                let mut trained = write(layer);
-                let Trained {
-                    layer,
-                    weights,
-                    biases,
-                } = &mut *trained;
-                let halves = [parts[0].weights[i].as_slice(), &parts[1].weights[i]];
-                weights.step(&mut layer.weights, halves, rate);
-                let halves = [parts[0].biases[i].as_slice(), &parts[1].biases[i]];
-                biases.step(&mut layer.biases, halves, rate);
-            }
-        }
-        parts.iter().map(|part| part.squared_error).sum()
-    }
-}
-
-/// Locks are never contended (barriers part the phases) and a poisoned one
-/// means that the other thread's panic is on its way to the caller.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Parts the permutations from the weights of the same seed.
@@ -620,19 +555,24 @@ mod tests {
             }
         }
         let data = rows::<f64>(7, 5);
-        let gradient = |network: &Autoencoder<f64>| {
-            let layers: Vec<&Layer<f64>> = network.layers.iter().collect();
-            let mut shard = Shard::new(&layers, 7);
-            shard.input.extend_from_slice(&data);
-            shard.differentiate(&layers, 7, 7);
-            shard
-        };
-        let exact = gradient(&network);
-        assert!((exact.squared_error / 35.0 - network.loss(&data)).abs() < 1e-15);
+        // In parts of different sizes, as the last batch of an epoch is.
+        let parts: Vec<Part<f64>> = [&[0, 1, 2, 3, 4][..], &[5, 6]]
+            .map(|numbers| {
+                let mut part = Part::new(&network.layers);
+                part.take(&network.layers, &data, numbers);
+                part.differentiate(&network.layers, 7);
+                part
+            })
+            .into();
+        let error: f64 = parts.iter().map(|part| part.squared_error).sum();
+        assert!((error / 35.0 - network.loss(&data)).abs() < 1e-15);
         for layer in 0..network.layers.len() {
-            let largest = exact.weights[layer]
-                .iter()
-                .fold(0.0_f64, |most, g| most.max(g.abs()));
+            let (inputs, outputs) = (network.layers[layer].inputs, network.layers[layer].outputs);
+            let mut exact = vec![0.0; inputs * outputs];
+            let (first, rest) = exact.split_at_mut(inputs / 3 * outputs);
+            weight_gradient(&parts, layer, 0..inputs / 3, first);
+            weight_gradient(&parts, layer, inputs / 3..inputs, rest);
+            let largest = exact.iter().fold(0.0_f64, |most, g| most.max(g.abs()));
             let size = network.layers[layer].weights.len();
             for i in (0..size).step_by(size / 23 + 1) {
                 let weight = network.layers[layer].weights[i];
@@ -643,7 +583,7 @@ mod tests {
                 let step = 1e-6;
                 let slope = (loss(weight + step) - loss(weight - step)) / (2.0 * step);
                 loss(weight);
-                let ours = exact.weights[layer][i];
+                let ours = exact[i];
                 assert!(
                     (ours - slope).abs() <= 1e-6 * largest.max(1e-3),
                     "{layer} {i}: {ours} {slope}"
@@ -656,10 +596,8 @@ mod tests {
             };
             let slope = (loss(bias + 1e-6) - loss(bias - 1e-6)) / 2e-6;
             loss(bias);
-            assert!(
-                (exact.biases[layer][0] - slope).abs() <= 1e-8,
-                "bias of {layer}"
-            );
+            let ours: f64 = parts.iter().map(|part| part.biases[layer][0]).sum();
+            assert!((ours - slope).abs() <= 1e-8, "bias of {layer}");
         }
     }
 

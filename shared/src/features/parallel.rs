@@ -1,7 +1,7 @@
 //! Work spread over threads, with results in the order of the items.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 /// `f(0), f(1), ... f(items - 1)`, computed by up to `threads` threads. Each
 /// item is computed on its own, so the results don't depend on the number of
@@ -93,6 +93,34 @@ pub(super) fn stream<T: Send, E>(
     })
 }
 
+/// Calls `f` for every item, by as many threads as there are `workers`, each
+/// with one of them to write to; the caller's is one of the threads. Threads
+/// take the items in order, and which takes which is not settled.
+///
+/// # Panics
+/// If `f` does, or without workers.
+pub(super) fn for_each<W: Send, I: Send>(
+    workers: &mut [W],
+    items: impl Iterator<Item = I> + Send,
+    f: impl Fn(&mut W, I) + Sync,
+) {
+    assert!(!workers.is_empty(), "somebody must do the work");
+    let items = Mutex::new(items);
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = |worker: &mut W| {
+        while let Some(item) = next() {
+            f(worker, item);
+        }
+    };
+    let (first, others) = workers.split_at_mut(1);
+    std::thread::scope(|scope| {
+        for worker in others {
+            scope.spawn(|| work(worker));
+        }
+        work(&mut first[0]);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +142,24 @@ mod tests {
                 if count == 3 { Err("enough") } else { Ok(()) }
             });
             assert_eq!((refused, count), (Err("enough"), 3));
+        }
+    }
+
+    #[test]
+    fn every_item_is_worked_on_once_by_any_number_of_workers() {
+        for threads in [1, 2, 7] {
+            let mut workers = vec![0; threads];
+            let mut squares = [0; 20];
+            for_each(
+                &mut workers,
+                squares.iter_mut().enumerate(),
+                |sum, (i, square)| {
+                    *square += i * i;
+                    *sum += i;
+                },
+            );
+            assert_eq!(squares, std::array::from_fn(|i| i * i));
+            assert_eq!(workers.iter().sum::<usize>(), 190);
         }
     }
 
