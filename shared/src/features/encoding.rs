@@ -90,10 +90,14 @@ pub(super) fn encode(
         cells
     };
     let (training_cells, later_cells) = (scaled(training), scaled(later));
-    let outside = later_cells
+    let outside = inputs
         .iter()
-        .filter(|x| !(0.0..=1.0).contains(*x))
-        .count();
+        .zip(&scales)
+        .map(|(column, scale)| {
+            let beyond = |row: &&usize| !scale.covers(column[**row]);
+            later.iter().filter(beyond).count()
+        })
+        .sum();
 
     let mut network = Autoencoder::new(width, settings.seed);
     let losses = network.train(
@@ -160,8 +164,7 @@ fn changes(values: &[f64], training_end: usize) -> Vec<f64> {
 /// A column's range in the training rows.
 struct Scale {
     least: f64,
-    /// 0 for a constant column.
-    width: f64,
+    most: f64,
 }
 
 impl Scale {
@@ -172,20 +175,23 @@ impl Scale {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| {
                 (least.min(x), most.max(x))
             });
-        Self {
-            least,
-            width: most - least,
-        }
+        Self { least, most }
     }
 
-    /// 0 at the least, 1 at the most training value; not clipped.
+    fn covers(&self, value: f64) -> bool {
+        (self.least..=self.most).contains(&value)
+    }
+
+    /// 0 at the least, 1 at the most training value, not clipped; 0 for a
+    /// column that is constant in training.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the network is single precision"
     )]
     fn apply(&self, value: f64) -> f32 {
-        if self.width > 0.0 {
-            ((value - self.least) / self.width) as f32
+        let width = self.most - self.least;
+        if width > 0.0 {
+            ((value - self.least) / width) as f32
         } else {
             0.0
         }
@@ -228,6 +234,117 @@ mod tests {
             [1.0, 2.0, 3.0, 5.0].map(|x| scale.apply(x)),
             [0.0, 0.5, 1.0, 2.0]
         );
-        assert_eq!(Scale::of(&[4.0, 4.0], &[0, 1]).apply(7.0), 0.0);
+        assert!(scale.covers(3.0) && !scale.covers(5.0) && !scale.covers(0.5));
+        let constant = Scale::of(&[4.0, 4.0], &[0, 1]);
+        assert_eq!(constant.apply(7.0), 0.0);
+        assert!(constant.covers(4.0) && !constant.covers(7.0));
+    }
+
+    const ROWS: usize = 60;
+    const TRAINING_END: usize = 40;
+
+    /// Prices of eight assets (fewer inputs can leave a middle layer that is
+    /// always 0), the first of which is predicted; the second has a row without
+    /// a value.
+    fn columns() -> Vec<Column> {
+        ["A", "B", "C", "D", "E", "F", "G", "H"]
+            .into_iter()
+            .zip(3_u8..)
+            .map(|(ticker, pace)| {
+                let pace = 0.1 * f64::from(pace);
+                let row = |i: u32| 50.0 + 5.0 * (f64::from(i) * pace).sin();
+                let mut values: Vec<f64> = (0..60).map(row).collect();
+                if ticker == "B" {
+                    values[20] = f64::NAN;
+                }
+                Column::new(ticker, ColumnKind::Price, values)
+            })
+            .collect()
+    }
+
+    fn encoded(columns: &[Column], threads: usize) -> Encoded {
+        let settings = AutoencoderSettings {
+            enabled: true,
+            epochs: 2,
+            batch_size: 16,
+            shuffle: true,
+            inputs: AutoencoderInputs::Changes,
+            output: AutoencoderOutput::Reconstruction,
+            seed: 5,
+        };
+        encode(
+            &settings,
+            "A",
+            columns,
+            TRAINING_END,
+            threads,
+            &mut |_, _| (),
+        )
+        .unwrap()
+    }
+
+    fn bits(units: &[Vec<f64>], rows: std::ops::Range<usize>) -> Vec<u64> {
+        let cells = units.iter().flat_map(|unit| &unit[rows.clone()]);
+        cells.map(|x| x.to_bits()).collect()
+    }
+
+    #[test]
+    fn later_prices_change_no_earlier_row_and_training_sees_none_of_them() {
+        let before = encoded(&columns(), 1);
+        for changed in [TRAINING_END, 50] {
+            let mut columns = columns();
+            for column in &mut columns {
+                for value in &mut column.values[changed..] {
+                    *value *= 1.5;
+                }
+            }
+            let after = encoded(&columns, 1);
+            assert_eq!(after.report.losses, before.report.losses);
+            assert_eq!(
+                bits(&after.units, 0..changed),
+                bits(&before.units, 0..changed)
+            );
+            assert_ne!(
+                bits(&after.units, changed..ROWS),
+                bits(&before.units, changed..ROWS)
+            );
+        }
+    }
+
+    #[test]
+    fn rows_after_training_are_the_same_when_the_data_end_there() {
+        let whole = encoded(&columns(), 1);
+        let mut columns = columns();
+        for column in &mut columns {
+            column.values.truncate(50);
+        }
+        let part = encoded(&columns, 1);
+        for (part, whole) in part.units.iter().zip(&whole.units) {
+            for (a, b) in part.iter().zip(&whole[..50]) {
+                assert!(
+                    a.is_nan() == b.is_nan() && !((a - b).abs() > 1e-6),
+                    "{a} {b}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rows_with_a_missing_input_are_missing_and_the_predicted_asset_is_no_input() {
+        let encoded = encoded(&columns(), 2);
+        assert_eq!((encoded.units.len(), encoded.report.inputs), (7, 7));
+        // A change needs the row before as well.
+        for unit in &encoded.units {
+            let missing: Vec<usize> = (0..ROWS).filter(|row| unit[*row].is_nan()).collect();
+            assert_eq!(missing, [0, 20, 21]);
+        }
+        let report = &encoded.report;
+        assert_eq!((report.training_rows, report.later_rows), (37, 20));
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit_of_the_units() {
+        let run = |threads| bits(&encoded(&columns(), threads).units, 0..ROWS);
+        assert_eq!(run(1), run(4));
     }
 }
