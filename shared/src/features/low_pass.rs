@@ -3,10 +3,13 @@
 //!
 //! [`global`] sees the whole series, future included. [`expanding`] computes
 //! each value from the prices up to its row; since its weights depend on the
-//! row and the number of bins alone, all assets share them.
+//! row and the number of bins alone, all assets share them, and the whole is the
+//! product of a triangular matrix with the prices.
 
 use std::f64::consts::PI;
+use std::sync::{Mutex, PoisonError};
 
+use pipewright_matmul::{Matrix, Write, multiply};
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
@@ -45,8 +48,8 @@ pub fn global(prices: &[f64], bins: usize) -> Result<Vec<f64>, FeatureError> {
 /// 2n; `periodic` keeps bins 0 to k of the n. Rows with n <= 2k + 1 are missing
 /// (NaN), since there every bin would be kept.
 ///
-/// `prices` holds one column an asset, all of one length. The result is indexed
-/// by asset, then by position in `steps`. O(rows^2 assets steps) time.
+/// `prices` holds one column an asset, all of one length and finite. The result
+/// is indexed by asset, then by position in `steps`. O(rows^2 assets steps) time.
 ///
 /// # Errors
 /// A step k of 0, or with 2k + 2 > rows: the column would hold no value.
@@ -65,27 +68,30 @@ pub fn expanding(
     }
     let mut columns = vec![vec![vec![f64::NAN; rows]; steps.len()]; prices.len()];
     let blocks = rows.div_ceil(BLOCK);
+    // Where each block's values go: for each asset and step, its rows.
+    let mut places: Vec<Vec<&mut [f64]>> = (0..blocks).map(|_| Vec::new()).collect();
+    for column in columns.iter_mut().flatten() {
+        for (block, part) in column.chunks_mut(BLOCK).enumerate() {
+            places[block].push(part);
+        }
+    }
+    let places: Vec<Mutex<Vec<&mut [f64]>>> = places.into_iter().map(Mutex::new).collect();
+    let together = prices.concat();
+    let prices = Matrix::new(&together, prices.len(), rows);
     // The last blocks cost most: begin with them, so that threads end together.
-    let results = parallel::map(
+    parallel::map(
         blocks,
         threads,
         |i| {
             let block = blocks - 1 - i;
             let range = block * BLOCK..rows.min((block + 1) * BLOCK);
-            block_values(prices, steps, edge, range)
+            // Each is locked once.
+            let mut places = places[block].lock().unwrap_or_else(PoisonError::into_inner);
+            write_block(&mut places, prices, steps, edge, range);
         },
         progress,
     );
-    for (i, values) in results.into_iter().enumerate() {
-        let from = (blocks - 1 - i) * BLOCK;
-        let size = BLOCK.min(rows - from);
-        for (asset, columns) in columns.iter_mut().enumerate() {
-            for (step, column) in columns.iter_mut().enumerate() {
-                let start = (asset * steps.len() + step) * size;
-                column[from..from + size].copy_from_slice(&values[start..start + size]);
-            }
-        }
-    }
+    drop(places);
     Ok(columns)
 }
 
@@ -105,129 +111,142 @@ fn check_steps(steps: usize, rows: usize, needed: usize) -> Result<(), FeatureEr
     Ok(())
 }
 
-/// Values of the rows in `range`: for each asset and step, those of the block.
-fn block_values(
-    prices: &[&[f64]],
+/// Writes the values of the rows in `range`: for each asset and step, to the
+/// next of `places`.
+fn write_block(
+    places: &mut [&mut [f64]],
+    prices: Matrix<'_, f64>,
     steps: &[usize],
     edge: FftEdge,
     range: std::ops::Range<usize>,
-) -> Vec<f64> {
-    let size = range.len();
-    let mut values = vec![f64::NAN; prices.len() * steps.len() * size];
-    let mut weights = Weights::default();
-    for row in range.clone() {
-        weights.set_row(row, edge);
+) {
+    let (size, end) = (range.len(), range.end);
+    // For each step and row, the weight of every price up to the block's last;
+    // those after the row weigh nothing.
+    let mut weights = vec![0.0; steps.len() * size * end];
+    let mut sines = Sines::default();
+    for (i, row) in range.clone().enumerate() {
+        sines.set_row(row, edge);
         for (step, bins) in steps.iter().enumerate() {
-            if row < first_complete(*bins) {
-                continue;
-            }
-            let weights = weights.of(*bins);
-            for (asset, column) in prices.iter().enumerate() {
-                let place = (asset * steps.len() + step) * size + (row - range.start);
-                values[place] = dot(weights, &column[..=row]);
+            if row >= first_complete(*bins) {
+                let start = (step * size + i) * end;
+                sines.weights(*bins, &mut weights[start..=start + row]);
             }
         }
     }
-    values
+    let per_asset = steps.len() * size;
+    let mut values = vec![0.0; places.len() * size];
+    multiply(
+        &mut values,
+        Write::Replace,
+        prices.columns(0..end),
+        Matrix::new(&weights, per_asset, end).transposed(),
+    );
+    let steps = steps.iter().cycle();
+    for ((place, values), bins) in places.iter_mut().zip(values.chunks_exact(size)).zip(steps) {
+        let missing = first_complete(*bins).clamp(range.start, end) - range.start;
+        place[missing..].copy_from_slice(&values[missing..]);
+    }
 }
 
-/// The weights of one row, from one table of sines for all steps.
-struct Weights {
+/// The sines that the weights of one row are made of, for all steps.
+struct Sines {
     edge: FftEdge,
     /// n, the length of the prefix.
     n: usize,
     /// `sin(pi j / (2 n))` for j in 0..4n (mirror), `sin(pi j / n)` for
     /// j in 0..2n (periodic): one full turn.
     sines: Vec<f64>,
-    /// Weight of each price of the prefix, oldest first.
-    weights: Vec<f64>,
+    /// 1 over each of those at 1 to n (mirror) or n - 1.
+    inverses: Vec<f64>,
 }
 
-impl Default for Weights {
+impl Default for Sines {
     fn default() -> Self {
         Self {
             edge: FftEdge::Mirror,
             n: 0,
             sines: Vec::new(),
-            weights: Vec::new(),
+            inverses: Vec::new(),
         }
     }
 }
 
-impl Weights {
+impl Sines {
     fn set_row(&mut self, row: usize, edge: FftEdge) {
+        /// Sines of as many neighbours come from one by the addition theorem.
+        const STRIDE: usize = 64;
         self.edge = edge;
         self.n = row + 1;
         // A quarter turn is computed, the rest is its reflections.
-        let half = match edge {
-            FftEdge::Mirror => 2 * self.n,
-            FftEdge::Periodic => self.n,
+        let (half, divided_by) = match edge {
+            FftEdge::Mirror => (2 * self.n, 1..self.n + 1),
+            FftEdge::Periodic => (self.n, 1..self.n),
         };
-        self.sines.clear();
         self.sines.resize(2 * half, 0.0);
         let unit = PI / count(half);
-        for j in 0..=half / 2 {
-            let sine = (unit * count(j)).sin();
-            self.sines[j] = sine;
-            self.sines[half - j] = sine;
-            if j > 0 {
-                self.sines[half + j] = -sine;
-                self.sines[2 * half - j] = -sine;
+        let near: [(f64, f64); STRIDE] = std::array::from_fn(|j| (unit * count(j)).sin_cos());
+        let quarter = &mut self.sines[..=half / 2];
+        for (i, sines) in quarter.chunks_mut(STRIDE).enumerate() {
+            let (sine, cosine) = (unit * count(i * STRIDE)).sin_cos();
+            for (value, (near_sine, near_cosine)) in sines.iter_mut().zip(&near) {
+                *value = sine * near_cosine + cosine * near_sine;
             }
         }
+        self.sines.copy_within(1..half.div_ceil(2), half / 2 + 1);
+        self.sines[half / 2 + 1..half].reverse();
+        self.sines[half] = 0.0;
+        let (first, second) = self.sines.split_at_mut(half);
+        for (value, sine) in second.iter_mut().zip(first) {
+            *value = -*sine;
+        }
+        self.inverses.clear();
+        let inverse = |sine: &f64| 1.0 / sine;
+        self.inverses
+            .extend(self.sines[divided_by].iter().map(inverse));
     }
 
-    fn of(&mut self, bins: usize) -> &[f64] {
-        let n = self.n;
-        self.weights.clear();
-        self.weights.resize(n, 0.0);
+    /// Writes the weights of this row's n prices, oldest first.
+    fn weights(&self, bins: usize, weights: &mut [f64]) {
         let turn = self.sines.len();
         match self.edge {
             FftEdge::Mirror => {
                 // D(a) = sin((2k + 1/2) a) / sin(a / 2) at a = pi m / n, for
-                // m = 0..=n; both sines are entries of the table.
+                // m = 0..=n; both sines are entries of the table. The factor is
+                // less than a turn, since n > 2 bins + 1.
                 let factor = 4 * bins + 1;
-                let scale = 0.5 / count(n);
+                let scale = 0.5 / count(self.n);
                 let mut index = 0;
                 let mut kernel = count(factor);
-                for m in 0..n {
-                    index = (index + factor) % turn;
-                    let next = self.sines[index] / self.sines[m + 1];
-                    self.weights[n - 1 - m] = (kernel + next) * scale;
+                for (weight, inverse) in weights.iter_mut().rev().zip(&self.inverses) {
+                    index += factor;
+                    if index >= turn {
+                        index -= turn;
+                    }
+                    let next = self.sines[index] * inverse;
+                    *weight = (kernel + next) * scale;
                     kernel = next;
                 }
             }
             FftEdge::Periodic => {
+                // Less than a turn as well.
                 let factor = 2 * bins + 1;
-                let scale = 1.0 / count(n);
+                let scale = 1.0 / count(self.n);
                 let mut index = 0;
-                self.weights[n - 1] = count(factor) * scale;
-                for m in 1..n {
-                    index = (index + factor) % turn;
-                    self.weights[n - 1 - m] = self.sines[index] / self.sines[m] * scale;
+                let Some((newest, older)) = weights.split_last_mut() else {
+                    return;
+                };
+                *newest = count(factor) * scale;
+                for (weight, inverse) in older.iter_mut().rev().zip(&self.inverses) {
+                    index += factor;
+                    if index >= turn {
+                        index -= turn;
+                    }
+                    *weight = self.sines[index] * inverse * scale;
                 }
             }
         }
-        &self.weights
     }
-}
-
-/// Inner product with eight running sums, so that it is not one long chain.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_chunks
-        .remainder()
-        .iter()
-        .zip(b_chunks.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    let mut sums = [0.0_f64; 8];
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for i in 0..8 {
-            sums[i] += x[i] * y[i];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
