@@ -155,11 +155,25 @@ fn inverses(rows: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Row numbers in the order of their values.
+/// Row numbers in the order of their values, equal ones by number.
 fn ascending(column: &[f32]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..index(column.len())).collect();
-    order.sort_by(|a, b| column[*a as usize].total_cmp(&column[*b as usize]));
-    order
+    // One number that sorts as the value does (`f32::total_cmp`), then the row.
+    let mut keys: Vec<u64> = column
+        .iter()
+        .zip(0_u64..)
+        .map(|(value, row)| {
+            let bits = value.to_bits();
+            let negative = bits >> 31 == 1;
+            let ordered = if negative { !bits } else { bits | 1 << 31 };
+            u64::from(ordered) << 32 | row
+        })
+        .collect();
+    keys.sort_unstable();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the row is the lower half of the key"
+    )]
+    keys.into_iter().map(|key| key as u32).collect()
 }
 
 /// A row or node number; there are far fewer than 2^32.
@@ -202,22 +216,28 @@ fn best_splits(
     threads: usize,
 ) -> Vec<Option<Split>> {
     let open = &nodes[level..];
-    let node_of = offset(node_of, level);
+    // Rows of no open node go with one more than the last.
+    let rows: Vec<(u32, f32)> = offset(node_of, level)
+        .into_iter()
+        .map(|node| node.min(index(open.len())))
+        .zip(gradients.iter().copied())
+        .collect();
     let chunks = parallel::map(
         features.len().div_ceil(CHUNK),
         threads,
         |chunk| {
             let mut bests: Vec<Option<Split>> = vec![None; open.len()];
+            let mut sorted = vec![(0.0, 0.0); rows.len()];
             let from = chunk * CHUNK;
             let to = features.len().min(from + CHUNK);
             for feature in from..to {
                 let found = scan(
                     &features[feature],
                     &orders[feature],
-                    gradients,
-                    &node_of,
+                    &rows,
                     open,
                     inverse,
+                    &mut sorted,
                 );
                 for (best, (gain, threshold)) in bests.iter_mut().zip(found) {
                     if gain > best.map_or(LEAST_GAIN, |best| best.gain) {
@@ -246,65 +266,69 @@ fn best_splits(
     bests
 }
 
-/// What the rows of one node seen so far, in the order of a feature, add up to.
-#[derive(Clone, Copy)]
-struct Running {
-    gradient: f64,
-    rows: usize,
-    last: f32,
-    parent: f64,
-    gain: f32,
-    threshold: f32,
-}
-
-/// The best gain and threshold of one feature for each node.
+/// The best gain and threshold of one feature for each node. `rows` holds each
+/// row's node, or the number of nodes if it has none, and its gradient; `sorted`
+/// is written over.
 fn scan(
     column: &[f32],
     order: &[u32],
-    gradients: &[f32],
-    node_of: &[u32],
+    rows: &[(u32, f32)],
     nodes: &[Node],
     inverse: &[f64],
+    sorted: &mut [(f32, f32)],
 ) -> Vec<(f32, f32)> {
-    let mut running: Vec<Running> = nodes
-        .iter()
-        .map(|node| Running {
-            gradient: 0.0,
-            rows: 0,
-            last: f32::NAN,
-            parent: node.gradient * node.gradient * inverse[node.rows],
-            gain: f32::NEG_INFINITY,
-            threshold: f32::NAN,
-        })
-        .collect();
+    // Values and gradients of each node, ascending, one node after the other.
+    let mut ends = Vec::with_capacity(nodes.len() + 1);
+    let mut end = 0;
+    for node in nodes {
+        ends.push(end);
+        end += node.rows;
+    }
+    ends.push(end);
     for row in order {
         let row = *row as usize;
-        let Some(node) = nodes.get(node_of[row] as usize) else {
-            continue;
-        };
-        let left = &mut running[node_of[row] as usize];
-        let value = column[row];
-        #[expect(clippy::float_cmp, reason = "candidates lie between different values")]
-        if left.rows > 0 && value != left.last {
-            let right = node.gradient - left.gradient;
-            let score = left.gradient * left.gradient * inverse[left.rows]
-                + right * right * inverse[node.rows - left.rows];
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "gains are single precision"
-            )]
-            let gain = (score - left.parent) as f32;
-            // Ascending thresholds: of equal gains the last, the highest.
-            if gain >= left.gain {
-                left.gain = gain;
-                left.threshold = (value + left.last) * 0.5;
-            }
-        }
-        left.gradient += f64::from(gradients[row]);
-        left.rows += 1;
-        left.last = value;
+        let (node, gradient) = rows[row];
+        let place = &mut ends[node as usize];
+        sorted[*place] = (column[row], gradient);
+        *place += 1;
     }
-    running.into_iter().map(|r| (r.gain, r.threshold)).collect()
+    let mut rest = &*sorted;
+    nodes
+        .iter()
+        .map(|node| {
+            let here;
+            (here, rest) = rest.split_at(node.rows);
+            best_of_node(here, node, inverse)
+        })
+        .collect()
+}
+
+/// The best gain and threshold among ascending values with their gradients, all
+/// those of a node.
+fn best_of_node(sorted: &[(f32, f32)], node: &Node, inverse: &[f64]) -> (f32, f32) {
+    let parent = node.gradient * node.gradient * inverse[node.rows];
+    let mut best = (f32::NEG_INFINITY, f32::NAN);
+    let mut left = 0.0;
+    // By rows left of a candidate, from 1, and right of it, from all but 1.
+    let counts = inverse.get(1..node.rows).unwrap_or_default();
+    let counts = counts.iter().zip(counts.iter().rev());
+    let pairs = sorted.iter().zip(sorted.get(1..).unwrap_or_default());
+    for ((inverse_left, inverse_right), ((last, gradient), (value, _))) in counts.zip(pairs) {
+        left += f64::from(*gradient);
+        let right = node.gradient - left;
+        let score = left * left * inverse_left + right * right * inverse_right;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "gains are single precision"
+        )]
+        let gain = (score - parent) as f32;
+        // Ascending thresholds: of equal gains the last, the highest.
+        #[expect(clippy::float_cmp, reason = "candidates lie between different values")]
+        if gain >= best.0 && value != last {
+            best = (gain, (value + last) * 0.5);
+        }
+    }
+    best
 }
 
 #[cfg(test)]
@@ -331,10 +355,10 @@ mod tests {
         let found = scan(
             &[1.0, 2.0, 3.0, 4.0],
             &[0, 1, 2, 3],
-            &[-0.5, -0.5, -9.5, -9.5],
-            &[0; 4],
+            &[-0.5, -0.5, -9.5, -9.5].map(|gradient| (0, gradient)),
             &nodes,
             &inverses(4),
+            &mut [(0.0, 0.0); 4],
         );
         assert!((f64::from(found[0].0) - first).abs() < 1e-5);
         assert_eq!(found[0].1, 2.5);
