@@ -117,7 +117,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What [`run`] tells while it works, always from the caller's thread.
+/// What [`run`](super::run) tells while it works, always from the caller's thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
