@@ -102,7 +102,7 @@ gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with Gluon
 	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(BENCH_PROGRAM)
 
 bench-program:
-	@cargo build --profile benchmark -p pipewright-bench --locked
+	@cargo build --profile numeric -p pipewright-bench --locked
 
 clean: ## Remove what was built, installed and run here
 	cargo clean

@@ -122,14 +122,15 @@ pub(crate) fn arima(series: &Series, threads: NonZeroUsize) -> Result<Measured> 
 pub(crate) fn fft_global(series: &Series, threads: NonZeroUsize) -> Result<Measured> {
     let prices = read(series)?;
     Measured::of(|| {
-        let sums = map(&prices, threads, |prices| -> Result<[f64; 4]> {
+        let rows = prices.first().map_or(0, Vec::len);
+        let transform = low_pass::Global::new(rows, &STEPS)?;
+        let sums: Vec<[f64; 4]> = map(&prices, threads, |prices| {
             let mut sums = [0.0; 4];
-            for (total, bins) in sums.iter_mut().zip(STEPS) {
-                *total = sum(weighted(&low_pass::global(prices, bins)?).iter());
+            for (total, column) in sums.iter_mut().zip(transform.columns(prices)) {
+                *total = sum(weighted(&column).iter());
             }
-            Ok(sums)
+            sums
         });
-        let sums: Vec<[f64; 4]> = sums.into_iter().collect::<Result<_>>()?;
         Ok(json!({ "checks": totals(&sums) }))
     })
 }

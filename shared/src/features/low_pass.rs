@@ -7,11 +7,12 @@
 //! product of a triangular matrix with the prices.
 
 use std::f64::consts::PI;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pipewright_matmul::{Matrix, Write, multiply};
-use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
 
 use super::error::FeatureError;
 use super::parallel;
@@ -26,18 +27,67 @@ const BLOCK: usize = 64;
 /// # Errors
 /// Unless `1 <= bins` and `2 bins < n`: the Nyquist bin is never kept.
 pub fn global(prices: &[f64], bins: usize) -> Result<Vec<f64>, FeatureError> {
-    let n = prices.len();
-    check_steps(bins, n, bins.saturating_mul(2).saturating_add(1))?;
-    let mut planner = FftPlanner::new();
-    let mut spectrum: Vec<Complex<f64>> = prices.iter().map(|x| Complex::new(*x, 0.0)).collect();
-    planner.plan_fft_forward(n).process(&mut spectrum);
-    // Bin n - j is the conjugate of bin j; the two make one real frequency.
-    for bin in &mut spectrum[bins + 1..n - bins] {
-        *bin = Complex::new(0.0, 0.0);
+    Ok(Global::new(prices.len(), &[bins])?
+        .columns(prices)
+        .swap_remove(0))
+}
+
+/// [`global`] for many series of one length and many numbers of bins: what
+/// depends on the length alone is computed once, a series' spectrum once for all
+/// numbers of bins.
+pub struct Global {
+    steps: Vec<usize>,
+    forward: Arc<dyn Fft<f64>>,
+    inverse: Arc<dyn Fft<f64>>,
+}
+
+impl Global {
+    /// For series of `n` prices and these numbers of bins.
+    ///
+    /// # Errors
+    /// Those of [`global`].
+    pub fn new(n: usize, steps: &[usize]) -> Result<Self, FeatureError> {
+        for bins in steps {
+            check_steps(*bins, n, bins.saturating_mul(2).saturating_add(1))?;
+        }
+        let mut planner = FftPlanner::new();
+        Ok(Self {
+            steps: steps.to_vec(),
+            forward: planner.plan_fft_forward(n),
+            inverse: planner.plan_fft_inverse(n),
+        })
     }
-    planner.plan_fft_inverse(n).process(&mut spectrum);
-    let scale = 1.0 / count(n);
-    Ok(spectrum.iter().map(|z| z.re * scale).collect())
+
+    /// A column for each number of bins.
+    ///
+    /// # Panics
+    /// If there are more or fewer prices than were announced.
+    pub fn columns(&self, prices: &[f64]) -> Vec<Vec<f64>> {
+        let n = prices.len();
+        assert_eq!(n, self.forward.len(), "a transform is for one length");
+        let mut spectrum: Vec<Complex<f64>> =
+            prices.iter().map(|x| Complex::new(*x, 0.0)).collect();
+        self.forward.process(&mut spectrum);
+        let scale = 1.0 / count(n);
+        let column = |bins: &usize| {
+            // Bin n - j is the conjugate of bin j; the two make one real frequency.
+            let mut kept = vec![Complex::new(0.0, 0.0); n];
+            kept[..=*bins].copy_from_slice(&spectrum[..=*bins]);
+            kept[n - bins..].copy_from_slice(&spectrum[n - bins..]);
+            self.inverse.process(&mut kept);
+            kept.iter().map(|z| z.re * scale).collect()
+        };
+        self.steps.iter().map(column).collect()
+    }
+}
+
+impl fmt::Debug for Global {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Global")
+            .field("length", &self.forward.len())
+            .field("steps", &self.steps)
+            .finish()
+    }
 }
 
 /// The causal low-pass of every asset for every number of bins: for row `t`

@@ -292,19 +292,21 @@ pub(super) fn low_pass_columns(
             threads,
             &mut advanced,
         )?,
-        FftMode::Global => parallel::map(
-            chosen.len(),
-            threads,
-            |i| {
-                let steps = settings.steps.iter();
-                steps
-                    .map(|bins| low_pass::global(chosen_prices[i], *bins))
-                    .collect::<Result<Vec<_>, _>>()
-            },
-            &mut advanced,
-        )
-        .into_iter()
-        .collect::<Result<_, _>>()?,
+        FftMode::Global => {
+            let rows = chosen_prices.first().map_or(0, |prices| prices.len());
+            let steps: &[usize] = if chosen.is_empty() {
+                &[]
+            } else {
+                &settings.steps
+            };
+            let transform = low_pass::Global::new(rows, steps)?;
+            parallel::map(
+                chosen.len(),
+                threads,
+                |i| transform.columns(chosen_prices[i]),
+                &mut advanced,
+            )
+        }
     };
     let mut columns = Vec::with_capacity(chosen.len() * settings.steps.len());
     for (asset, values) in chosen.iter().zip(values) {
