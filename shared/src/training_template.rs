@@ -97,7 +97,7 @@ pub struct ArimaSettings {
     /// Share of the rows to fit on, in (0, 1]; the rows end before
     /// `deepARMeta.endTraining` whatever it says.
     pub train_set_size: f64,
-    /// `order`, (p, d, q); default (5, 1, 0). q is always 0 and d always 1.
+    /// `order`, (p, d, q); default (5, 1, 0). d is at most 2, q always 0.
     pub order: (usize, usize, usize),
 }
 
@@ -807,7 +807,7 @@ fn read_indicators(faults: &mut Faults, field: Field<'_>) -> IndicatorSettings {
 
 fn read_arima(faults: &mut Faults, field: Field<'_>) -> ArimaSettings {
     const DEFAULT_ORDER: (usize, usize, usize) = (5, 1, 0);
-    const EXPECTED: &str = "a list [p, 1, 0] with p from 0 to 20";
+    const EXPECTED: &str = "a list [p, d, 0] with p from 0 to 20 and d from 0 to 2";
     let mut section = Section::of(
         faults,
         field,
@@ -830,7 +830,10 @@ fn read_arima(faults: &mut Faults, field: Field<'_>) -> ArimaSettings {
                 .map(|item| item.as_f64().and_then(whole_number))
                 .collect();
             match numbers[..] {
-                [Some(p @ 0..=20), Some(1), Some(0)] => (usize::try_from(p).unwrap_or(0), 1, 0),
+                [Some(p @ 0..=20), Some(d @ 0..=2), Some(0)] => {
+                    let size = |n| usize::try_from(n).unwrap_or(0);
+                    (size(p), size(d), 0)
+                }
                 _ => {
                     faults.add(&order.path, format!("must be {EXPECTED}"));
                     DEFAULT_ORDER

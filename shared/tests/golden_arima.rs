@@ -32,8 +32,9 @@ fn fitted() -> Vec<Fitted> {
         .map(|case| {
             let prices = numbers(&case["prices"]);
             let count = |key: &str| usize::try_from(case[key].as_u64().unwrap()).unwrap();
-            let fit = Arima::fit(&prices[..count("training_rows")], count("p")).unwrap();
-            let name = format!("{} p={}", case["ticker"], case["p"]);
+            let fit =
+                Arima::fit(&prices[..count("training_rows")], count("p"), count("d")).unwrap();
+            let name = format!("{} p={} d={}", case["ticker"], case["p"], case["d"]);
             Fitted {
                 name,
                 case,
@@ -79,10 +80,13 @@ fn predictions_with_the_same_coefficients_are_those_of_statsmodels() {
     {
         let model = Autoregression::new(&numbers(&case["coefficients"])).unwrap();
         let theirs = numbers(&case["predictions"]);
-        for (row, (a, b)) in model.predict(&prices).iter().zip(&theirs).enumerate() {
+        let d = usize::try_from(case["d"].as_u64().unwrap()).unwrap();
+        for (row, (a, b)) in model.predict(&prices, d).iter().zip(&theirs).enumerate() {
             assert_eq!(a.is_nan(), b.is_nan(), "{name} row {row}");
+            // Without differences, a prediction may lie next to 0.
+            let unit = if d == 0 { 1.0 } else { b.abs() };
             assert!(
-                a.is_nan() || (a / b - 1.0).abs() <= 1e-9,
+                a.is_nan() || (a - b).abs() <= 1e-9 * unit,
                 "{name} row {row}: {a} {b}"
             );
         }
@@ -131,7 +135,7 @@ fn the_fit_reaches_its_tolerance_on_every_sample_asset_however_scaled() {
         for scale in [1.0, 0.001, 3.7, 1000.0] {
             for rows in [closes.len() * 7 / 10, closes.len() * 8 / 10, closes.len()] {
                 let scaled: Vec<f64> = closes[..rows].iter().map(|x| x * scale + 1.3).collect();
-                let fit = Arima::fit(&scaled, 5).unwrap();
+                let fit = Arima::fit(&scaled, 5, 1).unwrap();
                 assert!(fit.converged(), "{name}, {rows} rows times {scale}");
             }
         }

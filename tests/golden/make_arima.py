@@ -1,6 +1,6 @@
-"""Makes data/arima.json: ARIMA(p,1,0) by statsmodels on sample prices and on
+"""Makes data/arima.json: ARIMA(p,d,0) by statsmodels on sample prices and on
 made ones: an autoregression of changes under noise, one near the unit circle,
-and one that alternates.
+one that alternates, one of levels and one of changes of changes.
 
 `exact` is SARIMAX on the differenced series, optimised to its limit, and its
 one-step-ahead predictions; `default` are the predictions of ARIMA as its
@@ -36,22 +36,26 @@ def made(seed: int, coefficients: list[float], noise: float) -> np.ndarray:
     return np.round(5000.0 + np.cumsum(steps), 2)
 
 
-def case(name: str, closes: np.ndarray, p: int) -> dict:
-    options = dict(order=(p, 1, 0), trend="n", simple_differencing=True)
+def case(name: str, closes: np.ndarray, p: int, d: int = 1) -> dict:
+    options = dict(order=(p, d, 0), trend="n", simple_differencing=True)
     fit = SARIMAX(closes[:TRAINING], **options).fit(
         disp=0, method="lbfgs", pgtol=1e-12, factr=10, maxiter=1000
     )
-    # The model is of the changes; the prediction of a price adds the last one.
+    # The model is of the differences; the prediction of a price adds what they leave out.
     changes = SARIMAX(closes, **options).filter(fit.params).predict()
+    before = [0.0, closes[:-1], 2.0 * closes[1:-1] - closes[:-2]][d]
+    predictions = (before + changes).tolist()
+    missing = max(d, 1)
     found = {
         "ticker": name,
         "p": p,
+        "d": d,
         "training_rows": TRAINING,
         "prices": closes.tolist(),
         "coefficients": fit.params[:p].tolist(),
         "sigma2": float(fit.params[p]),
         "log_likelihood": float(fit.llf),
-        "predictions": [None, *(closes[:-1] + changes).tolist()],
+        "predictions": [None] * missing + predictions[missing - d :],
     }
     # Elsewhere its diffuse start takes rows to fade.
     if name in TICKERS:
@@ -73,6 +77,8 @@ def main() -> None:
         case("near the unit circle", made(2, [0.985], 0.0), 1),
         case("near the unit circle", made(3, [1.6, -0.62], 0.0), 2),
         case("alternating", made(4, [-0.9], 0.3), 3),
+        case("levels", np.diff(made(5, [1.1, -0.4], 0.0)), 2, 0),
+        case("changes of changes", np.cumsum(made(6, [0.5, 0.2], 0.0) - 5000.0).round(2), 3, 2),
     ]
     (HERE / "data" / "arima.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
 

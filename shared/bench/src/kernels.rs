@@ -104,7 +104,7 @@ pub(crate) fn arima(series: &Series, threads: NonZeroUsize) -> Result<Measured> 
     Measured::of(|| {
         let began = cpu_seconds();
         let fits = map(&prices, threads, |prices| {
-            arima::Arima::fit(&prices[..training], 5)
+            arima::Arima::fit(&prices[..training], 5, 1)
         });
         let fits = fits.into_iter().collect::<Result<Vec<_>, _>>()?;
         let fitted = cpu_seconds() - began;

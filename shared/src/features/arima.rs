@@ -1,10 +1,12 @@
-//! ARIMA(p, 1, 0): an autoregression of the price's daily changes, fitted by
-//! exact Gaussian maximum likelihood, and its one-step-ahead predictions.
+//! ARIMA(p, d, 0): an autoregression of the d-th differences of a price, fitted
+//! by exact Gaussian maximum likelihood, and its one-step-ahead predictions.
 //!
-//! The changes `w[t] = x[t] - x[t-1]` follow `w[t] = sum_i phi[i] w[t-i] + e[t]`,
-//! `e` normal with variance `sigma2`, no constant. The likelihood is the exact
-//! one of the stationary process: the first p changes are predicted from those
-//! before them as their autocovariances demand, not conditioned upon.
+//! The changes `w[t]`, which are `x[t] - x[t-1]` for d = 1, the prices themselves
+//! for d = 0 and the changes of changes for d = 2, follow
+//! `w[t] = sum_i phi[i] w[t-i] + e[t]`, `e` normal with variance `sigma2`, no
+//! constant. The likelihood is the exact one of the stationary process: the first
+//! p changes are predicted from those before them as their autocovariances
+//! demand, not conditioned upon.
 //!
 //! For a pure autoregression the Kalman filter of the usual state-space form
 //! collapses to the Durbin-Levinson recursion: with the partial autocorrelations
@@ -17,6 +19,7 @@
 //! | setting | meaning | default |
 //! |---|---|---|
 //! | p | coefficients | 5 |
+//! | d | differences taken, 0 to 2 | 1 |
 //! | training rows | rows the coefficients are learnt from | 0.8 of all, before `endTraining` |
 //!
 //! Source of the parametrisation: Jones (1980), Technometrics 22(3).
@@ -45,10 +48,12 @@ const MARGIN: f64 = 1e-9;
 #[non_exhaustive]
 pub enum ArimaError {
     /// Too few prices.
-    #[error("ARIMA({p},1,0) needs at least {needed} training rows, but there are {rows}")]
+    #[error("ARIMA({p},{d},0) needs at least {needed} training rows, but there are {rows}")]
     TooFewRows {
         /// Coefficients.
         p: usize,
+        /// Differences taken.
+        d: usize,
         /// Prices to train on.
         rows: usize,
         /// The least number.
@@ -56,7 +61,7 @@ pub enum ArimaError {
     },
 }
 
-/// The least number of prices that ARIMA(p, 1, 0) is fitted to.
+/// The least number of prices that ARIMA(p, d, 0) is fitted to.
 pub fn rows_needed(p: usize) -> usize {
     30.max(3 * (p + 1))
 }
@@ -65,6 +70,8 @@ pub fn rows_needed(p: usize) -> usize {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arima {
     model: Autoregression,
+    /// Differences taken.
+    d: usize,
     /// The change that every training row has, when all are equal: then there
     /// is nothing to fit, and predictions add this change.
     constant_change: Option<f64>,
@@ -74,20 +81,24 @@ pub struct Arima {
 }
 
 impl Arima {
-    /// Fits ARIMA(p, 1, 0) to training prices (finite).
+    /// Fits ARIMA(p, d, 0) to training prices (finite), d from 0 to 2.
     ///
     /// # Errors
     /// Fewer than max(30, 3 (p + 1)) prices.
-    pub fn fit(prices: &[f64], p: usize) -> Result<Self, ArimaError> {
+    ///
+    /// # Panics
+    /// If `d` is above 2.
+    pub fn fit(prices: &[f64], p: usize, d: usize) -> Result<Self, ArimaError> {
         let needed = rows_needed(p);
         if prices.len() < needed {
             let rows = prices.len();
-            return Err(ArimaError::TooFewRows { p, rows, needed });
+            return Err(ArimaError::TooFewRows { p, d, rows, needed });
         }
-        let changes: Vec<f64> = prices.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        if let Some(change) = common_change(prices, &changes) {
+        let changes = differences(prices, d);
+        if let Some(change) = common_change(prices, &changes, d) {
             return Ok(Self {
                 model: Autoregression::from_partial(&vec![0.0; p]),
+                d,
                 constant_change: Some(change),
                 sigma2: 0.0,
                 log_likelihood: f64::INFINITY,
@@ -106,6 +117,7 @@ impl Arima {
         let observations = count(changes.len());
         Ok(Self {
             model: Autoregression::from_partial(&partial),
+            d,
             constant_change: None,
             sigma2: sigma2 * unit * unit,
             // The density of the changes, so the unit comes off again.
@@ -141,16 +153,50 @@ impl Arima {
     }
 
     /// One-step-ahead predictions: element t is the prediction of `prices[t]`
-    /// from `prices[..t]`. Row 0 is missing (NaN).
+    /// from `prices[..t]`. Rows before [`first_predicted`] are missing (NaN).
     pub fn predict(&self, prices: &[f64]) -> Vec<f64> {
         match self.constant_change {
-            None => self.model.predict(prices),
-            Some(change) => std::iter::once(f64::NAN)
-                .chain(prices.iter().map(|x| x + change))
-                .take(prices.len())
-                .collect(),
+            None => self.model.predict(prices, self.d),
+            Some(change) => predictions(prices, self.d, |_| change),
         }
     }
+}
+
+/// The first row that ARIMA(p, d, 0) predicts: before it there is nothing to
+/// predict from.
+pub fn first_predicted(d: usize) -> usize {
+    d.max(1)
+}
+
+/// The d-th differences, d fewer than there are values.
+///
+/// # Panics
+/// If `d` is above 2.
+fn differences(values: &[f64], d: usize) -> Vec<f64> {
+    assert!(d <= 2, "differences are taken at most twice");
+    let mut values = values.to_vec();
+    for _ in 0..d {
+        values = values.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    }
+    values
+}
+
+/// Predictions of prices from predictions of their d-th differences: `change(t)`
+/// is that of the difference with index t, which belongs to row t + d.
+fn predictions(prices: &[f64], d: usize, change: impl Fn(usize) -> f64) -> Vec<f64> {
+    (0..prices.len())
+        .map(|t| {
+            if t < first_predicted(d) {
+                return f64::NAN;
+            }
+            let before = match d {
+                0 => 0.0,
+                1 => prices[t - 1],
+                _ => prices[t - 1] + (prices[t - 1] - prices[t - 2]),
+            };
+            before + change(t - d)
+        })
+        .collect()
 }
 
 /// A stationary autoregression with the predictors from fewer values than it
@@ -198,38 +244,38 @@ impl Autoregression {
         self.orders.last().map_or(&[], Vec::as_slice)
     }
 
-    /// One-step-ahead predictions of prices whose changes follow this process;
-    /// row 0 is missing (NaN), row 1 is the price of row 0. O(n p) time.
-    pub fn predict(&self, prices: &[f64]) -> Vec<f64> {
-        let mut predictions = Vec::with_capacity(prices.len());
-        for t in 0..prices.len() {
-            if t == 0 {
-                predictions.push(f64::NAN);
-                continue;
-            }
-            let order = &self.orders[(t - 1).min(self.orders.len() - 1)];
-            let change: f64 = order
-                .iter()
-                .enumerate()
-                .map(|(i, phi)| phi * (prices[t - 1 - i] - prices[t - 2 - i]))
-                .sum();
-            predictions.push(prices[t - 1] + change);
-        }
-        predictions
+    /// One-step-ahead predictions of prices whose d-th differences follow this
+    /// process. Rows before [`first_predicted`] are missing (NaN); for d = 1,
+    /// row 1 is the price of row 0. O(n p) time.
+    ///
+    /// # Panics
+    /// If `d` is above 2.
+    pub fn predict(&self, prices: &[f64], d: usize) -> Vec<f64> {
+        let changes = differences(prices, d);
+        predictions(prices, d, |t| {
+            let order = &self.orders[t.min(self.orders.len() - 1)];
+            let before = changes[..t].iter().rev();
+            before.zip(order).map(|(w, phi)| phi * w).sum()
+        })
     }
 }
 
 /// The change that all rows share, if there is one, within the rounding of the
 /// prices.
-fn common_change(prices: &[f64], changes: &[f64]) -> Option<f64> {
-    let rounding = 4.0 * f64::EPSILON * largest(prices);
+fn common_change(prices: &[f64], changes: &[f64], d: usize) -> Option<f64> {
+    // Each difference doubles what rounding can do.
+    let rounding = [2.0, 4.0, 8.0][d] * f64::EPSILON * largest(prices);
     let (least, most) = changes
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), w| {
             (least.min(*w), most.max(*w))
         });
     let (first, last) = (prices.first()?, prices.last()?);
-    (most - least <= rounding).then(|| (last - first) / count(changes.len()))
+    (most - least <= rounding).then(|| match d {
+        // The mean of the changes, without adding them up.
+        1 => (last - first) / count(changes.len()),
+        _ => f64::midpoint(least, most),
+    })
 }
 
 /// The likelihood of changes as a function of partial autocorrelations.
@@ -564,7 +610,7 @@ mod tests {
             changes in prop::collection::vec(-1.0..1.0_f64, 40..80),
         ) {
             let prices: Vec<f64> = changes.iter().scan(10.0, |x, w| { *x += w; Some(*x) }).collect();
-            let fit = Arima::fit(&prices, 3).unwrap();
+            let fit = Arima::fit(&prices, 3, 1).unwrap();
             let changes: Vec<f64> = prices.windows(2).map(|p| p[1] - p[0]).collect();
             let likelihood = Likelihood::new(&changes, 3);
             let partial: Vec<f64> = (1..=3).map(|k| fit.model.orders[k][k - 1]).collect();
@@ -582,16 +628,20 @@ mod tests {
         #[test]
         fn any_prices_fit_and_predict_finite_numbers(
             prices in prop::collection::vec(prop_oneof![-1e15..1e15_f64, 0.0..1e-300_f64, Just(1.0)], 30..60),
+            d in 0..=2_usize,
         ) {
-            let fit = Arima::fit(&prices, 5).unwrap();
-            prop_assert!(fit.predict(&prices)[1..].iter().all(|x| x.is_finite()));
+            let fit = Arima::fit(&prices, 5, d).unwrap();
+            let predictions = fit.predict(&prices);
+            let (missing, there) = predictions.split_at(first_predicted(d));
+            prop_assert!(missing.iter().all(|x| x.is_nan()));
+            prop_assert!(there.iter().all(|x| x.is_finite()));
         }
     }
 
     #[test]
     fn the_first_rows_are_missing_then_the_price_before() {
         let prices = prices(40);
-        let predictions = Arima::fit(&prices, 5).unwrap().predict(&prices);
+        let predictions = Arima::fit(&prices, 5, 1).unwrap().predict(&prices);
         assert!(predictions[0].is_nan());
         assert_eq!(predictions[1], prices[0]);
         assert_ne!(predictions[2], prices[1]);
@@ -600,43 +650,73 @@ mod tests {
     #[test]
     fn without_coefficients_it_is_a_random_walk() {
         let prices = prices(40);
-        let fit = Arima::fit(&prices, 0).unwrap();
+        let fit = Arima::fit(&prices, 0, 1).unwrap();
         assert_eq!(fit.predict(&prices)[1..], prices[..39]);
+    }
+
+    #[test]
+    fn without_coefficients_two_differences_continue_the_line_and_none_says_nothing() {
+        let prices = prices(40);
+        let line = Arima::fit(&prices, 0, 2).unwrap().predict(&prices);
+        assert!(line[0].is_nan() && line[1].is_nan());
+        for t in 2..40 {
+            assert!((line[t] - (2.0 * prices[t - 1] - prices[t - 2])).abs() < 1e-12);
+        }
+        let mean = Arima::fit(&prices, 0, 0).unwrap().predict(&prices);
+        assert!(mean[0].is_nan() && mean[1..].iter().all(|x| *x == 0.0));
+    }
+
+    #[test]
+    fn a_parabola_is_predicted_by_its_common_second_difference() {
+        let parabola: Vec<f64> = (0..50).map(|i| 3.0 + 0.5 * f64::from(i * i)).collect();
+        let fit = Arima::fit(&parabola, 5, 2).unwrap();
+        assert_eq!(fit.constant_change(), Some(1.0));
+        assert_eq!(fit.predict(&parabola)[2..], parabola[2..]);
+        let flat = [7.0; 30];
+        assert_eq!(
+            Arima::fit(&flat, 5, 0).unwrap().predict(&flat)[1..],
+            flat[1..]
+        );
     }
 
     #[test]
     fn equal_changes_are_added_on() {
         let straight: Vec<f64> = (0..50).map(|i| 3.0 + 0.1 * f64::from(i)).collect();
-        let fit = Arima::fit(&straight, 5).unwrap();
+        let fit = Arima::fit(&straight, 5, 1).unwrap();
         assert!((fit.constant_change().unwrap() - 0.1).abs() < 1e-15);
         for (predicted, price) in fit.predict(&straight)[1..].iter().zip(&straight[1..]) {
             assert!((predicted - price).abs() < 1e-13);
         }
         let flat = [7.0; 30];
-        assert_eq!(Arima::fit(&flat, 5).unwrap().predict(&flat)[1..], flat[1..]);
+        assert_eq!(
+            Arima::fit(&flat, 5, 1).unwrap().predict(&flat)[1..],
+            flat[1..]
+        );
     }
 
     #[test]
     fn changes_that_a_model_predicts_exactly_still_give_finite_predictions() {
         let prices: Vec<f64> = (0..60).map(|i| f64::from(i % 2)).collect();
-        let fit = Arima::fit(&prices, 5).unwrap();
+        let fit = Arima::fit(&prices, 5, 1).unwrap();
         assert!(fit.predict(&prices)[1..].iter().all(|x| x.is_finite()));
     }
 
     #[test]
     fn too_few_rows_are_refused() {
         assert_eq!(
-            Arima::fit(&prices(29), 5),
+            Arima::fit(&prices(29), 5, 1),
             Err(ArimaError::TooFewRows {
                 p: 5,
+                d: 1,
                 rows: 29,
                 needed: 30
             })
         );
         assert_eq!(
-            Arima::fit(&prices(47), 15),
+            Arima::fit(&prices(47), 15, 1),
             Err(ArimaError::TooFewRows {
                 p: 15,
+                d: 1,
                 rows: 47,
                 needed: 48
             })

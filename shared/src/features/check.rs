@@ -112,7 +112,7 @@ fn low_pass_faults(template: &TrainingTemplate, rows: usize) -> Vec<FeatureError
 
 fn arima_faults(template: &TrainingTemplate, dates: &[Date]) -> Vec<FeatureError> {
     let settings = &template.features.arima;
-    let p = settings.order.0;
+    let (p, d, _) = settings.order;
     let rows = training_rows(template, dates, settings.train_set_size);
     let needed = arima::rows_needed(p);
     let assets = settings.assets.iter();
@@ -121,7 +121,7 @@ fn arima_faults(template: &TrainingTemplate, dates: &[Date]) -> Vec<FeatureError
         .map(|ticker| FeatureError::Arima {
             ticker: ticker.clone(),
             end_training: template.deepar.end_training,
-            source: arima::ArimaError::TooFewRows { p, rows, needed },
+            source: arima::ArimaError::TooFewRows { p, d, rows, needed },
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use time::Date;
 
+use super::arima::first_predicted;
 use super::columns::ColumnKind;
 use super::input::{CatalogueAsset, named_assets};
 use super::low_pass::first_complete;
@@ -217,7 +218,7 @@ fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> C
                 format!(
                     "ARIMA({p},{d},{q})'s prediction of x[t] from x[0..t-1], parameters by exact maximum likelihood"
                 ),
-                1,
+                first_predicted(d),
                 Causality::Fitted {
                     learns_from: format!("the first {} of all rows", features.arima.train_set_size),
                     before,

@@ -106,7 +106,7 @@ pub(super) fn arima_columns(
         threads,
         |i| {
             let prices = &prices[chosen[i]];
-            arima::Arima::fit(&prices[..rows], p).map(|fit| (fit.predict(prices), fit))
+            arima::Arima::fit(&prices[..rows], p, d).map(|fit| (fit.predict(prices), fit))
         },
         &mut |done, total| progress(Progress::Advanced { stage, done, total }),
     );
@@ -119,9 +119,17 @@ pub(super) fn arima_columns(
             source,
         })?;
         let doubt = match fit.constant_change() {
-            Some(change) => Some(format!(
-                "ARIMA of {ticker}: every change of the training rows is {change}, so the predictions add it to the day before"
-            )),
+            Some(change) => Some(match d {
+                0 => format!(
+                    "ARIMA of {ticker}: every price of the training rows is {change}, so the predictions are that"
+                ),
+                1 => format!(
+                    "ARIMA of {ticker}: every change of the training rows is {change}, so the predictions add it to the day before"
+                ),
+                _ => format!(
+                    "ARIMA of {ticker}: the changes of the training rows all grow by {change}, so the predictions let them go on so"
+                ),
+            }),
             None if !fit.converged() => Some(format!(
                 "ARIMA of {ticker}: the fit did not reach its tolerance; its predictions are those of the best model found"
             )),
