@@ -227,18 +227,10 @@ fn best_splits(
         threads,
         |chunk| {
             let mut bests: Vec<Option<Split>> = vec![None; open.len()];
-            let mut sorted = vec![(0.0, 0.0); rows.len()];
             let from = chunk * CHUNK;
             let to = features.len().min(from + CHUNK);
             for feature in from..to {
-                let found = scan(
-                    &features[feature],
-                    &orders[feature],
-                    &rows,
-                    open,
-                    inverse,
-                    &mut sorted,
-                );
+                let found = scan(&features[feature], &orders[feature], &rows, open, inverse);
                 for (best, (gain, threshold)) in bests.iter_mut().zip(found) {
                     if gain > best.map_or(LEAST_GAIN, |best| best.gain) {
                         *best = Some(Split {
@@ -266,69 +258,66 @@ fn best_splits(
     bests
 }
 
+/// What the rows of one node seen so far, in the order of a feature, add up to.
+#[derive(Clone, Copy)]
+struct Running {
+    gradient: f64,
+    rows: usize,
+    last: f32,
+    parent: f64,
+    gain: f32,
+    threshold: f32,
+}
+
 /// The best gain and threshold of one feature for each node. `rows` holds each
-/// row's node, or the number of nodes if it has none, and its gradient; `sorted`
-/// is written over.
+/// row's node, or the number of nodes if it has none, and its gradient.
 fn scan(
     column: &[f32],
     order: &[u32],
     rows: &[(u32, f32)],
     nodes: &[Node],
     inverse: &[f64],
-    sorted: &mut [(f32, f32)],
 ) -> Vec<(f32, f32)> {
-    // Values and gradients of each node, ascending, one node after the other.
-    let mut ends = Vec::with_capacity(nodes.len() + 1);
-    let mut end = 0;
-    for node in nodes {
-        ends.push(end);
-        end += node.rows;
-    }
-    ends.push(end);
+    let mut running: Vec<Running> = nodes
+        .iter()
+        .map(|node| Running {
+            gradient: 0.0,
+            rows: 0,
+            last: f32::NAN,
+            parent: node.gradient * node.gradient * inverse[node.rows],
+            gain: f32::NEG_INFINITY,
+            threshold: f32::NAN,
+        })
+        .collect();
     for row in order {
         let row = *row as usize;
         let (node, gradient) = rows[row];
-        let place = &mut ends[node as usize];
-        sorted[*place] = (column[row], gradient);
-        *place += 1;
-    }
-    let mut rest = &*sorted;
-    nodes
-        .iter()
-        .map(|node| {
-            let here;
-            (here, rest) = rest.split_at(node.rows);
-            best_of_node(here, node, inverse)
-        })
-        .collect()
-}
-
-/// The best gain and threshold among ascending values with their gradients, all
-/// those of a node.
-fn best_of_node(sorted: &[(f32, f32)], node: &Node, inverse: &[f64]) -> (f32, f32) {
-    let parent = node.gradient * node.gradient * inverse[node.rows];
-    let mut best = (f32::NEG_INFINITY, f32::NAN);
-    let mut left = 0.0;
-    // By rows left of a candidate, from 1, and right of it, from all but 1.
-    let counts = inverse.get(1..node.rows).unwrap_or_default();
-    let counts = counts.iter().zip(counts.iter().rev());
-    let pairs = sorted.iter().zip(sorted.get(1..).unwrap_or_default());
-    for ((inverse_left, inverse_right), ((last, gradient), (value, _))) in counts.zip(pairs) {
-        left += f64::from(*gradient);
-        let right = node.gradient - left;
-        let score = left * left * inverse_left + right * right * inverse_right;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "gains are single precision"
-        )]
-        let gain = (score - parent) as f32;
-        // Ascending thresholds: of equal gains the last, the highest.
+        let (Some(node), Some(left)) = (nodes.get(node as usize), running.get_mut(node as usize))
+        else {
+            continue;
+        };
+        let value = column[row];
         #[expect(clippy::float_cmp, reason = "candidates lie between different values")]
-        if gain >= best.0 && value != last {
-            best = (gain, (value + last) * 0.5);
+        if left.rows > 0 && value != left.last {
+            let right = node.gradient - left.gradient;
+            let score = left.gradient * left.gradient * inverse[left.rows]
+                + right * right * inverse[node.rows - left.rows];
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "gains are single precision"
+            )]
+            let gain = (score - left.parent) as f32;
+            // Ascending thresholds: of equal gains the last, the highest.
+            if gain >= left.gain {
+                left.gain = gain;
+                left.threshold = (value + left.last) * 0.5;
+            }
         }
+        left.gradient += f64::from(gradient);
+        left.rows += 1;
+        left.last = value;
     }
-    best
+    running.into_iter().map(|r| (r.gain, r.threshold)).collect()
 }
 
 #[cfg(test)]
@@ -358,7 +347,6 @@ mod tests {
             &[-0.5, -0.5, -9.5, -9.5].map(|gradient| (0, gradient)),
             &nodes,
             &inverses(4),
-            &mut [(0.0, 0.0); 4],
         );
         assert!((f64::from(found[0].0) - first).abs() < 1e-5);
         assert_eq!(found[0].1, 2.5);
