@@ -59,7 +59,7 @@ pub(crate) enum Command {
 /// Where the prices lie.
 #[derive(Debug, Args)]
 struct Assets {
-    /// The folder of prices: one <ticker>.csv (Date,Close) per asset and,
+    /// The folder of prices: one TICKER.csv (Date,Close) per asset and,
     /// optionally, assets.csv (ticker,assetClass,description), without which
     /// the class of an asset is `unclassified`.
     #[arg(long = "assets", value_name = "DIR")]
