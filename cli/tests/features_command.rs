@@ -357,21 +357,28 @@ fn a_folder_with_something_in_it_is_replaced_only_by_force_and_only_if_a_run_wro
     scene.template(|_| ());
     fs::create_dir(scene.path("out")).unwrap();
     scene.succeeds(&RUN);
-    scene.write("out/features/old.txt", "old");
+    scene.write("out/train/train.json.gz", "old");
     let error = scene.fails(&RUN);
     assert!(
         error.contains("out is not empty; --force replaces"),
         "{error}"
     );
-    assert!(scene.path("out/features/old.txt").exists());
+    assert!(scene.path("out/train/train.json.gz").exists());
     scene.succeeds(&run_with(&["--force"]));
-    assert!(!scene.path("out/features/old.txt").exists(), "not merged");
-    scene.write("out/thesis.txt", "years of work");
-    let error = scene.fails(&run_with(&["--force"]));
     assert!(
-        error.contains("out holds thesis.txt, which no run wrote"),
-        "{error}"
+        !scene.path("out/train/train.json.gz").exists(),
+        "not merged"
     );
+    // In folders of a run's names, too: others have a `train` as well.
+    for own in ["thesis.txt", "train/labels.json", "plots/holiday.png"] {
+        scene.write(&format!("out/{own}"), "years of work");
+        let error = scene.fails(&run_with(&["--force"]));
+        assert!(
+            error.contains(&format!("out holds {own}, which is no output of a run")),
+            "{error}"
+        );
+        fs::remove_file(scene.path(&format!("out/{own}"))).unwrap();
+    }
     assert_eq!(scene.entries(), ["out"]);
     fs::remove_dir_all(scene.path("out")).unwrap();
     scene.write("out", "a file");

@@ -328,6 +328,13 @@ impl TrainingTemplate {
                 deepar.context_length
             ));
         }
+        let fft = &self.features.fft;
+        if fft.enabled && fft.mode == FftMode::Global {
+            warnings.push(
+                "feMeta.fftSettings.mode is global: each of its columns knows later prices on every day, so a model trained on them sees the future; expanding does not"
+                    .to_owned(),
+            );
+        }
         for name in ["cardinality", "num_dynamic_feat"] {
             if deepar
                 .hyper_params
@@ -1265,6 +1272,20 @@ mod tests {
             ]
         );
         assert_eq!(template.warnings().len(), 1, "{:?}", template.warnings());
+    }
+
+    #[test]
+    fn a_low_pass_that_sees_the_future_says_so() {
+        let warnings = |mode: &str, enabled: bool| {
+            let mut document = original();
+            document["feMeta"]["fftSettings"]["mode"] = json!(mode);
+            document["feMeta"]["fftSettings"]["enabled"] = json!(enabled);
+            let warnings = TrainingTemplate::parse(&document).unwrap().warnings();
+            warnings.iter().any(|w| w.contains("sees the future"))
+        };
+        assert!(warnings("global", true));
+        assert!(!warnings("global", false));
+        assert!(!warnings("expanding", true));
     }
 
     #[test]

@@ -13,8 +13,59 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// What a run puts into its folder, and nothing else.
-const PARTS: [&str; 4] = ["features", "plots", "test", "train"];
+/// What a run puts into its folder, and nothing else; a star stands for what
+/// differs by asset.
+const OUTPUTS: [&str; 14] = [
+    "features/features.csv",
+    "features/importance.json",
+    "features/series.json",
+    "features/summary.json",
+    "plots/assets-*.png",
+    "plots/autocorrelation-*.png",
+    "plots/autoencoder-losses.png",
+    "plots/importance-classes.png",
+    "plots/importance-columns.png",
+    "plots/low-pass-*.png",
+    "test/test.json",
+    "test/test.json.gz",
+    "train/train.json",
+    "train/train.json.gz",
+];
+
+/// Whether a run may have written the file `name` of its folder `part`.
+fn is_output(part: &str, name: &str) -> bool {
+    let path = format!("{part}/{name}");
+    OUTPUTS.iter().any(|output| match output.split_once('*') {
+        None => path == *output,
+        Some((begin, end)) => path.starts_with(begin) && path.ends_with(end),
+    })
+}
+
+/// The first thing in a folder that is no output of a run, as a path below it.
+/// `held` names what lies in the folder.
+fn strange(folder: &Path, held: &[OsString]) -> Result<Option<PathBuf>> {
+    for name in held {
+        let path = folder.join(name);
+        let unread = || format!("{} cannot be read", path.display());
+        let part = name.to_str().unwrap_or_default();
+        let known = OUTPUTS
+            .iter()
+            .any(|output| output.split_once('/').is_some_and(|(of, _)| of == part));
+        // A link or a file of that name is somebody's own.
+        if !known || !fs::symlink_metadata(&path).with_context(unread)?.is_dir() {
+            return Ok(Some(name.into()));
+        }
+        for entry in fs::read_dir(&path).with_context(unread)? {
+            let entry = entry.with_context(unread)?;
+            let file = entry.file_name();
+            let output = file.to_str().is_some_and(|file| is_output(part, file));
+            if !output || !entry.file_type().with_context(unread)?.is_file() {
+                return Ok(Some(Path::new(name).join(file)));
+            }
+        }
+    }
+    Ok(None)
+}
 
 /// The outputs of one run on their way to their folder. Clones share them, so
 /// that who learns of a signal can abandon what another thread is writing.
@@ -43,10 +94,9 @@ impl Out {
             }
             Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
         };
-        let strange = |name: &&OsString| !PARTS.iter().any(|part| *part == name.as_os_str());
-        if let Some(strange) = held.iter().find(strange) {
+        if let Some(strange) = strange(target, &held)? {
             bail!(
-                "{shown} holds {}, which no run wrote, and a run replaces the whole folder; choose another --out",
+                "{shown} holds {}, which is no output of a run, and a run replaces the whole folder; choose another --out",
                 strange.display()
             );
         }

@@ -122,7 +122,13 @@ pub(super) fn run_text(
     if !summary.top_features.is_empty() {
         let top = summary.top_features.iter();
         let top = top.map(|top| format!("{} ({:.1} %)", top.column, 100.0 * top.importance));
-        rows.push(("top features", top.collect::<Vec<_>>().join(", ")));
+        rows.push((
+            "top features",
+            format!(
+                "{}: association on the same day, not forecasting value",
+                top.collect::<Vec<_>>().join(", ")
+            ),
+        ));
     }
     let mut text = format!(
         "Features of {} made in {}\n{}",

@@ -423,6 +423,7 @@ mod tests {
             splits: 7,
         });
         let importance = Importance {
+            note: "",
             target: "A".to_owned(),
             rows: 9,
             first_date: time::macros::date!(2020 - 01 - 02),

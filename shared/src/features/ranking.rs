@@ -12,6 +12,10 @@ use super::input::CatalogueAsset;
 use super::rows::share_of;
 use super::summary::as_text;
 
+/// What goes with every importance.
+const NOTE: &str = "Association with the predicted asset's price on the same day, not forecasting value. \
+`<ticker>_LAG_<n>` is that price n rows before, which features.csv has no column for; columns made from the predicted asset itself are left out.";
+
 /// Lags of the target that are features of their own.
 const LAGS: usize = 10;
 
@@ -26,6 +30,8 @@ const LEAST_ROWS: usize = 2;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Importance {
+    /// What it says and what it does not, for who opens the file.
+    pub note: &'static str,
     /// The predicted asset.
     pub target: String,
     /// Rows that the trees learnt from.
@@ -164,6 +170,7 @@ pub(super) fn rank(
     // Stable: equal ones keep the order of columns.
     features.sort_by(|a, b| b.importance.total_cmp(&a.importance));
     Ok(Importance {
+        note: NOTE,
         target: target.to_owned(),
         rows: rows.len(),
         first_date: dates[*first],

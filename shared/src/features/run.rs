@@ -73,6 +73,18 @@ pub fn run_with(
         limiting,
         ..
     } = panel;
+    if stages.contains(Stage::DeepAr) {
+        // What the dates alone forbid is told before hours of training.
+        let prices = assets.iter().zip(&prices);
+        let columns: Vec<Column> = prices
+            .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()))
+            .collect();
+        match deepar::Plan::new(&template.deepar, &dates, &columns) {
+            // Further columns may add what lacks.
+            Ok(_) | Err(FeatureError::TooFewTrainingValues { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
     let limit = match &limiting {
         None => "all assets have the same dates".to_owned(),
         Some(limit) => format!("{} limits them and costs {} rows", limit.ticker, limit.rows),
