@@ -15,16 +15,20 @@ def volume_size(definition):
     return step["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"]
 
 
+def own_keys(system):
+    """The keys of the stack's custom resource: other stacks keep theirs in the same bucket."""
+    _, _, _, key = system.outputs["PipelineDefinitionS3Uri"].split("/", 3)
+    return system.keys("PipelineBucketName", key.rpartition("/")[0] + "/")
+
+
 def definition_keys(system):
     """The keys of the stack's definitions in the pipeline bucket."""
-    keys = system.keys("PipelineBucketName", "definitions/")
-    return [key for key in keys if key.endswith(".json")]
+    return [key for key in own_keys(system) if key.endswith(".json")]
 
 
 def executor_keys(system):
     """The keys of the stack's executors in the pipeline bucket."""
-    keys = system.keys("PipelineBucketName", "definitions/")
-    return [key for key in keys if key.endswith("run-fe-step.sh")]
+    return [key for key in own_keys(system) if key.endswith("run-fe-step.sh")]
 
 
 @pytest.fixture
