@@ -1,4 +1,4 @@
-"""Deploying the SAM template to the local AWS, through CloudFormation alone.
+"""Deploying the SAM template through CloudFormation alone, to the local AWS or to an account.
 
 The template is taken as it is; only what `sam package` would resolve as well is
 resolved: a function's local CodeUri becomes a zip in S3 and a nested stack's
@@ -22,14 +22,18 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import ClientError
 
-ARTIFACTS_BUCKET = "local-artifacts"
 # cargo-lambda leaves what it builds for AWS under this path.
 _BUILT_FUNCTIONS = "target/lambda/"
+_STACK = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 class DeploymentFailed(Exception):
     """CloudFormation gave up; the message has the reason of every failed resource."""
+
+
+class StackBusy(DeploymentFailed):
+    """The stack is in a state that must be left first; the message says how."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,6 +66,20 @@ def parse_template(text):
     return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
+def zip_function(bootstrap):
+    """The zip that deploys a function, of its program's bytes.
+
+    The time in it is fixed: the same program gives the same zip, so nothing is deployed again.
+    """
+    entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compresslevel=1) as archive:
+        archive.writestr(entry, bootstrap)
+    return buffer.getvalue()
+
+
 def package_function(binary, cache):
     """The zip that deploys a compiled function, as bytes.
 
@@ -79,14 +97,7 @@ def package_function(binary, cache):
             subprocess.run(["strip", "-o", bootstrap, binary], check=True)
         else:
             shutil.copyfile(binary, bootstrap)
-        # Fixed time: the same binary gives the same zip, so nothing is redeployed.
-        entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
-        entry.external_attr = 0o755 << 16
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", compresslevel=1) as archive:
-            archive.writestr(entry, bootstrap.read_bytes())
-        content = buffer.getvalue()
+        content = zip_function(bootstrap.read_bytes())
         unfinished = Path(directory, "zip")
         unfinished.write_bytes(content)
         for outdated in cache.glob(f"{binary.name}-*.zip"):
@@ -97,9 +108,15 @@ def package_function(binary, cache):
 
 @dataclasses.dataclass
 class Deployer:
-    """Deploys through CloudFormation; `client` gives a boto3 client by its service's name."""
+    """Deploys through CloudFormation; `client` gives a boto3 client by its service's name.
+
+    `interval` is the pause between two looks at a stack and `timeout` how long it may take, both
+    in seconds.
+    """
 
     client: Callable[[str], object]
+    interval: float = 0.1
+    timeout: float = 120.0
 
     def __post_init__(self):
         self._cloudformation = self.client("cloudformation")
@@ -108,17 +125,40 @@ class Deployer:
         """As deploy, with a small parsed template that goes along with the request."""
         # Fixed separators: CloudFormation counts the bytes, at most 51,200.
         body = {"TemplateBody": json.dumps(template, separators=(",", ":"))}
-        return self._deploy(stack, body, parameters, progress, 120.0)
+        return self._deploy(stack, body, parameters, progress)
 
-    def deploy(self, stack, template_url, parameters, progress=lambda event: None, timeout=120.0):
+    def deploy(self, stack, template_url, parameters, progress=lambda event: None):
         """Create or update the stack and wait; give its outputs, those of nested stacks too.
 
-        `progress` is called with every stack event, nested stacks' included.
-        Raises DeploymentFailed when the stack did not reach its new state.
+        `progress` is called with every stack event, nested stacks' included. A stack that cannot
+        be created takes back what it made, the retained resources as well. Raises
+        DeploymentFailed when the stack did not reach its new state.
         """
-        return self._deploy(stack, {"TemplateURL": template_url}, parameters, progress, timeout)
+        return self._deploy(stack, {"TemplateURL": template_url}, parameters, progress)
 
-    def _deploy(self, stack, template, parameters, progress, timeout):
+    def delete(self, stack, progress=lambda event: None):
+        """Delete the stack and wait; nothing to do where there is none."""
+        found = self.find(stack)
+        if found is None:
+            return
+        if not found["StackStatus"].startswith("DELETE_"):
+            self._refuse_while_busy(found)
+        watch = _Watch(self._cloudformation, self._family_ids(found["StackId"]))
+        watch.fresh()
+        if found["StackStatus"] != "DELETE_IN_PROGRESS":
+            self._cloudformation.delete_stack(StackName=stack)
+        self._wait(found["StackId"], watch, progress, ("DELETE_COMPLETE",))
+
+    def find(self, stack):
+        """The stack's description; None where there is none."""
+        try:
+            return self._cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+
+    def _deploy(self, stack, template, parameters, progress):
         request = {
             "StackName": stack,
             **template,
@@ -127,91 +167,176 @@ class Deployer:
             ],
             "Capabilities": _CAPABILITIES,
         }
-        exists = any(found["StackName"] == stack for found in self._stacks())
-        seen = {event["EventId"] for event in self._events(stack)} if exists else set()
+        found = self.find(stack)
+        if found:
+            self._refuse_while_busy(found)
+        watch = _Watch(
+            self._cloudformation, self._family_ids(found["StackId"]) if found else [stack]
+        )
         try:
-            if exists:
-                self._cloudformation.update_stack(**request)
+            if found:
+                watch.fresh()
+                stack_id = self._cloudformation.update_stack(**request)["StackId"]
             else:
-                self._cloudformation.create_stack(**request)
+                stack_id = self._cloudformation.create_stack(**request, RetainExceptOnCreate=True)[
+                    "StackId"
+                ]
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 return self.outputs(stack)
             raise DeploymentFailed(error.response["Error"]["Message"]) from error
+        self._wait(stack_id, watch, progress, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        return self.outputs(stack)
+
+    def _wait(self, stack_id, watch, progress, good):
         failures = []
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self.timeout
         while True:
-            description = self._cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-            for event in self._events(stack):
-                if event["EventId"] in seen:
-                    continue
-                seen.add(event["EventId"])
+            found = self.find(stack_id)
+            status = found["StackStatus"] if found else "DELETE_COMPLETE"
+            for event in watch.fresh():
                 if event["ResourceStatus"].endswith("_FAILED"):
                     failures.append(event)
                 progress(event)
-            status = description["StackStatus"]
             if not status.endswith("_IN_PROGRESS"):
                 break
             if time.monotonic() > deadline:
-                raise DeploymentFailed(f"stack {stack} is still {status} after {timeout:.0f} s")
-            time.sleep(0.1)
-        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+                raise DeploymentFailed(
+                    f"stack {stack_id} is still {status} after {self.timeout:.0f} s; "
+                    "CloudFormation goes on with it"
+                )
+            time.sleep(self.interval)
+        if status not in good:
             reasons = "".join(
                 f"\n  {event['StackName']} {event['LogicalResourceId']} "
                 f"({event['ResourceType']}): {event['ResourceStatusReason']}"
                 for event in failures
                 if event.get("ResourceStatusReason")
             )
-            raise DeploymentFailed(f"stack {stack} ended as {status}:{reasons}")
-        return self.outputs(stack)
+            name = stack_id.split("/")[1] if "/" in stack_id else stack_id
+            raise DeploymentFailed(f"stack {name} ended as {status}:{reasons}")
+
+    def _refuse_while_busy(self, found):
+        """Raise StackBusy where CloudFormation would only say that it can't."""
+        name, status = found["StackName"], found["StackStatus"]
+        if status == "ROLLBACK_COMPLETE":
+            raise StackBusy(
+                f"stack {name} could never be created ({status}) and can only be deleted: "
+                f"`aws cloudformation delete-stack --stack-name {name}`, or `make destroy`, "
+                "which also removes what it left; then deploy again"
+            )
+        if status.endswith("_IN_PROGRESS"):
+            raise StackBusy(
+                f"stack {name} is {status}: somebody else's operation, or an interrupted one of "
+                "ours, is under way. Wait for its end "
+                f"(`aws cloudformation describe-stack-events --stack-name {name}` shows what it "
+                "waits for), then try again"
+            )
+        if status == "UPDATE_ROLLBACK_FAILED":
+            raise StackBusy(
+                f"stack {name} could not return to its last state ({status}). Mend what its events "
+                "name, then `aws cloudformation continue-update-rollback --stack-name "
+                f"{name}`; docs/OPERATIONS.md has more"
+            )
 
     def outputs(self, stack):
-        """The outputs of the stack and of its nested stacks by name."""
-        return {
-            output["OutputKey"]: output["OutputValue"]
-            for found in self._family(stack)
-            for output in found.get("Outputs", [])
-        }
+        """The outputs of the stack and of its nested stacks by name; none where there is none."""
+        if self.find(stack) is None:
+            return {}
+        outputs = {}
+        for stack_id in reversed(self._family_ids(stack)):
+            for output in (self.find(stack_id) or {}).get("Outputs", []):
+                outputs[output["OutputKey"]] = output["OutputValue"]
+        return outputs
 
-    def _stacks(self):
-        pages = self._cloudformation.get_paginator("describe_stacks").paginate()
-        return [found for page in pages for found in page["Stacks"]]
+    def resources(self, stack):
+        """Every resource of the stack and of its nested stacks, as ListStackResources has it."""
+        return [
+            resource
+            for stack_id in self._family_ids(stack)
+            for resource in self._resources_of(stack_id)
+        ]
 
-    def _family(self, stack):
-        """The nested stacks of the stack, then itself."""
-        # By name, `<stack>-<logical id>-<random>`: ministack tells no ParentId.
-        stacks = self._stacks()
-        nested = [found for found in stacks if found["StackName"].startswith(f"{stack}-")]
-        return nested + [found for found in stacks if found["StackName"] == stack]
+    def _resources_of(self, stack_id):
+        pages = self._cloudformation.get_paginator("list_stack_resources")
+        return [
+            resource
+            for page in pages.paginate(StackName=stack_id)
+            for resource in page["StackResourceSummaries"]
+        ]
 
-    def _events(self, stack):
-        """All events of the stack and its nested stacks, oldest first."""
-        events = []
-        for found in self._family(stack):
-            pages = self._cloudformation.get_paginator("describe_stack_events")
-            for page in pages.paginate(StackName=found["StackId"]):
-                events.extend(page["StackEvents"])
-        # ministack gives newest first and times to the second: reverse, then sort stably.
-        return sorted(reversed(events), key=lambda event: event["Timestamp"])
+    def _family_ids(self, stack):
+        """The stack and its nested stacks, parents first."""
+        family = [stack]
+        for stack_id in family:
+            family += [
+                resource["PhysicalResourceId"]
+                for resource in self._resources_of(stack_id)
+                if resource["ResourceType"] == _STACK
+                and resource.get("PhysicalResourceId")
+                and resource["ResourceStatus"] != "DELETE_COMPLETE"
+            ]
+        return family
+
+
+class _Watch:
+    """Reads the events of a stack and its nested stacks, each once."""
+
+    def __init__(self, cloudformation, stacks):
+        self._pages = cloudformation.get_paginator("describe_stack_events")
+        self._stacks = list(stacks)
+        self._seen = set()
+
+    def fresh(self):
+        """The events since the last call, oldest first."""
+        fresh = []
+        # Grows meanwhile: an event of a nested stack's resource names the nested stack.
+        for stack in self._stacks:
+            for event in self._unseen(stack):
+                self._seen.add(event["EventId"])
+                fresh.append(event)
+                nested = event.get("PhysicalResourceId")
+                if event["ResourceType"] == _STACK and nested not in (None, "", event["StackId"]):
+                    self._follow(nested)
+        # Newest first, and in the local AWS to the second: reverse, then sort stably.
+        return sorted(reversed(fresh), key=lambda event: event["Timestamp"])
+
+    def _unseen(self, stack):
+        """The events of one stack, newest first, as far as they are new."""
+        try:
+            for page in self._pages.paginate(StackName=stack):
+                for event in page["StackEvents"]:
+                    if event["EventId"] in self._seen:
+                        return
+                    yield event
+        except ClientError as error:
+            # Not yet, or a nested stack that is gone from the local AWS.
+            if "does not exist" not in str(error):
+                raise
+
+    def _follow(self, stack):
+        if stack not in self._stacks:
+            self._stacks.append(stack)
 
 
 @dataclasses.dataclass
 class Packager:
-    """Puts what one checkout's template refers to where CloudFormation finds it."""
+    """Puts what one checkout's template refers to where CloudFormation finds it.
+
+    `code` gives a function's zip, as bytes, by the function's name.
+    """
 
     client: Callable[[str], object]
-    region: str
-    endpoint: str
     root: Path
-    binaries: Path
-    cache: Path
+    bucket: str
+    code: Callable[[str], bytes]
 
     def __post_init__(self):
         self._s3 = self.client("s3")
 
     def _upload(self, prefix, suffix, content):
         key = f"{prefix}/{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-        self._s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=content)
+        self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         return key
 
     def package(self, edit=None):
@@ -220,11 +345,6 @@ class Packager:
         `edit` may change the parsed templates before they are uploaded: it is
         called with each one's path in the checkout and its content.
         """
-        with contextlib.suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
-            self._s3.create_bucket(
-                Bucket=ARTIFACTS_BUCKET,
-                CreateBucketConfiguration={"LocationConstraint": self.region},
-            )
         return self._package_template(Path("template.yaml"), edit)
 
     def _package_template(self, path, edit):
@@ -234,21 +354,30 @@ class Packager:
         for name, resource in template["Resources"].items():
             properties = resource.get("Properties", {})
             if resource["Type"] == "AWS::Serverless::Function":
-                properties["CodeUri"] = self._function_code(name, properties["CodeUri"])
-            elif resource["Type"] == "AWS::CloudFormation::Stack":
+                function = function_of(name, properties["CodeUri"])
+                key = self._upload(f"functions/{function}", ".zip", self.code(function))
+                properties["CodeUri"] = {"Bucket": self.bucket, "Key": key}
+            elif resource["Type"] == _STACK:
                 nested = path.parent / properties["TemplateURL"]
                 properties["TemplateURL"] = self._package_template(nested, edit)
         content = json.dumps(template).encode()
-        return f"{self.endpoint}/{ARTIFACTS_BUCKET}/{self._upload('templates', '.json', content)}"
+        key = self._upload("templates", ".json", content)
+        # In the form that CloudFormation takes in every partition, and `sam package` uses.
+        return f"{self._s3.meta.endpoint_url}/{self.bucket}/{key}"
 
-    def _function_code(self, name, code_uri):
-        if not code_uri.startswith(_BUILT_FUNCTIONS):
-            raise DeploymentFailed(
-                f"function {name} has CodeUri {code_uri}; expected {_BUILT_FUNCTIONS}<function>/"
-            )
-        function = code_uri.removeprefix(_BUILT_FUNCTIONS).rstrip("/")
-        binary = self.binaries / function
-        if not binary.is_file():
-            raise DeploymentFailed(f"{binary} does not exist; build it with `cargo build`")
-        key = self._upload(f"functions/{function}", ".zip", package_function(binary, self.cache))
-        return {"Bucket": ARTIFACTS_BUCKET, "Key": key}
+
+def function_of(name, code_uri):
+    """The name of the function whose code is at a CodeUri; `name` is the resource's."""
+    if not code_uri.startswith(_BUILT_FUNCTIONS):
+        raise DeploymentFailed(
+            f"function {name} has CodeUri {code_uri}; expected {_BUILT_FUNCTIONS}<function>/"
+        )
+    return code_uri.removeprefix(_BUILT_FUNCTIONS).rstrip("/")
+
+
+def debug_function(binaries, cache, function):
+    """The zip of a function that `cargo build` compiled for this machine."""
+    binary = binaries / function
+    if not binary.is_file():
+        raise DeploymentFailed(f"{binary} does not exist; build it with `cargo build`")
+    return package_function(binary, cache)

@@ -197,7 +197,7 @@ def main():
         print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
 
     try:
-        deployer = Deployer(boto3.client)
+        deployer = Deployer(boto3.client, interval=1.0, timeout=1800.0)
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(

@@ -10,7 +10,6 @@ import argparse
 import datetime
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,19 +18,24 @@ import time
 from pathlib import Path
 
 import pipelines
+from data import TemplateUnreadable, read_template
 from deploy import DeploymentFailed
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
-from system import LOOPBACK_ALLOWED, PREFERRED_PORTS, ROOT, STACK, LocalSystem, StartRefused
+from system import (
+    LOOPBACK_ALLOWED,
+    PREFERRED_PORTS,
+    ROOT,
+    STACK,
+    LocalSystem,
+    StartRefused,
+    export,
+)
 
 LOCAL = ROOT / ".local"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
 ENVIRONMENT_FILE = LOCAL / "environment.sh"
-
-
-class RunFailed(Exception):
-    """The run cannot go on; the message says why and what to do."""
 
 
 def say(text=""):
@@ -70,19 +74,6 @@ class DeploymentProgress:
             nested = stack.startswith(f"{STACK}-")
             short = stack.split("-")[1] if nested else stack
             say(f"          {short:<16} {self._resources.get(stack, 0):3} resources  {status}")
-
-
-def read_template(path):
-    """A training template file; Id is what start-execution takes."""
-    try:
-        template = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunFailed(f"cannot read the training template {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise RunFailed(f"{path} is no JSON: {error}") from error
-    if not isinstance(template, dict) or not isinstance(template.get("Id"), str):
-        raise RunFailed(f"{path} is no training template: it needs a member `Id`, a string")
-    return template
 
 
 def start_and_deploy(system, timer):
@@ -198,28 +189,17 @@ def run_pipeline(system, options, timer):
     return 0 if status == "Succeeded" else 1
 
 
-def export(variables):
-    """Shell lines that export the variables."""
-    return "".join(
-        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())
-    )
-
-
 def stay(system, options, timer):
     """Leave the system running for the user until Ctrl-C."""
     template_id = bring_up(system, options, timer)
-    exports = export(system.environment())
     functions = {}
     for function in system.client("lambda").list_functions()["Functions"]:
         functions.update(function["Environment"]["Variables"])
     functions.update(LOOPBACK_ALLOWED)
-    ENVIRONMENT_FILE.write_text(
-        f"{exports}# What the functions find in their environment, for `make lambda-watch`:\n"
-        f"{export(functions)}"
-    )
-    try:
+    heading = "# What the functions find in their environment, for `make lambda-watch`:\n"
+    with system.announced(ENVIRONMENT_FILE, heading + export(functions)):
         say(f"\nReady. In another terminal `. {shorten(ENVIRONMENT_FILE)}`, which begins:\n")
-        say("".join(f"  {line}\n" for line in exports.splitlines()))
+        say("".join(f"  {line}\n" for line in export(system.environment()).splitlines()))
         table = system.outputs["ExecutionsTableName"]
         request = json.dumps({"templateId": template_id})
         say(
@@ -231,13 +211,7 @@ def stay(system, options, timer):
             f"{system.outputs['PipelineName']}\n\n"
             f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
         )
-        while True:
-            ended = [s for s in system.supervisor.services if s.process.poll() is not None]
-            if ended:
-                raise ServiceFailed(f"{ended[0].name} ended; its log ends:\n{ended[0].tail()}")
-            time.sleep(0.5)
-    finally:
-        ENVIRONMENT_FILE.unlink(missing_ok=True)
+        system.supervisor.watch()
 
 
 def shorten(path):
@@ -346,7 +320,7 @@ def main():
             status = action(system, options, Timer())
             succeeded = status == 0
     except (
-        *(RunFailed, PipelineRefused, StartRefused),
+        *(TemplateUnreadable, PipelineRefused, StartRefused),
         *(ServiceFailed, DeploymentFailed, OSError),
     ) as error:
         say(f"\nerror: {error}")

@@ -107,6 +107,14 @@ class Supervisor:
         self.services.append(service)
         return service
 
+    def watch(self):
+        """Stay until a service ends, which raises ServiceFailed, or something else is raised."""
+        while True:
+            ended = [each for each in self.services if each.process.poll() is not None]
+            if ended:
+                raise ServiceFailed(f"{ended[0].name} ended; its log ends:\n{ended[0].tail()}")
+            time.sleep(0.5)
+
     def stop(self):
         """End every process; returns when all are gone. Harmless when repeated."""
         self._watchdog.stdin.close()

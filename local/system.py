@@ -3,11 +3,11 @@
 Used by run.py for `make run` and `make local`, and by the integration tests.
 """
 
-import concurrent.futures
-import csv
+import contextlib
 import functools
 import json
 import os
+import shlex
 import sys
 import urllib.error
 import urllib.request
@@ -16,7 +16,9 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from deploy import Deployer, Packager
+import data
+import image
+from deploy import Deployer, Packager, debug_function
 from supervise import ServiceFailed, Supervisor, listen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,7 @@ STACK = "pipewright"
 # The tag of an image that nobody has to build: the stand-in runs the same
 # binary from target/ in its place.
 IMAGE_TAG = "local"
+ARTIFACTS_BUCKET = "local-artifacts"
 # CloudFormation's ResponseURL is on loopback here, which the function refuses elsewhere.
 LOOPBACK_ALLOWED = {"PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL": "1"}
 # Of the local AWS and the SageMaker stand-in, when they stay for a person to use.
@@ -36,55 +39,11 @@ class StartRefused(Exception):
     """start-execution answered with an error; the message is the function's own."""
 
 
-def read_prices(directory):
-    """The CSV files of a directory by ticker."""
-    files = {path.stem: path for path in sorted(Path(directory).glob("*.csv"))}
-    files.pop("assets", None)  # not prices: class and description of each ticker
-    if not files:
-        raise FileNotFoundError(f"no CSV files in {directory}: expected one <ticker>.csv per asset")
-    return files
-
-
-def read_asset_list(directory):
-    """Class and description by ticker, from `assets.csv`; empty where there is none."""
-    path = Path(directory) / "assets.csv"
-    if not path.exists():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return {row["ticker"]: row for row in csv.DictReader(file)}
-
-
-def asset_item(ticker, content, description):
-    """The item of the assets table for a price file."""
-    dates = [row[0] for row in csv.reader(content.decode("utf-8-sig").splitlines()[1:]) if row]
-    return {
-        "Id": {"S": ticker},
-        "ticker": {"S": ticker},
-        "assetClass": {"S": description.get("assetClass", "unclassified")},
-        "description": {"S": description.get("description", "")},
-        "startDate": {"S": min(dates, default="")},
-        "endDate": {"S": max(dates, default="")},
-        "dataRows": {"N": str(len(dates))},
-        "bucketKey": {"S": f"assets/{ticker}.csv"},
-    }
-
-
-def to_attribute(value):
-    """A JSON value as a DynamoDB attribute."""
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case int() | float():
-            return {"N": json.dumps(value)}
-        case str():
-            return {"S": value}
-        case list():
-            return {"L": [to_attribute(item) for item in value]}
-        case dict():
-            return {"M": {key: to_attribute(item) for key, item in value.items()}}
-    raise TypeError(f"{value!r} is no JSON value")
+def export(variables):
+    """Shell lines that export the variables."""
+    return "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())
+    )
 
 
 class LocalSystem:
@@ -162,6 +121,16 @@ class LocalSystem:
         }
         return {key: value for key, value in environment.items() if value}
 
+    @contextlib.contextmanager
+    def announced(self, path, more=""):
+        """Keep a file of shell lines that make this system the one to use; `more` ends it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(export(self.environment()) + more)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
     def _clean_environment(self, name):
         """An environment without anything of the caller's: no profile, no proxy, no account."""
         home = (self.directory / name).resolve()
@@ -235,40 +204,28 @@ class LocalSystem:
 
         `edit` may change the templates first; only tests do.
         """
-        packager = Packager(self.client, REGION, self.endpoint, ROOT, self.binaries, self._cache)
-        url = packager.package(edit)
-        self.outputs = self.deployer.deploy(
-            STACK, url, {"ImageTag": IMAGE_TAG, **(parameters or {})}, progress
+        s3 = self.client("s3")
+        with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(
+                Bucket=ARTIFACTS_BUCKET,
+                CreateBucketConfiguration={"LocationConstraint": REGION},
+            )
+        code = functools.partial(debug_function, self.binaries, self._cache)
+        url = Packager(self.client, ROOT, ARTIFACTS_BUCKET, code).package(edit)
+        parameters = {"ImageTag": IMAGE_TAG, **(parameters or {})}
+        self.outputs = self.deployer.deploy(STACK, url, parameters, progress)
+        image.put_stand_in(
+            self.client("ecr"), self.outputs["RepositoryName"], parameters["ImageTag"]
         )
         return self.outputs
 
     def import_assets(self, directory):
         """Upload price files and list them in the assets table; gives the tickers."""
-        described = read_asset_list(directory)
-        files = read_prices(directory)
-        s3, dynamodb = self.client("s3"), self.client("dynamodb")
-
-        def upload(ticker):
-            content = files[ticker].read_bytes()
-            s3.put_object(
-                Bucket=self.outputs["AssetsBucketName"], Key=f"assets/{ticker}.csv", Body=content
-            )
-            dynamodb.put_item(
-                TableName=self.outputs["AssetsTableName"],
-                Item=asset_item(ticker, content, described.get(ticker, {})),
-            )
-            return ticker
-
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            return list(pool.map(upload, files))
+        return data.import_assets(self.client, self.outputs, directory)
 
     def import_template(self, template):
         """Store a training template (a dict); gives its id."""
-        self.client("dynamodb").put_item(
-            TableName=self.outputs["TrainingTemplatesTableName"],
-            Item={key: to_attribute(value) for key, value in template.items()},
-        )
-        return template["Id"]
+        return data.import_template(self.client, self.outputs, template)
 
     def start_execution(self, template_id, execution_id=None):
         """Invoke the start function; gives its answer or raises StartRefused."""

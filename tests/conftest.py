@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "local"))
+for folder in ("deploy", "local"):
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 
+from data import to_attribute
 from harness import BINARIES
 from supervise import listen
-from system import REGION, ROOT, LocalSystem, to_attribute
+from system import REGION, ROOT, LocalSystem
 
 SCRIPT = ROOT / "docker/executor/run-fe-step.sh"
 ARN = f"arn:aws:sagemaker:{REGION}:123456789012:pipeline/prediction/execution/abc123"

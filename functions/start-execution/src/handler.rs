@@ -11,7 +11,7 @@ use pipewright_aws::sagemaker::Start;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ports::{Failure, Pipeline, Records, StartError, Templates};
+use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
 
 /// How long after a record's creation its ARN may be missing before an
 /// execution of its name is searched for, milliseconds. Within it, SageMaker
@@ -91,6 +91,17 @@ pub(crate) enum HandlerError {
         /// What it belongs to.
         by: String,
     },
+    /// SageMaker would only find out minutes later, and bill them.
+    #[error(
+        "nothing was started: there is no image {image}; push it, as `make deploy` does, and call again"
+    )]
+    ImageMissing {
+        /// Its repository and tag.
+        image: String,
+    },
+    /// It is not known whether the image is there.
+    #[error("nothing was started: {0}")]
+    ImageUnknown(#[source] Failure),
     /// SageMaker will not start it.
     #[error("execution {id} was not started: {source}")]
     Refused {
@@ -122,6 +133,8 @@ impl HandlerError {
             Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
             Self::Parameters(_) => "InvalidParameters",
             Self::Conflict { .. } => "Conflict",
+            Self::ImageMissing { .. } => "ImageMissing",
+            Self::ImageUnknown(_) => "ImageUnknown",
             Self::Refused { .. } => "StartRefused",
             Self::Unfinished { .. } => "StartUnfinished",
             Self::Table(_) => "TableUnavailable",
@@ -140,19 +153,21 @@ pub(crate) struct Ours {
 
 /// Starts executions.
 #[derive(Debug)]
-pub(crate) struct Handler<T, R, P> {
+pub(crate) struct Handler<T, R, I, P> {
     ours: Ours,
     templates: T,
     records: R,
+    image: I,
     pipeline: P,
 }
 
-impl<T: Templates, R: Records, P: Pipeline> Handler<T, R, P> {
-    pub(crate) fn new(ours: Ours, templates: T, records: R, pipeline: P) -> Self {
+impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
+    pub(crate) fn new(ours: Ours, templates: T, records: R, image: I, pipeline: P) -> Self {
         Self {
             ours,
             templates,
             records,
+            image,
             pipeline,
         }
     }
@@ -180,6 +195,7 @@ impl<T: Templates, R: Records, P: Pipeline> Handler<T, R, P> {
         let id = asked.unwrap_or_else(|| generated_id(now, random));
         let (frozen, template) = self.template(&request.template_id).await?;
         let parameters = parameters(&template, &id, &self.ours.package_group)?;
+        self.need_image().await?;
         let record = new_record(&id, &request.template_id, frozen, &parameters, now);
         match self
             .records
@@ -254,7 +270,20 @@ impl<T: Templates, R: Records, P: Pipeline> Handler<T, R, P> {
                 return self.claim(id, &arn, true).await;
             }
         }
+        self.need_image().await?;
         self.start(id, record, now).await
+    }
+
+    /// Refuses while the image is not there: the tag is known, and deployed,
+    /// before the image is built and pushed.
+    async fn need_image(&self) -> Result<(), HandlerError> {
+        match self.image.exists().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(HandlerError::ImageMissing {
+                image: self.image.name(),
+            }),
+            Err(source) => Err(HandlerError::ImageUnknown(source)),
+        }
     }
 
     fn request(&self, id: &RecordId, record: &Item) -> Result<Start, HandlerError> {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::{dynamodb, logging, sagemaker};
+use pipewright_aws::{dynamodb, ecr, logging, sagemaker};
 use serde_json::Value;
 
 mod handler;
@@ -31,6 +31,11 @@ async fn main() -> anyhow::Result<()> {
         },
         Table::new(tables.clone(), variable("TRAINING_TEMPLATES_TABLE")?),
         Executions::new(tables, variable("EXECUTIONS_TABLE")?),
+        ecr::Image::new(
+            ecr::client(&config),
+            variable("IMAGE_REPOSITORY")?,
+            variable("IMAGE_TAG")?,
+        ),
         SageMaker::new(sagemaker::client(&config)),
     ));
     let service = service_fn(move |event: LambdaEvent<Value>| {

@@ -3,6 +3,7 @@
 
 use pipewright::record::{ExecutionArn, Item, RecordId, names};
 use pipewright_aws::dynamodb::{Creation, Executions, Table};
+use pipewright_aws::ecr;
 use pipewright_aws::sagemaker::{SageMaker, SageMakerError, Start};
 
 /// Why the world did not do what was asked; its message says which part of it.
@@ -28,6 +29,15 @@ pub(crate) trait Records {
 
     /// Notes why the execution was not started.
     async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure>;
+}
+
+/// The image that the pipeline's processing step runs.
+pub(crate) trait Image {
+    /// Its repository and tag.
+    fn name(&self) -> String;
+
+    /// Whether it is in the repository.
+    async fn exists(&self) -> Result<bool, Failure>;
 }
 
 /// The pipeline in SageMaker.
@@ -69,6 +79,16 @@ impl Records for Executions {
 
     async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
         Ok(self.note_start_failure(id, reason, at).await?)
+    }
+}
+
+impl Image for ecr::Image {
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+
+    async fn exists(&self) -> Result<bool, Failure> {
+        Ok(Self::exists(self).await?)
     }
 }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::handler::{Answer, Handler, HandlerError, Ours};
-use crate::ports::{Failure, Pipeline, Records, StartError, Templates};
+use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
 
 const NOW: i64 = 1_714_978_800_000;
 
@@ -37,6 +37,8 @@ struct World {
     /// Whether SageMaker has forgotten its tokens.
     tokens_forgotten: bool,
     refuses: Option<&'static str>,
+    /// Whether nobody has pushed the image yet.
+    image_missing: bool,
     /// Faults of the operations to come; none left = all is well.
     faults: Mutex<Vec<Option<Fault>>>,
 }
@@ -148,6 +150,16 @@ impl Records for &World {
     }
 }
 
+impl Image for &World {
+    fn name(&self) -> String {
+        "fe:4f0e".to_owned()
+    }
+
+    async fn exists(&self) -> Result<bool, Failure> {
+        self.operation(|| !self.image_missing).await
+    }
+}
+
 impl Pipeline for &World {
     async fn start(&self, start: &Start) -> Result<String, StartError> {
         if let Some(reason) = self.refuses {
@@ -194,12 +206,12 @@ fn template(id: &str) -> Item {
     item_from_json(document.as_object().unwrap())
 }
 
-fn handler(world: &World) -> Handler<&World, &World, &World> {
+fn handler(world: &World) -> Handler<&World, &World, &World, &World> {
     let ours = Ours {
         pipeline: "assets".to_owned(),
         package_group: "assets".to_owned(),
     };
-    Handler::new(ours, world, world, world)
+    Handler::new(ours, world, world, world, world)
 }
 
 fn call(world: &World, request: &Value) -> Result<Answer, HandlerError> {
@@ -344,6 +356,40 @@ fn what_sagemaker_refuses_is_noted_in_the_record_and_may_be_tried_again() {
     world.refuses = None;
     call(&world, &request("run-1")).unwrap();
     assert!(!world.record("run-1").unwrap().contains_key("startFailure"));
+}
+
+#[test]
+fn nothing_is_started_or_recorded_before_the_image_is_there() {
+    let mut world = World::with_template();
+    world.image_missing = true;
+    let error = call(&world, &request("run-1")).unwrap_err();
+    assert_eq!(error.kind(), "ImageMissing");
+    assert!(error.to_string().contains("fe:4f0e"), "{error}");
+    assert!(world.record("run-1").is_none());
+    world.image_missing = false;
+    call(&world, &request("run-1")).unwrap();
+}
+
+#[test]
+fn what_a_call_left_is_not_started_without_the_image_either() {
+    let mut world = World::with_template();
+    world.refuses = Some("throttled for good");
+    call(&world, &request("run-1")).unwrap_err();
+    world.refuses = None;
+    world.image_missing = true;
+    let error = call(&world, &request("run-1")).unwrap_err();
+    assert_eq!(error.kind(), "ImageMissing");
+    assert!(world.started().is_empty());
+}
+
+#[test]
+fn nothing_is_started_while_it_is_unknown_whether_the_image_is_there() {
+    let world = World::with_template();
+    // The operations in their order: the record's look-up, the template's, the image's.
+    *world.faults.lock().unwrap() = vec![Some(Fault::Before), None, None];
+    let error = call(&world, &request("run-1")).unwrap_err();
+    assert_eq!(error.kind(), "ImageUnknown");
+    assert!(world.record("run-1").is_none());
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub use aws_config::SdkConfig;
 pub mod custom_resource;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+#[cfg(feature = "ecr")]
+pub mod ecr;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
 pub mod logging;

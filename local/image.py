@@ -1,0 +1,73 @@
+"""The processing step's image: its tag, building and pushing it, and what stands for it here."""
+
+import hashlib
+import json
+import os
+import subprocess
+
+# The one form of manifest that SageMaker takes.
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+class ImageFailed(Exception):
+    """The image could not be built or pushed; the message says which command failed."""
+
+
+def tag_of_sources(root):
+    """The tag of the image that the checkout's sources make, known before it is built."""
+    script = root / "docker" / "image-tag.sh"
+    return subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def find(ecr, repository, tag):
+    """The manifest's media type of the image in the repository; None where there is none."""
+    try:
+        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])[
+            "imageDetails"
+        ]
+    except (
+        ecr.exceptions.ImageNotFoundException,
+        ecr.exceptions.RepositoryNotFoundException,
+    ):
+        return None
+    return found[0].get("imageManifestMediaType", MANIFEST) if found else None
+
+
+def build_and_push(root, repository, tag, region):
+    """Build the image and push it, unless the repository has the tag already."""
+    name = f"feature-engineering:{tag}"
+    environment = {**os.environ, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    for command in (
+        [root / "docker" / "build-image.sh", name],
+        [root / "docker" / "push-image.sh", name, f"{repository}:{tag}"],
+    ):
+        if subprocess.run(command, env=environment).returncode:
+            raise ImageFailed(f"{command[0].name} failed; what it printed above says why")
+
+
+def put_stand_in(ecr, repository, tag):
+    """Put a manifest without layers where the local AWS looks for the image.
+
+    Nothing pulls it: the stand-in for SageMaker runs the program from target/ in its place.
+    """
+    if find(ecr, repository, tag):
+        return
+    config = json.dumps(
+        {"architecture": "amd64", "os": "linux", "config": {"Labels": {"tag": tag}}}
+    )
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": len(config),
+            "digest": f"sha256:{hashlib.sha256(config.encode()).hexdigest()}",
+        },
+        "layers": [],
+    }
+    ecr.put_image(
+        repositoryName=repository,
+        imageTag=tag,
+        imageManifest=json.dumps(manifest),
+        imageManifestMediaType=MANIFEST,
+    )
