@@ -9,7 +9,7 @@ RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(T
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
 	bench bench-program ablation gluonts
 
 help: ## List what can be made
@@ -28,6 +28,26 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
 	@$(VENV)/bin/python local/run.py pipeline --pipeline $(PIPELINE) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
+
+# What `deploy`, `destroy`, `verify` and `import` take: LOCAL=1 for the local AWS, ENV=NAME for
+# another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,
+# PREFIX=NAME for an installation that samconfig.toml does not have.
+STACK_OPTIONS = $(if $(LOCAL),--local) $(if $(ENV),--environment $(ENV)) $(if $(YES),--yes) \
+	$(if $(PREFIX),--prefix $(PREFIX)) $(if $(SKIP_IMAGE),--skip-image)
+# cargo-lambda and zig lie in the environment.
+STACK = PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python deploy/main.py
+
+deploy: $(if $(LOCAL),build,$(VENV)/deploy.stamp) $(VENV)/run.stamp ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
+	@$(STACK) deploy $(STACK_OPTIONS)
+
+destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, after a yes
+	@$(STACK) destroy $(STACK_OPTIONS)
+
+verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
+	@$(STACK) verify $(STACK_OPTIONS)
+
+import: $(VENV)/run.stamp ## Upload prices and a training template (ASSETS=, TEMPLATE=) to an installation
+	@$(STACK) import $(STACK_OPTIONS) $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or to the account of the environment
 	@$(VENV)/bin/python local/pipelines.py $(PIPELINE) $(PARAMETERS)
@@ -76,14 +96,14 @@ lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the Cloud
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	$(VENV)/bin/ruff check local samples tests
-	$(VENV)/bin/ruff format --check local samples tests
+	$(VENV)/bin/ruff check deploy local samples tests
+	$(VENV)/bin/ruff format --check deploy local samples tests
 	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
-	$(VENV)/bin/ruff check --fix --select I local samples tests
-	$(VENV)/bin/ruff format local samples tests
+	$(VENV)/bin/ruff check --fix --select I deploy local samples tests
+	$(VENV)/bin/ruff format deploy local samples tests
 
 # QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
 # parts. WRITE=1: put the figures into the page.
@@ -123,6 +143,10 @@ $(VENV)/run.stamp: local/requirements.txt | $(VENV)/bin/python
 $(VENV)/test.stamp: tests/requirements.txt tests/requirements-lint.txt $(VENV)/run.stamp
 	@$(PIP_INSTALL) -r tests/requirements.txt
 	@$(PIP_INSTALL) -r tests/requirements-lint.txt
+	@touch $@
+
+$(VENV)/deploy.stamp: deploy/requirements.txt $(VENV)/lambda.stamp
+	@$(PIP_INSTALL) --no-deps -r deploy/requirements.txt
 	@touch $@
 
 $(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python

@@ -1,0 +1,196 @@
+"""`make deploy`: from a checkout to a running installation."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import image
+import names
+from deploy import Deployer, Packager, function_of, zip_function
+
+# What Lambda's provided.al2023 has.
+_GLIBC = (2, 34)
+_RUST_ARCHITECTURES = {"x86_64": "--x86-64", "arm64": "--arm64"}
+
+
+class NotReady(Exception):
+    """Something is missing on this machine or in the account; the message says what to do."""
+
+
+def need_programs(with_image):
+    """Refuse at once what would fail after minutes."""
+    missing = [name for name in ("cargo", "cargo-lambda") if not shutil.which(name)]
+    if with_image:
+        if not any(shutil.which(name) for name in ("docker", "podman", "buildah")):
+            missing.append("docker, podman or buildah (or SKIP_IMAGE=1, to push the image later)")
+        if not shutil.which("aws"):
+            missing.append("aws, the AWS command line (or SKIP_IMAGE=1)")
+    if missing:
+        raise NotReady("not installed: " + "; ".join(missing))
+
+
+def functions(root):
+    """The names of the functions that template.yaml deploys."""
+    resources = names.templates(root)[""]["Resources"]
+    return [
+        function_of(name, resource["Properties"]["CodeUri"])
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+
+
+def build_functions(root, architecture):
+    """Compile the functions for Lambda into target/lambda/."""
+    command = ["cargo", "lambda", "build", "--release", "--locked"]
+    command.append(_RUST_ARCHITECTURES[architecture])
+    for function in functions(root):
+        command += ["--package", function]
+    if subprocess.run(command, cwd=root).returncode:
+        raise NotReady("cargo-lambda failed; what it printed above says why")
+
+
+def check_program(function, program, architecture):
+    """Refuse a program that Lambda could not run: another processor's, or a newer glibc's."""
+    machine = int.from_bytes(program[18:20], "little") if program[:4] == b"\x7fELF" else None
+    if machine != {"x86_64": 62, "arm64": 183}[architecture]:
+        raise NotReady(f"the program of {function} is not for {architecture}; build it again")
+    needed = {
+        (int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", program)
+    }
+    if needed and max(needed) > _GLIBC:
+        found = ".".join(map(str, max(needed)))
+        raise NotReady(
+            f"the program of {function} needs glibc {found}, and Lambda's provided.al2023 has "
+            f"{_GLIBC[0]}.{_GLIBC[1]}: it was built without zig, which cargo-lambda links with"
+        )
+
+
+def built_function(root, architecture, function):
+    """The zip of a function that cargo-lambda built."""
+    path = root / "target" / "lambda" / function / "bootstrap"
+    if not path.is_file():
+        raise NotReady(f"{path} is missing: cargo-lambda did not build it")
+    program = path.read_bytes()
+    check_program(function, program, architecture)
+    return zip_function(program)
+
+
+def make_artifacts_bucket(target, settings):
+    """The bucket that CloudFormation reads code and templates from; made when it is missing.
+
+    Nothing in it expires: a stack that rolls back needs the code that it had.
+    """
+    s3, bucket = target.client("s3"), settings.bucket(target.account)
+    try:
+        s3.head_bucket(Bucket=bucket)
+        return bucket
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise NotReady(
+                f"the bucket {bucket} is not to be had: {error}. Name another as s3_bucket in "
+                "samconfig.toml"
+            ) from error
+    # us-east-1 is the one region that may not be named.
+    where = {"LocationConstraint": target.region}
+    located = {} if target.region == "us-east-1" else {"CreateBucketConfiguration": where}
+    s3.create_bucket(Bucket=bucket, **located)
+    s3.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    arn = f"arn:{target.partition}:s3:::{bucket}"
+    tls_only = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [tls_only]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    tags = [
+        {"Key": "pipewright:stack", "Value": settings.prefix},
+        {"Key": "pipewright:part", "Value": "artifacts"},
+    ]
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    return bucket
+
+
+def refuse_leftovers(root, target, settings):
+    """A first deployment fails on names that an earlier installation left: say so before."""
+    present = [
+        kept
+        for kept in names.kept(root, settings.prefix, target.account, target.region)
+        if exists(target, kept)
+    ]
+    if present:
+        raise NotReady(
+            f"there is no stack {settings.stack}, but an earlier one left"
+            + "".join(f"\n  {kept.type} {kept.name}" for kept in present)
+            + "\n`make destroy` removes them with all that they hold; another Prefix leaves them "
+            "alone; cfn/README.md says how to take them into a new stack"
+        )
+
+
+def exists(target, kept):
+    """Whether a retained resource is there."""
+    if kept.type == "AWS::S3::Bucket":
+        client = target.client("s3")
+        call, arguments = client.head_bucket, {"Bucket": kept.name}
+    elif kept.type == "AWS::DynamoDB::Table":
+        client = target.client("dynamodb")
+        call, arguments = client.describe_table, {"TableName": kept.name}
+    else:
+        client = target.client("sagemaker")
+        call = client.describe_model_package_group
+        arguments = {"ModelPackageGroupName": kept.name}
+    try:
+        call(**arguments)
+    except client.exceptions.ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        absent = ("404", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException")
+        if code in absent or (code == "ValidationException" and "does not exist" in message):
+            return False
+        raise
+    return True
+
+
+def deploy_stack(root, target, settings, tag, code, progress):
+    """Package and deploy template.yaml; gives the outputs of all its stacks."""
+    deployer = Deployer(target.client, target.interval, target.timeout)
+    if deployer.find(settings.stack) is None:
+        refuse_leftovers(root, target, settings)
+    bucket = make_artifacts_bucket(target, settings)
+    url = Packager(target.client, root, bucket, code).package()
+    parameters = {**settings.parameters, "ImageTag": tag}
+    return deployer.deploy(settings.stack, url, parameters, progress)
+
+
+def bring_up(root, target, settings, code, with_image, headline, progress):
+    """Deploy the stack, then the image; gives the outputs.
+
+    The tag is known before the image is built, and the stack makes the repository that the image
+    is pushed to; start-execution refuses as long as the image is missing.
+    """
+    tag = image.tag_of_sources(root)
+    headline(f"Deploying template.yaml as stack {settings.stack}")
+    outputs = deploy_stack(root, target, settings, tag, code, progress)
+    repository = outputs["RepositoryName"]
+    if not with_image:
+        headline("Leaving the image out, as asked")
+    elif image.find(target.client("ecr"), repository, tag):
+        headline(f"The repository has the image {repository}:{tag}")
+    elif target.is_local:
+        headline(f"Standing in for the image {repository}:{tag} by the program in target/debug")
+        image.put_stand_in(target.client("ecr"), repository, tag)
+    else:
+        headline(f"Building and pushing the image {repository}:{tag}")
+        image.build_and_push(root, repository, tag, target.region)
+    return outputs

@@ -1,0 +1,317 @@
+"""What `make deploy`, `make destroy`, `make verify` and `make import` run.
+
+    main.py deploy    guided the first time, then as samconfig.toml says
+    main.py destroy   removes the installation and everything that it holds
+    main.py verify    looks whether a deployed installation is whole
+    main.py import    uploads prices and a training template
+
+With --local they work on the local AWS: the one that `make local` or `make deploy LOCAL=1` keeps
+running in another terminal; `deploy` starts one where there is none, and stays until Ctrl-C.
+"""
+
+import argparse
+import functools
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "local"))
+
+from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
+
+import settings  # noqa: E402
+import target as targets  # noqa: E402
+from bring_up import (  # noqa: E402
+    NotReady,
+    bring_up,
+    build_functions,
+    built_function,
+    need_programs,
+)
+from data import TemplateUnreadable, import_assets, import_template, read_template  # noqa: E402
+from deploy import Deployer, DeploymentFailed, debug_function  # noqa: E402
+from image import ImageFailed  # noqa: E402
+from supervise import ServiceFailed  # noqa: E402
+from system import PREFERRED_PORTS, LocalSystem  # noqa: E402
+from take_down import Teardown  # noqa: E402
+from verify import verify  # noqa: E402
+
+LOCAL = ROOT / ".local"
+
+
+def say(text=""):
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+class Progress:
+    """Prints each stack as it completes and each resource that fails."""
+
+    def __init__(self):
+        self._resources = {}
+
+    def __call__(self, event):
+        stack, name = event["StackName"], event["LogicalResourceId"]
+        status = event["ResourceStatus"]
+        if status.endswith("_FAILED"):
+            reason = event.get("ResourceStatusReason", "no reason given")
+            say(f"  {stack} {name}: {status}: {reason}")
+        elif status.endswith("_COMPLETE"):
+            if stack == name:
+                say(f"  {stack}: {self._resources.get(stack, 0)} resources {status}")
+            else:
+                self._resources[stack] = self._resources.get(stack, 0) + 1
+
+
+def confirm(question, expected):
+    """Whether the person at the terminal types what is expected."""
+    try:
+        return input(f"{question}: ").strip() == expected
+    except EOFError:
+        say()
+        return False
+
+
+def settings_of(options, region):
+    """The settings of samconfig.toml; None when there are none yet."""
+    found = settings.read(options.config, options.environment, ROOT)
+    if found is None and options.local:
+        parameters = {"Prefix": options.prefix or "pipewright"}
+        return settings.Settings(region, parameters)
+    return found
+
+
+def guided(options):
+    """Ask for the settings of a first deployment; gives them with the account's target."""
+    say(f"{options.config.name} has no [{options.environment}.deploy.parameters] yet.\n")
+    try:
+        chosen = settings.ask(ROOT, targets.region_of_environment(), say=say)
+    except EOFError:
+        raise NotReady(
+            f"there are no settings and nobody to ask: write {options.config.name} as "
+            "deploy/settings.py shows, or run `make deploy` in a terminal"
+        ) from None
+    target = targets.of_account(chosen.region)
+    say(f"\nThis deploys into account {target.account}, region {chosen.region}, as")
+    say(f"{target.identity}.")
+    if not options.yes and not confirm("Go on? Type yes", "yes"):
+        raise NotReady("nothing was deployed and nothing was written")
+    settings.write(options.config, options.environment, chosen, target.account)
+    say(f"Written to {options.config.name}; deploying from it from now on.\n")
+    return chosen, target
+
+
+def report(target, outputs):
+    """Verify and tell; gives the exit status."""
+    needed, hints = verify(target, outputs)
+    faults = [check for check in needed if check.fault]
+    say(f"\nLooked at {len(needed)} things; {len(needed) - len(faults)} are as they must be.")
+    for check in [*faults, *(hint for hint in hints if hint.fault)]:
+        say(f"  {check.what} {check.fault}")
+    return 1 if faults else 0
+
+
+def deploy(options):
+    """`make deploy`."""
+    if options.local:
+        return deploy_locally(options)
+    chosen = settings_of(options, None)
+    with_image = not options.skip_image
+    need_programs(with_image)
+    if chosen is None:
+        chosen, target = guided(options)
+    else:
+        target = targets.of_account(chosen.region)
+        say(f"Deploying into account {target.account}, region {chosen.region}")
+    architecture = chosen.parameters.get("Architecture", "x86_64")
+    say(f"Building the functions for {architecture}")
+    build_functions(ROOT, architecture)
+    code = functools.partial(built_function, ROOT, architecture)
+    outputs = bring_up(ROOT, target, chosen, code, with_image, say, Progress())
+    return tell(target, outputs)
+
+
+def deploy_locally(options):
+    """`make deploy LOCAL=1`, to the local AWS that runs or to one of its own."""
+    target = targets.of_environment_file(options.environment_file)
+    if target:
+        return deploy_to_local(options, target)
+    directory = LOCAL / "instances" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    with LocalSystem(directory, options.binaries, LOCAL / "functions", PREFERRED_PORTS) as system:
+        say("Starting the local AWS and the stand-in for SageMaker")
+        system.start()
+        with system.announced(options.environment_file):
+            status = deploy_to_local(options, targets.of_system(system))
+            if status == 0:
+                say(
+                    "\nThe local AWS stays until Ctrl-C; `make destroy LOCAL=1` in another terminal"
+                )
+                system.supervisor.watch()
+    return status
+
+
+def deploy_to_local(options, target):
+    """Deploy what `cargo build` compiled to a local AWS."""
+    chosen = settings_of(options, target.region)
+    say(f"Deploying to the local AWS, account {target.account}, region {target.region}")
+    code = functools.partial(debug_function, options.binaries, LOCAL / "functions")
+    outputs = bring_up(ROOT, target, chosen, code, not options.skip_image, say, Progress())
+    return tell(target, outputs)
+
+
+def tell(target, outputs):
+    """Verify, print the outputs and what to type next; gives the exit status."""
+    status = report(target, outputs)
+    say("\nOutputs:")
+    for name, value in sorted(outputs.items()):
+        say(f"  {name} = {value}")
+    if status:
+        return status
+    suffix = " LOCAL=1" if target.is_local else ""
+    if target.is_local:
+        say("\nBefore commands of `aws` and `pipewright`: . .local/environment.sh")
+    say("\nNext:")
+    say(
+        f"  make import{suffix}   # the sample prices and training template; ASSETS=, TEMPLATE= yours"
+    )
+    say(
+        f"  aws lambda invoke --function-name {outputs['StartExecutionFunctionName']} "
+        "--cli-binary-format raw-in-base64-out "
+        """--payload '{"templateId": "asset-prediction-sample"}' /dev/stdout"""
+    )
+    say(
+        "  target/debug/pipewright execution watch EXECUTION_ID "
+        f"--table {outputs['ExecutionsTableName']}"
+    )
+    return 0
+
+
+def existing(options):
+    """The settings and target of an installation that was deployed before."""
+    if options.local:
+        target = targets.of_environment_file(options.environment_file)
+        if target is None:
+            raise NotReady("no local AWS is running: `make local` or `make deploy LOCAL=1`")
+        return settings_of(options, target.region), target
+    chosen = settings_of(options, None)
+    if chosen is None and options.prefix:
+        region = targets.region_of_environment()
+        if region is None:
+            raise NotReady("name the region: AWS_REGION=eu-west-1")
+        chosen = settings.Settings(region, {"Prefix": options.prefix})
+    if chosen is None:
+        raise NotReady(
+            f"{options.config.name} has no [{options.environment}.deploy.parameters]; without "
+            "it, name the installation: PREFIX=pipewright AWS_REGION=eu-west-1"
+        )
+    return chosen, targets.of_account(chosen.region)
+
+
+def destroy(options):
+    """`make destroy`."""
+    chosen, target = existing(options)
+    teardown = Teardown(ROOT, target, chosen.prefix, chosen.bucket(target.account), say, Progress())
+    teardown.refuse_while_used()
+    inventory = teardown.inventory()
+    lines = list(inventory.lines())
+    if not lines:
+        say(f"Nothing of {chosen.prefix} is left in account {target.account}, {target.region}.")
+        return 0
+    say(f"In account {target.account}, region {target.region}, this deletes for good:\n")
+    for line in lines:
+        say(f"  {line}")
+    say()
+    if not options.yes and not confirm(f"Type {chosen.prefix} to delete all that", chosen.prefix):
+        say("Nothing was deleted.")
+        return 1
+    teardown.delete(inventory)
+    left = list(teardown.inventory().lines())
+    for line in left:
+        say(f"still there: {line}")
+    say(f"Nothing of {chosen.prefix} is left." if not left else "Run `make destroy` again.")
+    return 1 if left else 0
+
+
+def outputs_of(chosen, target):
+    """The outputs of a deployed installation."""
+    outputs = Deployer(target.client).outputs(chosen.stack)
+    if "PipelineName" not in outputs:
+        raise NotReady(f"there is no whole stack {chosen.stack}: `make deploy` first")
+    return outputs
+
+
+def check(options):
+    """`make verify`."""
+    chosen, target = existing(options)
+    return report(target, outputs_of(chosen, target))
+
+
+def fill(options):
+    """`make import`."""
+    chosen, target = existing(options)
+    outputs = outputs_of(chosen, target)
+    template = read_template(options.template)
+    tickers = import_assets(target.client, outputs, options.assets)
+    template_id = import_template(target.client, outputs, template)
+    say(f"Imported {len(tickers)} assets and the training template {template_id}")
+    return 0
+
+
+def arguments():
+    """The command line."""
+    build = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["deploy", "destroy", "verify", "import"])
+    parser.add_argument("--local", action="store_true", help="work on the local AWS")
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    parser.add_argument("--environment", default="default", help="the table in samconfig.toml")
+    parser.add_argument("--config", type=Path, default=ROOT / "samconfig.toml")
+    parser.add_argument("--prefix", help="of an installation that samconfig.toml does not have")
+    parser.add_argument("--skip-image", action="store_true", help="push it later")
+    parser.add_argument("--assets", type=Path, default=ROOT / "samples" / "sp500-20")
+    parser.add_argument(
+        "--template", type=Path, default=ROOT / "samples" / "training-template.json"
+    )
+    parser.add_argument(
+        "--environment-file",
+        type=Path,
+        default=LOCAL / "environment.sh",
+        help="of the local AWS to work on (default: .local/environment.sh)",
+    )
+    parser.add_argument("--binaries", type=Path, default=build / "debug", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    """Do what is asked; gives the exit status."""
+    options = arguments()
+    if options.local:
+        # Nothing of the caller's AWS account takes part in what happens here.
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+
+    def interrupted(number, _):
+        say("\nStopping.")
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    actions = {"deploy": deploy, "destroy": destroy, "verify": check, "import": fill}
+    try:
+        return actions[options.action](options)
+    except (
+        *(NotReady, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
+        *(ImageFailed, TemplateUnreadable, ServiceFailed),
+        *(BotoCoreError, ClientError, OSError),
+    ) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

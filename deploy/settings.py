@@ -1,0 +1,189 @@
+"""samconfig.toml: what an installation was deployed with, in the form that `sam deploy` reads too.
+
+    version = 0.1
+
+    [default.deploy.parameters]
+    stack_name = "pipewright"
+    region = "eu-west-1"
+    s3_bucket = "pipewright-artifacts-123456789012-eu-west-1"
+    capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
+    parameter_overrides = "Prefix=\\"pipewright\\" Architecture=\\"x86_64\\" AlarmEmail=\\"me@example.com\\""
+
+parameter_overrides may set any parameter of template.yaml but ImageTag, which is the digest of the
+image's sources. Several installations are several tables: `make deploy ENV=staging` reads
+[staging.deploy.parameters].
+"""
+
+import dataclasses
+import json
+import re
+import shlex
+import tomllib
+
+from deploy import parse_template
+
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+# Asked for the first time; the other parameters have defaults that suit most.
+_GUIDED = ("Prefix", "Architecture", "AlarmEmail")
+_COMPUTED = {"ImageTag"}
+
+
+class SettingsWrong(Exception):
+    """samconfig.toml, or an answer, cannot be used; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is deployed, and where to."""
+
+    region: str
+    parameters: dict[str, str]
+    """Of template.yaml, all but ImageTag."""
+    artifacts_bucket: str | None = None
+    """Takes code and templates; None = the installation's own one, made when missing."""
+
+    @property
+    def prefix(self):
+        """Begins every name, the stack's too."""
+        return self.parameters["Prefix"]
+
+    @property
+    def stack(self):
+        """The name of the root stack."""
+        return self.prefix
+
+    def bucket(self, account):
+        """The bucket for code and templates."""
+        return self.artifacts_bucket or f"{self.prefix}-artifacts-{account}-{self.region}"
+
+
+def _parameters(root):
+    template = parse_template((root / "template.yaml").read_text(encoding="utf-8"))
+    return template["Parameters"]
+
+
+def faults(declared, parameters):
+    """What CloudFormation would refuse of the parameters' values, as sentences."""
+    for name, value in parameters.items():
+        if name in _COMPUTED:
+            yield f"{name} is computed and cannot be set"
+            continue
+        parameter = declared.get(name)
+        if parameter is None:
+            yield f"template.yaml has no parameter {name}; it has {', '.join(sorted(declared))}"
+            continue
+        if "AllowedValues" in parameter:
+            allowed = [str(each) for each in parameter["AllowedValues"]]
+            fits = value in allowed
+            expected = f"one of {', '.join(allowed)}"
+        elif parameter["Type"] == "Number":
+            fits = value.isdigit() and (
+                parameter.get("MinValue", 0) <= int(value) <= parameter.get("MaxValue", int(value))
+            )
+            expected = f"a number from {parameter.get('MinValue')} to {parameter.get('MaxValue')}"
+        else:
+            pattern = parameter.get("AllowedPattern", ".*")
+            length = parameter.get("MinLength", 0) <= len(value) <= parameter.get("MaxLength", 4096)
+            fits = bool(re.search(pattern, value)) and length
+            expected = parameter.get("ConstraintDescription", pattern)
+        if not fits:
+            yield f"{name} is {value!r}; expected: {expected}"
+
+
+def read_overrides(text):
+    """parameter_overrides, a text or a list of texts, as a dict; both of SAM's spellings."""
+    words = []
+    for part in [text] if isinstance(text, str) else text:
+        try:
+            words += shlex.split(part)
+        except ValueError as error:
+            raise SettingsWrong(f"parameter_overrides: {error} in {part!r}") from error
+    parameters = {}
+    for word in words:
+        if found := re.fullmatch(r"ParameterKey=(\w+),ParameterValue=(.*)", word):
+            name, value = found.groups()
+        else:
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise SettingsWrong(f"parameter_overrides: {word!r} is no NAME=VALUE")
+        parameters[name] = value
+    return parameters
+
+
+def read(path, environment, root):
+    """The settings of an environment; None where the file has none of it."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsWrong(f"{path}: {error}") from error
+    table = document.get(environment, {}).get("deploy", {}).get("parameters")
+    if table is None:
+        return None
+    parameters = read_overrides(table.get("parameter_overrides", ""))
+    declared = _parameters(root)
+    parameters.setdefault("Prefix", declared["Prefix"]["Default"])
+    wrong = list(faults(declared, parameters))
+    if "region" not in table:
+        wrong.append("region is missing")
+    if table.get("stack_name", parameters["Prefix"]) != parameters["Prefix"]:
+        wrong.append("stack_name differs from the parameter Prefix, which names the stack")
+    if wrong:
+        raise SettingsWrong(
+            f"{path}, table [{environment}.deploy.parameters]:"
+            + "".join(f"\n  {each}" for each in wrong)
+        )
+    return Settings(table["region"], parameters, table.get("s3_bucket"))
+
+
+def write(path, environment, settings, account):
+    """Add an environment's settings to the file; what it has of others stays."""
+    overrides = " ".join(f"{name}={json.dumps(v)}" for name, v in settings.parameters.items())
+    table = {
+        "stack_name": settings.stack,
+        "region": settings.region,
+        "s3_bucket": settings.bucket(account),
+        "capabilities": " ".join(CAPABILITIES),
+        "parameter_overrides": overrides,
+    }
+    # A JSON text of these characters is a TOML text as well.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+    try:
+        before = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
+    except FileNotFoundError:
+        before = "version = 0.1\n"
+    text = "\n".join([before, f"[{environment}.deploy.parameters]", *lines, ""])
+    path.write_text(text, encoding="utf-8")
+
+
+def ask(root, region, answer=input, say=print):
+    """Ask for what has no good default; gives the settings."""
+    declared = _parameters(root)
+
+    def question(name, description, default, wrong):
+        while True:
+            given = answer(f"{name} ({description}) [{default}]: ").strip() or default
+            found = list(wrong(given))
+            if not found:
+                return given
+            for each in found:
+                say(f"  {each}")
+
+    def region_faults(given):
+        if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d", given):
+            yield f"{given!r} is no region; one is eu-west-1"
+
+    region = question("Region", "of AWS", region or "", region_faults)
+    parameters = {}
+    for name in _GUIDED:
+        parameter = declared[name]
+        description = parameter["Description"].partition(". ")[0].rstrip(".")
+        if allowed := parameter.get("AllowedValues"):
+            description = f"{description}: {' or '.join(allowed)}"
+
+        def wrong(given, name=name):
+            return faults(declared, {name: given})
+
+        parameters[name] = question(name, description, parameter.get("Default", ""), wrong)
+    return Settings(region, parameters)

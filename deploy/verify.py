@@ -1,0 +1,111 @@
+"""What must be true of an installation before anybody is told that it is ready."""
+
+import dataclasses
+import hashlib
+import json
+
+import image
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, and the fault if there is one."""
+
+    what: str
+    fault: str | None = None
+
+
+def _ending(outputs, *endings):
+    return {name: value for name, value in outputs.items() if name.endswith(endings)}
+
+
+def _tables(target, outputs):
+    for name in _ending(outputs, "TableName").values():
+        status = target.client("dynamodb").describe_table(TableName=name)["Table"]["TableStatus"]
+        yield Check(f"table {name}", None if status == "ACTIVE" else f"is {status}")
+
+
+def _buckets(target, outputs):
+    s3 = target.client("s3")
+    for name in _ending(outputs, "BucketName").values():
+        block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+        yield Check(f"bucket {name}", None if all(block.values()) else "may become public")
+
+
+def _functions(target, outputs):
+    for name in _ending(outputs, "FunctionName").values():
+        found = target.client("lambda").get_function_configuration(FunctionName=name)
+        state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
+        fine = (state, update) == ("Active", "Successful")
+        yield Check(f"function {name}", None if fine else f"is {state}, its update {update}")
+
+
+def _rules(target, outputs):
+    events = target.client("events")
+    for name in _ending(outputs, "RuleName").values():
+        state = events.describe_rule(Name=name)["State"]
+        targets = events.list_targets_by_rule(Rule=name)["Targets"]
+        fault = f"is {state}" if state != "ENABLED" else None if targets else "has no target"
+        yield Check(f"rule {name}", fault)
+    for name in _ending(outputs, "ScheduleName").values():
+        state = target.client("scheduler").get_schedule(Name=name)["State"]
+        yield Check(f"schedule {name}", None if state == "ENABLED" else f"is {state}")
+
+
+def _pipeline(target, outputs):
+    name, uri = outputs["PipelineName"], outputs["PipelineDefinitionS3Uri"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    stored = target.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    digest = hashlib.sha256(stored).hexdigest()
+    fine = key.endswith(f"/{digest}.json")
+    yield Check(f"definition {uri}", None if fine else f"has the digest {digest}")
+    found = target.client("sagemaker").describe_pipeline(PipelineName=name)
+    fault = None
+    if found["PipelineStatus"] != "Active":
+        fault = f"is {found['PipelineStatus']}"
+    elif json.loads(found["PipelineDefinition"]) != json.loads(stored):
+        fault = "has another definition: deploy again, or update it from the one in S3"
+    elif found["RoleArn"] != outputs["PipelineRoleArn"]:
+        fault = f"has the role {found['RoleArn']}"
+    yield Check(f"pipeline {name}", fault)
+
+
+def _image(target, outputs):
+    repository, tag = outputs["RepositoryName"], outputs["ProcessingImageUri"].rpartition(":")[2]
+    manifest = image.find(target.client("ecr"), repository, tag)
+    fault = None
+    if manifest is None:
+        fault = "is missing; until it is pushed (`make deploy` does), no execution starts"
+    elif manifest != image.MANIFEST:
+        fault = f"has a manifest of type {manifest}, which SageMaker refuses"
+    yield Check(f"image {repository}:{tag}", fault)
+
+
+def _queues(target, outputs):
+    for name, url in _ending(outputs, "QueueUrl").items():
+        waiting = target.client("sqs").get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+        )["Attributes"]["ApproximateNumberOfMessages"]
+        fault = f"holds {waiting} messages: `pipewright redrive`" if int(waiting) else None
+        yield Check(f"queue {name.removesuffix('Url')}", fault)
+
+
+def _mail(target, outputs):
+    topic = outputs["AlarmTopicArn"]
+    subscriptions = target.client("sns").list_subscriptions_by_topic(TopicArn=topic)
+    for found in subscriptions["Subscriptions"]:
+        pending = not found["SubscriptionArn"].startswith("arn:")
+        fault = "waits for a click in the mail that AWS has sent" if pending else None
+        yield Check(f"alarms to {found['Endpoint']}", fault)
+
+
+# What a working installation lacks none of, and what only a person can finish.
+_NEEDED = (_buckets, _tables, _functions, _pipeline, _rules, _image)
+_HINTS = (_queues, _mail)
+
+
+def verify(target, outputs):
+    """(what must be so, what should be so): two lists of checks."""
+    needed = [check for look in _NEEDED for check in look(target, outputs)]
+    hints = [check for look in _HINTS for check in look(target, outputs)]
+    return needed, hints
