@@ -69,7 +69,7 @@ class Replay:
                 dynamodb.update_item(
                     TableName=table,
                     Key=key,
-                    UpdateExpression=f"SET openExecution = :open REMOVE {', '.join(names)}",
+                    UpdateExpression=f"SET phase = :open REMOVE {', '.join(names)}",
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues={":open": {"S": "open"}},
                 )
@@ -139,7 +139,7 @@ def test_a_stopped_execution_ends_as_stopped(system):
     )
     record = wait_for(lambda: ended(system, "to-be-stopped"), within=60)
     assert record["pipelineStatus"] == "Stopped"
-    assert "openExecution" not in record
+    assert record["phase"].startswith("ended#")
 
 
 def test_two_executions_at_once_do_not_mix(system):

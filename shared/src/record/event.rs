@@ -34,8 +34,13 @@ pub struct Event {
     /// The event's `detail` as canonical JSON: keys in the order of their
     /// bytes, no blanks, numbers in their own text.
     pub detail: String,
-    /// The first 8 hex digits of SHA-256 of the detail.
+    /// The first 8 hex digits of SHA-256 of the detail; with a hyphen before
+    /// them if the event is [`reconciled`](Self::reconciled), so that it comes
+    /// before every true event of the same moment and rank.
     pub digest: String,
+    /// Whether it was made of what SageMaker answered, because the true event
+    /// did not arrive; see [`reconcile`](super::reconcile).
+    pub reconciled: bool,
     /// Top-level fields of the detail that we don't know; they are kept in
     /// `detail` like all others.
     pub unknown_fields: Vec<String>,
@@ -196,11 +201,11 @@ impl Event {
         let detail_type = event["detail-type"].as_str().unwrap_or_default();
         let source_name = event["source"].as_str().unwrap_or_default();
         let kind = match (source_name, detail_type) {
-            ("aws.sagemaker", EXECUTION_CHANGE) => Kind::Execution,
-            ("aws.sagemaker", STEP_CHANGE) => Kind::Step,
-            ("aws.sagemaker", MODEL_CHANGE) => Kind::Model,
-            ("aws.sagemaker", PACKAGE_CHANGE) => Kind::Package,
-            ("aws.sagemaker", ENDPOINT_CHANGE) => Kind::Endpoint,
+            (SOURCE, EXECUTION_CHANGE) => Kind::Execution,
+            (SOURCE, STEP_CHANGE) => Kind::Step,
+            (SOURCE, MODEL_CHANGE) => Kind::Model,
+            (SOURCE, PACKAGE_CHANGE) => Kind::Package,
+            (SOURCE, ENDPOINT_CHANGE) => Kind::Endpoint,
             _ => {
                 return Err(EventError::NotFollowed {
                     source_name: source_name.to_owned(),
@@ -253,9 +258,21 @@ impl Event {
             simulated: simulated(object),
             detail,
             digest,
+            reconciled: false,
             unknown_fields: reader.unknown(),
             unread_fields: reader.unread,
         })
+    }
+
+    /// The event that stands for one that did not arrive: below every true
+    /// event of its moment and rank, and marked.
+    #[must_use]
+    pub(super) fn into_reconciled(mut self) -> Self {
+        if !self.reconciled {
+            self.reconciled = true;
+            self.digest.insert(0, '-');
+        }
+        self
     }
 
     /// The family of the event.
@@ -288,11 +305,14 @@ impl Event {
     }
 }
 
-const EXECUTION_CHANGE: &str = "SageMaker Model Building Pipeline Execution Status Change";
-const STEP_CHANGE: &str = "SageMaker Model Building Pipeline Execution Step Status Change";
-const MODEL_CHANGE: &str = "SageMaker Model State Change";
-const PACKAGE_CHANGE: &str = "SageMaker Model Package State Change";
-const ENDPOINT_CHANGE: &str = "SageMaker Endpoint State Change";
+pub(super) const SOURCE: &str = "aws.sagemaker";
+pub(super) const EXECUTION_CHANGE: &str =
+    "SageMaker Model Building Pipeline Execution Status Change";
+pub(super) const STEP_CHANGE: &str =
+    "SageMaker Model Building Pipeline Execution Step Status Change";
+pub(super) const MODEL_CHANGE: &str = "SageMaker Model State Change";
+pub(super) const PACKAGE_CHANGE: &str = "SageMaker Model Package State Change";
+pub(super) const ENDPOINT_CHANGE: &str = "SageMaker Endpoint State Change";
 
 /// The first 8 hex digits of SHA-256.
 fn digest(text: &str) -> String {

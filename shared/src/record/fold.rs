@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use super::attribute::{Attribute, Item};
 use super::event::{Event, Subject};
 use super::id::{ExecutionArn, RecordId};
-use super::names;
 use super::status::{Kind, is_final};
+use super::{names, phase};
 
 /// The longest detail that a change item keeps in full, in bytes. DynamoDB
 /// takes 400 KB an item; everything else in it is far below the rest.
@@ -82,9 +82,6 @@ pub struct Beyond {
     /// The execution, where the event doesn't name it. Only compared with the
     /// record's.
     pub execution: Option<ExecutionArn>,
-    /// Set if the event was made from what SageMaker knows, because the real
-    /// one never arrived.
-    pub reconciled: bool,
 }
 
 /// What `event` writes to the execution recorded under `id`.
@@ -92,7 +89,7 @@ pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
     Writes {
         update: record_update(event, id, beyond),
         change: ChangeItem {
-            item: change_item(event, id, beyond.reconciled),
+            item: change_item(event, id),
         },
     }
 }
@@ -126,8 +123,12 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                     text(&event.failure_reason).or_else(|| text(&beyond.failure_reason)),
                 ),
                 (
-                    names::OPEN,
-                    (!is_final(&event.status.name)).then(|| Attribute::s(names::OPEN_VALUE)),
+                    names::PHASE,
+                    Some(if is_final(&event.status.name) {
+                        Attribute::S(phase::ended(event.at))
+                    } else {
+                        Attribute::s(phase::OPEN)
+                    }),
                 ),
             ],
         },
@@ -235,7 +236,7 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
     update
 }
 
-fn change_item(event: &Event, id: &RecordId, reconciled: bool) -> Item {
+fn change_item(event: &Event, id: &RecordId) -> Item {
     let mut item = Item::new();
     let mut put = |name: &str, value: Option<Attribute>| {
         if let Some(value) = value {
@@ -292,7 +293,7 @@ fn change_item(event: &Event, id: &RecordId, reconciled: bool) -> Item {
         put(names::SIMULATED, Some(true.into()));
         put(names::SIMULATED_REASON, text(&simulated.reason));
     }
-    if reconciled {
+    if event.reconciled {
         put(names::RECONCILED, Some(true.into()));
     }
     let kept = cut(&event.detail, MAX_DETAIL_BYTES);

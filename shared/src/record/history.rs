@@ -5,7 +5,7 @@
 //! that says more), and what spans families, such as the last sign of life,
 //! is derived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -229,6 +229,7 @@ pub fn history<'a>(
         }
     }
     messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
+    let messages = without_superseded(messages);
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
@@ -346,6 +347,49 @@ fn subject(change: &Change) -> (Kind, Option<&str>) {
 /// approval changes keeps its status.
 fn same_change(earlier: &Change, later: &Change) -> bool {
     earlier.status == later.status && earlier.approval_status == later.approval_status
+}
+
+/// How far from a change its event may be stamped, milliseconds.
+const STAMPED_WITHIN: i64 = 60_000;
+
+/// Drops every reconciled message whose true event came after all: one that
+/// tells the same change beside it or within a minute, or, of a step, in the
+/// same attempt (which has the same start).
+fn without_superseded(mut messages: Vec<Change>) -> Vec<Change> {
+    if !messages.iter().any(|message| message.reconciled) {
+        return messages;
+    }
+    let mut by_subject: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (place, message) in messages.iter().enumerate() {
+        by_subject.entry(subject(message)).or_default().push(place);
+    }
+    let attempt = |change: &Change| match change.kind {
+        Kind::Step => change.started_at.map(|at| at.div_euclid(1000)),
+        _ => None,
+    };
+    let mut dropped = BTreeSet::new();
+    for places in by_subject.values() {
+        for run in places.chunk_by(|a, b| same_change(&messages[*a], &messages[*b])) {
+            if run.iter().any(|place| !messages[*place].reconciled) {
+                dropped.extend(run.iter().filter(|place| messages[**place].reconciled));
+            }
+        }
+        for place in places.iter().filter(|place| messages[**place].reconciled) {
+            let message = &messages[*place];
+            let superseded = places.iter().map(|place| &messages[*place]).any(|other| {
+                !other.reconciled
+                    && same_change(message, other)
+                    && (message.at.abs_diff(other.at) <= STAMPED_WITHIN.unsigned_abs()
+                        || attempt(message).is_some_and(|at| attempt(other) == Some(at)))
+            });
+            if superseded {
+                dropped.insert(*place);
+            }
+        }
+    }
+    let mut place = 0..;
+    messages.retain(|_| place.next().is_some_and(|place| !dropped.contains(&place)));
+    messages
 }
 
 /// Takes the messages of one change together. The one that says more is kept,

@@ -8,6 +8,7 @@
 //!
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`fold`] says what it writes.
+//! - [`reconcile`] says what has to be written because its event went missing.
 //! - [`start`] makes the record before the execution is started.
 //! - [`history()`] reads the items back as what a person wants to know.
 //!
@@ -20,6 +21,8 @@ pub mod history;
 pub mod id;
 pub mod moment;
 pub mod names;
+pub mod phase;
+pub mod reconcile;
 pub mod start;
 pub mod status;
 

@@ -48,11 +48,11 @@ pub const STARTED_AT: &str = "startedAt";
 pub const ENDED_AT: &str = "endedAt";
 /// Why the execution failed.
 pub const FAILURE_REASON: &str = "failureReason";
-/// Present, with [`OPEN_VALUE`], while the execution is not final: the
-/// partition key of a sparse index.
-pub const OPEN: &str = "openExecution";
-/// The only value of [`OPEN`].
-pub const OPEN_VALUE: &str = "open";
+/// Where the execution stands for housekeeping (see [`phase`](super::phase)):
+/// `open`, or `ended#` and a day. The partition key of [`PHASE_INDEX`].
+pub const PHASE: &str = "phase";
+/// The index of executions by [`PHASE`]: keys, [`CREATED_AT`] and [`STARTED_AT`].
+pub const PHASE_INDEX: &str = "by-phase";
 /// The container's own word on the processing step.
 pub const PROCESSING_STEP_REPORT: &str = "processingStepReport";
 
@@ -174,3 +174,5 @@ pub const LEVEL: &str = "level";
 pub const ENDPOINTS_KEY: &str = "EndpointName";
 /// The id of the execution whose model the endpoint serves.
 pub const ENDPOINTS_EXECUTION: &str = "executionId";
+/// When housekeeping learnt that the endpoint is gone, epoch milliseconds.
+pub const ENDPOINTS_DELETED_AT: &str = "deletedAt";

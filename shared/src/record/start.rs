@@ -10,7 +10,7 @@ use time::macros::format_description;
 use super::attribute::{Attribute, Item};
 use super::event::EXECUTION_ID;
 use super::id::RecordId;
-use super::names;
+use super::{names, phase};
 use crate::training_template::TrainingTemplate;
 
 /// The longest value of a pipeline parameter, in characters.
@@ -148,7 +148,7 @@ pub fn new_record(
             Attribute::M(parameters),
         ),
         (names::CREATED_AT.to_owned(), Attribute::from(now)),
-        (names::OPEN.to_owned(), Attribute::s(names::OPEN_VALUE)),
+        (names::PHASE.to_owned(), Attribute::s(phase::OPEN)),
     ])
 }
 
@@ -260,7 +260,7 @@ mod tests {
         let record = new_record(&id(), "t", frozen.clone(), &parameters, 5);
         assert_eq!(parameters_of(&record), Some(parameters));
         assert_eq!(record["parameters"], Attribute::M(frozen));
-        assert_eq!(record["openExecution"], Attribute::s("open"));
+        assert_eq!(record["phase"], Attribute::s("open"));
     }
 
     #[test]

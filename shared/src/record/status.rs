@@ -60,7 +60,7 @@ impl Kind {
                 ("Failed", 60),
                 ("Stopped", 60),
             ],
-            Self::Model => &[("Created", 20), ("Deleted", 80)],
+            Self::Model => &[("Created", 20), ("Changed", UNKNOWN_RANK), ("Deleted", 80)],
             Self::Package => &[
                 ("Pending", 10),
                 ("InProgress", 20),
@@ -99,6 +99,8 @@ pub struct Status {
     /// Its place in the order of statuses, two digits: breaks ties between
     /// events of one moment, nothing else.
     pub rank: u8,
+    /// Whether it is one that we have been told about.
+    pub known: bool,
 }
 
 impl Status {
@@ -113,6 +115,7 @@ impl Status {
             name: known.map_or(original, |(name, _)| name).to_owned(),
             original: original.to_owned(),
             rank: known.map_or(UNKNOWN_RANK, |(_, rank)| *rank),
+            known: known.is_some(),
         }
     }
 }
