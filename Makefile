@@ -9,7 +9,7 @@ RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(T
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy destroy verify import deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
 	bench bench-program ablation gluonts
 
 help: ## List what can be made
@@ -45,6 +45,10 @@ destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, afte
 
 verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
 	@$(STACK) verify $(STACK_OPTIONS)
+
+deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=, PARTITION=, PART=)
+	@$(STACK) policy $(STACK_OPTIONS) $(if $(ACCOUNT),--account $(ACCOUNT)) \
+	  $(if $(PARTITION),--partition $(PARTITION)) $(if $(PART),--part $(PART))
 
 import: $(VENV)/run.stamp ## Upload prices and a training template (ASSETS=, TEMPLATE=) to an installation
 	@$(STACK) import $(STACK_OPTIONS) $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))

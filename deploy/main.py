@@ -1,9 +1,10 @@
-"""What `make deploy`, `make destroy`, `make verify` and `make import` run.
+"""What `make deploy`, `destroy`, `verify`, `import` and `deploy-policy` run.
 
     main.py deploy    guided the first time, then as samconfig.toml says
     main.py destroy   removes the installation and everything that it holds
     main.py verify    looks whether a deployed installation is whole
     main.py import    uploads prices and a training template
+    main.py policy    prints what the identity that deploys must be allowed
 
 With --local they work on the local AWS: the one that `make local` or `make deploy LOCAL=1` keeps
 running in another terminal; `deploy` starts one where there is none, and stays until Ctrl-C.
@@ -11,6 +12,7 @@ running in another terminal; `deploy` starts one where there is none, and stays 
 
 import argparse
 import functools
+import json
 import os
 import signal
 import sys
@@ -22,6 +24,7 @@ sys.path.append(str(ROOT / "local"))
 
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 
+import policy  # noqa: E402
 import settings  # noqa: E402
 import target as targets  # noqa: E402
 from bring_up import (  # noqa: E402
@@ -260,18 +263,44 @@ def fill(options):
     return 0
 
 
+def print_policy(options):
+    """`make deploy-policy`: needs no account, only its number."""
+    chosen = settings_of(options, None)
+    region = chosen.region if chosen else targets.region_of_environment() or "REGION"
+    prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
+    key = chosen.parameters.get("KmsKeyArn") if chosen else None
+    document = policy.document(
+        ROOT, prefix, options.partition, region, options.account, key or None
+    )
+    parts = policy.parts(document)
+    for number, part in enumerate(parts, 1):
+        # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
+        if options.part in (None, number):
+            say(json.dumps(part, indent=2))
+    sizes = ", ".join(str(policy.size(part)) for part in parts)
+    print(
+        f"{len(parts)} policies of {sizes} characters, as IAM counts them; each may have 6,144. "
+        "PART=1 prints the first alone.",
+        file=sys.stderr,
+    )
+    return 0
+
+
 def arguments():
     """The command line."""
     build = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["deploy", "destroy", "verify", "import"])
+    parser.add_argument("action", choices=["deploy", "destroy", "verify", "import", "policy"])
     parser.add_argument("--local", action="store_true", help="work on the local AWS")
     parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
     parser.add_argument("--environment", default="default", help="the table in samconfig.toml")
     parser.add_argument("--config", type=Path, default=ROOT / "samconfig.toml")
     parser.add_argument("--prefix", help="of an installation that samconfig.toml does not have")
+    parser.add_argument("--account", default="ACCOUNT", help="of the policy, 12 digits")
+    parser.add_argument("--partition", default="aws", help="of the policy: aws-cn, aws-us-gov")
+    parser.add_argument("--part", type=int, help="of the policy's parts")
     parser.add_argument("--skip-image", action="store_true", help="push it later")
     parser.add_argument("--assets", type=Path, default=ROOT / "samples" / "sp500-20")
     parser.add_argument(
@@ -301,7 +330,13 @@ def main():
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    actions = {"deploy": deploy, "destroy": destroy, "verify": check, "import": fill}
+    actions = {
+        "deploy": deploy,
+        "destroy": destroy,
+        "verify": check,
+        "import": fill,
+        "policy": print_policy,
+    }
     try:
         return actions[options.action](options)
     except (

@@ -1,0 +1,312 @@
+"""`make deploy-policy`: what the identity that deploys and removes an installation must be allowed.
+
+CloudFormation works with the rights of whoever calls it. RIGHTS has, by resource type, the actions
+that it calls for what the templates use of that type; tests/lint/test_deploy_policy.py holds them
+against the templates and against the permissions that CloudFormation's own resource schemas name.
+"""
+
+import json
+
+import names
+
+# What any value of these stands for, within the account and region: names that begin with the prefix.
+_RESOURCES = {
+    "alarms": "arn:{p}:cloudwatch:{r}:{a}:alarm:{x}-*",
+    "artifact objects": "arn:{p}:s3:::{x}-artifacts-{a}-{r}/*",
+    "buckets": "arn:{p}:s3:::{x}-*-{a}-{r}",
+    "dashboards": "arn:{p}:cloudwatch::{a}:dashboard/{x}-*",
+    "definitions": "arn:{p}:s3:::{x}-pipeline-{a}-{r}/*",
+    "functions": "arn:{p}:lambda:{r}:{a}:function:{x}-*",
+    "group": "arn:{p}:sagemaker:{r}:{a}:model-package-group/{x}-*",
+    "log groups": "arn:{p}:logs:{r}:{a}:log-group:/aws/lambda/{x}-*",
+    "objects": "arn:{p}:s3:::{x}-*-{a}-{r}/*",
+    "packages": "arn:{p}:sagemaker:{r}:{a}:model-package/{x}-*",
+    "pipelines": "arn:{p}:sagemaker:{r}:{a}:pipeline/{x}-*",
+    "queues": "arn:{p}:sqs:{r}:{a}:{x}-*",
+    "repositories": "arn:{p}:ecr:{r}:{a}:repository/{x}/*",
+    "roles": "arn:{p}:iam::{a}:role/{x}-*",
+    "rules": "arn:{p}:events:{r}:{a}:rule/{x}-*",
+    "schedules": "arn:{p}:scheduler:{r}:{a}:schedule/*/{x}-*",
+    "stacks": "arn:{p}:cloudformation:{r}:{a}:stack/{x}*/*",
+    "tables": "arn:{p}:dynamodb:{r}:{a}:table/{x}-*",
+    "topics": "arn:{p}:sns:{r}:{a}:{x}-*",
+    "transform": "arn:{p}:cloudformation:{r}:aws:transform/Serverless-2016-10-31",
+    "any": "*",
+}
+
+# By resource type: (resources, actions). PassRole is apart, for its conditions.
+RIGHTS = {
+    "AWS::CloudFormation::Stack": [
+        (
+            "stacks",
+            "cloudformation: CreateStack DeleteStack DescribeStackEvents DescribeStacks "
+            "GetStackPolicy GetTemplate ListStackResources UpdateStack",
+        ),
+        ("transform", "cloudformation: CreateChangeSet"),
+    ],
+    "AWS::CloudWatch::Alarm": [
+        (
+            "alarms",
+            "cloudwatch: DeleteAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource",
+        ),
+        ("any", "cloudwatch: DescribeAlarms"),
+    ],
+    "AWS::CloudWatch::Dashboard": [
+        (
+            "dashboards",
+            "cloudwatch: DeleteDashboards GetDashboard ListTagsForResource PutDashboard "
+            "TagResource UntagResource",
+        )
+    ],
+    "AWS::DynamoDB::Table": [
+        (
+            "tables",
+            "dynamodb: CreateTable DeleteTable DescribeContinuousBackups "
+            "DescribeContributorInsights DescribeKinesisStreamingDestination DescribeTable "
+            "DescribeTimeToLive GetResourcePolicy ListTagsOfResource PutItem TagResource "
+            "UntagResource UpdateContinuousBackups UpdateTable UpdateTimeToLive",
+        )
+    ],
+    "AWS::ECR::Repository": [
+        (
+            "repositories",
+            "ecr: BatchCheckLayerAvailability BatchDeleteImage CompleteLayerUpload "
+            "CreateRepository DeleteLifecyclePolicy DeleteRepository DescribeImages "
+            "DescribeRepositories GetLifecyclePolicy GetRepositoryPolicy InitiateLayerUpload "
+            "ListImages ListTagsForResource PutImage PutImageScanningConfiguration "
+            "PutImageTagMutability PutLifecyclePolicy TagResource UntagResource UploadLayerPart",
+        ),
+        ("any", "ecr: GetAuthorizationToken"),
+    ],
+    "AWS::Events::Rule": [
+        (
+            "rules",
+            "events: DeleteRule DescribeRule ListTagsForResource ListTargetsByRule PutRule "
+            "PutTargets RemoveTargets TagResource UntagResource",
+        )
+    ],
+    "AWS::IAM::Role": [
+        (
+            "roles",
+            "iam: CreateRole DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy GetRole "
+            "GetRolePolicy ListAttachedRolePolicies ListRolePolicies PutRolePermissionsBoundary "
+            "PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
+            "UpdateRoleDescription",
+        )
+    ],
+    "AWS::Lambda::Alias": [("functions", "lambda: CreateAlias DeleteAlias GetAlias UpdateAlias")],
+    "AWS::Lambda::EventInvokeConfig": [
+        (
+            "functions",
+            "lambda: DeleteFunctionEventInvokeConfig GetFunctionEventInvokeConfig "
+            "PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig",
+        )
+    ],
+    "AWS::Lambda::Function": [
+        (
+            "functions",
+            "lambda: CreateFunction DeleteFunction DeleteFunctionConcurrency GetFunction "
+            "GetFunctionCodeSigningConfig GetFunctionRecursionConfig GetFunctionScalingConfig "
+            "GetRuntimeManagementConfig InvokeFunction ListTags PublishVersion "
+            "PutFunctionConcurrency PutFunctionRecursionConfig TagResource UntagResource "
+            "UpdateFunctionCode UpdateFunctionConfiguration",
+        ),
+        ("artifact objects", "s3: GetObject PutObject"),
+    ],
+    "AWS::Lambda::Permission": [("functions", "lambda: AddPermission GetPolicy RemovePermission")],
+    "AWS::Lambda::Version": [
+        (
+            "functions",
+            "lambda: GetFunctionConfiguration GetProvisionedConcurrencyConfig "
+            "ListVersionsByFunction",
+        )
+    ],
+    "AWS::Logs::LogGroup": [
+        (
+            "log groups",
+            "logs: CreateLogGroup DeleteLogGroup DeleteRetentionPolicy ListTagsForResource "
+            "PutRetentionPolicy TagResource UntagResource",
+        ),
+        (
+            "any",
+            "logs: DescribeIndexPolicies DescribeLogGroups DescribeResourcePolicies "
+            "GetDataProtectionPolicy",
+        ),
+    ],
+    "AWS::S3::Bucket": [
+        (
+            "buckets",
+            "s3: CreateBucket DeleteBucket GetAccelerateConfiguration GetAnalyticsConfiguration "
+            "GetBucketAbac GetBucketAcl GetBucketCORS GetBucketLogging "
+            "GetBucketMetadataTableConfiguration GetBucketNotification "
+            "GetBucketObjectLockConfiguration GetBucketOwnershipControls "
+            "GetBucketPublicAccessBlock GetBucketTagging GetBucketVersioning GetBucketWebsite "
+            "GetEncryptionConfiguration GetIntelligentTieringConfiguration "
+            "GetInventoryConfiguration GetLifecycleConfiguration GetMetricsConfiguration "
+            "GetReplicationConfiguration ListBucket ListBucketVersions ListTagsForResource "
+            "PutBucketLogging PutBucketOwnershipControls PutBucketPublicAccessBlock "
+            "PutBucketTagging PutBucketVersioning PutEncryptionConfiguration "
+            "PutLifecycleConfiguration TagResource UntagResource",
+        ),
+        ("objects", "s3: DeleteObject DeleteObjectVersion PutObject"),
+    ],
+    "AWS::S3::BucketPolicy": [
+        ("buckets", "s3: DeleteBucketPolicy GetBucketPolicy PutBucketPolicy")
+    ],
+    "AWS::SNS::Subscription": [
+        (
+            "topics",
+            "sns: GetSubscriptionAttributes ListSubscriptionsByTopic SetSubscriptionAttributes "
+            "Subscribe Unsubscribe",
+        )
+    ],
+    "AWS::SNS::Topic": [
+        (
+            "topics",
+            "sns: CreateTopic DeleteTopic GetDataProtectionPolicy GetTopicAttributes "
+            "ListTagsForResource TagResource UntagResource",
+        )
+    ],
+    "AWS::SNS::TopicPolicy": [("topics", "sns: SetTopicAttributes")],
+    "AWS::SQS::Queue": [
+        (
+            "queues",
+            "sqs: CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags TagQueue "
+            "UntagQueue",
+        )
+    ],
+    "AWS::SQS::QueuePolicy": [("queues", "sqs: SetQueueAttributes")],
+    "AWS::SageMaker::ModelPackageGroup": [
+        (
+            "group",
+            "sagemaker: AddTags CreateModelPackageGroup DeleteModelPackageGroup DeleteTags "
+            "DescribeModelPackageGroup GetModelPackageGroupPolicy ListTags",
+        ),
+    ],
+    "AWS::SageMaker::Pipeline": [
+        (
+            "pipelines",
+            "sagemaker: AddTags CreatePipeline DeletePipeline DeleteTags DescribePipeline "
+            "DescribePipelineExecution ListPipelineExecutions ListTags StopPipelineExecution "
+            "UpdatePipeline",
+        ),
+        ("definitions", "s3: GetObject"),
+    ],
+    "AWS::Scheduler::Schedule": [
+        ("schedules", "scheduler: CreateSchedule DeleteSchedule GetSchedule UpdateSchedule")
+    ],
+    # The function of the custom resource works with a role of its own.
+    "Custom::PipelineDefinition": [],
+}
+
+# What `make deploy`, `import` and `destroy` call themselves, beyond the above.
+OWN = [
+    ("packages", "sagemaker: DeleteModelPackage"),
+    ("any", "cloudformation: DescribeStacks"),
+    (
+        "any",
+        "sagemaker: ListEndpointConfigs ListEndpoints ListModelPackages ListModels ListTags",
+    ),
+]
+
+
+def actions(line):
+    """`s3: GetObject PutObject` as actions."""
+    service, _, every = line.partition(": ")
+    return [f"{service}:{action}" for action in every.split()]
+
+
+def expand(type_):
+    """What a type of the templates becomes in CloudFormation."""
+    if type_ == "AWS::Serverless::Function":
+        return ["AWS::Lambda::Alias", "AWS::Lambda::Function", "AWS::Lambda::Version"]
+    return [type_]
+
+
+def types(root):
+    """The resource types of the templates, after the SAM transform."""
+    return sorted(
+        {
+            became
+            for template in names.templates(root).values()
+            for resource in template["Resources"].values()
+            for became in expand(resource["Type"])
+        }
+    )
+
+
+def document(root, prefix, partition, region, account, kms_key=None):
+    """The policy, as a dict."""
+    values = {"p": partition, "r": region, "a": account, "x": prefix}
+    by_resource = {}
+    rights = [right for type_ in types(root) for right in RIGHTS[type_]] + OWN
+    for resources, line in rights:
+        by_resource.setdefault(resources, set()).update(actions(line))
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": sorted(by_resource[resources]),
+            "Resource": pattern.format(**values),
+        }
+        for resources, pattern in _RESOURCES.items()
+        if resources in by_resource
+    ]
+    services = ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]
+    if "AWS::Scheduler::Schedule" in types(root):
+        services.append("scheduler.amazonaws.com")
+    statements.append(
+        {
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": _RESOURCES["roles"].format(**values),
+            "Condition": {"StringEquals": {"iam:PassedToService": services}},
+        }
+    )
+    # SageMaker has no names of ours for these; only what carries our tag may go.
+    of_account = f"arn:{partition}:sagemaker:{region}:{account}"
+    statements.append(
+        {
+            "Effect": "Allow",
+            "Action": ["sagemaker:DeleteEndpoint", "sagemaker:DeleteEndpointConfig"],
+            "Resource": [f"{of_account}:endpoint/*", f"{of_account}:endpoint-config/*"],
+            "Condition": {"StringEquals": {"aws:ResourceTag/pipewright:stack": prefix}},
+        }
+    )
+    statements.append(
+        {
+            "Effect": "Allow",
+            "Action": ["sagemaker:DescribeEndpoint", "sagemaker:DeleteModel"],
+            "Resource": [f"{of_account}:endpoint/*", f"{of_account}:model/pipelines-*"],
+        }
+    )
+    if kms_key:
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "kms:CreateGrant",
+                    "kms:Decrypt",
+                    "kms:DescribeKey",
+                    "kms:GenerateDataKey",
+                ],
+                "Resource": kms_key,
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def parts(policy, limit=6144):
+    """The policy in documents that IAM takes as customer-managed ones: it counts no blanks."""
+    made = []
+    for statement in policy["Statement"]:
+        last = made[-1] + [statement] if made else [statement]
+        if made and size({"Version": policy["Version"], "Statement": last}) <= limit:
+            made[-1] = last
+        else:
+            made.append([statement])
+    return [{"Version": policy["Version"], "Statement": part} for part in made]
+
+
+def size(policy):
+    """A document's size as IAM counts it."""
+    return len(json.dumps(policy, separators=(",", ":")))
