@@ -13,6 +13,8 @@ use pipewright::record::{
     Attribute, ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, names,
 };
 
+pub mod endpoints;
+
 /// A DynamoDB client made from `config`.
 #[must_use]
 pub fn client(config: &SdkConfig) -> Client {

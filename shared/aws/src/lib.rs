@@ -33,11 +33,15 @@ pub mod dynamodb;
 pub mod ecr;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod logging;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 
 /// How long a TCP and TLS connection may take before the attempt is given up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -9,6 +9,8 @@ use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::Parameter;
 
+pub mod endpoints;
+
 /// A SageMaker client made from `config`.
 #[must_use]
 pub fn client(config: &SdkConfig) -> Client {
