@@ -6,8 +6,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod definition;
+mod endpoint;
 mod execution;
 mod features;
+mod installation;
 mod template;
 
 /// What the commands end with when the thing asked about is not as it should
@@ -30,6 +32,9 @@ enum Command {
     /// Look at executions.
     #[command(subcommand)]
     Execution(execution::Command),
+    /// Serve the models of executions.
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
     /// Check, draw and compare definitions.
     #[command(subcommand)]
     Definition(definition::Command),
@@ -56,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let result = runtime.block_on(async {
         match command {
             Command::Execution(command) => execution::run(command).await,
+            Command::Endpoint(command) => endpoint::run(command).await,
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,

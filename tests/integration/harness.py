@@ -1,5 +1,6 @@
 """What the tests of the running system share: the system itself and a log of its events."""
 
+import concurrent.futures
 import contextlib
 import copy
 import json
@@ -10,12 +11,26 @@ from pathlib import Path
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from system import ROOT, LocalSystem
+from system import ROOT, STACK, LocalSystem
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 SAMPLES = ROOT / "samples"
 OWN_PIPELINE = SAMPLES / "pipelines" / "train-evaluate-register"
 SAMPLE_TEMPLATE = json.loads((SAMPLES / "training-template.json").read_text())
+
+
+# What events write of a record, beside the change items; the rest is the start function's and
+# the container's.
+OF_EVENTS = {
+    *("arnKey", "pipelineExecutionArn", "displayName", "startedAt", "endedAt", "failureReason"),
+    *("pipelineStatus", "pipelineStatusAt", "pipelinePosition", "approvalStatus"),
+}
+FAMILIES = ("model", "endpoint")
+
+
+def of_events(name):
+    """Whether events write an attribute of the record."""
+    return name in OF_EVENTS or name.startswith(FAMILIES)
 
 
 def wait_for(condition, within=20.0):
@@ -58,6 +73,19 @@ class System(LocalSystem):
             timeout=timeout + 30,
         )
         return Watched(answer, process)
+
+    def call(self, *arguments, timeout=120):
+        """Run a command of the command line; gives its exit status and its output."""
+        process = subprocess.run(
+            self.command(*arguments),
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+        return process.returncode, process.stdout
 
     def items(self, execution_id):
         """The items of an execution as plain values, in the order of their keys."""
@@ -125,6 +153,40 @@ class System(LocalSystem):
             self.client("s3").put_object(Bucket=bucket, Key=key, Body=original)
 
 
+class FailureQueue:
+    """One of the failure queues, by the output of the stack that has its URL."""
+
+    def __init__(self, system, output):
+        self._sqs = system.client("sqs")
+        self._url = system.outputs[output]
+
+    def put(self, body, attributes=None):
+        """Put a message into the queue; gives its id."""
+        sent = self._sqs.send_message(
+            QueueUrl=self._url, MessageBody=body, MessageAttributes=attributes or {}
+        )
+        return sent["MessageId"]
+
+    def bodies(self):
+        """What can be received now; it stays hidden for a second."""
+        bodies = []
+        while messages := self._sqs.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=10, VisibilityTimeout=1
+        ).get("Messages"):
+            bodies += [json.loads(message["Body"]) for message in messages]
+        return bodies
+
+    def counts(self):
+        """How many messages can be received, and how many are hidden."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
+        return tuple(int(answer["Attributes"][name]) for name in names)
+
+    def empty(self):
+        """Take everything out."""
+        self._sqs.purge_queue(QueueUrl=self._url)
+
+
 class EventLog:
     """Every event of SageMaker that went over the default bus, in the order of arrival."""
 
@@ -154,3 +216,76 @@ class EventLog:
                 )
         arn = watched.arn.lower()
         return [event for event in self._events if arn in json.dumps(event).lower()]
+
+
+class Replay:
+    """Gives events to the function once more, as if EventBridge had kept them."""
+
+    def __init__(self, system):
+        self._system = system
+
+    def send(self, event):
+        """Have the function invoked as EventBridge does it, which waits for nothing."""
+        self._system.client("lambda").invoke(
+            FunctionName=f"{STACK}-pipeline-events",
+            InvocationType="Event",
+            Payload=json.dumps(event).encode(),
+        )
+
+    def deliver(self, event):
+        """Give one event to the function; fails if it is not recorded."""
+        response = self._system.client("lambda").invoke(
+            FunctionName=f"{STACK}-pipeline-events", Payload=json.dumps(event).encode()
+        )
+        answer = json.loads(response["Payload"].read())
+        assert answer.get("outcome") == "recorded", answer
+
+    def all(self, events):
+        """Give many, several at a time."""
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(self.deliver, events))
+
+    def forget(self, execution_id):
+        """Leave of an execution's items what events don't write."""
+        table = self._system.outputs["ExecutionsTableName"]
+        dynamodb = self._system.client("dynamodb")
+        for item in self._system.items(execution_id):
+            key = {"Id": {"S": execution_id}, "entry": {"S": item["entry"]}}
+            if item["entry"].startswith("change#"):
+                dynamodb.delete_item(TableName=table, Key=key)
+            elif item["entry"] == "record":
+                names = {f"#{n}": name for n, name in enumerate(item) if of_events(name)}
+                dynamodb.update_item(
+                    TableName=table,
+                    Key=key,
+                    UpdateExpression=f"SET phase = :open REMOVE {', '.join(names)}",
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues={":open": {"S": "open"}},
+                )
+
+
+@contextlib.contextmanager
+def configured(system, function, attempts=None, **variables):
+    """Have a function run with more environment variables, and with so many attempts at an event."""
+    functions = system.client("lambda")
+    name = f"{STACK}-{function}"
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    target = {"FunctionName": name, "Qualifier": "$LATEST"}
+    kept = functions.get_function_event_invoke_config(**target)
+
+    def configure(retries, environment):
+        functions.put_function_event_invoke_config(
+            **target,
+            MaximumRetryAttempts=retries,
+            DestinationConfig=kept["DestinationConfig"],
+        )
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": environment}
+        )
+
+    retries = kept["MaximumRetryAttempts"] if attempts is None else attempts - 1
+    configure(retries, {**before["Variables"], **variables})
+    try:
+        yield
+    finally:
+        configure(kept["MaximumRetryAttempts"], before["Variables"])

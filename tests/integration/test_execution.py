@@ -156,10 +156,10 @@ def test_a_repeated_start_starts_nothing_twice(system, execution):
 
 
 def test_starts_at_the_same_time_start_once(system):
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
         starts = [
             pool.submit(system.start_execution, SAMPLE_TEMPLATE["Id"], "all-at-once")
-            for _ in range(4)
+            for _ in range(10)
         ]
         answers = [start.result() for start in starts]
     assert len({answer["pipelineExecutionArn"] for answer in answers}) == 1

@@ -1,26 +1,11 @@
 """What DynamoDB holds is a function of the events that happened, however they arrive."""
 
 import concurrent.futures
-import json
 import random
 
 import pytest
 
-from harness import SAMPLE_TEMPLATE, wait_for
-from system import STACK
-
-# What events write of a record, beside the change items; the rest is the start function's and
-# the container's.
-OF_EVENTS = {
-    *("arnKey", "pipelineExecutionArn", "displayName", "startedAt", "endedAt", "failureReason"),
-    *("pipelineStatus", "pipelineStatusAt", "pipelinePosition", "approvalStatus"),
-}
-FAMILIES = ("model", "endpoint")
-
-
-def of_events(name):
-    """Whether events write an attribute of the record."""
-    return name in OF_EVENTS or name.startswith(FAMILIES)
+from harness import SAMPLE_TEMPLATE, Replay, wait_for
 
 
 def start_elsewhere(system, **arguments):
@@ -35,44 +20,6 @@ def ended(system, execution_id):
     final = ("Succeeded", "Failed", "Stopped")
     record = system.record(execution_id)
     return record if record and record.get("pipelineStatus") in final else None
-
-
-class Replay:
-    """Gives events to the function once more, as if EventBridge had kept them."""
-
-    def __init__(self, system):
-        self._system = system
-
-    def deliver(self, event):
-        """Give one event to the function; fails if it is not recorded."""
-        response = self._system.client("lambda").invoke(
-            FunctionName=f"{STACK}-pipeline-events", Payload=json.dumps(event).encode()
-        )
-        answer = json.loads(response["Payload"].read())
-        assert answer.get("outcome") == "recorded", answer
-
-    def all(self, events):
-        """Give many, several at a time."""
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.deliver, events))
-
-    def forget(self, execution_id):
-        """Leave of an execution's items what events don't write."""
-        table = self._system.outputs["ExecutionsTableName"]
-        dynamodb = self._system.client("dynamodb")
-        for item in self._system.items(execution_id):
-            key = {"Id": {"S": execution_id}, "entry": {"S": item["entry"]}}
-            if item["entry"].startswith("change#"):
-                dynamodb.delete_item(TableName=table, Key=key)
-            elif item["entry"] == "record":
-                names = {f"#{n}": name for n, name in enumerate(item) if of_events(name)}
-                dynamodb.update_item(
-                    TableName=table,
-                    Key=key,
-                    UpdateExpression=f"SET phase = :open REMOVE {', '.join(names)}",
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues={":open": {"S": "open"}},
-                )
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,67 @@
+//! The names of an installation, which all begin with its prefix.
+
+use clap::Args;
+
+/// The longest prefix that the templates take.
+const MAX_PREFIX_LENGTH: usize = 20;
+
+/// Which installation.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Installation {
+    /// The installation's prefix: parameter `Prefix` of its stack.
+    #[arg(long, default_value = "pipewright", value_parser = prefix)]
+    pub(crate) prefix: String,
+}
+
+impl Installation {
+    /// The installation's own `name`: `<prefix>-<name>`.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix)
+    }
+}
+
+/// Takes what the parameter `Prefix` takes.
+fn prefix(text: &str) -> Result<String, String> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let fits = (2..=MAX_PREFIX_LENGTH).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.split('-').all(part);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "a prefix has 2 to {MAX_PREFIX_LENGTH} lower-case letters, digits and inner hyphens, and begins with a \
+             letter"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_what_the_template_takes() {
+        for good in ["pipewright", "ab", "a1-b2-c3", &"x".repeat(20)] {
+            assert_eq!(prefix(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "a",
+            "1a",
+            "-a",
+            "a-",
+            "a--b",
+            "Ab",
+            "a_b",
+            &"x".repeat(21),
+        ] {
+            assert!(prefix(bad).is_err(), "{bad:?}");
+        }
+    }
+}
