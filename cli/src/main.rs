@@ -10,6 +10,7 @@ mod endpoint;
 mod execution;
 mod features;
 mod installation;
+mod redrive;
 mod template;
 
 /// What the commands end with when the thing asked about is not as it should
@@ -35,6 +36,7 @@ enum Command {
     /// Serve the models of executions.
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    Redrive(redrive::Redrive),
     /// Check, draw and compare definitions.
     #[command(subcommand)]
     Definition(definition::Command),
@@ -62,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Execution(command) => execution::run(command).await,
             Command::Endpoint(command) => endpoint::run(command).await,
+            Command::Redrive(arguments) => redrive::run(arguments).await,
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,
