@@ -3,18 +3,21 @@
 import contextlib
 import json
 import os
+import random
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from harness import SAMPLE_TEMPLATE, wait_for
+from harness import SAMPLE_TEMPLATE, FailureQueue, Replay, configured, wait_for
 from supervise import listen
-from system import STACK
+from system import StartRefused
 
 LOST_ANSWER = {"response": {"abort_bytes": 0}}
 THROTTLED = {"error": {"code": "ThrottlingException"}}
+BROKEN = {"error": {"code": "InternalServerError", "status": 500}}
+RESET = {"reset": True}
 
 
 class Proxy:
@@ -69,24 +72,29 @@ def sagemaker(system):
 
 
 @contextlib.contextmanager
-def function_behind(system, function, proxies):
+def function_behind(system, function, proxies, attempts=None):
     """Have a function reach DynamoDB and SageMaker through the proxies."""
-    functions = system.client("lambda")
-    name = f"{STACK}-{function}"
-    before = functions.get_function_configuration(FunctionName=name)["Environment"]
     endpoints = {
         "AWS_ENDPOINT_URL_DYNAMODB": proxies[0].endpoint,
         "AWS_ENDPOINT_URL_SAGEMAKER": proxies[1].endpoint,
     }
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {**before["Variables"], **endpoints}}
-    )
-    try:
-        yield
-    finally:
-        for proxy in proxies:
-            proxy.inject()
-        functions.update_function_configuration(FunctionName=name, Environment=before)
+    with configured(system, function, attempts, **endpoints):
+        try:
+            yield
+        finally:
+            for proxy in proxies:
+                proxy.inject()
+
+
+def executions_named(system, name):
+    """The ARNs of all executions of this display name."""
+    pages = system.client("sagemaker").get_paginator("list_pipeline_executions")
+    return [
+        summary["PipelineExecutionArn"]
+        for page in pages.paginate(PipelineName=system.outputs["PipelineName"])
+        for summary in page["PipelineExecutionSummaries"]
+        if summary["PipelineExecutionDisplayName"] == name
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,14 +115,7 @@ def test_a_start_that_meets_a_fault_starts_once(
         proxy.inject({"service": service, "operation": operation, "times": 1, **fault})
         answer = system.start_execution(SAMPLE_TEMPLATE["Id"], execution_id)
         assert len(proxy.fired()) == 1
-    executions = [
-        summary["PipelineExecutionArn"]
-        for page in system.client("sagemaker")
-        .get_paginator("list_pipeline_executions")
-        .paginate(PipelineName=system.outputs["PipelineName"])
-        for summary in page["PipelineExecutionSummaries"]
-        if summary["PipelineExecutionDisplayName"] == execution_id
-    ]
+    executions = executions_named(system, execution_id)
     assert executions == [answer["pipelineExecutionArn"]]
     system.client("sagemaker").stop_pipeline_execution(
         PipelineExecutionArn=executions[0], ClientRequestToken=execution_id.ljust(32, "-")
@@ -143,3 +144,68 @@ def test_no_change_is_lost_or_doubled_when_every_other_write_meets_a_fault(
     for event in sent:
         assert details.count(event["detail"]) == 1
     assert len(changes) == len(sent)
+
+
+def test_a_start_that_died_before_it_stored_the_arn_is_healed_by_the_first_event(
+    system, aws, sagemaker
+):
+    name = "died-after-the-start"
+    with function_behind(system, "start-execution", (aws, sagemaker)):
+        aws.inject({"service": "dynamodb", "operation": "UpdateItem", **BROKEN})
+        with pytest.raises(StartRefused, match="call again with this id"):
+            system.start_execution(SAMPLE_TEMPLATE["Id"], name)
+    (arn,) = executions_named(system, name)
+    record = wait_for(lambda: (found := system.record(name)).get("arnKey") and found)
+    assert record["pipelineExecutionArn"].lower() == arn.lower()
+    assert record["templateId"] == SAMPLE_TEMPLATE["Id"]
+    again = system.start_execution(SAMPLE_TEMPLATE["Id"], name)
+    assert again["alreadyStarted"] is True
+    assert again["pipelineExecutionArn"].lower() == arn.lower()
+    assert executions_named(system, name) == [arn]
+    wait_for(lambda: system.record(name).get("pipelineStatus") == "Succeeded", within=90)
+
+
+def test_an_event_that_could_not_be_written_is_in_the_failure_queue_and_may_be_replayed(
+    system, aws, sagemaker, events
+):
+    execution = system.run(SAMPLE_TEMPLATE["Id"], "at-its-worst")
+    assert execution.exit_status == 0, execution.output
+    sent = events.of(execution)
+
+    def changes():
+        items = system.items(execution.id)
+        return [json.loads(i["detail"]) for i in items if i["entry"].startswith("change#")]
+
+    wait_for(lambda: len(changes()) >= len(sent))
+    items = system.items(execution.id)
+    queue = FailureQueue(system, "FailedInvocationsQueueUrl")
+    queue.empty()
+    replay = Replay(system)
+    replay.forget(execution.id)
+    kept = []
+    with function_behind(system, "pipeline-events", (aws, sagemaker), attempts=1):
+        aws.inject(
+            {"service": "dynamodb", "probability": 0.3, **THROTTLED},
+            *(
+                {"service": "dynamodb", "probability": 0.2, **f}
+                for f in (BROKEN, RESET, LOST_ANSWER)
+            ),
+        )
+        for event in random.Random(1).sample(2 * sent, 2 * len(sent)):
+            replay.send(event)
+
+        def accounted_for():
+            kept.extend(body["requestPayload"]["detail"] for body in queue.bodies())
+            return all(event["detail"] in changes() + kept for event in sent)
+
+        wait_for(accounted_for, within=150)
+        injected = {fault["action"].partition(":")[0] for fault in aws.fired()}
+        assert len(injected) >= 3, injected
+    assert kept
+
+    def mended():
+        status, output = system.call("redrive", "--all")
+        assert status == 0, output
+        return queue.counts() == (0, 0) and system.items(execution.id) == items
+
+    wait_for(mended, within=90)
