@@ -29,6 +29,8 @@ def assert_fails_naming(system, execution_id, *names):
         assert name in message
         assert name in report["reason"]
         assert name in watched.output
+    steps = [line for line in watched.output.splitlines() if "Feature-Engineering-Step" in line]
+    assert any("Failed" in line and names[0] in line for line in steps), watched.output
     # The log is there to be read; anything else would be half of something.
     left = system.keys("ModelsBucketName", f"execution/{execution_id}/")
     assert [key for key in left if "/logs/" not in key] == []

@@ -1,11 +1,15 @@
 """What DynamoDB holds is a function of the events that happened, however they arrive."""
 
 import concurrent.futures
+import json
 import random
 
 import pytest
 
 from harness import SAMPLE_TEMPLATE, Replay, wait_for
+from system import ROOT
+
+EVENTS = ROOT / "tests" / "fixtures" / "pipeline-events"
 
 
 def start_elsewhere(system, **arguments):
@@ -13,6 +17,14 @@ def start_elsewhere(system, **arguments):
     return system.client("sagemaker").start_pipeline_execution(
         PipelineName=system.outputs["PipelineName"], **arguments
     )["PipelineExecutionArn"]
+
+
+def shown(system, execution_id, *words):
+    """Whether a line of `pipewright execution show` has all these words."""
+    table = ("--table", system.outputs["ExecutionsTableName"])
+    status, output = system.call("execution", "show", execution_id, *table)
+    assert status == 0, output
+    return any(all(word in line for word in words) for line in output.splitlines())
 
 
 def ended(system, execution_id):
@@ -76,6 +88,7 @@ def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
     step = wait_for(failed_step)[0]
     assert step["stepName"] == "Feature-Engineering-Step"
     assert "start-execution" in step["reason"]
+    assert shown(system, "started-by-hand", step["stepName"], "Failed", step["reason"])
 
 
 def test_a_stopped_execution_ends_as_stopped(system):
@@ -87,6 +100,23 @@ def test_a_stopped_execution_ends_as_stopped(system):
     record = wait_for(lambda: ended(system, "to-be-stopped"), within=60)
     assert record["pipelineStatus"] == "Stopped"
     assert record["phase"].startswith("ended#")
+    assert shown(system, "to-be-stopped", "execution", "Stopped")
+
+
+def test_a_cache_hit_is_shown_as_one(system):
+    """SageMaker's own event of one, for an execution that the stand-in knows."""
+    answer = system.start_execution(SAMPLE_TEMPLATE["Id"], "from-the-cache")
+    arn = answer["pipelineExecutionArn"]
+    system.client("sagemaker").stop_pipeline_execution(
+        PipelineExecutionArn=arn, ClientRequestToken="from-the-cache".ljust(32, "-")
+    )
+    wait_for(lambda: ended(system, "from-the-cache"), within=60)
+    event = json.loads((EVENTS / "step-cache-hit.json").read_text())
+    event["detail"]["pipelineExecutionArn"] = arn
+    Replay(system).deliver(event)
+    hits = [item for item in system.items("from-the-cache") if "cacheHitArn" in item]
+    assert [item["stepName"] for item in hits] == ["Feature-Engineering-Step"]
+    assert shown(system, "from-the-cache", "Feature-Engineering-Step", "from the cache")
 
 
 def test_two_executions_at_once_do_not_mix(system):
