@@ -314,8 +314,26 @@ def targets_lose_nothing(project: Project) -> Findings:
             )
             if not allowed:
                 yield f"{stack}.{logical_id}: may not invoke its target"
+            queue = target.get("DeadLetterConfig", {}).get("Arn")
+            if queue and not _takes_from_rule(project.stacks[stack], queue, logical_id):
+                yield f"{stack}.{logical_id}: may not send to its dead-letter queue"
     for stack, logical_id, schedule in project.resources("AWS::Scheduler::Schedule"):
         yield from check(f"{stack}.{logical_id}", schedule["Properties"]["Target"])
+
+
+def _takes_from_rule(template: dict, queue, rule: str) -> bool:
+    """Whether a queue policy of the rule's stack lets EventBridge send in the rule's name."""
+    return any(
+        statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": "events.amazonaws.com"}
+        and "sqs:SendMessage" in as_list(statement["Action"])
+        and statement["Resource"] == queue
+        and {"Fn::GetAtt": [rule, "Arn"]}
+        in as_list(statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", []))
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::SQS::QueuePolicy"
+        for statement in statements(resource["Properties"]["PolicyDocument"])
+    )
 
 
 def pipeline_rules_ignore_case(project: Project) -> Findings:

@@ -196,6 +196,13 @@ def a_rule_that_may_not_invoke_its_function(project):
     del project.nested["EventsStack"]["Resources"]["EndpointRulePermission"]
 
 
+@fault(checks.targets_lose_nothing)
+def a_rule_that_may_not_send_to_its_dead_letter_queue(project):
+    policy = project.nested["EventsStack"]["Resources"]["UndeliveredEventsQueuePolicy"]
+    senders = policy["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]
+    senders["aws:SourceArn"].remove({"Fn::GetAtt": ["ModelPackageRule", "Arn"]})
+
+
 @fault(checks.pipeline_rules_ignore_case)
 def a_rule_that_compares_case(project):
     rule = project.nested["EventsStack"]["Resources"]["ExecutionRule"]["Properties"]
