@@ -100,14 +100,14 @@ lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the Cloud
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	$(VENV)/bin/ruff check deploy local samples tests
-	$(VENV)/bin/ruff format --check deploy local samples tests
+	$(VENV)/bin/ruff check deploy docs local samples tests
+	$(VENV)/bin/ruff format --check deploy docs local samples tests
 	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
-	$(VENV)/bin/ruff check --fix --select I deploy local samples tests
-	$(VENV)/bin/ruff format deploy local samples tests
+	$(VENV)/bin/ruff check --fix --select I deploy docs local samples tests
+	$(VENV)/bin/ruff format deploy docs local samples tests
 
 # QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
 # parts. WRITE=1: put the figures into the page.
