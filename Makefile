@@ -96,13 +96,20 @@ test-rust: ## Run the tests of the Rust crates
 test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest tests
 
-lint: $(VENV)/test.stamp ## Check formatting, lints, documentation and the CloudFormation templates
+# What SAM and checkov need in other versions than the tests do. checkov's skips stand, with their
+# reasons, in the resources' metadata.
+SAM_VENV := .venv-sam
+CHECKOV_VENV := .venv-checkov
+
+lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check formatting, lints, documentation and the CloudFormation templates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(VENV)/bin/ruff check deploy docs local samples tests
 	$(VENV)/bin/ruff format --check deploy docs local samples tests
 	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
+	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region eu-west-1 --template template.yaml
+	$(CHECKOV_VENV)/bin/checkov -f template.yaml cfn/*.yaml --framework cloudformation --skip-download --quiet --compact
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
@@ -130,7 +137,7 @@ bench-program:
 
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) .local
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -155,6 +162,14 @@ $(VENV)/deploy.stamp: deploy/requirements.txt $(VENV)/lambda.stamp
 
 $(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python
 	@$(PIP_INSTALL) --no-deps -r local/requirements-lambda.txt
+	@touch $@
+
+$(SAM_VENV)/stamp: tests/requirements-sam.txt
+$(CHECKOV_VENV)/stamp: tests/requirements-checkov.txt
+$(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp:
+	@echo 'Installing Python packages into $(@D)'
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 $(BENCH_VENV)/stamp: tests/bench/requirements.txt

@@ -162,6 +162,20 @@ def exists(target, kept):
     return True
 
 
+def make_package_group(target, name, prefix):
+    """The model package group where CloudFormation lacks its type; nothing to do elsewhere."""
+    if exists(target, names.Kept("AWS::SageMaker::ModelPackageGroup", name)):
+        return
+    target.client("sagemaker").create_model_package_group(
+        ModelPackageGroupName=name,
+        ModelPackageGroupDescription="Models trained by the pipeline",
+        Tags=[
+            {"Key": "pipewright:stack", "Value": prefix},
+            {"Key": "pipewright:part", "Value": "pipeline"},
+        ],
+    )
+
+
 def deploy_stack(root, target, settings, tag, code, progress):
     """Package and deploy template.yaml; gives the outputs of all its stacks."""
     deployer = Deployer(target.client, target.interval, target.timeout)
@@ -182,6 +196,7 @@ def bring_up(root, target, settings, code, with_image, headline, progress):
     tag = image.tag_of_sources(root)
     headline(f"Deploying template.yaml as stack {settings.stack}")
     outputs = deploy_stack(root, target, settings, tag, code, progress)
+    make_package_group(target, outputs["ModelPackageGroupName"], settings.prefix)
     repository = outputs["RepositoryName"]
     if not with_image:
         headline("Leaving the image out, as asked")
