@@ -42,3 +42,8 @@ def test_every_resource_type_exists_in_every_region():
 def test_every_partition_is_among_the_regions():
     partitions = {"cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1"}
     assert partitions <= set(REGIONS) & set(KNOWN)
+
+
+def test_a_region_without_a_deepar_image_is_refused_before_anything_is_made():
+    (assertion,) = load_project().root["Rules"]["RegionHasDeepAR"]["Assertions"]
+    assert assertion["Assert"] == {"Fn::Contains": [REGIONS, {"Ref": "AWS::Region"}]}
