@@ -10,7 +10,7 @@ PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
 .PHONY: help run local run-pipeline deploy destroy verify import deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
-	bench bench-program ablation gluonts
+	bench bench-program bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -93,6 +93,11 @@ test: lint test-rust test-python ## Run all checks and tests
 test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
 
+# What `make test` does hundreds of times.
+test-thorough: ## Run the property tests of the events' function and of the custom resource 10,000 times
+	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
+	cargo test --workspace --locked --lib ten_thousand -- --ignored
+
 test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest tests
 
@@ -126,6 +131,17 @@ bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries s
 	@$(BENCH_VENV)/bin/python tests/bench/run.py --binary $(BENCH_PROGRAM) --work $(TARGET)/bench \
 	  $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/BENCHMARKS.md)
 
+EVENTS_BASELINE := tests/bench/events
+
+bench-events: $(VENV)/run.stamp $(EVENTS_BASELINE)/node_modules/stamp ## Measure the recording of events beside the original's way, in Node.js (WRITE=1)
+	@cargo build --release --locked -p pipeline-events
+	@$(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(TARGET)/release/pipeline-events \
+	  $(if $(WRITE),--write docs/BENCHMARKS.md)
+
+$(EVENTS_BASELINE)/node_modules/stamp: $(EVENTS_BASELINE)/package-lock.json
+	@npm ci --prefix $(EVENTS_BASELINE) --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
 ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (WRITE=1)
 	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(BENCH_PROGRAM) $(if $(WRITE),--write docs/ABLATION.md)
 
@@ -137,7 +153,7 @@ bench-program:
 
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) .local
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) $(EVENTS_BASELINE)/node_modules .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes

@@ -35,6 +35,8 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body go in two writes, between which Nagle's algorithm would wait for 40 ms.
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments):
         """Nothing to the terminal."""
@@ -157,7 +159,7 @@ class Invocation:
 class Function:
     """A function's program under Lambda's runtime interface."""
 
-    def __init__(self, program, environment, log_path, before=""):
+    def __init__(self, program, environment, log_path, before="", arguments=()):
         self.queue = queue.Queue()
         self.invocations = {}
         function = self
@@ -192,7 +194,7 @@ class Function:
         self.log_path = log_path
         self._log = open(log_path, "wb")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'{before} exec "$0"', str(program)],
+            ["/bin/sh", "-c", f'{before} exec "$0" "$@"', str(program), *map(str, arguments)],
             env={
                 "PATH": "/usr/bin:/bin",
                 "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.server.server_port}",
