@@ -52,16 +52,16 @@ struct Which {
     /// The execution's id, as start-execution answered it.
     #[arg(long, value_name = "ID")]
     execution: String,
-    /// The endpoint's name; without it, <prefix>-<execution id>, shortened where
+    /// The endpoint's name; without it, PREFIX-EXECUTION, shortened where
     /// that is too long.
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
     installation: Installation,
-    /// The table of executions; without it, <prefix>-executions.
+    /// The table of executions; without it, PREFIX-executions.
     #[arg(long)]
     table: Option<String>,
-    /// The table of endpoints; without it, <prefix>-endpoints.
+    /// The table of endpoints; without it, PREFIX-endpoints.
     #[arg(long, value_name = "TABLE")]
     endpoints_table: Option<String>,
     /// Wait until SageMaker is done; the exit status is 3 if the time was up.
