@@ -73,6 +73,7 @@ NAME_LIMITS = {
 
 # Actions that IAM does not tie to a resource.
 WITHOUT_RESOURCE = {
+    "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     "ec2:DescribeDhcpOptions",
     "ec2:DescribeNetworkInterfaces",
@@ -80,6 +81,7 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
+    "sagemaker:ListEndpoints",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
@@ -339,7 +341,7 @@ def _takes_from_rule(template: dict, queue, rule: str) -> bool:
 def pipeline_rules_ignore_case(project: Project) -> Findings:
     """Rules compare case, and SageMaker lower-cases names in some ARNs."""
     for stack, logical_id, rule in project.resources("AWS::Events::Rule"):
-        detail = rule["Properties"]["EventPattern"].get("detail", {})
+        detail = rule["Properties"].get("EventPattern", {}).get("detail", {})
         for key in ("pipelineArn", "ModelPackageGroupName"):
             for value in detail.get(key, []):
                 if not (isinstance(value, dict) and set(value) == {"equals-ignore-case"}):

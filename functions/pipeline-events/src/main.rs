@@ -1,6 +1,7 @@
 //! EventBridge events of SageMaker to the execution record in DynamoDB.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -10,6 +11,7 @@ use pipewright_aws::{dynamodb, logging, sagemaker};
 use serde_json::{Value, json};
 
 mod handler;
+mod metrics;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use handler::{Handler, Ours, Outcome};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
+    let stack = Arc::new(variable("PREFIX")?);
     let config = pipewright_aws::config().await;
     let tables = dynamodb::client(&config);
     let handler = Arc::new(Handler::new(
@@ -31,8 +34,15 @@ async fn main() -> anyhow::Result<()> {
         SageMaker::new(sagemaker::client(&config)),
     ));
     let service = service_fn(move |event: LambdaEvent<Value>| {
-        let handler = Arc::clone(&handler);
-        async move { answer(handler.handle(&event.payload).await, &event.payload) }
+        let (handler, stack) = (Arc::clone(&handler), Arc::clone(&stack));
+        async move {
+            let result = handler.handle(&event.payload).await;
+            let metrics = metrics::of(&stack, &event.payload, &result, now());
+            if let Err(error) = metrics.emit() {
+                tracing::error!(%error, "metrics could not be written");
+            }
+            answer(result, &event.payload)
+        }
     });
     lambda_runtime::run(service)
         .await
@@ -63,6 +73,15 @@ fn answer(
             })
         }
     }
+}
+
+/// Epoch milliseconds.
+#[expect(clippy::disallowed_methods, reason = "main reads the clock")]
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {

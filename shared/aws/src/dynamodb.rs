@@ -14,6 +14,7 @@ use pipewright::record::{
 };
 
 pub mod endpoints;
+pub mod phases;
 
 /// A DynamoDB client made from `config`.
 #[must_use]

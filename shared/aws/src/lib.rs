@@ -25,6 +25,8 @@ use aws_smithy_runtime_api::client::http::{
 
 pub use aws_config::SdkConfig;
 
+#[cfg(feature = "cloudwatch")]
+pub mod cloudwatch;
 #[cfg(feature = "custom-resource")]
 pub mod custom_resource;
 #[cfg(feature = "dynamodb")]
@@ -36,6 +38,7 @@ pub mod eventbridge;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod logging;
+pub mod metrics;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sagemaker")]
@@ -98,6 +101,15 @@ pub fn http_connector(connect_timeout: Duration, read_timeout: Duration) -> Shar
         .connector_settings(settings);
     builder.set_sleep_impl(aws_smithy_async::rt::sleep::default_async_sleep());
     SharedHttpConnector::new(builder.build())
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What it lists.
+    pub rows: Vec<T>,
+    /// What to ask for the next page with; `None` (or empty) after the last.
+    pub next: Option<String>,
 }
 
 /// An error and what caused it, each after a colon: `Display` of an SDK's error

@@ -9,7 +9,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// The level when neither `RUST_LOG` nor `AWS_LAMBDA_LOG_LEVEL` is set: ours
 /// from information on, that of libraries from warnings on.
-const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_sdk_dynamodb=warn,\
+const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_runtime=warn,aws_sdk_cloudwatch=warn,aws_sdk_dynamodb=warn,\
     aws_sdk_eventbridge=warn,aws_sdk_s3=warn,aws_sdk_sagemaker=warn,aws_smithy_http_client=warn,\
     aws_smithy_runtime=warn,h2=warn,hyper=warn,hyper_util=warn,lambda_runtime=warn,rustls=warn";
 

@@ -10,6 +10,7 @@ use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::Parameter;
 
 pub mod endpoints;
+pub mod states;
 
 /// A SageMaker client made from `config`.
 #[must_use]

@@ -191,13 +191,11 @@ impl Told {
         told
     }
 
-    /// Names of the endpoints told of whose latest status is not `Deleted`.
-    pub fn living_endpoints(&self) -> Vec<&str> {
-        self.latest
-            .iter()
-            .filter(|((kind, _), latest)| *kind == Kind::Endpoint && latest.status != "Deleted")
-            .map(|((_, name), _)| name.as_str())
-            .collect()
+    /// The latest status told of a model, package or endpoint, by its name (a
+    /// package's ARN); `None` if nothing was told of it.
+    pub fn status(&self, kind: Kind, name: &str) -> Option<&str> {
+        self.of_subject(kind, name)
+            .map(|latest| latest.status.as_str())
     }
 
     /// ARNs of the models or packages told of, whether they are still there or

@@ -1,0 +1,175 @@
+//! Endpoints: what their records say, and those that nobody uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+
+use crate::handler::Run;
+use crate::plan::{is_ours, kept_anyway};
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
+
+/// An endpoint of ours.
+struct Ours {
+    name: String,
+    tags: BTreeMap<String, String>,
+    answer: EndpointAnswer,
+}
+
+/// What becomes of an endpoint.
+enum Verdict {
+    Kept(crate::plan::Kept),
+    Idle,
+}
+
+impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
+    /// Makes right what records say of endpoints, and deletes idle ones.
+    pub(crate) async fn endpoints(&mut self) {
+        let service = &self.world.service;
+        let listed = match all(async |from| service.endpoints(from).await).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.failed("the endpoints", error);
+                return;
+            }
+        };
+        self.registered(&listed).await;
+        let ours = self.ours(&listed).await;
+        self.report.endpoints.ours = ours.len();
+        for (place, endpoint) in ours.iter().enumerate() {
+            let deletions =
+                self.report.endpoints.deleted.len() + self.report.endpoints.would_delete.len();
+            if self.time_is_up() || deletions >= self.settings.endpoints_per_run {
+                self.report.endpoints.left += ours.len() - place;
+                break;
+            }
+            let shared = ours.iter().any(|other| {
+                other.name != endpoint.name
+                    && other.answer.found.config_name == endpoint.answer.found.config_name
+            });
+            let done = match self.verdict(endpoint).await {
+                Ok(Verdict::Kept(why)) => {
+                    *self.report.endpoints.kept.entry(why.name()).or_default() += 1;
+                    Ok(())
+                }
+                Ok(Verdict::Idle) => self.idle(endpoint, shared).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.report.endpoints.failed += 1;
+                self.failed(&format!("endpoint {}", endpoint.name), error);
+            }
+        }
+    }
+
+    /// Makes right what records say of the endpoints that are registered.
+    async fn registered(&mut self, listed: &[ListedEndpoint]) {
+        let registry = &self.world.registry;
+        let registered = match all(async |from| registry.registered(from).await).await {
+            Ok(registered) => registered,
+            Err(error) => {
+                self.failed("the registered endpoints", error);
+                return;
+            }
+        };
+        let listed: BTreeSet<String> = listed
+            .iter()
+            .map(|endpoint| endpoint.name.to_ascii_lowercase())
+            .collect();
+        for entry in registered {
+            let is_listed = listed.contains(&entry.name.to_ascii_lowercase());
+            if self.time_is_up() {
+                return;
+            }
+            if !is_listed && entry.deleted_at.is_some() {
+                continue;
+            }
+            let done = self
+                .registered_endpoint(&entry.name, &entry.execution, is_listed)
+                .await;
+            if let Err(error) = done {
+                self.failed(&format!("the record of endpoint {}", entry.name), error);
+            }
+        }
+    }
+
+    /// The endpoints that are tagged as ours.
+    async fn ours(&mut self, listed: &[ListedEndpoint]) -> Vec<Ours> {
+        let mut ours = Vec::new();
+        for (place, endpoint) in listed.iter().enumerate() {
+            if self.time_is_up() {
+                self.report.endpoints.left += listed.len() - place;
+                break;
+            }
+            match self.described(endpoint).await {
+                Ok(Some(endpoint)) => ours.push(endpoint),
+                Ok(None) => {}
+                Err(error) => {
+                    self.report.endpoints.failed += 1;
+                    self.failed(&format!("endpoint {}", endpoint.name), error);
+                }
+            }
+        }
+        ours
+    }
+
+    async fn described(&self, listed: &ListedEndpoint) -> Result<Option<Ours>, Failure> {
+        let service = &self.world.service;
+        let tags: BTreeMap<String, String> =
+            all(async |from| service.tags(&listed.arn, from).await)
+                .await?
+                .into_iter()
+                .collect();
+        if !is_ours(&tags, &self.settings.prefix) {
+            return Ok(None);
+        }
+        let answer = service.endpoint(&listed.name).await?;
+        Ok(answer.map(|answer| Ours {
+            name: listed.name.clone(),
+            tags,
+            answer,
+        }))
+    }
+
+    async fn verdict(&self, endpoint: &Ours) -> Result<Verdict, Failure> {
+        let now = self.now();
+        let idle_after = self.settings.idle_after;
+        if let Some(why) = kept_anyway(&endpoint.tags, &endpoint.answer.found, idle_after, now) {
+            return Ok(Verdict::Kept(why));
+        }
+        let variants = &endpoint.answer.variants;
+        if variants.is_empty() {
+            return Err("it is in service and has no variant, so its use is not known".into());
+        }
+        let since = now.saturating_sub(idle_after);
+        let invocations = self
+            .world
+            .usage
+            .invocations(&endpoint.name, variants, since, now)
+            .await?;
+        Ok(if invocations > 0.0 {
+            Verdict::Kept(crate::plan::Kept::InUse)
+        } else {
+            Verdict::Idle
+        })
+    }
+
+    /// Deletes an idle endpoint and its configuration, unless another endpoint
+    /// of ours has the same one.
+    async fn idle(&mut self, endpoint: &Ours, shared: bool) -> Result<(), Failure> {
+        let name = &endpoint.name;
+        if self.settings.dry_run || !self.settings.delete_endpoints {
+            self.report.endpoints.would_delete.push(name.clone());
+            return Ok(());
+        }
+        self.world.service.delete_endpoint(name).await?;
+        tracing::warn!(
+            endpoint = name,
+            "idle endpoint deleted; tag pipewright:keep keeps one"
+        );
+        self.report.endpoints.deleted.push(name.clone());
+        match &endpoint.answer.found.config_name {
+            Some(config) if !shared => self.world.service.delete_config(config).await,
+            _ => Ok(()),
+        }
+    }
+}

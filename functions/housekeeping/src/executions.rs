@@ -1,0 +1,330 @@
+//! Records whose events went missing.
+
+use std::collections::BTreeMap;
+
+use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, Told};
+use pipewright::record::{
+    Attribute, Beyond, Event, ExecutionArn, Item, Kind, RecordId, Refusal, Subject, is_final,
+    names, phase, writes,
+};
+
+use crate::handler::Run;
+use crate::plan::{DAYS_AFTER_END, Unstarted, choose, unstarted};
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
+
+/// How far apart our clock and SageMaker's may be, milliseconds.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+
+/// What a record says that start-execution put and nobody took up.
+const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
+                           call start-execution again with this id to start it";
+
+impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
+    /// Makes the records right of the executions that are open, or ended within
+    /// a week.
+    pub(crate) async fn executions(&mut self) {
+        let records = &self.world.records;
+        let mut open = BTreeMap::new();
+        match all(async |from| records.in_phase(phase::OPEN, from).await).await {
+            Ok(rows) => open.extend(rows.into_iter().map(|row| (row.id, row.since))),
+            Err(error) => self.failed("the open executions", error),
+        }
+        let mut ended = Vec::new();
+        for phase in phase::ended_within(DAYS_AFTER_END, self.now()) {
+            match all(async |from| records.in_phase(&phase, from).await).await {
+                Ok(rows) => ended.extend(rows.into_iter().map(|row| row.id)),
+                Err(error) => self.failed(&phase, error),
+            }
+        }
+        ended.retain(|id| !open.contains_key(id));
+        let (chosen, left) = choose(
+            open.keys().cloned().collect(),
+            ended,
+            self.settings.executions_per_run,
+            self.now(),
+        );
+        self.report.executions.left = left;
+        for (place, id) in chosen.iter().enumerate() {
+            if self.time_is_up() {
+                self.report.executions.left += chosen.len() - place;
+                break;
+            }
+            self.report.executions.looked_at += 1;
+            match self.execution(id).await {
+                // Nothing runs that could be old.
+                Ok(Looked::NotStarted | Looked::Ended) => drop(open.remove(id)),
+                Ok(Looked::Open) => {}
+                Err(error) => self.failed(&format!("execution {id}"), error),
+            }
+        }
+        let now = self.now();
+        self.report.executions.open = open.len();
+        let oldest = open.values().flatten().min();
+        self.report.executions.oldest_open_seconds =
+            oldest.map_or(0, |since| now.saturating_sub(*since).max(0) / 1000);
+    }
+
+    /// Makes one execution's record right.
+    async fn execution(&mut self, id: &str) -> Result<Looked, Failure> {
+        let id = RecordId::new(id)?;
+        // The index may show what is deleted since.
+        let Some(record) = self.world.records.record(&id).await? else {
+            return Ok(Looked::NotStarted);
+        };
+        let arn = match arn_of(&record) {
+            Some(arn) => ExecutionArn::parse(arn)?,
+            None => match self.search(&id, &record).await? {
+                Some(arn) => arn,
+                None => return Ok(Looked::NotStarted),
+            },
+        };
+        // Before SageMaker is asked: so what differs is newer there.
+        let told = Told::of(&self.world.records.changes(&id).await?);
+        let service = &self.world.service;
+        let Some(state) = service.execution(arn.as_str()).await? else {
+            // Its pipeline was deleted, say: its record can't be made right.
+            return Ok(Looked::Open);
+        };
+        let steps = all(async |from| service.steps(arn.as_str(), from).await).await?;
+        let comparison = self.comparison(&arn, &told);
+        let mut missing = vec![comparison.execution(&state)?];
+        for step in &steps {
+            missing.push(comparison.step(step)?);
+        }
+        let beyond = Beyond {
+            execution: Some(arn.clone()),
+            ..Beyond::default()
+        };
+        for event in missing.into_iter().flatten() {
+            self.write(&id, &event, &beyond).await?;
+        }
+
+        // What the steps made; each on its own, since each may fail.
+        let made = |key| {
+            steps
+                .iter()
+                .filter_map(|step| step.made.as_ref())
+                .filter(move |made| made.key == key)
+                .map(|made| made.arn.as_str())
+        };
+        let models: BTreeMap<String, &str> = made("model")
+            .chain(told.arns(Kind::Model))
+            .map(|arn| (arn.to_ascii_lowercase(), arn))
+            .collect();
+        let packages: BTreeMap<String, &str> = made("registerModel")
+            .chain(told.arns(Kind::Package))
+            .map(|arn| (arn.to_ascii_lowercase(), arn))
+            .collect();
+        for model in models.values() {
+            // An ARN may have the name in lower case.
+            let last = model.rsplit('/').next().unwrap_or(model);
+            let name = text(&record, names::MODEL_NAME)
+                .filter(|name| name.eq_ignore_ascii_case(last))
+                .unwrap_or(last);
+            if let Err(error) = self.model(&id, name, model, &told, &beyond).await {
+                self.failed(&format!("execution {id}, model {name}"), error);
+            }
+        }
+        for package in packages.values() {
+            if let Err(error) = self.package(&id, package, &told, &beyond).await {
+                self.failed(&format!("execution {id}, package {package}"), error);
+            }
+        }
+        Ok(if is_final(&state.status) {
+            Looked::Ended
+        } else {
+            Looked::Open
+        })
+    }
+
+    fn comparison<'c>(&self, arn: &'c ExecutionArn, told: &'c Told) -> Comparison<'c> {
+        Comparison {
+            arn,
+            told,
+            settled_before: self.now().saturating_sub(self.settings.grace),
+        }
+    }
+
+    async fn model(
+        &mut self,
+        id: &RecordId,
+        name: &str,
+        arn: &str,
+        told: &Told,
+        beyond: &Beyond,
+    ) -> Result<(), Failure> {
+        let Some(execution) = &beyond.execution else {
+            return Ok(());
+        };
+        let state = ModelState {
+            name: name.to_owned(),
+            arn: arn.to_owned(),
+            found: self.world.service.model(name).await?,
+        };
+        match self.comparison(execution, told).model(&state)? {
+            Some(event) => self.write(id, &event, beyond).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn package(
+        &mut self,
+        id: &RecordId,
+        arn: &str,
+        told: &Told,
+        beyond: &Beyond,
+    ) -> Result<(), Failure> {
+        let state = self.world.service.package(arn).await?;
+        let (Some(state), Some(execution)) = (state, &beyond.execution) else {
+            return Ok(());
+        };
+        match self.comparison(execution, told).package(&state)? {
+            Some(event) => self.write(id, &event, beyond).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the record right of an execution that a registered endpoint serves
+    /// the model of. `listed` says whether SageMaker lists the endpoint.
+    pub(crate) async fn registered_endpoint(
+        &mut self,
+        name: &str,
+        execution: &str,
+        listed: bool,
+    ) -> Result<(), Failure> {
+        let id = RecordId::new(execution)?;
+        let told = Told::of(&self.world.records.changes(&id).await?);
+        let status = told.status(Kind::Endpoint, name);
+        if listed || status.is_some_and(|status| status != "Deleted") {
+            let Some(record) = self.world.records.record(&id).await? else {
+                return Ok(());
+            };
+            let Some(arn) = arn_of(&record) else {
+                return Ok(());
+            };
+            let arn = ExecutionArn::parse(arn)?;
+            let state = EndpointState {
+                name: name.to_owned(),
+                found: self
+                    .world
+                    .service
+                    .endpoint(name)
+                    .await?
+                    .map(|answer| answer.found),
+            };
+            if let Some(event) = self.comparison(&arn, &told).endpoint(&state)? {
+                self.write(&id, &event, &Beyond::default()).await?;
+            }
+            if state.found.is_some() {
+                return Ok(());
+            }
+        }
+        // One that was never told of may not have been made yet.
+        if status.is_some() && !self.settings.dry_run {
+            let now = self.now();
+            self.world.registry.mark_deleted(name, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Searches the execution of a record that has no ARN.
+    async fn search(
+        &mut self,
+        id: &RecordId,
+        record: &Item,
+    ) -> Result<Option<ExecutionArn>, Failure> {
+        let created_at = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
+        let says_so = record.contains_key(names::START_FAILURE);
+        let now = self.now();
+        let note = match unstarted(created_at, says_so, now) {
+            Unstarted::Leave => return Ok(None),
+            Unstarted::Search { note } => note,
+        };
+        let since = created_at
+            .unwrap_or_default()
+            .saturating_sub(CLOCK_TOLERANCE);
+        match self.world.service.find(id.as_str(), since).await? {
+            Some(arn) => {
+                let arn = ExecutionArn::parse(arn)?;
+                tracing::info!(%id, %arn, "execution found by its name");
+                if !self.settings.dry_run {
+                    self.world.records.claim(id, &arn).await?;
+                }
+                self.report.executions.found.push(id.to_string());
+                Ok(Some(arn))
+            }
+            None => {
+                if note {
+                    tracing::warn!(%id, "execution was not started");
+                    if !self.settings.dry_run {
+                        self.world
+                            .records
+                            .note_failure(id, NOT_STARTED, now)
+                            .await?;
+                    }
+                    self.report.executions.not_started.push(id.to_string());
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes an event's two writes.
+    async fn write(
+        &mut self,
+        id: &RecordId,
+        event: &Event,
+        beyond: &Beyond,
+    ) -> Result<(), Failure> {
+        let status = &event.status.name;
+        if !self.settings.dry_run {
+            let mut writes = writes(event, id, beyond);
+            writes.update.must_exist = true;
+            match self.world.records.update(&writes.update).await? {
+                // Whoever deleted the record wants none.
+                Some(Refusal::Absent) => return Ok(()),
+                Some(Refusal::OtherExecution) => {
+                    return Err("the record belongs to another execution meanwhile".into());
+                }
+                Some(Refusal::NotLater) | None => {}
+            }
+            self.world.records.put(&writes.change).await?;
+        }
+        let what = what(event);
+        tracing::info!(%id, what, status, at = event.at, "change reconciled");
+        self.report
+            .executions
+            .reconciled
+            .push(format!("{id}: {what} {status}"));
+        Ok(())
+    }
+}
+
+/// What became of an execution that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// Its record is as SageMaker says, and it is not final; or SageMaker
+    /// doesn't say.
+    Open,
+    /// Its record is as SageMaker says, and it is final.
+    Ended,
+    /// Nothing was started under its id, as far as is known.
+    NotStarted,
+}
+
+fn what(event: &Event) -> String {
+    match &event.subject {
+        Subject::Step(facts) => format!("step {}", facts.name),
+        Subject::Execution(_) | Subject::Model(_) | Subject::Package(_) | Subject::Endpoint(_) => {
+            event.kind().name().to_owned()
+        }
+    }
+}
+
+fn arn_of(record: &Item) -> Option<&str> {
+    text(record, names::PIPELINE_EXECUTION_ARN).or_else(|| text(record, names::ARN_KEY))
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).and_then(Attribute::as_str)
+}

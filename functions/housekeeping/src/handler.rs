@@ -1,0 +1,64 @@
+//! One run: records first, then idle endpoints.
+
+use crate::plan::Settings;
+use crate::ports::{Clock, Records, Registry, Service, Usage};
+use crate::report::Report;
+
+/// How long before its deadline a run begins nothing more, milliseconds: what
+/// is under way then still ends, retries included.
+const MARGIN: i64 = 30_000;
+
+/// Keeps the house.
+#[derive(Debug)]
+pub(crate) struct Housekeeper<R, G, S, U, C> {
+    pub(crate) records: R,
+    pub(crate) registry: G,
+    pub(crate) service: S,
+    pub(crate) usage: U,
+    pub(crate) clock: C,
+}
+
+/// One run of it.
+pub(crate) struct Run<'a, R, G, S, U, C> {
+    pub(crate) world: &'a Housekeeper<R, G, S, U, C>,
+    pub(crate) settings: &'a Settings,
+    /// Nothing is begun from this moment on, epoch milliseconds.
+    stop_at: i64,
+    pub(crate) report: Report,
+}
+
+impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Housekeeper<R, G, S, U, C> {
+    /// Does what there is to do until shortly before `deadline` (epoch
+    /// milliseconds). A failure is noted in the report and stops nothing else.
+    pub(crate) async fn run(&self, settings: &Settings, deadline: i64) -> Report {
+        let mut run = Run {
+            world: self,
+            settings,
+            stop_at: deadline.saturating_sub(MARGIN),
+            report: Report {
+                dry_run: settings.dry_run,
+                ..Report::default()
+            },
+        };
+        run.executions().await;
+        run.endpoints().await;
+        run.report
+    }
+}
+
+impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
+    pub(crate) fn now(&self) -> i64 {
+        self.world.clock.now()
+    }
+
+    /// Whether nothing may be begun any more.
+    pub(crate) fn time_is_up(&self) -> bool {
+        self.now() >= self.stop_at
+    }
+
+    /// Notes that something failed.
+    pub(crate) fn failed(&mut self, what: &str, why: impl std::fmt::Display) {
+        tracing::error!(what, %why, "housekeeping failed");
+        self.report.failures.push(format!("{what}: {why}"));
+    }
+}

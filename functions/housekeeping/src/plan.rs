@@ -1,0 +1,188 @@
+//! What housekeeping decides, with the clock passed in.
+
+use std::collections::BTreeMap;
+
+use pipewright::record::reconcile::EndpointFound;
+use serde::Deserialize;
+
+/// How long after its creation a record may be without an ARN before its
+/// execution is searched for, milliseconds: start-execution has ended by then.
+const START_TAKES_AT_MOST: i64 = 10 * 60 * 1000;
+
+/// After this time without an ARN, milliseconds, a record says that its
+/// execution was not started: whoever starts it again has tried by then.
+const NOT_STARTED_AFTER: i64 = 60 * 60 * 1000;
+
+/// For how many days after its end an execution is looked at.
+pub(crate) const DAYS_AFTER_END: u16 = 7;
+
+/// Beyond this age, milliseconds, nobody searches for an execution any more.
+const SEARCHED_FOR: i64 = DAYS_AFTER_END as i64 * 24 * 60 * 60 * 1000;
+
+/// How often housekeeping runs, milliseconds: what is too much for one run is
+/// taken up by the next ones in turn.
+const RUNS_EVERY: i64 = 15 * 60 * 1000;
+
+/// The tag that says whose endpoint it is: the installation's prefix.
+const STACK_TAG: &str = "pipewright:stack";
+
+/// The tag that keeps an endpoint, whatever its value, unless that is `false`.
+const KEEP_TAG: &str = "pipewright:keep";
+
+/// What one run may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The installation's prefix.
+    pub(crate) prefix: String,
+    /// An endpoint is idle after this time without an invocation, milliseconds.
+    pub(crate) idle_after: i64,
+    /// Nothing is written or deleted; the report says what would have been.
+    pub(crate) dry_run: bool,
+    /// Whether idle endpoints are deleted, or only reported.
+    pub(crate) delete_endpoints: bool,
+    /// How many endpoints are deleted at most.
+    pub(crate) endpoints_per_run: usize,
+    /// How many executions are looked at at most.
+    pub(crate) executions_per_run: usize,
+    /// How old a change must be before its event counts as missing,
+    /// milliseconds.
+    pub(crate) grace: i64,
+}
+
+/// What a caller may ask for; the schedule asks for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Request {
+    /// Write and delete nothing, and say what would have been.
+    dry_run: bool,
+    /// How old a change must be before its event counts as missing, seconds.
+    grace_seconds: Option<u32>,
+    /// How many executions to look at at most.
+    executions_per_run: Option<usize>,
+    /// An endpoint is idle after this time without an invocation, hours.
+    idle_endpoint_hours: Option<u16>,
+}
+
+impl Settings {
+    /// These settings, as far as the request does not ask for others.
+    pub(crate) fn asked(&self, request: &Request) -> Self {
+        let mut settings = self.clone();
+        settings.dry_run |= request.dry_run;
+        if let Some(seconds) = request.grace_seconds {
+            settings.grace = i64::from(seconds) * 1000;
+        }
+        if let Some(most) = request.executions_per_run {
+            settings.executions_per_run = most;
+        }
+        if let Some(hours) = request.idle_endpoint_hours {
+            settings.idle_after = i64::from(hours) * 60 * 60 * 1000;
+        }
+        settings
+    }
+}
+
+/// The executions to look at in this run, and how many are left: open ones
+/// first; where there are too many, the runs take turns.
+pub(crate) fn choose(
+    open: Vec<String>,
+    ended: Vec<String>,
+    most: usize,
+    now: i64,
+) -> (Vec<String>, usize) {
+    let all = open.len() + ended.len();
+    let mut chosen = Vec::new();
+    for mut group in [open, ended] {
+        let room = most.saturating_sub(chosen.len());
+        if group.len() > room && !group.is_empty() {
+            let turn = usize::try_from(now.div_euclid(RUNS_EVERY)).unwrap_or_default();
+            let start = turn.wrapping_mul(room.max(1)) % group.len();
+            group.rotate_left(start);
+            group.truncate(room);
+        }
+        chosen.append(&mut group);
+    }
+    let left = all - chosen.len();
+    (chosen, left)
+}
+
+/// What is done about a record that has no ARN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstarted {
+    /// Nothing: the start may be under way, or nobody knows since when, or it
+    /// is too long ago.
+    Leave,
+    /// Its execution is searched for by name.
+    Search {
+        /// Whether the record is to say so if there is none.
+        note: bool,
+    },
+}
+
+/// What is done about a record without ARN that was created then, and says or
+/// doesn't that its start failed.
+pub(crate) fn unstarted(created_at: Option<i64>, says_so: bool, now: i64) -> Unstarted {
+    let Some(created_at) = created_at else {
+        return Unstarted::Leave;
+    };
+    let age = now.saturating_sub(created_at);
+    if age <= START_TAKES_AT_MOST || age > SEARCHED_FOR {
+        return Unstarted::Leave;
+    }
+    Unstarted::Search {
+        note: age > NOT_STARTED_AFTER && !says_so,
+    }
+}
+
+/// Why an endpoint of ours is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kept {
+    /// Its tag says so.
+    OptedOut,
+    /// It is being made, changed or deleted, or has failed.
+    NotInService,
+    /// It was made or changed within the limit.
+    Young,
+    /// It was invoked within the limit.
+    InUse,
+}
+
+impl Kept {
+    /// The name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OptedOut => "optedOut",
+            Self::NotInService => "notInService",
+            Self::Young => "young",
+            Self::InUse => "inUse",
+        }
+    }
+}
+
+/// Whether an endpoint with these tags belongs to the installation.
+pub(crate) fn is_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
+    tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)
+}
+
+/// Why an endpoint of ours is kept without asking how it is used; `None` if its
+/// use decides.
+pub(crate) fn kept_anyway(
+    tags: &BTreeMap<String, String>,
+    endpoint: &EndpointFound,
+    idle_after: i64,
+    now: i64,
+) -> Option<Kept> {
+    if tags
+        .get(KEEP_TAG)
+        .is_some_and(|value| !value.eq_ignore_ascii_case("false"))
+    {
+        return Some(Kept::OptedOut);
+    }
+    if endpoint.status != "InService" {
+        return Some(Kept::NotInService);
+    }
+    // Of unknown age is young: nothing is deleted on a guess.
+    let since = endpoint.created_at.max(endpoint.modified_at);
+    since
+        .is_none_or(|since| now.saturating_sub(since) <= idle_after)
+        .then_some(Kept::Young)
+}

@@ -1,0 +1,249 @@
+//! What housekeeping needs of the world, as small traits: the tables, SageMaker
+//! and CloudWatch behind them in the function, in-memory ones in its tests.
+//! Whatever lists gives a page at a time.
+
+use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
+use pipewright::record::{ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal};
+use pipewright_aws::Page;
+use pipewright_aws::cloudwatch::Metrics;
+use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
+use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::sagemaker::SageMaker;
+use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+
+/// Why the world did not do what was asked; its message says which part of it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The table of executions.
+pub(crate) trait Records {
+    /// The executions in a phase.
+    async fn in_phase(
+        &self,
+        phase: &str,
+        from: Option<String>,
+    ) -> Result<Page<ListedExecution>, Failure>;
+
+    /// The item `record`; `None` if there is none.
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure>;
+
+    /// The change items.
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
+
+    /// Makes a conditional update; `Some` says what refused it.
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
+
+    /// Writes a change item.
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+
+    /// Stores the execution's ARN unless there is one.
+    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure>;
+
+    /// Notes, in a record without ARN, why its execution was not started.
+    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure>;
+}
+
+/// The table of endpoints.
+pub(crate) trait Registry {
+    /// The endpoints that are, or were, ours.
+    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure>;
+
+    /// Notes that an endpoint is gone.
+    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure>;
+}
+
+/// SageMaker. `None` is what does not exist.
+pub(crate) trait Service {
+    /// An execution.
+    async fn execution(&self, arn: &str) -> Result<Option<ExecutionState>, Failure>;
+
+    /// An execution's steps that have begun.
+    async fn steps(&self, arn: &str, from: Option<String>) -> Result<Page<StepState>, Failure>;
+
+    /// The ARN of the pipeline's execution of this display name that was
+    /// created from `since` (epoch milliseconds) on.
+    async fn find(&self, display_name: &str, since: i64) -> Result<Option<String>, Failure>;
+
+    /// A model.
+    async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure>;
+
+    /// A model package.
+    async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure>;
+
+    /// An endpoint.
+    async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure>;
+
+    /// The region's endpoints.
+    async fn endpoints(&self, from: Option<String>) -> Result<Page<ListedEndpoint>, Failure>;
+
+    /// A resource's tags.
+    async fn tags(
+        &self,
+        arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<(String, String)>, Failure>;
+
+    /// Has an endpoint deleted.
+    async fn delete_endpoint(&self, name: &str) -> Result<(), Failure>;
+
+    /// Deletes an endpoint's configuration.
+    async fn delete_config(&self, name: &str) -> Result<(), Failure>;
+}
+
+/// How often endpoints are used.
+pub(crate) trait Usage {
+    /// How often the variants of an endpoint together were invoked from `since`
+    /// to `until` (epoch milliseconds).
+    async fn invocations(
+        &self,
+        endpoint: &str,
+        variants: &[String],
+        since: i64,
+        until: i64,
+    ) -> Result<f64, Failure>;
+}
+
+/// The clock.
+pub(crate) trait Clock {
+    /// Epoch milliseconds.
+    fn now(&self) -> i64;
+}
+
+/// All rows of a listing; `page` gives the page that a token names.
+pub(crate) async fn all<T>(
+    mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut rows = Vec::new();
+    let mut from = None;
+    loop {
+        let answer = page(from.clone()).await?;
+        rows.extend(answer.rows);
+        let next = answer.next.filter(|token| !token.is_empty());
+        if next.is_some() && next == from {
+            return Err("a listing's page names itself as the next one".into());
+        }
+        match next {
+            Some(token) => from = Some(token),
+            None => return Ok(rows),
+        }
+    }
+}
+
+impl Records for Executions {
+    async fn in_phase(
+        &self,
+        phase: &str,
+        from: Option<String>,
+    ) -> Result<Page<ListedExecution>, Failure> {
+        Ok(Self::in_phase(self, phase, from).await?)
+    }
+
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
+        Ok(Self::record(self, id).await?)
+    }
+
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        Ok(Self::changes(self, id).await?)
+    }
+
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
+        Ok(self.update_record(update).await?)
+    }
+
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+        Ok(self.put_change(change).await?)
+    }
+
+    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure> {
+        self.claim_arn(id, arn).await?;
+        Ok(())
+    }
+
+    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
+        Ok(self.note_start_failure(id, reason, at).await?)
+    }
+}
+
+impl Registry for Table {
+    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure> {
+        Ok(self.registered_endpoints(from).await?)
+    }
+
+    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure> {
+        Ok(self.mark_endpoint_deleted(name, at).await?)
+    }
+}
+
+/// SageMaker, and the pipeline whose executions are ours.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) sagemaker: SageMaker,
+    pub(crate) name: String,
+}
+
+impl Service for Pipeline {
+    async fn execution(&self, arn: &str) -> Result<Option<ExecutionState>, Failure> {
+        Ok(self.sagemaker.execution_state(arn).await?)
+    }
+
+    async fn steps(&self, arn: &str, from: Option<String>) -> Result<Page<StepState>, Failure> {
+        Ok(self.sagemaker.step_states(arn, from).await?)
+    }
+
+    async fn find(&self, display_name: &str, since: i64) -> Result<Option<String>, Failure> {
+        Ok(self
+            .sagemaker
+            .find_execution(&self.name, display_name, since)
+            .await?)
+    }
+
+    async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure> {
+        Ok(self.sagemaker.model_state(name).await?)
+    }
+
+    async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure> {
+        Ok(self.sagemaker.package_state(arn).await?)
+    }
+
+    async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {
+        Ok(self.sagemaker.endpoint_state(name).await?)
+    }
+
+    async fn endpoints(&self, from: Option<String>) -> Result<Page<ListedEndpoint>, Failure> {
+        Ok(self.sagemaker.list_endpoints(from).await?)
+    }
+
+    async fn tags(
+        &self,
+        arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<(String, String)>, Failure> {
+        match self.sagemaker.list_tags(arn, from).await {
+            // Deleted since it was listed.
+            Err(error) if error.is_not_found() => Ok(Page {
+                rows: Vec::new(),
+                next: None,
+            }),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn delete_endpoint(&self, name: &str) -> Result<(), Failure> {
+        Ok(self.sagemaker.remove_endpoint(name).await?)
+    }
+
+    async fn delete_config(&self, name: &str) -> Result<(), Failure> {
+        Ok(self.sagemaker.remove_endpoint_config(name).await?)
+    }
+}
+
+impl Usage for Metrics {
+    async fn invocations(
+        &self,
+        endpoint: &str,
+        variants: &[String],
+        since: i64,
+        until: i64,
+    ) -> Result<f64, Failure> {
+        Ok(Self::invocations(self, endpoint, variants, since, until).await?)
+    }
+}

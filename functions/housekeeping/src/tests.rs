@@ -1,0 +1,759 @@
+//! Housekeeping against a world in memory, whose listings have pages of two
+//! rows.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use pipewright::record::attribute::item_from_json;
+use pipewright::record::reconcile::{
+    EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
+};
+use pipewright::record::{
+    Attribute, ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, history,
+};
+use pipewright_aws::Page;
+use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
+use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+use serde_json::json;
+
+use crate::handler::Housekeeper;
+use crate::plan::{self, Kept, Request, Settings, Unstarted, choose, unstarted};
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use crate::report::Report;
+
+const NOW: i64 = 1_714_978_800_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+fn arn(id: &str) -> String {
+    format!("arn:aws:sagemaker:eu-west-1:123456789012:pipeline/assets/execution/{id}")
+}
+
+/// The tables, SageMaker and CloudWatch. What is named in `broken` fails.
+#[derive(Default)]
+struct World {
+    items: RefCell<BTreeMap<(String, String), Item>>,
+    registered: RefCell<BTreeMap<String, RegisteredEndpoint>>,
+    executions: BTreeMap<String, ExecutionState>,
+    names: BTreeMap<String, String>,
+    steps: BTreeMap<String, Vec<StepState>>,
+    models: BTreeMap<String, ModelFound>,
+    packages: BTreeMap<String, PackageState>,
+    endpoints: RefCell<BTreeMap<String, EndpointAnswer>>,
+    tags: BTreeMap<String, Vec<(String, String)>>,
+    configs: RefCell<BTreeSet<String>>,
+    invocations: BTreeMap<String, f64>,
+    broken: BTreeSet<String>,
+    writes: Cell<usize>,
+    /// What passes between two looks at the clock.
+    tick: i64,
+    now: Cell<i64>,
+}
+
+impl World {
+    fn check(&self, what: &str) -> Result<(), Failure> {
+        match self.broken.contains(what) {
+            true => Err(format!("{what} is broken").into()),
+            false => Ok(()),
+        }
+    }
+
+    fn put_record(&self, json: &serde_json::Value) {
+        let item = item_from_json(json.as_object().unwrap());
+        let id = item["Id"].as_str().unwrap().to_owned();
+        self.items
+            .borrow_mut()
+            .insert((id, "record".to_owned()), item);
+    }
+
+    fn record(&self, id: &str) -> Item {
+        self.items.borrow()[&(id.to_owned(), "record".to_owned())].clone()
+    }
+
+    fn history(&self, id: &str) -> History {
+        let items = self.items.borrow();
+        let of_id = items.iter().filter(|((of, _), _)| of == id);
+        history(id, of_id.map(|(_, item)| item)).unwrap()
+    }
+}
+
+/// Pages of two rows.
+fn page<T>(rows: impl IntoIterator<Item = T>, from: Option<String>) -> Page<T> {
+    let start: usize = from.map_or(0, |token| token.parse().unwrap());
+    let mut rows: Vec<T> = rows.into_iter().skip(start).collect();
+    let next = (rows.len() > 2).then(|| (start + 2).to_string());
+    rows.truncate(2);
+    Page { rows, next }
+}
+
+impl Records for &World {
+    async fn in_phase(
+        &self,
+        phase: &str,
+        from: Option<String>,
+    ) -> Result<Page<ListedExecution>, Failure> {
+        self.check(phase)?;
+        let items = self.items.borrow();
+        let rows = items.values().filter_map(|item| {
+            (item.get("phase")?.as_str()? == phase).then(|| ListedExecution {
+                id: item["Id"].as_str().unwrap().to_owned(),
+                since: item.get("createdAt").and_then(Attribute::as_i64),
+            })
+        });
+        Ok(page(rows, from))
+    }
+
+    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
+        self.check(id.as_str())?;
+        let key = (id.to_string(), "record".to_owned());
+        Ok(self.items.borrow().get(&key).cloned())
+    }
+
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        let items = self.items.borrow();
+        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
+        Ok(of_id
+            .filter(|((_, entry), _)| entry.starts_with("change#"))
+            .map(|(_, item)| item.clone())
+            .collect())
+    }
+
+    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
+        self.writes.set(self.writes.get() + 1);
+        let key = (update.id.to_string(), "record".to_owned());
+        let mut items = self.items.borrow_mut();
+        match update.apply(items.get(&key)) {
+            Ok(after) => {
+                items.insert(key, after);
+                Ok(None)
+            }
+            Err(refusal) => Ok(Some(refusal)),
+        }
+    }
+
+    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+        self.writes.set(self.writes.get() + 1);
+        let id = change.item["Id"].as_str().unwrap().to_owned();
+        let key = (id, change.entry().to_owned());
+        self.items.borrow_mut().insert(key, change.item.clone());
+        Ok(())
+    }
+
+    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure> {
+        self.writes.set(self.writes.get() + 1);
+        let key = (id.to_string(), "record".to_owned());
+        let mut items = self.items.borrow_mut();
+        let record = items.get_mut(&key).unwrap();
+        record.insert("arnKey".to_owned(), Attribute::S(arn.key()));
+        record.insert(
+            "pipelineExecutionArn".to_owned(),
+            Attribute::s(arn.as_str()),
+        );
+        record.remove("startFailure");
+        Ok(())
+    }
+
+    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
+        self.writes.set(self.writes.get() + 1);
+        let key = (id.to_string(), "record".to_owned());
+        let failure = Attribute::M(Item::from([
+            ("reason".to_owned(), Attribute::s(reason)),
+            ("at".to_owned(), Attribute::from(at)),
+        ]));
+        let mut items = self.items.borrow_mut();
+        let record = items.get_mut(&key).unwrap();
+        record.insert("startFailure".to_owned(), failure);
+        Ok(())
+    }
+}
+
+impl Registry for &World {
+    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure> {
+        Ok(page(self.registered.borrow().values().cloned(), from))
+    }
+
+    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure> {
+        let mut registered = self.registered.borrow_mut();
+        registered.get_mut(name).unwrap().deleted_at = Some(at);
+        Ok(())
+    }
+}
+
+impl Service for &World {
+    async fn execution(&self, arn: &str) -> Result<Option<ExecutionState>, Failure> {
+        self.check(arn)?;
+        Ok(self.executions.get(arn).cloned())
+    }
+
+    async fn steps(&self, arn: &str, from: Option<String>) -> Result<Page<StepState>, Failure> {
+        Ok(page(
+            self.steps.get(arn).into_iter().flatten().cloned(),
+            from,
+        ))
+    }
+
+    async fn find(&self, display_name: &str, _: i64) -> Result<Option<String>, Failure> {
+        Ok(self.names.get(display_name).cloned())
+    }
+
+    async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure> {
+        self.check(name)?;
+        Ok(self.models.get(name).cloned())
+    }
+
+    async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure> {
+        Ok(self.packages.get(arn).cloned())
+    }
+
+    async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {
+        self.check(name)?;
+        Ok(self.endpoints.borrow().get(name).cloned())
+    }
+
+    async fn endpoints(&self, from: Option<String>) -> Result<Page<ListedEndpoint>, Failure> {
+        let endpoints = self.endpoints.borrow();
+        let rows = endpoints.keys().map(|name| ListedEndpoint {
+            name: name.clone(),
+            arn: name.clone(),
+        });
+        Ok(page(rows, from))
+    }
+
+    async fn tags(
+        &self,
+        arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<(String, String)>, Failure> {
+        Ok(page(
+            self.tags.get(arn).into_iter().flatten().cloned(),
+            from,
+        ))
+    }
+
+    async fn delete_endpoint(&self, name: &str) -> Result<(), Failure> {
+        self.check(&format!("delete {name}"))?;
+        self.endpoints.borrow_mut().remove(name).unwrap();
+        Ok(())
+    }
+
+    async fn delete_config(&self, name: &str) -> Result<(), Failure> {
+        assert!(self.configs.borrow_mut().remove(name), "no config {name}");
+        Ok(())
+    }
+}
+
+impl Usage for &World {
+    async fn invocations(
+        &self,
+        endpoint: &str,
+        variants: &[String],
+        since: i64,
+        until: i64,
+    ) -> Result<f64, Failure> {
+        self.check(&format!("metrics of {endpoint}"))?;
+        assert_eq!(until - since, 24 * HOUR);
+        assert!(!variants.is_empty());
+        Ok(self.invocations.get(endpoint).copied().unwrap_or(0.0))
+    }
+}
+
+impl Clock for &World {
+    fn now(&self) -> i64 {
+        let now = self.now.get().max(NOW);
+        self.now.set(now + self.tick);
+        now
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        prefix: "pipewright".to_owned(),
+        idle_after: 24 * HOUR,
+        dry_run: false,
+        delete_endpoints: true,
+        endpoints_per_run: 5,
+        executions_per_run: 100,
+        grace: 5 * MINUTE,
+    }
+}
+
+fn keep(world: &World, settings: &Settings) -> Report {
+    let keeper = Housekeeper {
+        records: world,
+        registry: world,
+        service: world,
+        usage: world,
+        clock: world,
+    };
+    let mut run = pin!(keeper.run(settings, NOW + 5 * MINUTE));
+    match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(report) => report,
+        Poll::Pending => panic!("the world in memory never waits"),
+    }
+}
+
+fn ended(status: &str) -> ExecutionState {
+    ExecutionState {
+        status: status.to_owned(),
+        created_at: Some(NOW - 3 * HOUR),
+        modified_at: Some(NOW - 2 * HOUR),
+        ..ExecutionState::default()
+    }
+}
+
+fn started(id: &str) -> serde_json::Value {
+    json!({
+        "Id": id, "entry": "record", "createdAt": NOW - 3 * HOUR, "phase": "open",
+        "templateId": "t", "pipelineExecutionArn": arn(id), "arnKey": arn(id),
+    })
+}
+
+fn step(name: &str, status: &str, made: Option<(&'static str, &'static str, &str)>) -> StepState {
+    StepState {
+        name: name.to_owned(),
+        status: status.to_owned(),
+        started_at: Some(NOW - 3 * HOUR),
+        ended_at: Some(NOW - 2 * HOUR),
+        failure_reason: (status == "Failed").then(|| "no capacity".to_owned()),
+        made: made.map(|(key, step_type, arn)| Made {
+            key,
+            step_type,
+            arn: arn.to_owned(),
+        }),
+        cache_hit_arn: None,
+    }
+}
+
+/// An execution all of whose events went missing.
+fn all_lost() -> World {
+    let model = "arn:aws:sagemaker:r:1:model/m";
+    let package = "arn:aws:sagemaker:r:1:model-package/g/3";
+    let mut world = World::default();
+    world.put_record(&started("run-1"));
+    world.executions.insert(arn("run-1"), ended("Succeeded"));
+    world.steps.insert(
+        arn("run-1"),
+        vec![
+            step(
+                "features",
+                "Succeeded",
+                Some(("processingJob", "Processing", "arn:p")),
+            ),
+            step("train", "Succeeded", None),
+            step("model", "Succeeded", Some(("model", "Model", model))),
+            step(
+                "register",
+                "Succeeded",
+                Some(("registerModel", "RegisterModel", package)),
+            ),
+            step("deploy", "Failed", None),
+        ],
+    );
+    let found = ModelFound {
+        created_at: Some(NOW - 2 * HOUR),
+        ..ModelFound::default()
+    };
+    world.models.insert("m".to_owned(), found);
+    world.packages.insert(
+        package.to_owned(),
+        PackageState {
+            arn: package.to_owned(),
+            status: "Completed".to_owned(),
+            approval_status: Some("PendingManualApproval".to_owned()),
+            created_at: Some(NOW - 2 * HOUR),
+            ..PackageState::default()
+        },
+    );
+    world
+}
+
+#[test]
+fn every_kind_of_lost_event_is_mended_and_marked_across_pages() {
+    let world = all_lost();
+    let report = keep(&world, &settings());
+    assert_eq!(report.failures, [""; 0]);
+    assert_eq!(report.executions.reconciled.len(), 8);
+    let history = world.history("run-1");
+    assert_eq!(history.status.as_deref(), Some("Succeeded"));
+    assert_eq!(history.steps.len(), 5, "three pages of steps");
+    assert_eq!(history.steps[0].reason.as_deref(), Some("no capacity"));
+    let kinds: BTreeSet<&str> = history
+        .changes
+        .iter()
+        .map(|change| change.kind.name())
+        .collect();
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        ["execution", "model", "package", "step"]
+    );
+    assert!(history.changes.iter().all(|change| change.reconciled));
+    assert_eq!(
+        world.record("run-1")["phase"],
+        Attribute::s("ended#2024-05-06")
+    );
+}
+
+/// A second run writes nothing.
+#[test]
+fn a_second_run_writes_nothing() {
+    let world = all_lost();
+    keep(&world, &settings());
+    let (items, writes) = (world.items.borrow().clone(), world.writes.get());
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.looked_at, 1, "ended within a week");
+    assert_eq!(report.executions.reconciled, [""; 0]);
+    assert_eq!(
+        (&*world.items.borrow(), world.writes.get()),
+        (&items, writes)
+    );
+}
+
+/// A dry run writes and deletes nothing, and says what it would have.
+#[test]
+fn a_dry_run_writes_and_deletes_nothing_and_says_what_it_would_have() {
+    let mut world = all_lost();
+    add_endpoint(&mut world, "idle", 48);
+    world.put_record(&json!({
+        "Id": "unstarted", "entry": "record", "createdAt": NOW - 3 * HOUR, "phase": "open",
+    }));
+    let before = world.items.borrow().clone();
+    let dry = Settings {
+        dry_run: true,
+        ..settings()
+    };
+    let report = keep(&world, &dry);
+    assert_eq!(report.executions.reconciled.len(), 8);
+    assert_eq!(report.executions.not_started, ["unstarted"]);
+    assert_eq!(report.endpoints.would_delete, ["idle"]);
+    assert_eq!(report.endpoints.deleted, [""; 0]);
+    assert_eq!(*world.items.borrow(), before);
+    assert_eq!(world.writes.get(), 0);
+    assert_eq!(world.endpoints.borrow().len(), 1);
+}
+
+/// What fails stops nothing else, and makes the run an error in the end.
+#[test]
+fn what_fails_stops_nothing_else_and_makes_the_run_an_error_in_the_end() {
+    let mut world = all_lost();
+    for id in ["a-broken", "b-broken", "z-fine"] {
+        world.put_record(&started(id));
+        world.executions.insert(arn(id), ended("Failed"));
+    }
+    world.broken = ["a-broken", "m", "ended#2024-05-01"]
+        .map(str::to_owned)
+        .into();
+    world.broken.insert(arn("b-broken"));
+    add_endpoint(&mut world, "odd", 48);
+    add_endpoint(&mut world, "unmeasured", 48);
+    add_endpoint(&mut world, "zombie", 48);
+    world
+        .broken
+        .extend(["odd", "metrics of unmeasured"].map(str::to_owned));
+    let report = keep(&world, &settings());
+    assert_eq!(world.history("z-fine").status.as_deref(), Some("Failed"));
+    assert_eq!(world.history("run-1").status.as_deref(), Some("Succeeded"));
+    assert_eq!(report.endpoints.deleted, ["zombie"]);
+    assert_eq!(report.endpoints.failed, 2);
+    assert!(world.endpoints.borrow().contains_key("unmeasured"));
+    assert_eq!(report.failures.len(), 6);
+    let error = report.error().unwrap();
+    for what in [
+        "a-broken",
+        "b-broken",
+        "model m",
+        "ended#2024-05-01",
+        "odd",
+        "unmeasured",
+    ] {
+        assert!(error.contains(what), "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_start_that_nobody_finished_is_found_by_its_name() {
+    let mut world = World::default();
+    world.put_record(&json!({
+        "Id": "run-1", "entry": "record", "createdAt": NOW - 20 * MINUTE, "phase": "open",
+        "startFailure": {"reason": "who knows", "at": NOW},
+    }));
+    world.names.insert("run-1".to_owned(), arn("run-1"));
+    world.executions.insert(arn("run-1"), ended("Executing"));
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.found, ["run-1"]);
+    let record = world.record("run-1");
+    assert_eq!(record["arnKey"], Attribute::S(arn("run-1")));
+    assert_eq!(record["pipelineStatus"], Attribute::s("Executing"));
+    assert!(!record.contains_key("startFailure"));
+    assert_eq!(report.executions.open, 1);
+    assert_eq!(report.executions.oldest_open_seconds, 20 * 60);
+}
+
+#[test]
+fn a_record_without_execution_says_so_in_the_end_and_is_not_taken_for_open() {
+    let world = World::default();
+    world.put_record(&json!({
+        "Id": "run-1", "entry": "record", "createdAt": NOW - 2 * HOUR, "phase": "open",
+    }));
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.not_started, ["run-1"]);
+    assert_eq!(
+        (
+            report.executions.open,
+            report.executions.oldest_open_seconds
+        ),
+        (0, 0)
+    );
+    let failure = world.history("run-1").start_failure.unwrap();
+    assert!(failure.reason.contains("call start-execution again"));
+    assert_eq!(keep(&world, &settings()).executions.not_started, [""; 0]);
+}
+
+#[test]
+fn without_an_arn_it_is_waited_searched_noted_and_left_in_turn() {
+    let at = |age| unstarted(Some(NOW - age), false, NOW);
+    assert_eq!(at(10 * MINUTE), Unstarted::Leave);
+    assert_eq!(at(11 * MINUTE), Unstarted::Search { note: false });
+    assert_eq!(at(61 * MINUTE), Unstarted::Search { note: true });
+    assert_eq!(at(8 * DAY), Unstarted::Leave);
+    let noted = unstarted(Some(NOW - 2 * HOUR), true, NOW);
+    assert_eq!(noted, Unstarted::Search { note: false });
+    assert_eq!(unstarted(None, false, NOW), Unstarted::Leave);
+}
+
+/// A run stops well before its deadline, and says what is left.
+#[test]
+fn a_run_stops_well_before_its_deadline_and_says_what_is_left() {
+    let mut world = World::default();
+    for place in 0..40 {
+        let id = format!("run-{place}");
+        world.put_record(&started(&id));
+        world.executions.insert(arn(&id), ended("Executing"));
+    }
+    world.tick = 10_000;
+    let report = keep(&world, &settings());
+    let executions = &report.executions;
+    assert!(
+        executions.looked_at > 0 && executions.left > 0,
+        "{executions:?}"
+    );
+    assert_eq!(executions.looked_at + executions.left, 40);
+    assert_eq!(executions.open, 40, "also those left count");
+}
+
+/// What is more than a run can do is taken up by the next ones in turn.
+#[test]
+fn more_than_a_run_can_do_is_taken_up_in_turns_open_ones_first() {
+    let ids = |prefix: &str, count| -> Vec<String> {
+        (0..count).map(|place| format!("{prefix}{place}")).collect()
+    };
+    let (chosen, left) = choose(ids("o", 2), ids("e", 3), 10, NOW);
+    assert_eq!((chosen.len(), left), (5, 0));
+    assert_eq!(choose(ids("o", 4), ids("e", 3), 3, NOW).0.len(), 3);
+    let mut seen = BTreeSet::new();
+    for run in 0..4 {
+        let (chosen, left) = choose(ids("o", 2), ids("e", 10), 5, NOW + run * 15 * MINUTE);
+        assert_eq!((chosen.len(), left), (5, 7));
+        assert_eq!(chosen[..2], ["o0", "o1"]);
+        seen.extend(chosen);
+    }
+    assert_eq!(seen.len(), 12, "each had its turn");
+}
+
+/// An endpoint of ours in service, of an age in hours.
+fn add_endpoint(world: &mut World, name: &str, hours: i64) {
+    let mut tags: Vec<(String, String)> = ["a", "b"]
+        .map(|key| (key.to_owned(), "x".to_owned()))
+        .into();
+    // On the second page.
+    tags.push(("pipewright:stack".to_owned(), "pipewright".to_owned()));
+    world.tags.insert(name.to_owned(), tags);
+    let found = EndpointFound {
+        status: "InService".to_owned(),
+        created_at: Some(NOW - hours * HOUR),
+        modified_at: Some(NOW - hours * HOUR),
+        config_name: Some(format!("{name}-config")),
+        ..EndpointFound::default()
+    };
+    world.endpoints.borrow_mut().insert(
+        name.to_owned(),
+        EndpointAnswer {
+            found,
+            variants: vec!["AllTraffic".to_owned()],
+        },
+    );
+    world.configs.borrow_mut().insert(format!("{name}-config"));
+}
+
+fn change_endpoint(world: &World, name: &str, change: impl FnOnce(&mut EndpointAnswer)) {
+    change(world.endpoints.borrow_mut().get_mut(name).unwrap());
+}
+
+/// An endpoint of ours that is in service, older than the limit and was not
+/// invoked within it is deleted, and then its configuration.
+#[test]
+fn an_idle_endpoint_is_deleted_with_its_configuration() {
+    let mut world = World::default();
+    for name in [
+        "busy", "idle-1", "idle-2", "kept", "making", "other", "young",
+    ] {
+        add_endpoint(&mut world, name, 48);
+    }
+    world.invocations.insert("busy".to_owned(), 1.0);
+    change_endpoint(&world, "young", |endpoint| {
+        endpoint.found.modified_at = Some(NOW - 23 * HOUR);
+    });
+    change_endpoint(&world, "making", |endpoint| {
+        endpoint.found.status = "Creating".to_owned();
+    });
+    let keep_tag = ("pipewright:keep".to_owned(), String::new());
+    world.tags.get_mut("kept").unwrap().push(keep_tag);
+    world.tags.get_mut("other").unwrap()[2].1 = "another-stack".to_owned();
+    let report = keep(&world, &settings());
+    assert_eq!(report.endpoints.deleted, ["idle-1", "idle-2"]);
+    let kept = BTreeMap::from([
+        ("inUse", 1),
+        ("notInService", 1),
+        ("optedOut", 1),
+        ("young", 1),
+    ]);
+    assert_eq!((report.endpoints.ours, report.endpoints.kept), (6, kept));
+    let configs = world.configs.borrow();
+    assert_eq!(configs.len(), 5);
+    assert!(!configs.contains("idle-1-config"));
+}
+
+#[test]
+fn a_tag_false_does_not_keep_an_endpoint_and_an_unknown_age_does() {
+    let tags = |value: &str| BTreeMap::from([("pipewright:keep".to_owned(), value.to_owned())]);
+    let mut endpoint = EndpointFound {
+        status: "InService".to_owned(),
+        created_at: Some(NOW - 48 * HOUR),
+        ..EndpointFound::default()
+    };
+    let ask = |tags: &_, endpoint: &_| plan::kept_anyway(tags, endpoint, 24 * HOUR, NOW);
+    assert_eq!(ask(&tags("True"), &endpoint), Some(Kept::OptedOut));
+    assert_eq!(ask(&tags("false"), &endpoint), None);
+    endpoint.created_at = None;
+    assert_eq!(ask(&tags("false"), &endpoint), Some(Kept::Young));
+}
+
+#[test]
+fn a_run_deletes_so_many_endpoints_and_leaves_the_rest() {
+    let mut world = World::default();
+    for place in 0..7 {
+        add_endpoint(&mut world, &format!("idle-{place}"), 48);
+    }
+    world.broken.insert("delete idle-0".to_owned());
+    let report = keep(&world, &settings());
+    assert_eq!(
+        report.endpoints.deleted.len(),
+        5,
+        "a failed one does not count"
+    );
+    assert_eq!(report.endpoints.left, 1);
+    let only_report = Settings {
+        delete_endpoints: false,
+        ..settings()
+    };
+    let report = keep(&world, &only_report);
+    assert_eq!(report.endpoints.would_delete, ["idle-0", "idle-6"]);
+    assert_eq!(world.endpoints.borrow().len(), 2);
+}
+
+#[test]
+fn a_configuration_that_another_endpoint_has_is_kept() {
+    let mut world = World::default();
+    add_endpoint(&mut world, "idle", 48);
+    add_endpoint(&mut world, "young", 1);
+    change_endpoint(&world, "young", |endpoint| {
+        endpoint.found.config_name = Some("idle-config".to_owned());
+    });
+    assert_eq!(keep(&world, &settings()).endpoints.deleted, ["idle"]);
+    assert!(world.configs.borrow().contains("idle-config"));
+}
+
+#[test]
+fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
+    let mut world = World::default();
+    world.put_record(&started("run-1"));
+    for name in ["forecast", "planned", "old"] {
+        let entry = RegisteredEndpoint {
+            name: name.to_owned(),
+            execution: "run-1".to_owned(),
+            deleted_at: (name == "old").then_some(1),
+        };
+        world.registered.borrow_mut().insert(name.to_owned(), entry);
+    }
+    add_endpoint(&mut world, "forecast", 1);
+    world.invocations.insert("forecast".to_owned(), 1.0);
+    keep(&world, &settings());
+    assert_eq!(
+        world.record("run-1")["endpointStatus"],
+        Attribute::s("InService")
+    );
+
+    world.endpoints.borrow_mut().clear();
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.reconciled, ["run-1: endpoint Deleted"]);
+    assert_eq!(
+        world.record("run-1")["endpointStatus"],
+        Attribute::s("Deleted")
+    );
+    let deleted: Vec<bool> = world
+        .registered
+        .borrow()
+        .values()
+        .map(|entry| entry.deleted_at.is_some())
+        .collect();
+    assert_eq!(
+        deleted,
+        [true, true, false],
+        "forecast, old; planned may come"
+    );
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.reconciled, [""; 0]);
+}
+
+#[test]
+fn a_request_may_ask_for_less_care_and_nothing_unknown() {
+    let request = |json: serde_json::Value| serde_json::from_value::<Request>(json);
+    let asked = settings().asked(&request(json!({})).unwrap());
+    assert_eq!(asked, settings());
+    let asked = json!({
+        "dryRun": true, "graceSeconds": 0, "executionsPerRun": 1, "idleEndpointHours": 1,
+    });
+    let asked = settings().asked(&request(asked).unwrap());
+    assert!(asked.dry_run);
+    assert_eq!(
+        (asked.grace, asked.executions_per_run, asked.idle_after),
+        (0, 1, HOUR)
+    );
+    assert!(request(json!({"dryrun": true})).is_err());
+}
+
+#[test]
+fn a_runs_metrics_say_what_it_did() {
+    let mut world = all_lost();
+    world.put_record(&started("run-2"));
+    world.executions.insert(arn("run-2"), ended("Executing"));
+    add_endpoint(&mut world, "idle", 48);
+    let report = keep(&world, &settings());
+    let line = report.metrics("pipewright", NOW).to_json();
+    assert_eq!(line["ChangesReconciled"], json!(9.0));
+    assert_eq!(line["EndpointsDeleted"], json!(1.0));
+    assert_eq!(line["HousekeepingFailures"], json!(0.0));
+    assert_eq!(line["OldestOpenExecutionAge"], json!(10_800.0));
+    let dry = Report {
+        dry_run: true,
+        ..report
+    };
+    assert!(
+        dry.metrics("pipewright", NOW)
+            .to_json()
+            .get("EndpointsDeleted")
+            .is_none()
+    );
+}

@@ -1,0 +1,110 @@
+//! What CloudWatch is told of an event: which kind it was, what became of it,
+//! how old it was by then, and what in it nobody knew.
+
+use pipewright::record::Event;
+use pipewright_aws::metrics::{Metrics, Unit};
+use serde_json::Value;
+
+use crate::handler::{HandlerError, Outcome};
+
+/// The metrics of an event that was handled at `now` (epoch milliseconds). It
+/// is read once more for them, which takes microseconds.
+pub(crate) fn of(
+    stack: &str,
+    event: &Value,
+    result: &Result<Outcome, HandlerError>,
+    now: i64,
+) -> Metrics {
+    let event = Event::parse(event).ok();
+    let kind = event.as_ref().map_or("other", |event| event.kind().name());
+    let outcome = match result {
+        Ok(Outcome::Recorded { latest: true, .. }) => "recorded",
+        Ok(Outcome::Recorded { latest: false, .. }) => "late",
+        Ok(Outcome::NotOurs { .. }) => "notOurs",
+        Err(_) => "failed",
+    };
+    let mut others = Vec::new();
+    if let (Some(event), Ok(Outcome::Recorded { .. })) = (&event, result) {
+        let age = now.saturating_sub(event.at).max(0);
+        others.extend([
+            ("EventAge", Unit::Milliseconds, age as f64),
+            (
+                "UnknownEventFields",
+                Unit::Count,
+                event.unknown_fields.len() as f64,
+            ),
+            (
+                "UnreadEventFields",
+                Unit::Count,
+                event.unread_fields.len() as f64,
+            ),
+            (
+                "UnknownEventStatuses",
+                Unit::Count,
+                if event.status.known { 0.0 } else { 1.0 },
+            ),
+        ]);
+    }
+    Metrics::new(stack, now)
+        .with(
+            &[("Kind", kind), ("Outcome", outcome)],
+            &[("Events", Unit::Count, 1.0)],
+        )
+        .with(&[], &others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipewright::record::RecordId;
+    use serde_json::json;
+
+    fn step(status: &str) -> Value {
+        json!({
+            "source": "aws.sagemaker", "time": 1_714_978_800_000_i64,
+            "detail-type": "SageMaker Model Building Pipeline Execution Step Status Change",
+            "detail": {
+                "stepName": "train", "currentStepStatus": status, "novel": 1,
+                "pipelineExecutionArn": "arn:aws:sagemaker:r:1:pipeline/p/execution/x",
+            },
+        })
+    }
+
+    fn recorded(latest: bool) -> Result<Outcome, HandlerError> {
+        let id = RecordId::new("run-1").unwrap();
+        Ok(Outcome::Recorded { id, latest })
+    }
+
+    #[test]
+    fn a_recorded_event_has_kind_outcome_age_and_what_was_unknown() {
+        let line = of("p", &step("Novel"), &recorded(true), 1_714_978_801_500).to_json();
+        assert_eq!(
+            (&line["Kind"], &line["Outcome"]),
+            (&json!("step"), &json!("recorded"))
+        );
+        assert_eq!(
+            (&line["Events"], &line["EventAge"]),
+            (&json!(1.0), &json!(1500.0))
+        );
+        assert_eq!(line["UnknownEventFields"], json!(1.0));
+        assert_eq!(line["UnknownEventStatuses"], json!(1.0));
+        let known = of("p", &step("Failed"), &recorded(false), 0).to_json();
+        assert_eq!(known["Outcome"], "late");
+        assert_eq!(known["UnknownEventStatuses"], json!(0.0));
+        assert_eq!(known["EventAge"], json!(0.0), "never negative");
+    }
+
+    #[test]
+    fn what_is_not_recorded_is_counted_only() {
+        let why = "elsewhere".to_owned();
+        let line = of("p", &step("Failed"), &Ok(Outcome::NotOurs { why }), 5).to_json();
+        assert_eq!(line["Outcome"], "notOurs");
+        assert!(line.get("EventAge").is_none());
+        let failure = Err(HandlerError::Lookup("broken".into()));
+        let line = of("p", &json!(null), &failure, 5).to_json();
+        assert_eq!(
+            (&line["Kind"], &line["Outcome"]),
+            (&json!("other"), &json!("failed"))
+        );
+    }
+}

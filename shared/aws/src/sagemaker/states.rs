@@ -1,0 +1,377 @@
+//! What SageMaker answers about everything that an execution's record follows,
+//! in the core's words: what housekeeping compares the record with.
+
+use aws_sdk_sagemaker::primitives::DateTime;
+use aws_sdk_sagemaker::types::{PipelineExecutionStep, PipelineExecutionStepMetadata};
+use pipewright::record::reconcile::{
+    EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
+};
+
+use super::{SageMaker, SageMakerError};
+use crate::Page;
+
+/// An endpoint in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedEndpoint {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+}
+
+/// An endpoint that there is, and what stands behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointAnswer {
+    /// What its record follows.
+    pub found: EndpointFound,
+    /// The names of its variants, shadow variants among them.
+    pub variants: Vec<String>,
+}
+
+fn millis(moment: Option<&DateTime>) -> Option<i64> {
+    moment.and_then(|moment| moment.to_millis().ok())
+}
+
+/// `None` for what does not exist.
+fn unless_not_found<T>(answer: Result<T, SageMakerError>) -> Result<Option<T>, SageMakerError> {
+    match answer {
+        Err(error) if error.is_not_found() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+impl SageMaker {
+    /// An execution's state; `None` if there is no such execution.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn execution_state(
+        &self,
+        arn: &str,
+    ) -> Result<Option<ExecutionState>, SageMakerError> {
+        let sent = self
+            .client
+            .describe_pipeline_execution()
+            .pipeline_execution_arn(arn)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribePipelineExecution", arn, &error));
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        Ok(Some(ExecutionState {
+            created_at: millis(answer.creation_time.as_ref()),
+            modified_at: millis(answer.last_modified_time.as_ref()),
+            status: answer
+                .pipeline_execution_status
+                .map(|status| status.as_str().to_owned())
+                .unwrap_or_default(),
+            display_name: answer.pipeline_execution_display_name,
+            description: answer.pipeline_execution_description,
+            failure_reason: answer.failure_reason,
+        }))
+    }
+
+    /// A page of an execution's steps that have begun.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn step_states(
+        &self,
+        arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<StepState>, SageMakerError> {
+        let answer = self
+            .client
+            .list_pipeline_execution_steps()
+            .pipeline_execution_arn(arn)
+            .set_next_token(from)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("ListPipelineExecutionSteps", arn, &error))?;
+        Ok(Page {
+            rows: answer
+                .pipeline_execution_steps()
+                .iter()
+                .map(step_state)
+                .collect(),
+            next: answer.next_token,
+        })
+    }
+
+    /// A model; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn model_state(&self, name: &str) -> Result<Option<ModelFound>, SageMakerError> {
+        let sent = self
+            .client
+            .describe_model()
+            .model_name(name)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribeModel", name, &error));
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        let container = answer
+            .primary_container()
+            .or_else(|| answer.containers().first());
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Some(ModelFound {
+            data_url: text(container.and_then(|container| container.model_data_url())),
+            image: text(container.and_then(|container| container.image())),
+            created_at: millis(answer.creation_time()),
+        }))
+    }
+
+    /// A model package; `None` if there is none of this ARN.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn package_state(&self, arn: &str) -> Result<Option<PackageState>, SageMakerError> {
+        let sent = self
+            .client
+            .describe_model_package()
+            .model_package_name(arn)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribeModelPackage", arn, &error));
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        let container = answer
+            .inference_specification()
+            .and_then(|specification| specification.containers().first());
+        Ok(Some(PackageState {
+            arn: arn.to_owned(),
+            data_url: container
+                .and_then(|container| container.model_data_url())
+                .map(str::to_owned),
+            created_at: millis(answer.creation_time()),
+            modified_at: millis(answer.last_modified_time()),
+            version: answer.model_package_version().map(i64::from),
+            status: answer
+                .model_package_status()
+                .map(|status| status.as_str().to_owned())
+                .unwrap_or_default(),
+            approval_status: answer
+                .model_approval_status()
+                .map(|status| status.as_str().to_owned()),
+            group: answer.model_package_group_name,
+        }))
+    }
+
+    /// An endpoint and its variants; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn endpoint_state(
+        &self,
+        name: &str,
+    ) -> Result<Option<EndpointAnswer>, SageMakerError> {
+        let sent = self
+            .client
+            .describe_endpoint()
+            .endpoint_name(name)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribeEndpoint", name, &error));
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        let variants = answer
+            .production_variants()
+            .iter()
+            .chain(answer.shadow_production_variants())
+            .filter_map(|variant| variant.variant_name())
+            .map(str::to_owned)
+            .collect();
+        Ok(Some(EndpointAnswer {
+            variants,
+            found: EndpointFound {
+                created_at: millis(answer.creation_time()),
+                modified_at: millis(answer.last_modified_time()),
+                status: answer
+                    .endpoint_status()
+                    .map(|status| status.as_str().to_owned())
+                    .unwrap_or_default(),
+                arn: answer.endpoint_arn,
+                config_name: answer.endpoint_config_name,
+                failure_reason: answer.failure_reason,
+            },
+        }))
+    }
+
+    /// A page of the region's endpoints.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn list_endpoints(
+        &self,
+        from: Option<String>,
+    ) -> Result<Page<ListedEndpoint>, SageMakerError> {
+        let answer = self
+            .client
+            .list_endpoints()
+            .set_next_token(from)
+            .max_results(100)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("ListEndpoints", "the region", &error))?;
+        Ok(Page {
+            rows: answer
+                .endpoints()
+                .iter()
+                .filter_map(|endpoint| {
+                    Some(ListedEndpoint {
+                        name: endpoint.endpoint_name()?.to_owned(),
+                        arn: endpoint.endpoint_arn()?.to_owned(),
+                    })
+                })
+                .collect(),
+            next: answer.next_token,
+        })
+    }
+
+    /// A page of a resource's tags.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn list_tags(
+        &self,
+        arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<(String, String)>, SageMakerError> {
+        let answer = self
+            .client
+            .list_tags()
+            .resource_arn(arn)
+            .set_next_token(from)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("ListTags", arn, &error))?;
+        Ok(Page {
+            rows: answer
+                .tags()
+                .iter()
+                .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())))
+                .collect(),
+            next: answer.next_token,
+        })
+    }
+
+    /// Has an endpoint deleted, if it is there.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker refused or did not answer.
+    pub async fn remove_endpoint(&self, name: &str) -> Result<(), SageMakerError> {
+        let sent = self
+            .client
+            .delete_endpoint()
+            .endpoint_name(name)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DeleteEndpoint", name, &error));
+        unless_not_found(sent).map(|_| ())
+    }
+
+    /// Deletes an endpoint's configuration, if it is there.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker refused or did not answer.
+    pub async fn remove_endpoint_config(&self, name: &str) -> Result<(), SageMakerError> {
+        let sent = self
+            .client
+            .delete_endpoint_config()
+            .endpoint_config_name(name)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DeleteEndpointConfig", name, &error));
+        unless_not_found(sent).map(|_| ())
+    }
+}
+
+fn step_state(step: &PipelineExecutionStep) -> StepState {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    StepState {
+        name: step.step_name().unwrap_or_default().to_owned(),
+        status: step
+            .step_status()
+            .map(|status| status.as_str().to_owned())
+            .unwrap_or_default(),
+        started_at: millis(step.start_time()),
+        ended_at: millis(step.end_time()),
+        failure_reason: text(step.failure_reason()),
+        made: step.metadata().and_then(made),
+        cache_hit_arn: text(
+            step.cache_hit_result()
+                .and_then(|hit| hit.source_pipeline_execution_arn()),
+        ),
+    }
+}
+
+/// What a step made, of the types that have an ARN. SageMaker does not say a
+/// step's type; what it made tells.
+fn made(metadata: &PipelineExecutionStepMetadata) -> Option<Made> {
+    let found = [
+        (
+            "processingJob",
+            "Processing",
+            metadata.processing_job().and_then(|job| job.arn()),
+        ),
+        (
+            "trainingJob",
+            "Training",
+            metadata.training_job().and_then(|job| job.arn()),
+        ),
+        (
+            "transformJob",
+            "Transform",
+            metadata.transform_job().and_then(|job| job.arn()),
+        ),
+        (
+            "tuningJob",
+            "Tuning",
+            metadata.tuning_job().and_then(|job| job.arn()),
+        ),
+        (
+            "autoMLJob",
+            "AutoML",
+            metadata.auto_ml_job().and_then(|job| job.arn()),
+        ),
+        (
+            "model",
+            "Model",
+            metadata.model().and_then(|model| model.arn()),
+        ),
+        (
+            "registerModel",
+            "RegisterModel",
+            metadata.register_model().and_then(|model| model.arn()),
+        ),
+        (
+            "lambda",
+            "Lambda",
+            metadata.lambda().and_then(|lambda| lambda.arn()),
+        ),
+        (
+            "endpointConfig",
+            "EndpointConfig",
+            metadata.endpoint_config().and_then(|config| config.arn()),
+        ),
+        (
+            "endpoint",
+            "Endpoint",
+            metadata.endpoint().and_then(|endpoint| endpoint.arn()),
+        ),
+    ];
+    found
+        .into_iter()
+        .find_map(|(key, step_type, arn)| Some((key, step_type, arn?)))
+        .map(|(key, step_type, arn)| Made {
+            key,
+            step_type,
+            arn: arn.to_owned(),
+        })
+}
