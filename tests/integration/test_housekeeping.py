@@ -5,9 +5,9 @@ import json
 import time
 
 import pytest
-from test_record import Replay, start_elsewhere
+from test_record import start_elsewhere
 
-from harness import SAMPLE_TEMPLATE, wait_for
+from harness import SAMPLE_TEMPLATE, Replay, wait_for
 from system import STACK
 
 RULES = ("pipeline-execution", "pipeline-step", "model", "model-package", "endpoint")
