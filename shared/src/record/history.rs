@@ -335,11 +335,18 @@ fn leaves(json: &Value) -> usize {
 }
 
 /// What a change is about: changes of different subjects are never neighbours.
-fn subject(change: &Change) -> (Kind, Option<&str>) {
+/// Names of resources may differ by case from one message to another.
+fn subject(change: &Change) -> (Kind, Option<String>) {
     match change.kind {
         Kind::Execution => (Kind::Execution, None),
-        Kind::Step => (Kind::Step, change.step_name.as_deref()),
-        kind => (kind, change.resource.as_deref()),
+        Kind::Step => (Kind::Step, change.step_name.clone()),
+        kind => (
+            kind,
+            change
+                .resource
+                .as_ref()
+                .map(|name| name.to_ascii_lowercase()),
+        ),
     }
 }
 
@@ -400,7 +407,6 @@ fn collapse(messages: Vec<Change>) -> Vec<Change> {
     let mut last: BTreeMap<(Kind, Option<String>), usize> = BTreeMap::new();
     for message in messages {
         let key = subject(&message);
-        let key = (key.0, key.1.map(str::to_owned));
         match last.get(&key) {
             Some(place) if same_change(&changes[*place], &message) => {
                 let kept = &mut changes[*place];

@@ -101,6 +101,8 @@ pub struct ModelState {
 /// A model that there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelFound {
+    /// Its name as it was given; an ARN may have it in lower case.
+    pub name: Option<String>,
     /// Where its artifact lies (of the first container).
     pub data_url: Option<String>,
     /// Its image (of the first container).
@@ -349,7 +351,7 @@ impl Comparison<'_> {
             None => json!({}),
         };
         let detail = json!({
-            "ModelName": state.name,
+            "ModelName": found.name.as_ref().unwrap_or(&state.name),
             "ModelArn": state.arn,
             "CreationTime": found.created_at,
             "PrimaryContainer": {"ModelDataUrl": found.data_url, "Image": found.image},

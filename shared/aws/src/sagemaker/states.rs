@@ -119,6 +119,7 @@ impl SageMaker {
             .or_else(|| answer.containers().first());
         let text = |text: Option<&str>| text.map(str::to_owned);
         Ok(Some(ModelFound {
+            name: text(answer.model_name()),
             data_url: text(container.and_then(|container| container.model_data_url())),
             image: text(container.and_then(|container| container.image())),
             created_at: millis(answer.creation_time()),
@@ -144,7 +145,7 @@ impl SageMaker {
             .inference_specification()
             .and_then(|specification| specification.containers().first());
         Ok(Some(PackageState {
-            arn: arn.to_owned(),
+            arn: answer.model_package_arn().unwrap_or(arn).to_owned(),
             data_url: container
                 .and_then(|container| container.model_data_url())
                 .map(str::to_owned),
