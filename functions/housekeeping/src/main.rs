@@ -38,7 +38,7 @@ const GRACE: i64 = 5 * 60 * 1000;
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
     let settings = settings()?;
-    let config = pipewright_aws::config().await;
+    let config = pipewright_aws::function::config();
     let tables = dynamodb::client(&config);
     let keeper = Arc::new(Housekeeper {
         records: Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),

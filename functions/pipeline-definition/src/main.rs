@@ -20,8 +20,7 @@ const OPERATION: Duration = Duration::from_secs(14);
 async fn main() -> Result<(), lambda_runtime::Error> {
     // The events hold a secret address, which libraries would write to the log.
     logging::init(logging::Libraries::WarningsAtMost)?;
-    let config = pipewright_aws::config()
-        .await
+    let config = pipewright_aws::function::config()
         .into_builder()
         .timeout_config(
             TimeoutConfig::builder()

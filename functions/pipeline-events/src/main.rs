@@ -22,7 +22,7 @@ use handler::{Handler, Ours, Outcome};
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
     let stack = Arc::new(variable("PREFIX")?);
-    let config = pipewright_aws::config().await;
+    let config = pipewright_aws::function::config();
     let tables = dynamodb::client(&config);
     let handler = Arc::new(Handler::new(
         Ours {

@@ -22,7 +22,7 @@ use handler::{Answer, Handler, HandlerError, Ours};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
-    let config = pipewright_aws::config().await;
+    let config = pipewright_aws::function::config();
     let tables = dynamodb::client(&config);
     let handler = Arc::new(Handler::new(
         Ours {

@@ -2,7 +2,8 @@
 //!
 //! One [`config`] reads region, credentials and endpoint overrides from the
 //! environment and puts one HTTP client (hyper, rustls on ring) under every
-//! SDK client made from it. The clients themselves live behind cargo features,
+//! SDK client made from it; [`function::config`] is its lean sibling for what
+//! Lambda runs. The clients themselves live behind cargo features,
 //! so that a function compiles no service that it does not call.
 //!
 //! Environment read by the SDK's default chains: `AWS_REGION`,
@@ -35,6 +36,7 @@ pub mod dynamodb;
 pub mod ecr;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
+pub mod function;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub mod logging;

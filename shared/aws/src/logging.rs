@@ -1,8 +1,7 @@
 //! Log lines on standard error: text, or JSON lines for CloudWatch Logs.
 
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -72,7 +71,7 @@ impl Settings {
 pub fn init(libraries: Libraries) -> Result<(), TryInitError> {
     let settings = Settings::from_env(libraries);
     subscriber(&settings, std::io::stderr).try_init()?;
-    if let Err(error) = EnvFilter::try_new(&settings.filter) {
+    if let Err(error) = settings.filter.parse::<Targets>() {
         tracing::warn!(
             "the log filter {:?} cannot be read, so the default one holds: {error}",
             settings.filter
@@ -90,8 +89,11 @@ pub fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let filter: Targets = settings
+        .filter
+        .parse()
+        .or_else(|_| DEFAULT_FILTER.parse())
+        .expect("the default filter is a constant that parses");
     let capped = settings.libraries == Libraries::WarningsAtMost;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
