@@ -10,7 +10,7 @@ PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
 .PHONY: help run local run-pipeline deploy destroy verify import deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
-	bench bench-program bench-events ablation gluonts test-thorough
+	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -149,12 +149,26 @@ ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forec
 gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 7 GB)
 	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(BENCH_PROGRAM)
 
+# The wheel of the SAM command line holds the Runtime Interface Emulator.
+CUSTOM_RESOURCE := tests/bench/custom_resource
+
+bench-custom-resource: $(SAM_VENV)/stamp $(CUSTOM_RESOURCE)/node_modules/.package-lock.json ## Measure the custom resource's start, answer and size beside one for Node.js (WRITE=1)
+	@cargo build --release --locked -p pipeline-definition
+	@$(CUSTOM_RESOURCE)/node_modules/.bin/esbuild $(CUSTOM_RESOURCE)/runtime.mjs --bundle --minify --log-level=warning \
+	  --platform=node --target=node20 --format=cjs --outfile=$(TARGET)/bench/custom-resource.cjs
+	@$(SAM_VENV)/bin/python $(CUSTOM_RESOURCE)/measure.py --program ours=$(TARGET)/release/pipeline-definition \
+	  --bundle $(TARGET)/bench/custom-resource.cjs $(if $(WRITE),--write docs/FUNCTIONS.md)
+
+$(CUSTOM_RESOURCE)/node_modules/.package-lock.json: $(CUSTOM_RESOURCE)/package-lock.json
+	@cd $(CUSTOM_RESOURCE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 bench-program:
 	@cargo build --profile numeric -p pipewright-bench --locked
 
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) $(EVENTS_BASELINE)/node_modules .local
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) $(CUSTOM_RESOURCE)/node_modules $(EVENTS_BASELINE)/node_modules .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
