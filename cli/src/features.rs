@@ -17,6 +17,7 @@ use pipewright::features::{
     self, Destination, FeatureSet, Options, Progress, Stage, Stages, assets_and_faults,
 };
 use pipewright::training_template::TrainingTemplate;
+use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -440,7 +441,7 @@ fn make(job: Job, out: &Out) -> Result<Made> {
         place.teller.line(&format!(
             "reading: {} price files with {prices} prices ({})",
             assets.len(),
-            show::took(reading.elapsed())
+            wording::span(reading.elapsed())
         ));
         let set = features::run_with(&template, assets, options, &mut |told| place.tell(told))?;
         set.write(&mut place)?;

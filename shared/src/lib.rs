@@ -10,5 +10,6 @@ pub mod nearest;
 pub mod record;
 pub mod template;
 pub mod training_template;
+pub mod wording;
 
 pub use canonical_json::canonical_json;

@@ -5,8 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use pipewright::features::{Progress, Stage};
-
-use super::show::took;
+use pipewright::wording;
 
 /// A stage that takes no longer needs no bar.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -38,7 +37,7 @@ impl Teller {
             Progress::Started { .. } => self.began = Instant::now(),
             Progress::Advanced { stage, done, total } => self.draw(*stage, *done, *total),
             Progress::Finished { stage, text } => {
-                let text = format!("{stage}: {text} ({})", took(self.began.elapsed()));
+                let text = format!("{stage}: {text} ({})", wording::span(self.began.elapsed()));
                 self.line(&text);
             }
             Progress::Warning(text) => self.line(&format!("warning: {text}")),
@@ -88,7 +87,7 @@ fn bar(stage: &str, done: usize, total: usize, elapsed: Duration) -> String {
         u32::try_from(done),
     ) {
         (Ok(remaining), Ok(done)) if done > 0 && remaining > 0 => {
-            format!(", about {} left", took(elapsed / done * remaining))
+            format!(", about {} left", wording::span(elapsed / done * remaining))
         }
         _ => String::new(),
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipewright::features::{Causality, Checked, ColumnDescription, FeatureSet, Limit, Summary};
+use pipewright::wording;
 use serde_json::{Value, json};
 
 /// Lists in text name no more than this many; the JSON has all.
@@ -18,27 +19,6 @@ pub(super) struct Written {
     pub(super) name: String,
     pub(super) what: String,
     pub(super) bytes: u64,
-}
-
-/// A time span as a person reads it.
-pub(super) fn took(span: Duration) -> String {
-    let ms = span.as_millis();
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-    }
-}
-
-/// A number of bytes as a person reads it.
-fn size(bytes: u64) -> String {
-    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{} kB", tenths(1_000)),
-        1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
-        _ => format!("{} GB", tenths(1_000_000_000)),
-    }
 }
 
 /// Names and texts, the texts in one column.
@@ -133,7 +113,7 @@ pub(super) fn run_text(
     let mut text = format!(
         "Features of {} made in {}\n{}",
         set.predicted_asset(),
-        took(span),
+        wording::span(span),
         table(&rows)
     );
     let left_out = summary.left_out.iter();
@@ -146,7 +126,7 @@ pub(super) fn run_text(
         text += &format!(
             "  {:names$}  {:>10}  {}\n",
             file.name,
-            size(file.bytes),
+            wording::size(file.bytes),
             file.what
         );
     }
@@ -305,16 +285,6 @@ fn wrapped(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_and_sizes_read_as_a_person_reads_them() {
-        assert_eq!(took(Duration::from_millis(7)), "7 ms");
-        assert_eq!(took(Duration::from_millis(3_250)), "3.2 s");
-        assert_eq!(took(Duration::from_secs(125)), "2 min 5 s");
-        assert_eq!(size(999), "999 bytes");
-        assert_eq!(size(1_500), "1.5 kB");
-        assert_eq!(size(2_000_000), "2.0 MB");
-    }
 
     #[test]
     fn names_are_wrapped_between_commas() {

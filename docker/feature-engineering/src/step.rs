@@ -12,6 +12,7 @@ use pipewright::features::{
 };
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
+use pipewright::wording;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -477,7 +478,7 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
         journal.info(format!(
             "uploaded {} files, {}, to {} ({})",
             files.len(),
-            size(bytes),
+            wording::size(bytes),
             self.objects.uri(self.prefix),
             took(began, journal.now())
         ));
@@ -608,7 +609,7 @@ impl Destination for Staged<'_> {
         })?;
         journal.info(format!(
             "{name}: {what}, {} ({})",
-            size(metadata.len()),
+            wording::size(metadata.len()),
             took(began, journal.now())
         ));
         Ok(())
@@ -707,25 +708,10 @@ fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, St
     Ok(entries)
 }
 
-/// A time span as a person reads it.
+/// The time between two moments, in words.
 fn took(from: EpochMs, to: EpochMs) -> String {
-    let ms = to.saturating_sub(from).max(0);
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-    }
-}
-
-/// A number of bytes as a person reads it.
-fn size(bytes: u64) -> String {
-    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{} kB", tenths(1_000)),
-        1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
-        _ => format!("{} GB", tenths(1_000_000_000)),
-    }
+    let ms = u64::try_from(to.saturating_sub(from)).unwrap_or_default();
+    wording::span(Duration::from_millis(ms))
 }
 
 fn size_of(path: &Path) -> Result<u64, StepError> {
@@ -1399,15 +1385,5 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(panic_text(error), "index 7 is gone");
-    }
-
-    #[test]
-    fn spans_and_sizes_read_as_a_person_reads_them() {
-        assert_eq!(took(0, 7), "7 ms");
-        assert_eq!(took(0, 3_250), "3.2 s");
-        assert_eq!(took(0, 125_000), "2 min 5 s");
-        assert_eq!(size(999), "999 bytes");
-        assert_eq!(size(1_500), "1.5 kB");
-        assert_eq!(size(2_000_000), "2.0 MB");
     }
 }

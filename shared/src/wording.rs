@@ -1,0 +1,42 @@
+//! Times and sizes as a person reads them.
+
+use std::time::Duration;
+
+/// A time span: `7 ms`, `3.2 s`, `2 min 5 s`.
+#[must_use]
+pub fn span(span: Duration) -> String {
+    let ms = span.as_millis();
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+/// A number of bytes: `999 bytes`, `1.5 kB`, `2.0 MB`, in powers of 1,000.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} kB", tenths(1_000)),
+        1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
+        _ => format!("{} GB", tenths(1_000_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_read_as_a_person_reads_them() {
+        assert_eq!(span(Duration::from_millis(7)), "7 ms");
+        assert_eq!(span(Duration::from_millis(3_250)), "3.2 s");
+        assert_eq!(span(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(size(999), "999 bytes");
+        assert_eq!(size(1_500), "1.5 kB");
+        assert_eq!(size(2_000_000), "2.0 MB");
+        assert_eq!(size(3_250_000_000), "3.2 GB");
+    }
+}
