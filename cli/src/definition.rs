@@ -45,7 +45,8 @@ pub(crate) enum Command {
     /// Show what changed between two definitions, parameter by parameter and
     /// step by step.
     ///
-    /// Exit status: 0 when nothing did, 1 when something did.
+    /// Exit status: 0 when nothing did, 1 when something did, 2 when one of them
+    /// cannot be read.
     Diff {
         /// The definition before; `-` reads standard input.
         before: PathBuf,
@@ -139,13 +140,24 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Diff { before, after } => {
-            let changes = diff(&parse(&before)?, &parse(&after)?);
+            // 1 says that they differ, as diff(1) has it.
+            let (before, after) = match (parse(&before), parse(&after)) {
+                (Ok(before), Ok(after)) => (before, after),
+                (Err(error), _) | (_, Err(error)) => {
+                    crate::complain(&error);
+                    return Ok(ExitCode::from(TROUBLE));
+                }
+            };
+            let changes = diff(&before, &after);
             let text: String = changes.iter().map(|change| format!("{change}\n")).collect();
             write(&mut stdout, text.as_bytes())?;
             Ok(status(!changes.is_empty()))
         }
     }
 }
+
+/// The exit status when the question could not be asked.
+const TROUBLE: u8 = 2;
 
 /// The exit status for something found.
 fn status(found: bool) -> ExitCode {
