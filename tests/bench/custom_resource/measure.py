@@ -30,6 +30,7 @@ CREATE = ROOT / "tests" / "fixtures" / "pipeline-definition" / "create-inline.js
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 INVOKE = "/2015-03-31/functions/function/invocations"
 MEMORY_IN_MB = 256
+BUDGET_IN_MB = 3.0
 # Where the wheel of the SAM command line puts it.
 EMULATOR = (
     Path(sysconfig.get_path("purelib"))
@@ -284,6 +285,9 @@ def main():
     print(text)
     if options.write:
         write(options.write, text)
+    _, size = next(iter(sizes.items()))
+    if size > BUDGET_IN_MB:
+        sys.exit(f"The function's zip has {size:.2f} MB; {BUDGET_IN_MB} MB is the most it may have.")
 
 
 if __name__ == "__main__":
