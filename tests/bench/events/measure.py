@@ -219,6 +219,7 @@ class Ours(Side):
             "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker.endpoint,
             "EXECUTIONS_TABLE": self.table,
             "ENDPOINTS_TABLE": "endpoints",
+            "PREFIX": "bench",
             "PIPELINE_NAME": "assets",
             "MODEL_PACKAGE_GROUP_NAME": "assets",
         }
