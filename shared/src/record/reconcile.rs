@@ -24,6 +24,9 @@
 //! - **The true event may still come.** Its change item is then added, its
 //!   attributes win, and [`history`](super::history()) shows it alone: the
 //!   reconciled one falls away.
+//! - Of two ends in one second, which a retry faster than the delay of the
+//!   events' stamps can give, the one that was told stays until the true event
+//!   of the other comes: neither second nor rank says which was later.
 //! - A status that lasted from one event to another that did arrive, or to the
 //!   next reconciliation, leaves no trace: SageMaker knows the present only.
 

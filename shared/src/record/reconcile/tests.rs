@@ -165,6 +165,30 @@ fn a_step_that_follows_the_last_one_told_is_not_lost_behind_its_stamp() {
 }
 
 #[test]
+fn of_two_ends_in_one_second_the_one_that_was_told_stays() {
+    let mut items = Items::default();
+    let detail = json!({
+        "stepName": "train", "stepType": "Training", "currentStepStatus": "Failed",
+        "pipelineExecutionArn": ARN, "stepStartTime": T0,
+    });
+    let family = "Model Building Pipeline Execution Step Status";
+    items.fold(&true_event(family, T0 + 2000, detail));
+    let state = |ended_at| StepState {
+        name: "train".to_owned(),
+        status: "Succeeded".to_owned(),
+        started_at: Some(T0),
+        ended_at: Some(ended_at),
+        ..StepState::default()
+    };
+    for (ended_at, status) in [(T0 + 2999, "Failed"), (T0 + 3000, "Succeeded")] {
+        if let Some(event) = compare(&items.told(), |ask| ask.step(&state(ended_at))) {
+            items.fold(&event);
+        }
+        assert_eq!(items.history().steps[0].status, status);
+    }
+}
+
+#[test]
 fn a_lost_step_keeps_its_reason_its_job_and_its_cache_hit() {
     let mut items = Items::default();
     let state = StepState {
@@ -303,8 +327,9 @@ fn course(pauses: &[i64], stamps: &[i64], retries: usize) -> Vec<Happened> {
     let mut stamped: BTreeMap<bool, i64> = BTreeMap::new();
     let mut happened = Vec::new();
     for (place, (step, status)) in plan.into_iter().enumerate() {
-        // A retry takes more than a second; all else may fall into one.
-        let least = if status == "Starting" { 1000 } else { 0 };
+        // A retry takes longer than events are stamped late; all else may fall
+        // into one second.
+        let least = if status == "Starting" { 4000 } else { 0 };
         now += least + pauses[place % pauses.len()];
         if status == "Starting" {
             started_at = now;
