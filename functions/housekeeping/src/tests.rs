@@ -97,12 +97,13 @@ impl Records for &World {
     ) -> Result<Page<ListedExecution>, Failure> {
         self.check(phase)?;
         let items = self.items.borrow();
-        let rows = items.values().filter_map(|item| {
-            (item.get("phase")?.as_str()? == phase).then(|| ListedExecution {
+        let rows = items
+            .values()
+            .filter(|item| item.get("phase").and_then(Attribute::as_str) == Some(phase))
+            .map(|item| ListedExecution {
                 id: item["Id"].as_str().unwrap().to_owned(),
                 since: item.get("createdAt").and_then(Attribute::as_i64),
-            })
-        });
+            });
         Ok(page(rows, from))
     }
 
