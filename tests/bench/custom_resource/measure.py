@@ -255,10 +255,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--emulator", type=Path, default=EMULATOR)
     parser.add_argument(
-        "--program", action="append", required=True, help="NAME=FILE of ours; the first is the measure"
+        "--program",
+        action="append",
+        required=True,
+        help="NAME=FILE of ours; the first is the measure",
     )
     parser.add_argument("--node", default="node")
-    parser.add_argument("--bundle", help="the handler in one file; without it only the files as they are")
+    parser.add_argument(
+        "--bundle", help="the handler in one file; without it only the files as they are"
+    )
     parser.add_argument("--colds", type=int, default=15)
     parser.add_argument("--warms", type=int, default=300)
     parser.add_argument("--write", type=Path, help="the page that gets the figures")
@@ -278,7 +283,9 @@ def main():
         for side in sides:
             print(f"{name}: {side.name}", file=sys.stderr, flush=True)
             rows.append(
-                measured(str(options.emulator), side, name, event, server, options.colds, options.warms)
+                measured(
+                    str(options.emulator), side, name, event, server, options.colds, options.warms
+                )
             )
     sizes = {name: zipped_in_mb(program) for name, program in programs.items()}
     text = report(rows, sizes, load)
@@ -287,7 +294,9 @@ def main():
         write(options.write, text)
     _, size = next(iter(sizes.items()))
     if size > BUDGET_IN_MB:
-        sys.exit(f"The function's zip has {size:.2f} MB; {BUDGET_IN_MB} MB is the most it may have.")
+        sys.exit(
+            f"The function's zip has {size:.2f} MB; {BUDGET_IN_MB} MB is the most it may have."
+        )
 
 
 if __name__ == "__main__":
