@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import wait_for
+from harness import SAMPLE_TEMPLATE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -12,8 +12,9 @@ def endpoint(system):
 
 
 @pytest.fixture(scope="module")
-def trained(system, execution):
-    """An execution whose model is in its record."""
+def trained(system):
+    """An execution of its own, whose model is in its record: endpoints write into that."""
+    execution = system.run(SAMPLE_TEMPLATE["Id"])
     wait_for(lambda: "modelName" in system.record(execution.id))
     return execution.id
 
