@@ -1,8 +1,11 @@
 """What must be true of an installation before anybody is told that it is ready."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+
+from botocore.exceptions import WaiterError
 
 import image
 
@@ -33,8 +36,16 @@ def _buckets(target, outputs):
 
 
 def _functions(target, outputs):
+    client = target.client("lambda")
     for name in _ending(outputs, "FunctionName").values():
-        found = target.client("lambda").get_function_configuration(FunctionName=name)
+        found = client.get_function_configuration(FunctionName=name)
+        if found.get("LastUpdateStatus") == "InProgress":
+            # Just deployed: what it is now says nothing, and it does not take long.
+            with contextlib.suppress(WaiterError):
+                client.get_waiter("function_updated").wait(
+                    FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+                )
+            found = client.get_function_configuration(FunctionName=name)
         state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
         fine = (state, update) == ("Active", "Successful")
         yield Check(f"function {name}", None if fine else f"is {state}, its update {update}")
