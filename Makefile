@@ -13,7 +13,7 @@ PIPELINE ?= samples/pipelines/train-evaluate-register
 	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 30
 	@echo
 	@echo '  ASSETS=DIR and TEMPLATE=FILE make `run` and `local` take your own prices and training template.'
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
