@@ -392,6 +392,13 @@ impl World {
                         self.clean_up(stack, &old.id, &old_properties, weather)
                             .await?;
                     }
+                    // Executions of a stack that has moved to another bucket or
+                    // prefix have lost their place to the cleanup of the old one,
+                    // also when the stack comes back.
+                    let root = answer.id.rsplit_once('/').map_or("", |(root, _)| root);
+                    self.running.retain(|(of, bucket, key)| {
+                        *of != stack || format!("{bucket}/{key}").starts_with(root)
+                    });
                     return Ok(());
                 }
                 answer.id.clone()
@@ -484,15 +491,9 @@ impl World {
                 "the script {key} has gone"
             );
         }
-        for (stack, bucket, key) in &self.running {
-            // An execution of a stack that has moved to another bucket or
-            // prefix has lost its place to the cleanup of the old one.
-            let moved = self.stacks[*stack].as_ref().is_none_or(|live| {
-                let root = live.id.rsplit_once('/').map_or("", |(root, _)| root);
-                !format!("{bucket}/{key}").starts_with(root)
-            });
+        for (_, bucket, key) in &self.running {
             prop_assert!(
-                moved || self.store.read(bucket, key).is_some(),
+                self.store.read(bucket, key).is_some(),
                 "{key} has gone from under an execution"
             );
         }
