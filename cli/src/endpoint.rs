@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use pipewright::record::reconcile::EndpointFound;
 use pipewright::record::{History, RecordId, history};
 use pipewright_aws::dynamodb::endpoints::{Endpoints, Registration};
 use pipewright_aws::dynamodb::{self, Executions};
-use pipewright_aws::sagemaker::endpoints::{EndpointDescription, Variant};
+use pipewright_aws::sagemaker::endpoints::Variant;
 use pipewright_aws::sagemaker::{self, SageMaker};
 use tokio::time::Instant;
 
@@ -157,7 +158,7 @@ async fn create(arguments: &Create) -> anyhow::Result<ExitCode> {
         instance_count: arguments.instance_count,
     };
 
-    let found = world.sagemaker.endpoint(&name).await?;
+    let found = described(&world.sagemaker, &name).await?;
     if found.is_some() && world.endpoints.find(&name).await?.is_none() {
         bail!(
             "there is an endpoint {name} that is not in table {}, so it is none of ours; choose another name with \
@@ -246,7 +247,7 @@ async fn make_endpoint(
     match sagemaker.create_endpoint(name, name, tags).await {
         Ok(_) => Ok("Creating".to_owned()),
         Err(error) if error.is_taken() => {
-            let endpoint = sagemaker.endpoint(name).await?;
+            let endpoint = described(sagemaker, name).await?;
             usable(
                 name,
                 endpoint.with_context(|| format!("endpoint {name} is gone again"))?,
@@ -257,9 +258,8 @@ async fn make_endpoint(
 }
 
 /// The status of an endpoint that serves the model, or will.
-fn usable(name: &str, endpoint: EndpointDescription) -> anyhow::Result<String> {
-    let status = endpoint.status.unwrap_or_else(|| "unknown".to_owned());
-    match status.as_str() {
+fn usable(name: &str, endpoint: EndpointFound) -> anyhow::Result<String> {
+    match status(&endpoint).unwrap_or("unknown") {
         "Failed" => bail!(
             "endpoint {name} failed ({}); delete it with `pipewright endpoint delete`",
             endpoint
@@ -268,24 +268,34 @@ fn usable(name: &str, endpoint: EndpointDescription) -> anyhow::Result<String> {
         ),
         "Deleting" => bail!("endpoint {name} is being deleted; create it again when it is gone"),
         _ if endpoint
-            .config
+            .config_name
             .as_deref()
             .is_some_and(|config| config != name) =>
         {
             bail!(
                 "endpoint {name} has the configuration {}, which this command did not make; choose another name with \
              --name",
-                endpoint.config.unwrap_or_default()
+                endpoint.config_name.unwrap_or_default()
             )
         }
-        _ => Ok(status),
+        status => Ok(status.to_owned()),
     }
 }
 
-fn is_under_way(endpoint: &EndpointDescription) -> bool {
+/// What SageMaker says about an endpoint; `None` if there is none.
+async fn described(sagemaker: &SageMaker, name: &str) -> anyhow::Result<Option<EndpointFound>> {
+    Ok(sagemaker.endpoint(name).await?.map(|answer| answer.found))
+}
+
+/// An endpoint's status, if SageMaker told one.
+fn status(endpoint: &EndpointFound) -> Option<&str> {
+    Some(endpoint.status.as_str()).filter(|status| !status.is_empty())
+}
+
+fn is_under_way(endpoint: &EndpointFound) -> bool {
     matches!(
-        endpoint.status.as_deref(),
-        Some("Creating" | "Updating" | "SystemUpdating" | "RollingBack")
+        endpoint.status.as_str(),
+        "Creating" | "Updating" | "SystemUpdating" | "RollingBack"
     )
 }
 
@@ -312,12 +322,12 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
         }
         Some(entry) => entry.config.unwrap_or_else(|| name.clone()),
     };
-    let endpoint = world.sagemaker.endpoint(&name).await?;
+    let endpoint = described(&world.sagemaker, &name).await?;
     if let Some(endpoint) = &endpoint {
         if is_under_way(endpoint) {
             bail!(
                 "endpoint {name} can't be deleted while its status is {}; try again in some minutes",
-                endpoint.status.as_deref().unwrap_or_default()
+                endpoint.status
             );
         }
         if !arguments.yes && !confirmed(&name, endpoint)? {
@@ -334,7 +344,7 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
     };
     say(&format!("endpoint {name}: {what}"))?;
     if let Some(other) = endpoint
-        .and_then(|endpoint| endpoint.config)
+        .and_then(|endpoint| endpoint.config_name)
         .filter(|other| *other != config)
     {
         say(&format!(
@@ -355,11 +365,11 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the person at the terminal.
-fn confirmed(name: &str, endpoint: &EndpointDescription) -> anyhow::Result<bool> {
+fn confirmed(name: &str, endpoint: &EndpointFound) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("endpoint {name} is deleted only with --yes where nobody can be asked");
     }
-    let status = endpoint.status.as_deref().unwrap_or("unknown status");
+    let status = status(endpoint).unwrap_or("unknown status");
     let mut out = io::stderr().lock();
     write!(out, "Delete endpoint {name} ({status})? [y/N] ")?;
     out.flush()?;
@@ -370,7 +380,7 @@ fn confirmed(name: &str, endpoint: &EndpointDescription) -> anyhow::Result<bool>
 
 /// How waiting ended.
 enum Waited {
-    Settled(Option<EndpointDescription>),
+    Settled(Option<EndpointFound>),
     TimeIsUp,
 }
 
@@ -379,20 +389,20 @@ async fn settle(
     sagemaker: &SageMaker,
     which: &Which,
     name: &str,
-    wanted: impl Fn(Option<&EndpointDescription>) -> bool,
+    wanted: impl Fn(Option<&EndpointFound>) -> bool,
 ) -> anyhow::Result<Waited> {
     let until = Instant::now() + Duration::from_secs(which.timeout);
     let mut pause = FIRST_LOOK;
     loop {
-        let endpoint = sagemaker.endpoint(name).await?;
+        let endpoint = described(sagemaker, name).await?;
         if wanted(endpoint.as_ref()) {
             return Ok(Waited::Settled(endpoint));
         }
         if Instant::now() >= until {
-            let status = endpoint.and_then(|endpoint| endpoint.status);
+            let status = endpoint.as_ref().and_then(status);
             say(&format!(
                 "the time is up; the status of endpoint {name} is {}",
-                status.as_deref().unwrap_or("unknown")
+                status.unwrap_or("unknown")
             ))?;
             return Ok(Waited::TimeIsUp);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 use crate::handler::Run;
 use crate::plan::{is_ours, kept_anyway};

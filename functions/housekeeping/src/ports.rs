@@ -9,7 +9,7 @@ use pipewright_aws::cloudwatch::Metrics;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -205,7 +205,7 @@ impl Service for Pipeline {
     }
 
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {
-        Ok(self.sagemaker.endpoint_state(name).await?)
+        Ok(self.sagemaker.endpoint(name).await?)
     }
 
     async fn endpoints(&self, from: Option<String>) -> Result<Page<ListedEndpoint>, Failure> {
@@ -228,11 +228,13 @@ impl Service for Pipeline {
     }
 
     async fn delete_endpoint(&self, name: &str) -> Result<(), Failure> {
-        Ok(self.sagemaker.remove_endpoint(name).await?)
+        self.sagemaker.delete_endpoint(name).await?;
+        Ok(())
     }
 
     async fn delete_config(&self, name: &str) -> Result<(), Failure> {
-        Ok(self.sagemaker.remove_endpoint_config(name).await?)
+        self.sagemaker.delete_endpoint_config(name).await?;
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use pipewright::record::{
 };
 use pipewright_aws::Page;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
-use pipewright_aws::sagemaker::states::{EndpointAnswer, ListedEndpoint};
+use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use serde_json::json;
 
 use crate::handler::Housekeeper;

@@ -78,10 +78,7 @@ impl Questions for SageMaker {
     }
 
     async fn exists(&self, execution_arn: &str) -> Result<bool, Failure> {
-        match self.describe_execution(execution_arn).await {
-            Err(error) if error.is_not_found() => Ok(false),
-            answer => Ok(answer.map(|_| true)?),
-        }
+        Ok(self.execution_state(execution_arn).await?.is_some())
     }
 
     async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure> {

@@ -59,15 +59,12 @@ impl SageMakerError {
     }
 }
 
-/// What SageMaker says about an execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutionDescription {
-    /// The display name given at its start.
-    pub display_name: Option<String>,
-    /// Its status.
-    pub status: Option<String>,
-    /// Why it failed.
-    pub failure_reason: Option<String>,
+/// `None` for what does not exist.
+fn unless_not_found<T>(answer: Result<T, SageMakerError>) -> Result<Option<T>, SageMakerError> {
+    match answer {
+        Err(error) if error.is_not_found() => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 /// What an execution is started with.
@@ -131,32 +128,6 @@ impl SageMaker {
         }
     }
 
-    /// What SageMaker says about an execution.
-    ///
-    /// # Errors
-    /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn describe_execution(
-        &self,
-        execution_arn: &str,
-    ) -> Result<ExecutionDescription, SageMakerError> {
-        let answer = self
-            .client
-            .describe_pipeline_execution()
-            .pipeline_execution_arn(execution_arn)
-            .send()
-            .await
-            .map_err(|error| {
-                SageMakerError::of("DescribePipelineExecution", execution_arn, &error)
-            })?;
-        Ok(ExecutionDescription {
-            display_name: answer.pipeline_execution_display_name,
-            status: answer
-                .pipeline_execution_status
-                .map(|status| status.as_str().to_owned()),
-            failure_reason: answer.failure_reason,
-        })
-    }
-
     /// The value of a tag; `None` if the resource has no such tag.
     ///
     /// # Errors
@@ -168,19 +139,12 @@ impl SageMaker {
     ) -> Result<Option<String>, SageMakerError> {
         let mut token = None;
         loop {
-            let answer = self
-                .client
-                .list_tags()
-                .resource_arn(resource_arn)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| SageMakerError::of("ListTags", resource_arn, &error))?;
-            let found = answer.tags().iter().find(|tag| tag.key() == Some(name));
-            if let Some(tag) = found {
-                return Ok(tag.value().map(str::to_owned));
+            let page = self.list_tags(resource_arn, token).await?;
+            let found = page.rows.into_iter().find(|(key, _)| key == name);
+            if let Some((_, value)) = found {
+                return Ok(Some(value));
             }
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = page.next.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(None);
             }

@@ -1,20 +1,28 @@
 //! Endpoints and their configurations.
 
 use aws_sdk_sagemaker::types::{ProductionVariant, ProductionVariantInstanceType, Tag};
+use pipewright::record::reconcile::EndpointFound;
 
-use super::{SageMaker, SageMakerError};
+use super::states::millis;
+use super::{SageMaker, SageMakerError, unless_not_found};
+use crate::Page;
 
-/// What SageMaker says about an endpoint.
+/// An endpoint in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointDescription {
+pub struct ListedEndpoint {
+    /// Its name.
+    pub name: String,
     /// Its ARN.
-    pub arn: Option<String>,
-    /// Its configuration.
-    pub config: Option<String>,
-    /// Its status, in the API's spelling.
-    pub status: Option<String>,
-    /// Why it failed.
-    pub failure_reason: Option<String>,
+    pub arn: String,
+}
+
+/// An endpoint that there is, and what stands behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointAnswer {
+    /// What its record follows.
+    pub found: EndpointFound,
+    /// The names of its variants, shadow variants among them.
+    pub variants: Vec<String>,
 }
 
 /// The one variant of a configuration of ours.
@@ -32,14 +40,11 @@ pub struct Variant {
 const VARIANT: &str = "AllTraffic";
 
 impl SageMaker {
-    /// What SageMaker says about an endpoint; `None` if there is none.
+    /// An endpoint and its variants; `None` if there is none of this name.
     ///
     /// # Errors
     /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn endpoint(
-        &self,
-        name: &str,
-    ) -> Result<Option<EndpointDescription>, SageMakerError> {
+    pub async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, SageMakerError> {
         let sent = self
             .client
             .describe_endpoint()
@@ -47,18 +52,61 @@ impl SageMaker {
             .send()
             .await
             .map_err(|error| SageMakerError::of("DescribeEndpoint", name, &error));
-        match sent {
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-            Ok(answer) => Ok(Some(EndpointDescription {
-                arn: answer.endpoint_arn,
-                config: answer.endpoint_config_name,
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        let variants = answer
+            .production_variants()
+            .iter()
+            .chain(answer.shadow_production_variants())
+            .filter_map(|variant| variant.variant_name())
+            .map(str::to_owned)
+            .collect();
+        Ok(Some(EndpointAnswer {
+            variants,
+            found: EndpointFound {
+                created_at: millis(answer.creation_time()),
+                modified_at: millis(answer.last_modified_time()),
                 status: answer
-                    .endpoint_status
-                    .map(|status| status.as_str().to_owned()),
+                    .endpoint_status()
+                    .map(|status| status.as_str().to_owned())
+                    .unwrap_or_default(),
+                arn: answer.endpoint_arn,
+                config_name: answer.endpoint_config_name,
                 failure_reason: answer.failure_reason,
-            })),
-        }
+            },
+        }))
+    }
+
+    /// A page of the region's endpoints.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn list_endpoints(
+        &self,
+        from: Option<String>,
+    ) -> Result<Page<ListedEndpoint>, SageMakerError> {
+        let answer = self
+            .client
+            .list_endpoints()
+            .set_next_token(from)
+            .max_results(100)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("ListEndpoints", "the region", &error))?;
+        Ok(Page {
+            rows: answer
+                .endpoints()
+                .iter()
+                .filter_map(|endpoint| {
+                    Some(ListedEndpoint {
+                        name: endpoint.endpoint_name()?.to_owned(),
+                        arn: endpoint.endpoint_arn()?.to_owned(),
+                    })
+                })
+                .collect(),
+            next: answer.next_token,
+        })
     }
 
     /// The variants of a configuration; `None` if there is no such
@@ -77,13 +125,8 @@ impl SageMaker {
             .send()
             .await
             .map_err(|error| SageMakerError::of("DescribeEndpointConfig", name, &error));
-        match sent {
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-            Ok(answer) => Ok(Some(
-                answer.production_variants().iter().map(variant).collect(),
-            )),
-        }
+        Ok(unless_not_found(sent)?
+            .map(|answer| answer.production_variants().iter().map(variant).collect()))
     }
 
     /// Creates a configuration of one variant.
@@ -153,10 +196,7 @@ impl SageMaker {
             .send()
             .await
             .map_err(|error| SageMakerError::of("DeleteEndpoint", name, &error));
-        match sent {
-            Err(error) if error.is_not_found() => Ok(false),
-            other => other.map(|_| true),
-        }
+        Ok(unless_not_found(sent)?.is_some())
     }
 
     /// Deletes a configuration; tells whether there was one.
@@ -171,10 +211,7 @@ impl SageMaker {
             .send()
             .await
             .map_err(|error| SageMakerError::of("DeleteEndpointConfig", name, &error));
-        match sent {
-            Err(error) if error.is_not_found() => Ok(false),
-            other => other.map(|_| true),
-        }
+        Ok(unless_not_found(sent)?.is_some())
     }
 }
 

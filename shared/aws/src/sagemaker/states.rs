@@ -3,63 +3,30 @@
 
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::{PipelineExecutionStep, PipelineExecutionStepMetadata};
-use pipewright::record::reconcile::{
-    EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
-};
+use pipewright::record::reconcile::{ExecutionState, Made, ModelFound, PackageState, StepState};
 
-use super::{SageMaker, SageMakerError};
+use super::{SageMaker, SageMakerError, unless_not_found};
 use crate::Page;
 
-/// An endpoint in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedEndpoint {
-    /// Its name.
-    pub name: String,
-    /// Its ARN.
-    pub arn: String,
-}
-
-/// An endpoint that there is, and what stands behind it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EndpointAnswer {
-    /// What its record follows.
-    pub found: EndpointFound,
-    /// The names of its variants, shadow variants among them.
-    pub variants: Vec<String>,
-}
-
-fn millis(moment: Option<&DateTime>) -> Option<i64> {
+pub(super) fn millis(moment: Option<&DateTime>) -> Option<i64> {
     moment.and_then(|moment| moment.to_millis().ok())
 }
 
-/// `None` for what does not exist.
-fn unless_not_found<T>(answer: Result<T, SageMakerError>) -> Result<Option<T>, SageMakerError> {
-    match answer {
-        Err(error) if error.is_not_found() => Ok(None),
-        answer => answer.map(Some),
-    }
-}
-
 impl SageMaker {
-    /// An execution's state; `None` if there is no such execution.
+    /// An execution's state.
     ///
     /// # Errors
-    /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn execution_state(
-        &self,
-        arn: &str,
-    ) -> Result<Option<ExecutionState>, SageMakerError> {
-        let sent = self
+    /// [`SageMakerError`] if SageMaker did not answer, or if there is no such
+    /// execution.
+    pub async fn describe_execution(&self, arn: &str) -> Result<ExecutionState, SageMakerError> {
+        let answer = self
             .client
             .describe_pipeline_execution()
             .pipeline_execution_arn(arn)
             .send()
             .await
-            .map_err(|error| SageMakerError::of("DescribePipelineExecution", arn, &error));
-        let Some(answer) = unless_not_found(sent)? else {
-            return Ok(None);
-        };
-        Ok(Some(ExecutionState {
+            .map_err(|error| SageMakerError::of("DescribePipelineExecution", arn, &error))?;
+        Ok(ExecutionState {
             created_at: millis(answer.creation_time.as_ref()),
             modified_at: millis(answer.last_modified_time.as_ref()),
             status: answer
@@ -69,7 +36,18 @@ impl SageMaker {
             display_name: answer.pipeline_execution_display_name,
             description: answer.pipeline_execution_description,
             failure_reason: answer.failure_reason,
-        }))
+        })
+    }
+
+    /// An execution's state; `None` if there is no such execution.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn execution_state(
+        &self,
+        arn: &str,
+    ) -> Result<Option<ExecutionState>, SageMakerError> {
+        unless_not_found(self.describe_execution(arn).await)
     }
 
     /// A page of an execution's steps that have begun.
@@ -163,78 +141,6 @@ impl SageMaker {
         }))
     }
 
-    /// An endpoint and its variants; `None` if there is none of this name.
-    ///
-    /// # Errors
-    /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn endpoint_state(
-        &self,
-        name: &str,
-    ) -> Result<Option<EndpointAnswer>, SageMakerError> {
-        let sent = self
-            .client
-            .describe_endpoint()
-            .endpoint_name(name)
-            .send()
-            .await
-            .map_err(|error| SageMakerError::of("DescribeEndpoint", name, &error));
-        let Some(answer) = unless_not_found(sent)? else {
-            return Ok(None);
-        };
-        let variants = answer
-            .production_variants()
-            .iter()
-            .chain(answer.shadow_production_variants())
-            .filter_map(|variant| variant.variant_name())
-            .map(str::to_owned)
-            .collect();
-        Ok(Some(EndpointAnswer {
-            variants,
-            found: EndpointFound {
-                created_at: millis(answer.creation_time()),
-                modified_at: millis(answer.last_modified_time()),
-                status: answer
-                    .endpoint_status()
-                    .map(|status| status.as_str().to_owned())
-                    .unwrap_or_default(),
-                arn: answer.endpoint_arn,
-                config_name: answer.endpoint_config_name,
-                failure_reason: answer.failure_reason,
-            },
-        }))
-    }
-
-    /// A page of the region's endpoints.
-    ///
-    /// # Errors
-    /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn list_endpoints(
-        &self,
-        from: Option<String>,
-    ) -> Result<Page<ListedEndpoint>, SageMakerError> {
-        let answer = self
-            .client
-            .list_endpoints()
-            .set_next_token(from)
-            .max_results(100)
-            .send()
-            .await
-            .map_err(|error| SageMakerError::of("ListEndpoints", "the region", &error))?;
-        Ok(Page {
-            rows: answer
-                .endpoints()
-                .iter()
-                .filter_map(|endpoint| {
-                    Some(ListedEndpoint {
-                        name: endpoint.endpoint_name()?.to_owned(),
-                        arn: endpoint.endpoint_arn()?.to_owned(),
-                    })
-                })
-                .collect(),
-            next: answer.next_token,
-        })
-    }
-
     /// A page of a resource's tags.
     ///
     /// # Errors
@@ -260,36 +166,6 @@ impl SageMaker {
                 .collect(),
             next: answer.next_token,
         })
-    }
-
-    /// Has an endpoint deleted, if it is there.
-    ///
-    /// # Errors
-    /// [`SageMakerError`] if SageMaker refused or did not answer.
-    pub async fn remove_endpoint(&self, name: &str) -> Result<(), SageMakerError> {
-        let sent = self
-            .client
-            .delete_endpoint()
-            .endpoint_name(name)
-            .send()
-            .await
-            .map_err(|error| SageMakerError::of("DeleteEndpoint", name, &error));
-        unless_not_found(sent).map(|_| ())
-    }
-
-    /// Deletes an endpoint's configuration, if it is there.
-    ///
-    /// # Errors
-    /// [`SageMakerError`] if SageMaker refused or did not answer.
-    pub async fn remove_endpoint_config(&self, name: &str) -> Result<(), SageMakerError> {
-        let sent = self
-            .client
-            .delete_endpoint_config()
-            .endpoint_config_name(name)
-            .send()
-            .await
-            .map_err(|error| SageMakerError::of("DeleteEndpointConfig", name, &error));
-        unless_not_found(sent).map(|_| ())
     }
 }
 
