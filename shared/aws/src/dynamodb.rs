@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -59,6 +59,24 @@ impl TableError {
             code: error.code().map(str::to_owned),
             message: crate::error_chain(error),
         }
+    }
+}
+
+/// A conditional update; that its condition refused it is no error.
+fn unless_refused<T>(
+    sent: Result<T, SdkError<UpdateItemError>>,
+    table: &str,
+) -> Result<(), TableError> {
+    match sent {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(TableError::service("UpdateItem", table, &error)),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -342,18 +360,8 @@ impl Executions {
             .expression_attribute_values(":failure", to_sdk(&failure))
             .send()
             .await;
-        match sent {
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                // It was started after all, by another call.
-                Ok(())
-            }
-            Err(error) => Err(TableError::service("UpdateItem", &self.table.name, &error)),
-            Ok(_) => Ok(()),
-        }
+        // Refused, it was started after all, by another call.
+        unless_refused(sent, &self.table.name)
     }
 
     /// Reads all items of an execution, consistently, in the order of their

@@ -2,13 +2,12 @@
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_async::rt::sleep::default_async_sleep;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedTimeSource};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use crate::{CONNECT_TIMEOUT, READ_TIMEOUT, http_client};
+use crate::{http_client, timeouts};
 
 /// The configuration that a Lambda function makes its clients from: the HTTP
 /// client, retries and time limits of [`config`](crate::config), and everything
@@ -57,17 +56,13 @@ fn configured(variables: Variables) -> SdkConfig {
         .get("AWS_REGION")
         .or_else(|| variables.get("AWS_DEFAULT_REGION"));
     let credentials = EnvironmentVariableCredentialsProvider::new();
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build();
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region.map(Region::new))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client())
         .retry_config(RetryConfig::standard())
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .time_source(SharedTimeSource::default())
         .service_config(variables);
     builder

@@ -1,11 +1,10 @@
 //! Executions by their phase, and the endpoints that are registered: what
 //! housekeeping looks through.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pipewright::record::{Attribute, Item, RecordId, names};
 
-use super::{Executions, Table, TableError};
+use super::{Executions, Table, TableError, unless_refused};
 use crate::Page;
 
 /// An execution in the index by phase.
@@ -159,17 +158,7 @@ impl Table {
             .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
             .send()
             .await;
-        match sent {
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                // Somebody took its entry away.
-                Ok(())
-            }
-            Err(error) => Err(TableError::service("UpdateItem", &self.name, &error)),
-            Ok(_) => Ok(()),
-        }
+        // Refused, somebody took its entry away.
+        unless_refused(sent, &self.name)
     }
 }
