@@ -97,7 +97,7 @@ test-rust: ## Run the tests of the Rust crates
 # What `make test` does hundreds of times.
 test-thorough: ## Run the property tests of the events' function and of the custom resource 10,000 times
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
-	cargo test --workspace --locked --lib ten_thousand -- --ignored
+	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories
 
 test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest tests

@@ -638,6 +638,12 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Some hundreds of histories; `PIPEWRIGHT_CASES` asks for more.
+fn histories() -> u32 {
+    let cases = std::env::var("PIPEWRIGHT_CASES").ok();
+    cases.and_then(|text| text.parse().ok()).unwrap_or(300)
+}
+
 fn live_through(histories: u32) {
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
@@ -670,13 +676,7 @@ fn live_through(histories: u32) {
 /// CloudFormation ever learned of.
 #[test]
 fn hundreds_of_histories_lose_nothing_and_leave_nothing() {
-    live_through(300);
-}
-
-#[test]
-#[ignore = "long: `cargo test -p pipeline-definition -- --ignored histories`"]
-fn ten_thousand_histories_lose_nothing_and_leave_nothing() {
-    live_through(10_000);
+    live_through(histories());
 }
 
 /// The events that a person sends by hand, in the order to send them.
