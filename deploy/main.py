@@ -35,7 +35,7 @@ from bring_up import (  # noqa: E402
     need_programs,
 )
 from data import TemplateUnreadable, import_assets, import_template, read_template  # noqa: E402
-from deploy import Deployer, DeploymentFailed, debug_function  # noqa: E402
+from deploy import Deployer, DeploymentFailed, StackProgress, debug_function  # noqa: E402
 from image import ImageFailed  # noqa: E402
 from supervise import ServiceFailed  # noqa: E402
 from system import PREFERRED_PORTS, LocalSystem  # noqa: E402
@@ -50,23 +50,12 @@ def say(text=""):
     print(text, flush=True)
 
 
-class Progress:
+def progress():
     """Prints each stack as it completes and each resource that fails."""
-
-    def __init__(self):
-        self._resources = {}
-
-    def __call__(self, event):
-        stack, name = event["StackName"], event["LogicalResourceId"]
-        status = event["ResourceStatus"]
-        if status.endswith("_FAILED"):
-            reason = event.get("ResourceStatusReason", "no reason given")
-            say(f"  {stack} {name}: {status}: {reason}")
-        elif status.endswith("_COMPLETE"):
-            if stack == name:
-                say(f"  {stack}: {self._resources.get(stack, 0)} resources {status}")
-            else:
-                self._resources[stack] = self._resources.get(stack, 0) + 1
+    return StackProgress(
+        lambda stack, name, status, reason: say(f"  {stack} {name}: {status}: {reason}"),
+        lambda stack, resources, status: say(f"  {stack}: {resources} resources {status}"),
+    )
 
 
 def confirm(question, expected):
@@ -133,7 +122,7 @@ def deploy(options):
     say(f"Building the functions for {architecture}")
     build_functions(ROOT, architecture)
     code = functools.partial(built_function, ROOT, architecture)
-    outputs = bring_up(ROOT, target, chosen, code, with_image, say, Progress())
+    outputs = bring_up(ROOT, target, chosen, code, with_image, say, progress())
     return tell(target, outputs)
 
 
@@ -161,7 +150,7 @@ def deploy_to_local(options, target):
     chosen = settings_of(options, target.region)
     say(f"Deploying to the local AWS, account {target.account}, region {target.region}")
     code = functools.partial(debug_function, options.binaries, LOCAL / "functions")
-    outputs = bring_up(ROOT, target, chosen, code, not options.skip_image, say, Progress())
+    outputs = bring_up(ROOT, target, chosen, code, not options.skip_image, say, progress())
     return tell(target, outputs)
 
 
@@ -216,7 +205,7 @@ def existing(options):
 def destroy(options):
     """`make destroy`."""
     chosen, target = existing(options)
-    teardown = Teardown(ROOT, target, chosen.prefix, chosen.bucket(target.account), say, Progress())
+    teardown = Teardown(ROOT, target, chosen.prefix, chosen.bucket(target.account), say, progress())
     teardown.refuse_while_used()
     inventory = teardown.inventory()
     lines = list(inventory.lines())

@@ -36,6 +36,30 @@ class StackBusy(DeploymentFailed):
     """The stack is in a state that must be left first; the message says how."""
 
 
+class StackProgress:
+    """Follows a deployment's events: tells each stack as it completes, and each resource that fails.
+
+    `failed` is called with stack, resource, status and reason, `completed` with stack, number of
+    its resources and status.
+    """
+
+    def __init__(self, failed, completed):
+        self._failed, self._completed = failed, completed
+        self._resources = {}
+
+    def __call__(self, event):
+        stack, name = event["StackName"], event["LogicalResourceId"]
+        status = event["ResourceStatus"]
+        if status.endswith("_FAILED"):
+            self._failed(stack, name, status, event.get("ResourceStatusReason", "no reason given"))
+        elif not status.endswith("_COMPLETE"):
+            return
+        elif stack != name:
+            self._resources[stack] = self._resources.get(stack, 0) + 1
+        else:
+            self._completed(stack, self._resources.get(stack, 0), status)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms, and dates left as text."""
 

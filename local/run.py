@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pipelines
 from data import TemplateUnreadable, read_template
-from deploy import DeploymentFailed
+from deploy import DeploymentFailed, StackProgress
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
 from system import (
@@ -53,27 +53,19 @@ class Timer:
         say(f"[{time.monotonic() - self._start:5.1f} s] {text}")
 
 
-class DeploymentProgress:
+def deployment_progress():
     """Prints each stack as it completes and each resource that fails."""
 
-    def __init__(self):
-        self._resources = {}
+    def failed(_, name, status, reason):
+        say(f"          {name}: {status}: {reason}")
 
-    def __call__(self, event):
-        stack, name = event["StackName"], event["LogicalResourceId"]
-        status = event["ResourceStatus"]
-        if status.endswith("_FAILED"):
-            reason = event.get("ResourceStatusReason", "no reason given")
-            say(f"          {name}: {status}: {reason}")
-        elif not status.endswith("_COMPLETE"):
-            return
-        elif stack != name:
-            self._resources[stack] = self._resources.get(stack, 0) + 1
-        else:
-            # pipewright-StorageStack-1a2b3c4d5e6f is known by its logical id.
-            nested = stack.startswith(f"{STACK}-")
-            short = stack.split("-")[1] if nested else stack
-            say(f"          {short:<16} {self._resources.get(stack, 0):3} resources  {status}")
+    def completed(stack, resources, status):
+        # pipewright-StorageStack-1a2b3c4d5e6f is known by its logical id.
+        nested = stack.startswith(f"{STACK}-")
+        short = stack.split("-")[1] if nested else stack
+        say(f"          {short:<16} {resources:3} resources  {status}")
+
+    return StackProgress(failed, completed)
 
 
 def start_and_deploy(system, timer):
@@ -83,7 +75,7 @@ def start_and_deploy(system, timer):
     say(f"          AWS        {system.endpoint}")
     say(f"          SageMaker  {system.sagemaker_endpoint}")
     timer.headline(f"Deploying template.yaml as stack {STACK}")
-    return system.deploy(DeploymentProgress())
+    return system.deploy(deployment_progress())
 
 
 def bring_up(system, options, timer):
@@ -173,7 +165,7 @@ def run_pipeline(system, options, timer):
     parameters = pipelines.read_assignments(options.parameter)
     outputs = start_and_deploy(system, timer)
     timer.headline(f"Deploying {shorten(pipeline.directory)} as stack {pipeline.name}")
-    made = pipelines.deploy(system.deployer, pipeline, outputs, progress=DeploymentProgress())
+    made = pipelines.deploy(system.deployer, pipeline, outputs, progress=deployment_progress())
     sagemaker = system.client("sagemaker")
     arn = pipelines.start(sagemaker, made["PipelineName"], parameters)
     execution_id = arn.rsplit("/", 1)[1]
