@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import page
 import pandas as pd
 import xgboost
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLES = ROOT / "samples" / "sp500-20"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 # Rows until fitted stages stop learning; forecasts begin 1,000 complete rows in.
 TRAINING_END = 1200
@@ -255,8 +255,7 @@ def main():
     text = report(by_target, args.epochs)
     print(text)
     if args.write:
-        before, rest = args.write.read_text().split(BEGIN)
-        args.write.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+        page.put(args.write, text)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import page
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SAMPLES = ROOT / "samples" / "sp500-20"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 @dataclass
@@ -582,10 +583,7 @@ def main():
     text = report(bench, began)
     print(text)
     if args.write:
-        page = args.write.read_text()
-        before, rest = page.split(BEGIN)
-        after = rest.split(END)[1]
-        args.write.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        page.put(args.write, text)
     if bench.doubts:
         sys.exit("the sides do not agree: see the doubts")
 

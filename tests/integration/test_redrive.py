@@ -26,22 +26,23 @@ def recorded(name):
     return message["Body"], message.get("MessageAttributes")
 
 
-@pytest.fixture
-def undelivered(system):
-    """The queue of undelivered events, empty."""
-    queue = FailureQueue(system, "UndeliveredEventsQueueUrl")
+def emptied(queue):
+    """A queue, empty before and after."""
     queue.empty()
     yield queue
     queue.empty()
+
+
+@pytest.fixture
+def undelivered(system):
+    """The queue of undelivered events, empty."""
+    yield from emptied(FailureQueue(system, "UndeliveredEventsQueueUrl"))
 
 
 @pytest.fixture
 def failed(system):
     """The queue of failed invocations, empty."""
-    queue = FailureQueue(system, "FailedInvocationsQueueUrl")
-    queue.empty()
-    yield queue
-    queue.empty()
+    yield from emptied(FailureQueue(system, "FailedInvocationsQueueUrl"))
 
 
 def ids(output):

@@ -19,15 +19,18 @@ import sysconfig
 import tempfile
 import threading
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
+sys.path.append(str(HERE.parent))
+
+import page  # noqa: E402
+from program import peak_megabytes, zipped_megabytes  # noqa: E402
+
 CREATE = ROOT / "tests" / "fixtures" / "pipeline-definition" / "create-inline.json"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 INVOKE = "/2015-03-31/functions/function/invocations"
 MEMORY_IN_MB = 256
 BUDGET_IN_MB = 3.0
@@ -99,9 +102,7 @@ def peak_in_mb(parent):
     task = Path(f"/proc/{parent}/task")
     for children in task.glob("*/children"):
         for child in children.read_text().split():
-            for line in Path(f"/proc/{child}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
+            return peak_megabytes(child)
     sys.exit("The function's process is not to be found under the emulator.")
 
 
@@ -211,13 +212,6 @@ def measured(program, side, name, event, server, colds, warms):
     return Row(side.name, name, cold, warm, calls, max(peaks))
 
 
-def zipped_in_mb(program):
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            archive.write(program, "bootstrap")
-        return file.tell() / 1e6
-
-
 def spread(times):
     return f"{median(times):.1f} ({min(times):.1f} to {max(times):.1f})"
 
@@ -241,14 +235,6 @@ def report(rows, sizes, load):
             f" {median(row.warm) / median(ours.warm):.1f} |"
         )
     return "\n".join(lines)
-
-
-def write(page, text):
-    before, found, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        sys.exit(f"{page}: no place for the figures ({BEGIN} ... {END})")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def main():
@@ -287,11 +273,11 @@ def main():
                     str(options.emulator), side, name, event, server, options.colds, options.warms
                 )
             )
-    sizes = {name: zipped_in_mb(program) for name, program in programs.items()}
+    sizes = {name: zipped_megabytes(program) for name, program in programs.items()}
     text = report(rows, sizes, load)
     print(text)
     if options.write:
-        write(options.write, text)
+        page.put(options.write, text)
     _, size = next(iter(sizes.items()))
     if size > BUDGET_IN_MB:
         sys.exit(

@@ -7,7 +7,6 @@ DynamoDB's published rules from the items that lie in it after the first and the
 
 import argparse
 import http.server
-import io
 import json
 import os
 import platform
@@ -16,13 +15,14 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests/bench", "local", "tests/integration")]
 
+import page  # noqa: E402
+from program import peak_megabytes, zipped_megabytes  # noqa: E402
 from run import processor, table  # noqa: E402
 
 from data import to_attribute  # noqa: E402
@@ -30,7 +30,6 @@ from emulator import Function  # noqa: E402
 from processing_job import AwsAlone  # noqa: E402
 from system import REGION  # noqa: E402
 
-BEGIN, END = "<!-- events: begin -->", "<!-- events: end -->"
 PIPELINE = f"arn:aws:sagemaker:{REGION}:123456789012:pipeline/assets"
 EVENTS = 200  # of one execution
 KIB = 1024
@@ -315,20 +314,6 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_megabytes(pid):
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / KIB
-
-
-def zipped_megabytes(program):
-    """The size of the function's zip, as it would be uploaded."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.write(program, "bootstrap")
-    return len(buffer.getvalue()) / 1e6
-
-
 def report(ours, original, args, began):
     middle = statistics.median
     rate = [middle(side.rates) for side in (ours, original)]
@@ -386,9 +371,7 @@ def main():
     text = report(ours, original, args, began)
     print(text)
     if args.write:
-        page = args.write.read_text()
-        before, rest = page.split(BEGIN)
-        args.write.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+        page.put(args.write, text, "events")
 
 
 if __name__ == "__main__":
