@@ -1,11 +1,13 @@
 //! Lost events against a model of SageMaker: what it answers at a moment is its
 //! latest change up to then.
 
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::record::{Beyond, History, RecordId, history, writes};
+use crate::record::{Beyond, ChangeItem, History, RecordId, RecordUpdate, history, writes};
 
 const ARN: &str = "arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc";
 const T0: i64 = 1_714_978_800_000;
@@ -23,17 +25,23 @@ struct Items {
 
 impl Items {
     fn fold(&mut self, event: &Event) {
-        let id = RecordId::new("run-1").unwrap();
-        let beyond = Beyond {
-            execution: Some(arn()),
-            ..Beyond::default()
-        };
-        let writes = writes(event, &id, &beyond);
-        if let Ok(after) = writes.update.apply(self.record.as_ref()) {
-            self.record = Some(after);
+        for write in both_writes(event) {
+            self.make(&write);
         }
-        let entry = writes.change.entry().to_owned();
-        self.changes.insert(entry, writes.change.item);
+    }
+
+    fn make(&mut self, write: &Write) {
+        match write {
+            Write::Update(update) => {
+                if let Ok(after) = update.apply(self.record.as_ref()) {
+                    self.record = Some(after);
+                }
+            }
+            Write::Put(change) => {
+                let entry = change.entry().to_owned();
+                self.changes.insert(entry, change.item.clone());
+            }
+        }
     }
 
     fn history(&self) -> History {
@@ -47,6 +55,23 @@ impl Items {
     fn of_record(&self, name: &str) -> Option<&str> {
         self.record.as_ref()?.get(name)?.as_str()
     }
+}
+
+/// One of an event's two writes.
+#[derive(Debug, Clone)]
+enum Write {
+    Update(RecordUpdate),
+    Put(ChangeItem),
+}
+
+fn both_writes(event: &Event) -> [Write; 2] {
+    let id = RecordId::new("run-1").unwrap();
+    let beyond = Beyond {
+        execution: Some(arn()),
+        ..Beyond::default()
+    };
+    let writes = writes(event, &id, &beyond);
+    [Write::Update(writes.update), Write::Put(writes.change)]
 }
 
 fn compare(
@@ -368,17 +393,21 @@ fn course(pauses: &[i64], stamps: &[i64], retries: usize) -> Vec<Happened> {
 /// Reads the items, asks SageMaker as it is after `asked_at` changes, and
 /// writes what is missing; gives the number of changes written.
 fn reconcile(items: &mut Items, happened: &[Happened], asked_at: usize) -> usize {
-    let told = items.told();
-    let latest = |step| {
-        happened[..asked_at]
-            .iter()
-            .rev()
-            .find(|change| change.step == step)
-    };
+    let events = missing(&items.told(), &happened[..asked_at]);
+    for event in &events {
+        items.fold(event);
+    }
+    events.len()
+}
+
+/// What is missing among the items read, when SageMaker is asked after all that
+/// has `happened`.
+fn missing(told: &Told, happened: &[Happened]) -> Vec<Event> {
+    let latest = |step| happened.iter().rev().find(|change| change.step == step);
     let mut events = Vec::new();
     if let Some(change) = latest(false) {
         let state = execution_state(change.at, change.status);
-        events.extend(compare(&told, |ask| ask.execution(&state)));
+        events.extend(compare(told, |ask| ask.execution(&state)));
     }
     if let Some(change) = latest(true) {
         let state = StepState {
@@ -393,12 +422,38 @@ fn reconcile(items: &mut Items, happened: &[Happened], asked_at: usize) -> usize
             }),
             ..StepState::default()
         };
-        events.extend(compare(&told, |ask| ask.step(&state)));
+        events.extend(compare(told, |ask| ask.step(&state)));
     }
-    for event in &events {
-        items.fold(event);
+    events
+}
+
+/// Somebody at work: who records an event, or who reconciles.
+#[derive(Debug, Clone)]
+enum Worker {
+    /// Has these writes still to make, one after the other.
+    Writing(VecDeque<Write>),
+    /// Has read the items and will ask.
+    Asking(Told),
+}
+
+/// Lets one of the workers take its next step after what has `happened`, and go
+/// home if it was the last.
+fn step_on(items: &mut Items, workers: &mut Vec<Worker>, place: usize, happened: &[Happened]) {
+    let worker = &mut workers[place];
+    match worker {
+        Worker::Asking(told) => {
+            let events = missing(told, happened);
+            *worker = Worker::Writing(events.iter().flat_map(both_writes).collect());
+        }
+        Worker::Writing(writes) => {
+            if let Some(write) = writes.pop_front() {
+                items.make(&write);
+            }
+        }
     }
-    events.len()
+    if matches!(worker, Worker::Writing(writes) if writes.is_empty()) {
+        workers.swap_remove(place);
+    }
 }
 
 fn seen(history: &History) -> Vec<(Kind, &str, i64)> {
@@ -410,8 +465,75 @@ fn seen(history: &History) -> Vec<(Kind, &str, i64)> {
         .collect()
 }
 
+/// What the items are, when every event has arrived after all.
+fn all_told(items: &mut Items, happened: &[Happened], first: usize) {
+    let mut late: Vec<&Happened> = happened.iter().collect();
+    late.rotate_left(first);
+    for change in late {
+        items.fold(&change.event);
+    }
+}
+
+/// As many cases as the other property tests of records have.
+fn cases() -> ProptestConfig {
+    let asked = std::env::var("PIPEWRIGHT_CASES").ok();
+    ProptestConfig::with_cases(asked.and_then(|cases| cases.parse().ok()).unwrap_or(500))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(cases())]
+
+    /// Whoever records events and whoever reconciles, at the same time, write
+    /// by write, whoever of them stops in the middle: when the events have all
+    /// arrived, the record is what they alone would have made it.
+    #[test]
+    fn reconciling_between_the_writes_of_events_changes_nothing_in_the_end(
+        pauses in prop::collection::vec(0_i64..9000, 1..10),
+        stamps in prop::collection::vec(0_i64..4, 1..6),
+        retries in 0_usize..3,
+        // Who begins, or goes on, or stops for good.
+        turns in prop::collection::vec((0_u8..10, any::<prop::sample::Index>()), 0..120),
+        first in any::<prop::sample::Index>(),
+    ) {
+        let happened = course(&pauses, &stamps, retries);
+        let mut expected = Items::default();
+        all_told(&mut expected, &happened, 0);
+
+        let mut items = Items::default();
+        let mut workers: Vec<Worker> = Vec::new();
+        let mut now = 0;
+        for (turn, whom) in turns {
+            match turn {
+                // Time goes on.
+                0 | 1 => now = (now + 1).min(happened.len()),
+                // An event arrives, perhaps not for the first time.
+                2 | 3 if now > 0 => {
+                    let event = &happened[whom.index(now)].event;
+                    workers.push(Worker::Writing(both_writes(event).into()));
+                }
+                // Housekeeping begins.
+                4 => workers.push(Worker::Asking(items.told())),
+                // Somebody's process dies.
+                5 if !workers.is_empty() => drop(workers.swap_remove(whom.index(workers.len()))),
+                _ if !workers.is_empty() => {
+                    let place = whom.index(workers.len());
+                    step_on(&mut items, &mut workers, place, &happened[..now]);
+                }
+                _ => {}
+            }
+        }
+        while !workers.is_empty() {
+            let place = first.index(workers.len());
+            step_on(&mut items, &mut workers, place, &happened);
+        }
+
+        all_told(&mut items, &happened, first.index(happened.len()));
+        prop_assert_eq!(&items.record, &expected.record);
+        let (history, expected) = (items.history(), expected.history());
+        prop_assert_eq!(seen(&history), seen(&expected));
+        prop_assert_eq!(&history.steps, &expected.steps);
+        prop_assert!(history.changes.iter().all(|change| !change.reconciled));
+    }
 
     /// Whenever a record was reconciled, in whatever order, how late and how
     /// often its true events come after all: it is then what they alone would
@@ -435,6 +557,7 @@ proptest! {
         // Each event arrives some changes after its own, or is lost; in between
         // the record is reconciled, with an answer as of then or later.
         let mut items = Items::default();
+        let mut asked_at = 0;
         let is_lost = |place: usize| lost[place % lost.len()];
         for now in 1..=happened.len() {
             for (place, change) in happened.iter().enumerate().take(now) {
@@ -443,7 +566,9 @@ proptest! {
                 }
             }
             for (_, later) in runs.iter().filter(|(at, _)| *at == now) {
-                reconcile(&mut items, &happened, (now + later).min(happened.len()));
+                // What an earlier run wrote it had asked before.
+                asked_at = (now + later).min(happened.len()).max(asked_at);
+                reconcile(&mut items, &happened, asked_at);
             }
         }
         let behind = items.clone();
@@ -465,11 +590,7 @@ proptest! {
         prop_assert_eq!(&again, &mended);
 
         // All events come after all, in any order.
-        let mut late: Vec<&Happened> = happened.iter().collect();
-        late.rotate_left(shuffle.index(happened.len()));
-        for change in late {
-            items.fold(&change.event);
-        }
+        all_told(&mut items, &happened, shuffle.index(happened.len()));
         prop_assert_eq!(&items.record, &expected.record);
         let (history, expected) = (items.history(), expected.history());
         prop_assert_eq!(seen(&history), seen(&expected));
