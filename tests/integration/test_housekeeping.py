@@ -44,6 +44,16 @@ def status(system, arn):
     return describe(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
 
 
+def parameters(execution_id):
+    """The parameters that have no default."""
+    values = {
+        "ExecutionId": execution_id,
+        "HyperParamContextLength": "28",
+        "HyperParamPredictionLength": "7",
+    }
+    return [{"Name": name, "Value": value} for name, value in values.items()]
+
+
 def changes(system, execution_id):
     """The change items of an execution."""
     items = system.items(execution_id)
@@ -154,6 +164,26 @@ def test_an_execution_that_no_event_told_of_is_mended(system, recorded):
     assert "learnt by asking" in show
 
 
+def test_an_execution_started_elsewhere_that_no_event_told_of_gets_a_record(system):
+    """An execution that was started elsewhere, and that no event told of, gets its record from the
+    next run."""
+    with lost(system, *RULES):
+        arn = start_elsewhere(system, PipelineParameters=parameters("nobody-told"))
+        wait_for(lambda: status(system, arn) != "Executing", within=60)
+        assert system.items("nobody-told") == []
+        dry = keep_house(system, dryRun=True)
+        assert "nobody-told" in dry["executions"]["adopted"]
+        assert system.items("nobody-told") == []
+        assert "nobody-told" in keep_house(system)["executions"]["adopted"]
+    record = system.record("nobody-told")
+    assert record["pipelineStatus"] == status(system, arn)
+    assert record["pipelineExecutionArn"].lower() == arn.lower()
+    assert all(item["reconciled"] for item in changes(system, "nobody-told"))
+    items = system.items("nobody-told")
+    assert "nobody-told" not in keep_house(system)["executions"]["adopted"]
+    assert system.items("nobody-told") == items, "a second run writes nothing"
+
+
 def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(system):
     """An execution that was started, and whose record was not told, is found by its name."""
     with lost(system, *RULES):
@@ -192,11 +222,7 @@ def test_a_crash_between_the_start_and_its_record_is_healed_by_the_first_event(s
     arn = start_elsewhere(
         system,
         PipelineExecutionDisplayName="crashed-too",
-        PipelineParameters=[
-            {"Name": "ExecutionId", "Value": "crashed-too"},
-            {"Name": "HyperParamContextLength", "Value": "28"},
-            {"Name": "HyperParamPredictionLength", "Value": "7"},
-        ],
+        PipelineParameters=parameters("crashed-too"),
     )
     healed = wait_for(lambda: system.record("crashed-too").get("arnKey"))
     assert healed == arn.lower()

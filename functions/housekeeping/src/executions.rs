@@ -57,6 +57,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 Err(error) => self.failed(&format!("execution {id}"), error),
             }
         }
+        self.started_elsewhere().await;
         let now = self.now();
         self.report.executions.open = open.len();
         let oldest = open.values().flatten().min();
@@ -78,25 +79,51 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 None => return Ok(Looked::NotStarted),
             },
         };
+        self.recorded.insert(arn.key());
+        self.reconcile(&id, &arn, &record).await
+    }
+
+    /// Makes the record right that is kept of an execution under `id`. If it is
+    /// empty, there is none yet: the execution's own change makes it, and if
+    /// that is left to its event, so is everything else.
+    pub(crate) async fn reconcile(
+        &mut self,
+        id: &RecordId,
+        arn: &ExecutionArn,
+        record: &Item,
+    ) -> Result<Looked, Failure> {
         // Before SageMaker is asked: so what differs is newer there.
-        let told = Told::of(&self.world.records.changes(&id).await?);
+        let told = Told::of(&self.world.records.changes(id).await?);
         let service = &self.world.service;
         let Some(state) = service.execution(arn.as_str()).await? else {
             // Its pipeline was deleted, say: its record can't be made right.
             return Ok(Looked::Open);
         };
         let steps = all(async |from| service.steps(arn.as_str(), from).await).await?;
-        let comparison = self.comparison(&arn, &told);
-        let mut missing = vec![comparison.execution(&state)?];
+        let comparison = self.comparison(arn, &told);
+        let of_execution = comparison.execution(&state)?;
+        let mut of_steps = Vec::new();
         for step in &steps {
-            missing.push(comparison.step(step)?);
+            of_steps.extend(comparison.step(step)?);
         }
         let beyond = Beyond {
             execution: Some(arn.clone()),
             ..Beyond::default()
         };
-        for event in missing.into_iter().flatten() {
-            self.write(&id, &event, &beyond).await?;
+        match of_execution {
+            Some(event) => {
+                let kept = if record.is_empty() {
+                    Kept::Maybe
+                } else {
+                    Kept::Yes
+                };
+                self.write(id, &event, &beyond, kept).await?;
+            }
+            None if record.is_empty() => return Ok(Looked::NotStarted),
+            None => {}
+        }
+        for event in &of_steps {
+            self.write(id, event, &beyond, Kept::Yes).await?;
         }
 
         // What the steps made; each on its own, since each may fail.
@@ -118,15 +145,15 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         for model in models.values() {
             // An ARN may have the name in lower case.
             let last = model.rsplit('/').next().unwrap_or(model);
-            let name = text(&record, names::MODEL_NAME)
+            let name = text(record, names::MODEL_NAME)
                 .filter(|name| name.eq_ignore_ascii_case(last))
                 .unwrap_or(last);
-            if let Err(error) = self.model(&id, name, model, &told, &beyond).await {
+            if let Err(error) = self.model(id, name, model, &told, &beyond).await {
                 self.failed(&format!("execution {id}, model {name}"), error);
             }
         }
         for package in packages.values() {
-            if let Err(error) = self.package(&id, package, &told, &beyond).await {
+            if let Err(error) = self.package(id, package, &told, &beyond).await {
                 self.failed(&format!("execution {id}, package {package}"), error);
             }
         }
@@ -162,7 +189,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             found: self.world.service.model(name).await?,
         };
         match self.comparison(execution, told).model(&state)? {
-            Some(event) => self.write(id, &event, beyond).await,
+            Some(event) => self.write(id, &event, beyond, Kept::Yes).await,
             None => Ok(()),
         }
     }
@@ -179,7 +206,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             return Ok(());
         };
         match self.comparison(execution, told).package(&state)? {
-            Some(event) => self.write(id, &event, beyond).await,
+            Some(event) => self.write(id, &event, beyond, Kept::Yes).await,
             None => Ok(()),
         }
     }
@@ -213,7 +240,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                     .map(|answer| answer.found),
             };
             if let Some(event) = self.comparison(&arn, &told).endpoint(&state)? {
-                self.write(&id, &event, &Beyond::default()).await?;
+                self.write(&id, &event, &Beyond::default(), Kept::Yes)
+                    .await?;
             }
             if state.found.is_some() {
                 return Ok(());
@@ -275,11 +303,12 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         id: &RecordId,
         event: &Event,
         beyond: &Beyond,
+        kept: Kept,
     ) -> Result<(), Failure> {
         let status = &event.status.name;
         if !self.settings.dry_run {
             let mut writes = writes(event, id, beyond);
-            writes.update.must_exist = true;
+            writes.update.must_exist = kept == Kept::Yes;
             match self.world.records.update(&writes.update).await? {
                 // Whoever deleted the record wants none.
                 Some(Refusal::Absent) => return Ok(()),
@@ -300,15 +329,25 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
     }
 }
 
+/// Whether an execution has its record already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// It has; if not any more, somebody deleted it.
+    Yes,
+    /// It may not have one yet.
+    Maybe,
+}
+
 /// What became of an execution that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looked {
+pub(crate) enum Looked {
     /// Its record is as SageMaker says, and it is not final; or SageMaker
     /// doesn't say.
     Open,
     /// Its record is as SageMaker says, and it is final.
     Ended,
-    /// Nothing was started under its id, as far as is known.
+    /// Nothing was started under its id, as far as is known or as events have
+    /// had the time to tell.
     NotStarted,
 }
 
@@ -321,7 +360,7 @@ fn what(event: &Event) -> String {
     }
 }
 
-fn arn_of(record: &Item) -> Option<&str> {
+pub(crate) fn arn_of(record: &Item) -> Option<&str> {
     text(record, names::PIPELINE_EXECUTION_ARN).or_else(|| text(record, names::ARN_KEY))
 }
 

@@ -1,5 +1,7 @@
 //! One run: records first, then idle endpoints.
 
+use std::collections::BTreeSet;
+
 use crate::plan::Settings;
 use crate::ports::{Clock, Records, Registry, Service, Usage};
 use crate::report::Report;
@@ -24,6 +26,8 @@ pub(crate) struct Run<'a, R, G, S, U, C> {
     pub(crate) settings: &'a Settings,
     /// Nothing is begun from this moment on, epoch milliseconds.
     stop_at: i64,
+    /// The keys of the executions that were seen to have a record.
+    pub(crate) recorded: BTreeSet<String>,
     pub(crate) report: Report,
 }
 
@@ -35,6 +39,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Housekeeper<R, G, 
             world: self,
             settings,
             stop_at: deadline.saturating_sub(MARGIN),
+            recorded: BTreeSet::new(),
             report: Report {
                 dry_run: settings.dry_run,
                 ..Report::default()

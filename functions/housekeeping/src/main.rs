@@ -13,6 +13,7 @@ use pipewright_aws::{dynamodb, logging, sagemaker};
 use serde::Deserialize;
 use serde_json::Value;
 
+mod elsewhere;
 mod endpoints;
 mod executions;
 mod handler;

@@ -17,7 +17,7 @@ const NOT_STARTED_AFTER: i64 = 60 * 60 * 1000;
 pub(crate) const DAYS_AFTER_END: u16 = 7;
 
 /// Beyond this age, milliseconds, nobody searches for an execution any more.
-const SEARCHED_FOR: i64 = DAYS_AFTER_END as i64 * 24 * 60 * 60 * 1000;
+pub(crate) const SEARCHED_FOR: i64 = DAYS_AFTER_END as i64 * 24 * 60 * 60 * 1000;
 
 /// How often housekeeping runs, milliseconds: what is too much for one run is
 /// taken up by the next ones in turn.

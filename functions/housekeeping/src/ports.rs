@@ -3,13 +3,13 @@
 //! Whatever lists gives a page at a time.
 
 use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
-use pipewright::record::{ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal};
+use pipewright::record::{ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, event};
 use pipewright_aws::Page;
 use pipewright_aws::cloudwatch::Metrics;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
 use pipewright_aws::dynamodb::{Executions, Table};
-use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
+use pipewright_aws::sagemaker::{ExecutionSummary, SageMaker};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -62,6 +62,17 @@ pub(crate) trait Service {
     /// The ARN of the pipeline's execution of this display name that was
     /// created from `since` (epoch milliseconds) on.
     async fn find(&self, display_name: &str, since: i64) -> Result<Option<String>, Failure>;
+
+    /// The pipeline's executions that were created from `since` (epoch
+    /// milliseconds) on.
+    async fn executions_since(
+        &self,
+        since: i64,
+        from: Option<String>,
+    ) -> Result<Page<ExecutionSummary>, Failure>;
+
+    /// Parameter `ExecutionId` of an execution.
+    async fn execution_id(&self, arn: &str) -> Result<Option<String>, Failure>;
 
     /// A model.
     async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure>;
@@ -193,6 +204,24 @@ impl Service for Pipeline {
         Ok(self
             .sagemaker
             .find_execution(&self.name, display_name, since)
+            .await?)
+    }
+
+    async fn executions_since(
+        &self,
+        since: i64,
+        from: Option<String>,
+    ) -> Result<Page<ExecutionSummary>, Failure> {
+        Ok(self
+            .sagemaker
+            .executions_since(&self.name, since, from)
+            .await?)
+    }
+
+    async fn execution_id(&self, arn: &str) -> Result<Option<String>, Failure> {
+        Ok(self
+            .sagemaker
+            .execution_parameter(arn, event::EXECUTION_ID)
             .await?)
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Executions {
     pub(crate) reconciled: Vec<String>,
     /// Executions whose ARN was found.
     pub(crate) found: Vec<String>,
+    /// Executions that have a record now although no event told of them.
+    pub(crate) adopted: Vec<String>,
     /// Executions of which the record says now that they were not started.
     pub(crate) not_started: Vec<String>,
     /// How many are not final.

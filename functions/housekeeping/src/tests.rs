@@ -15,6 +15,7 @@ use pipewright::record::{
 };
 use pipewright_aws::Page;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
+use pipewright_aws::sagemaker::ExecutionSummary;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use serde_json::json;
 
@@ -39,6 +40,9 @@ struct World {
     registered: RefCell<BTreeMap<String, RegisteredEndpoint>>,
     executions: BTreeMap<String, ExecutionState>,
     names: BTreeMap<String, String>,
+    /// What the pipeline lists: ARN and display name.
+    listed: Vec<(String, Option<String>)>,
+    parameters: BTreeMap<String, String>,
     steps: BTreeMap<String, Vec<StepState>>,
     models: BTreeMap<String, ModelFound>,
     packages: BTreeMap<String, PackageState>,
@@ -194,6 +198,25 @@ impl Service for &World {
             self.steps.get(arn).into_iter().flatten().cloned(),
             from,
         ))
+    }
+
+    async fn executions_since(
+        &self,
+        since: i64,
+        from: Option<String>,
+    ) -> Result<Page<ExecutionSummary>, Failure> {
+        assert_eq!(since, self.now.get() - self.tick - 7 * DAY);
+        self.check("the list of executions")?;
+        let rows = self.listed.iter().map(|(arn, name)| ExecutionSummary {
+            arn: arn.clone(),
+            display_name: name.clone(),
+        });
+        Ok(page(rows, from))
+    }
+
+    async fn execution_id(&self, arn: &str) -> Result<Option<String>, Failure> {
+        self.check(&format!("parameters of {arn}"))?;
+        Ok(self.parameters.get(arn).cloned())
     }
 
     async fn find(&self, display_name: &str, _: i64) -> Result<Option<String>, Failure> {
@@ -490,6 +513,117 @@ fn a_start_that_nobody_finished_is_found_by_its_name() {
     assert!(!record.contains_key("startFailure"));
     assert_eq!(report.executions.open, 1);
     assert_eq!(report.executions.oldest_open_seconds, 20 * 60);
+}
+
+/// Executions of the pipeline that SageMaker lists, by SageMaker's own ids,
+/// display names and parameters `ExecutionId`.
+fn listed(world: &mut World, all: &[(&str, Option<&str>, Option<&str>)]) {
+    for (own, name, parameter) in all {
+        world.listed.push((arn(own), name.map(str::to_owned)));
+        if let Some(parameter) = parameter {
+            world.parameters.insert(arn(own), (*parameter).to_owned());
+        }
+        world
+            .executions
+            .entry(arn(own))
+            .or_insert_with(|| ended("Succeeded"));
+    }
+}
+
+/// Each under the id that its events would have found.
+#[test]
+fn an_execution_started_elsewhere_that_no_event_told_of_gets_a_record() {
+    let mut world = World::default();
+    world.put_record(&started("run-1"));
+    listed(
+        &mut world,
+        &[
+            ("run-1", Some("run-1"), Some("run-1")),
+            ("own1", Some("by-hand"), Some("parameter")),
+            ("own2", Some("named"), None),
+            ("own3", None, None),
+            ("own4", Some("not a record's id"), None),
+            ("own5", Some("run-1"), None),
+        ],
+    );
+    let train = step("train", "Succeeded", None);
+    world.steps.insert(arn("own1"), vec![train]);
+    let report = keep(&world, &settings());
+    assert_eq!(report.failures, [""; 0]);
+    let adopted = ["parameter", "named", "own3", "own4", "own5"];
+    assert_eq!(report.executions.adopted, adopted);
+    let history = world.history("parameter");
+    assert_eq!(history.status.as_deref(), Some("Succeeded"));
+    assert_eq!(history.steps[0].name, "train");
+    assert!(history.changes.iter().all(|change| change.reconciled));
+    let record = world.record("parameter");
+    assert_eq!(record["arnKey"], Attribute::S(arn("own1")));
+    assert_eq!(world.record("own5")["arnKey"], Attribute::S(arn("own5")));
+
+    let writes = world.writes.get();
+    let again = keep(&world, &settings());
+    assert_eq!(again.executions.adopted, [""; 0]);
+    assert_eq!(world.writes.get(), writes);
+}
+
+#[test]
+fn a_record_that_somebody_deleted_does_not_come_back() {
+    let mut world = World::default();
+    listed(&mut world, &[("own", Some("deleted"), Some("deleted"))]);
+    assert_eq!(keep(&world, &settings()).executions.adopted, [""; 0]);
+    assert_eq!(world.writes.get(), 0);
+}
+
+#[test]
+fn an_execution_whose_events_may_be_under_way_gets_no_record_yet() {
+    let mut world = World::default();
+    let young = ExecutionState {
+        modified_at: Some(NOW - MINUTE),
+        ..ended("Executing")
+    };
+    world.executions.insert(arn("own"), young);
+    listed(&mut world, &[("own", None, None)]);
+    let early = step("train", "Failed", None);
+    world.steps.insert(arn("own"), vec![early]);
+    assert_eq!(keep(&world, &settings()).executions.adopted, [""; 0]);
+    assert_eq!(world.writes.get(), 0);
+}
+
+#[test]
+fn what_fails_of_one_execution_started_elsewhere_stops_no_other() {
+    let mut world = World::default();
+    world.put_record(&started("run-1"));
+    world.executions.insert(arn("run-1"), ended("Failed"));
+    listed(
+        &mut world,
+        &[
+            ("own1", None, None),
+            ("own2", None, None),
+            ("own3", None, None),
+        ],
+    );
+    world.broken = [format!("parameters of {}", arn("own2"))].into();
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.adopted, ["own1", "own3"]);
+    assert!(report.error().unwrap().contains(&arn("own2")));
+
+    world.broken = ["the list of executions".to_owned()].into();
+    let error = keep(&world, &settings()).error().unwrap();
+    assert!(error.contains("the pipeline's executions"), "{error}");
+    assert_eq!(world.history("run-1").status.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn a_dry_run_adopts_nothing_and_says_whom_it_would_have() {
+    let mut world = World::default();
+    listed(&mut world, &[("own", None, None)]);
+    let dry = Settings {
+        dry_run: true,
+        ..settings()
+    };
+    let report = keep(&world, &dry);
+    assert_eq!(report.executions.adopted, ["own"]);
+    assert_eq!(world.writes.get(), 0);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::Parameter;
 
+use crate::Page;
+
 pub mod endpoints;
 pub mod states;
 
@@ -78,6 +80,15 @@ pub struct Start {
     pub client_request_token: String,
     /// Parameters, name to value.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// An execution in a pipeline's list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutionSummary {
+    /// Its ARN.
+    pub arn: String,
+    /// Its display name.
+    pub display_name: Option<String>,
 }
 
 /// The SageMaker API.
@@ -202,7 +213,42 @@ impl SageMaker {
         })
     }
 
-    /// The ARN of the first execution of a pipeline that was created from
+    /// A page of a pipeline's executions that were created from `since` (epoch
+    /// milliseconds) on, the latest first.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn executions_since(
+        &self,
+        pipeline: &str,
+        since: i64,
+        from: Option<String>,
+    ) -> Result<Page<ExecutionSummary>, SageMakerError> {
+        let answer = self
+            .client
+            .list_pipeline_executions()
+            .pipeline_name(pipeline)
+            .created_after(DateTime::from_millis(since))
+            .set_next_token(from)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("ListPipelineExecutions", pipeline, &error))?;
+        Ok(Page {
+            rows: answer
+                .pipeline_execution_summaries()
+                .iter()
+                .filter_map(|summary| {
+                    Some(ExecutionSummary {
+                        arn: summary.pipeline_execution_arn()?.to_owned(),
+                        display_name: summary.pipeline_execution_display_name().map(str::to_owned),
+                    })
+                })
+                .collect(),
+            next: answer.next_token,
+        })
+    }
+
+    /// The ARN of the latest execution of a pipeline that was created from
     /// `since` (epoch milliseconds) on and has this display name.
     ///
     /// # Errors
@@ -215,23 +261,15 @@ impl SageMaker {
     ) -> Result<Option<String>, SageMakerError> {
         let mut token = None;
         loop {
-            let answer = self
-                .client
-                .list_pipeline_executions()
-                .pipeline_name(pipeline)
-                .created_after(DateTime::from_millis(since))
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| SageMakerError::of("ListPipelineExecutions", pipeline, &error))?;
-            let found = answer
-                .pipeline_execution_summaries()
-                .iter()
-                .find(|summary| summary.pipeline_execution_display_name() == Some(display_name));
-            if let Some(arn) = found.and_then(|summary| summary.pipeline_execution_arn()) {
-                return Ok(Some(arn.to_owned()));
+            let page = self.executions_since(pipeline, since, token).await?;
+            let found = page
+                .rows
+                .into_iter()
+                .find(|summary| summary.display_name.as_deref() == Some(display_name));
+            if let Some(summary) = found {
+                return Ok(Some(summary.arn));
             }
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = page.next.filter(|token| !token.is_empty());
             if token.is_none() {
                 return Ok(None);
             }
