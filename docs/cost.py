@@ -24,11 +24,14 @@ PRICES = {
     "SQS request": 0.40e-6,
     "alarm month": 0.10,
     "dashboard month": 3.00,
+    "metric month": 0.30,
     "event of a service": 0.0,
 }
 
 EVENTS = 21  # the original's figure; ours of four steps are about 17
 ALARMS = 23
+# Runs of housekeeping in a month: the default of HousekeepingSchedule.
+HOUSEKEEPING = 4 * HOURS_OF_MONTH
 
 # (line, [(quantity, price)]) of one training.
 TRAINING = [
@@ -56,15 +59,22 @@ IDLE = [
     ("1 dashboard", [(1, "dashboard month")]),
     ("image, 0.1 GB in the repository", [(0.1, "ECR GB-month")]),
     (
-        "housekeeping every hour: 256 MB, 2 s",
-        [(730, "Lambda request"), (730 * 0.25 * 2, "Lambda GB-second (x86)")],
+        "housekeeping every quarter of an hour: 256 MB, 2 s",
+        [(HOUSEKEEPING, "Lambda request"), (HOUSEKEEPING * 0.25 * 2, "Lambda GB-second (x86)")],
     ),
+    # It asks for nine phases of executions and reads the table of endpoints.
+    ("its reads of tables, 10 a run", [(HOUSEKEEPING * 10 * 0.5, "DynamoDB read unit")]),
+    ("1 metric of ours: executions that are open", [(1, "metric month")]),
     (
         "tables, 0.1 GB, recoverable",
         [(0.1, "DynamoDB GB-month"), (0.1, "DynamoDB recovery GB-month")],
     ),
     ("sample assets in S3", [(0.001, "S3 GB-month")]),
 ]
+
+# Besides, in a month in which something happens in every hour. The events of each kind that were
+# recorded (4), those that came late (4), their age, changes reconciled, the oldest open execution.
+BUSY = [("11 metrics of ours more", [(11, "metric month")])]
 
 
 def cost(parts):
@@ -84,7 +94,8 @@ def month():
     each = sum(cost(parts) for _, parts in TRAINING)
     idle = sum(cost(parts) for _, parts in IDLE)
     jobs = sum(cost(parts) for name, parts in TRAINING if "job" in name) * TRAININGS
-    return each * TRAININGS + idle, jobs, each * TRAININGS - jobs, idle
+    around = each * TRAININGS - jobs + sum(cost(parts) for _, parts in BUSY)
+    return jobs + around + idle, jobs, around, idle
 
 
 def report():
@@ -94,6 +105,8 @@ def report():
         *table(TRAINING, "a training"),
         "",
         *table(IDLE, "an idle month"),
+        "",
+        *(f"{name}: {cost(parts):.2f}" for name, parts in BUSY),
         "",
         f"2,000 trainings a month: {whole:.2f} = {jobs:.2f} for jobs + {around:.2f} around them "
         f"+ {idle:.2f} anyway.",

@@ -65,13 +65,14 @@ pub(crate) struct Endpoints {
 }
 
 impl Report {
-    /// The metrics of a run.
+    /// The metrics of a run: how many executions are open, and what there was
+    /// besides. A metric costs by the hours in which it is told, so zeros are
+    /// not.
     pub(crate) fn metrics(&self, stack: &str, now: i64) -> Metrics {
         let count = |name, value: usize| (name, Unit::Count, value as f64);
         let executions = &self.executions;
         let endpoints = &self.endpoints;
         let mut metrics = vec![
-            count("OpenExecutions", executions.open),
             (
                 "OldestOpenExecutionAge",
                 Unit::Seconds,
@@ -87,6 +88,8 @@ impl Report {
             metrics.push(count("ChangesReconciled", executions.reconciled.len()));
             metrics.push(count("EndpointsDeleted", endpoints.deleted.len()));
         }
+        metrics.retain(|(_, _, value)| *value > 0.0);
+        metrics.push(count("OpenExecutions", executions.open));
         Metrics::new(stack, now).with(&[], &metrics)
     }
 

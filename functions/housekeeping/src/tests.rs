@@ -879,8 +879,9 @@ fn a_runs_metrics_say_what_it_did() {
     let line = report.metrics("pipewright", NOW).to_json();
     assert_eq!(line["ChangesReconciled"], json!(9.0));
     assert_eq!(line["EndpointsDeleted"], json!(1.0));
-    assert_eq!(line["HousekeepingFailures"], json!(0.0));
     assert_eq!(line["OldestOpenExecutionAge"], json!(10_800.0));
+    assert_eq!(line["OpenExecutions"], json!(1.0));
+    assert!(line.get("HousekeepingFailures").is_none(), "zeros cost");
     let dry = Report {
         dry_run: true,
         ..report
@@ -891,4 +892,7 @@ fn a_runs_metrics_say_what_it_did() {
             .get("EndpointsDeleted")
             .is_none()
     );
+    let nothing = Report::default().metrics("pipewright", NOW).to_json();
+    assert_eq!(nothing["OpenExecutions"], json!(0.0), "a sign of life");
+    assert_eq!(nothing.as_object().unwrap().len(), 3);
 }
