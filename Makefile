@@ -95,9 +95,9 @@ test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
 
 # What `make test` does hundreds of times.
-test-thorough: ## Run the property tests of the events' function and of the custom resource 10,000 times
+test-thorough: ## Run the property tests of events, reconciliation and the custom resource 10,000 times
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
-	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories
+	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories record::reconcile
 
 test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest tests
@@ -153,11 +153,11 @@ gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with Gluon
 CUSTOM_RESOURCE := tests/bench/custom_resource
 
 bench-custom-resource: $(SAM_VENV)/stamp $(CUSTOM_RESOURCE)/node_modules/.package-lock.json ## Measure the custom resource's start, answer and size beside one for Node.js (WRITE=1)
-	@cargo build --release --locked -p pipeline-definition
+	@cargo build --release --locked -p pipeline-definition -p bare-function
 	@$(CUSTOM_RESOURCE)/node_modules/.bin/esbuild $(CUSTOM_RESOURCE)/runtime.mjs --bundle --minify --log-level=warning \
 	  --platform=node --target=node20 --format=cjs --outfile=$(TARGET)/bench/custom-resource.cjs
 	@$(SAM_VENV)/bin/python $(CUSTOM_RESOURCE)/measure.py --program ours=$(TARGET)/release/pipeline-definition \
-	  --bundle $(TARGET)/bench/custom-resource.cjs $(if $(WRITE),--write docs/FUNCTIONS.md)
+	  --bundle $(TARGET)/bench/custom-resource.cjs --bare $(TARGET)/release/bare-function $(if $(WRITE),--write docs/FUNCTIONS.md)
 
 $(CUSTOM_RESOURCE)/node_modules/.package-lock.json: $(CUSTOM_RESOURCE)/package-lock.json
 	@cd $(CUSTOM_RESOURCE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -85,10 +85,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @dataclass
 class Side:
-    """A function, and how Lambda would start it."""
+    """A function, and how Lambda would start it; whether it answers CloudFormation."""
 
     name: str
     command: list
+    replies: bool = True
 
 
 def free_port():
@@ -206,7 +207,8 @@ def measured(program, side, name, event, server, colds, warms):
         finally:
             emulator.stop()
     told = server.replies[replies:]
-    if len(told) != colds + warms or any(reply["Status"] != "SUCCESS" for reply in told):
+    expected = colds + warms if side.replies else 0
+    if len(told) != expected or any(reply["Status"] != "SUCCESS" for reply in told):
         sys.exit(f"{side.name}, {name}: {len(told)} replies, {told[-1:]}")
     calls = (server.calls - calls) / (colds + warms)
     return Row(side.name, name, cold, warm, calls, max(peaks))
@@ -246,6 +248,7 @@ def main():
         required=True,
         help="NAME=FILE of ours; the first is the measure",
     )
+    parser.add_argument("--bare", help="the program bare-function: what is not ours")
     parser.add_argument("--node", default="node")
     parser.add_argument(
         "--bundle", help="the handler in one file; without it only the files as they are"
@@ -262,11 +265,18 @@ def main():
     if options.bundle:
         sides.append(Side("the same, bundled", [options.node, options.bundle]))
 
+    floor = []
+    if options.bare:
+        floor = [
+            Side("a function that does nothing", [options.bare], replies=False),
+            Side("the same, and puts a reply", [options.bare, "reply"]),
+        ]
+
     server = Server()
     load = " ".join(f"{part:.2f}" for part in os.getloadavg())
     rows = []
     for name, event in events(server).items():
-        for side in sides:
+        for side in sides + (floor if name == "nothing to do" else []):
             print(f"{name}: {side.name}", file=sys.stderr, flush=True)
             rows.append(
                 measured(
