@@ -29,11 +29,12 @@ os.environ["GATEWAY_PORT"] = str(_socket.getsockname()[1])
 _socket.detach()
 
 import botocore.session  # noqa: E402
+import cbor2  # noqa: E402
 from botocore.exceptions import ClientError  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack_app  # noqa: E402
-from ministack.core import iam_evaluator  # noqa: E402
+from ministack.core import iam_actions, iam_evaluator  # noqa: E402
 from ministack.core.responses import get_region  # noqa: E402
 from ministack.services import cloudformation, eventbridge, lambda_svc  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
@@ -85,6 +86,31 @@ def count_loopback_as_secure():
         return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
 
     iam_evaluator._resolve_condition_key = resolve_secure
+
+
+def authorize_rpc_calls():
+    """Hold callers to their rights also in the protocol of the Rust SDK's calls to CloudWatch.
+
+    There the path names the operation and the body is CBOR. ministack serves
+    that, and authorizes nothing that it finds no name of.
+    """
+    action_of, arn_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
+
+    def is_rpc(headers):
+        return headers.get("smithy-protocol") == "rpc-v2-cbor"
+
+    def extract_action(service, method, path, headers, body, parameters):
+        if is_rpc(headers):
+            return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE[service]}:{path.rpartition('/')[2]}"
+        return action_of(service, method, path, headers, body, parameters)
+
+    def extract_arn(service, method, path, headers, body, *rest):
+        if is_rpc(headers):
+            body = json.dumps(cbor2.loads(body), default=str).encode()
+        return arn_of(service, method, path, headers, body, *rest)
+
+    iam_actions.extract_iam_action = extract_action
+    iam_actions.extract_resource_arn = extract_arn
 
 
 def _definition(properties):
@@ -272,6 +298,7 @@ def main():
     accept_aws_sources()
     retry_failed_events()
     count_loopback_as_secure()
+    authorize_rpc_calls()
     provision_sagemaker()
     keep_attributes_in_nested_stacks()
     clean_up_nested_stacks()

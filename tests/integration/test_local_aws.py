@@ -4,10 +4,16 @@ import io
 import json
 import zipfile
 
+import boto3
+import cbor2
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 from harness import wait_for
+from system import ACCOUNT, REGION
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 
@@ -132,3 +138,59 @@ def test_an_event_that_a_function_fails_on_is_retried_and_then_kept(bare_system)
     failure = json.loads(message["Body"])
     assert failure["requestPayload"]["detail"] == {"number": 1}
     assert failure["responsePayload"]["errorMessage"] == "always"
+
+
+def assumed(system, name, *statements):
+    """A session with a role of these rights."""
+    iam = system.client("iam")
+    trust = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+
+    def document(*statements):
+        statements = [{"Effect": "Allow", **statement} for statement in statements]
+        return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=document(*statements))
+    answer = system.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName=name)
+    return boto3.Session(
+        region_name=REGION,
+        aws_access_key_id=answer["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=answer["Credentials"]["SecretAccessKey"],
+        aws_session_token=answer["Credentials"]["SessionToken"],
+    )
+
+
+def test_a_call_whose_path_names_the_operation_takes_the_right_as_well(bare_system):
+    session = assumed(
+        bare_system,
+        "asks-cloudwatch",
+        {"Action": "cloudwatch:ListMetrics", "Resource": "*"},
+        {
+            "Action": "cloudwatch:PutMetricAlarm",
+            "Resource": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:granted",
+        },
+    )
+
+    def call(operation, **members):
+        """As the SDK for Rust calls CloudWatch."""
+        request = AWSRequest(
+            "POST",
+            f"{bare_system.endpoint}/service/GraniteServiceVersion20100801/operation/{operation}",
+            headers={"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"},
+            data=cbor2.dumps(members),
+        )
+        SigV4Auth(session.get_credentials(), "monitoring", REGION).add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        return cbor2.loads(answer.content).get("__type") if answer.status_code != 200 else "OK"
+
+    alarm = {
+        "MetricName": "any",
+        "Namespace": "any",
+        "EvaluationPeriods": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    assert call("ListMetrics") == "OK"
+    assert call("PutMetricAlarm", AlarmName="granted", **alarm) == "OK"
+    assert call("PutMetricAlarm", AlarmName="other", **alarm) == "AccessDeniedException"
+    assert call("DescribeAlarms") == "AccessDeniedException"
+    bare_system.client("cloudwatch").delete_alarms(AlarmNames=["granted"])
