@@ -4,7 +4,9 @@ The port is chosen by whoever starts this process: the listening socket comes
 as an inherited file descriptor, so that a port can neither be taken in between
 nor be unknown to the functions that are told about it. Usage:
 
-    launcher.py LISTENING_FD
+    launcher.py LISTENING_FD [ENDPOINT]
+
+ENDPOINT is where the stand-in for SageMaker answers, if there is one.
 
 Every change to ministack is one function below and is covered by
 tests/integration/test_local_aws.py; the version is pinned with hashes in
@@ -14,15 +16,18 @@ local/requirements.txt.
 import asyncio
 import contextvars
 import functools
+import http.client
 import json
 import os
 import socket
 import socketserver
 import sys
 import threading
+import urllib.parse
 import uuid
 
 _LISTENING_FD = int(sys.argv[1])
+_STAND_IN = sys.argv[2] if len(sys.argv) > 2 else None
 _socket = socket.socket(fileno=_LISTENING_FD)
 # Read by ministack's modules while they are imported.
 os.environ["GATEWAY_PORT"] = str(_socket.getsockname()[1])
@@ -34,16 +39,19 @@ from botocore.exceptions import ClientError  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack_app  # noqa: E402
-from ministack.core import iam_actions, iam_evaluator  # noqa: E402
-from ministack.core.responses import get_region  # noqa: E402
+from ministack.core import iam_actions, iam_evaluator, router  # noqa: E402
+from ministack.core.concurrency import run_reentrant  # noqa: E402
+from ministack.core.responses import get_account_id, get_region  # noqa: E402
 from ministack.services import cloudformation, eventbridge, lambda_svc  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
 
 
 @functools.cache
 def _client(service, region):
-    """A client for a service of this machine; endpoints come from the environment."""
-    return botocore.session.get_session().create_client(service, region_name=region)
+    """A client for SageMaker's stand-in, or for the service that the environment names."""
+    endpoint = _STAND_IN if service == "sagemaker" else None
+    session = botocore.session.get_session()
+    return session.create_client(service, region_name=region, endpoint_url=endpoint)
 
 
 def send_small_packets_at_once():
@@ -111,6 +119,118 @@ def authorize_rpc_calls():
 
     iam_actions.extract_iam_action = extract_action
     iam_actions.extract_resource_arn = extract_arn
+
+
+# What each operation is authorized on, after AWS's Service Authorization Reference: by the type of
+# the resource and the member of the request that names it. Any other operation takes the right to
+# every resource, "*": it lists those of the account, or does not name its own (a callback names a
+# token, a new package has no version yet).
+_AUTHORIZED_ON = {
+    ("endpoint", "EndpointName"): "CreateEndpoint DeleteEndpoint DescribeEndpoint",
+    ("endpoint-config", "EndpointConfigName"): (
+        "CreateEndpoint CreateEndpointConfig DeleteEndpointConfig DescribeEndpointConfig"
+    ),
+    ("model", "ModelName"): "CreateModel DeleteModel DescribeModel",
+    ("model-package", "ModelPackageName"): "DeleteModelPackage DescribeModelPackage",
+    ("model-package", "ModelPackageArn"): "UpdateModelPackage",
+    ("model-package-group", "ModelPackageGroupName"): (
+        "CreateModelPackageGroup DeleteModelPackageGroup DescribeModelPackageGroup"
+    ),
+    ("pipeline", "PipelineName"): (
+        "CreatePipeline DeletePipeline DescribePipeline ListPipelineExecutions "
+        "StartPipelineExecution UpdatePipeline"
+    ),
+    ("pipeline", "PipelineExecutionArn"): (
+        "DescribePipelineDefinitionForExecution DescribePipelineExecution "
+        "ListPipelineExecutionSteps ListPipelineParametersForExecution RetryPipelineExecution "
+        "StopPipelineExecution UpdatePipelineExecution"
+    ),
+    ("processing-job", "ProcessingJobName"): "DescribeProcessingJob",
+    ("training-job", "TrainingJobName"): "DescribeTrainingJob",
+    ("transform-job", "TransformJobName"): "DescribeTransformJob",
+    ("any", "ResourceArn"): "AddTags DeleteTags ListTags",
+}
+
+
+def _sagemaker_arns(operation, request):
+    """The ARNs of what a request is authorized on."""
+    arns = []
+    for (type_, member), operations in _AUTHORIZED_ON.items():
+        name = request.get(member)
+        if name and operation in operations.split():
+            if not name.startswith("arn:"):
+                name = f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{type_}/{name}"
+            # The stand-in writes names in lower case, as SageMaker may.
+            arns.append(name.lower())
+    return arns or ["*"]
+
+
+def _sagemaker_tags(arn):
+    """The tags of a resource, as keys of conditions; what does not exist has none."""
+    pages = _client("sagemaker", get_region()).get_paginator("list_tags")
+    try:
+        tags = [tag for page in pages.paginate(ResourceArn=arn) for tag in page["Tags"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFound":
+            raise
+        return {}
+    return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
+
+
+def _sagemaker_checks(operation, body):
+    """(ARN, keys of conditions) of everything that a request is authorized on."""
+    action = f"sagemaker:{operation}"
+    asked = iam_actions.request_tag_context("sagemaker", action, body, {})
+    return [
+        (arn, asked if arn == "*" else {**asked, **_sagemaker_tags(arn)})
+        for arn in _sagemaker_arns(operation, json.loads(body or b"{}"))
+    ]
+
+
+def _ask_stand_in(method, path, headers, body):
+    """What the stand-in answers to a request, as ministack's services do."""
+    # The other headers are the signature's and the connection's.
+    kept = {name: headers[name] for name in ("content-type", "x-amz-target") if name in headers}
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(_STAND_IN).netloc)
+    try:
+        connection.request(method, path, body, kept)
+        answer = connection.getresponse()
+        told = {name: answer.getheader(name) for name in ("Content-Type", "x-amzn-errortype")}
+        return answer.status, {name: text for name, text in told.items() if text}, answer.read()
+    finally:
+        connection.close()
+
+
+def serve_sagemaker():
+    """Answer for SageMaker: hold the caller to their rights, then ask the stand-in.
+
+    The stand-in knows no rights, and ministack no SageMaker. While the stand-in
+    works on a call it may call back, so nothing here waits for it on the event
+    loop.
+    """
+
+    async def handle(method, path, headers, body, query_params):
+        operation = headers.get("x-amz-target", "").removeprefix("SageMaker.")
+        checks = []
+        if ministack_app.AUTH:
+            checks = await run_reentrant(_sagemaker_checks, operation, body)
+        for arn, keys in checks:
+            denied = ministack_app._enforce_data_plane(
+                "sagemaker",
+                f"sagemaker:{operation}",
+                headers,
+                query_params,
+                request_id=str(uuid.uuid4()),
+                resource_arn=arn,
+                service_context=keys,
+                named_resource=arn,
+            )
+            if denied:
+                return denied
+        return await run_reentrant(_ask_stand_in, method, path, headers, body)
+
+    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."]}
+    ministack_app.SERVICE_HANDLERS["sagemaker"] = handle
 
 
 def _definition(properties):
@@ -201,7 +321,7 @@ def _delete_group(arn, properties):
 
 
 def provision_sagemaker():
-    """Give CloudFormation the two SageMaker types, served by AWS_ENDPOINT_URL_SAGEMAKER."""
+    """Give CloudFormation the two SageMaker types, served by the stand-in."""
     provisioners._RESOURCE_HANDLERS["AWS::SageMaker::Pipeline"] = {
         "create": _create_pipeline,
         "update": _update_pipeline,
@@ -299,7 +419,9 @@ def main():
     retry_failed_events()
     count_loopback_as_secure()
     authorize_rpc_calls()
-    provision_sagemaker()
+    if _STAND_IN:
+        serve_sagemaker()
+        provision_sagemaker()
     keep_attributes_in_nested_stacks()
     clean_up_nested_stacks()
 

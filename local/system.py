@@ -183,10 +183,13 @@ class LocalSystem:
             "DOCKER_HOST": "unix:///nonexistent",
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            # The functions inherit it.
+            # The functions inherit these: they ask for SageMaker here, where rights are checked.
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint,
             **LOOPBACK_ALLOWED,
         }
         command = [sys.executable, Path(__file__).with_name("launcher.py"), listener.fileno()]
+        if self.sagemaker_endpoint:
+            command.append(self.sagemaker_endpoint)
         service = self.supervisor.start("aws", command, environment, pass_fds=(listener.fileno(),))
         listener.close()
 

@@ -194,3 +194,132 @@ def test_a_call_whose_path_names_the_operation_takes_the_right_as_well(bare_syst
     assert call("PutMetricAlarm", AlarmName="other", **alarm) == "AccessDeniedException"
     assert call("DescribeAlarms") == "AccessDeniedException"
     bare_system.client("cloudwatch").delete_alarms(AlarmNames=["granted"])
+
+
+def of_account(*resources):
+    """ARNs of SageMaker's resources."""
+    return [f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}" for resource in resources]
+
+
+def refused(resource):
+    """The refusal of a call that a role has no right to."""
+    return pytest.raises(ClientError, match=rf"AccessDeniedException.* on resource: {resource} ")
+
+
+def test_sagemaker_answers_whoever_has_the_right(bare_system):
+    unchecked = bare_system.client("sagemaker")
+    s3 = bare_system.client("s3")
+    place = {"Bucket": "asked-for", "Key": "definition.json"}
+    s3.create_bucket(
+        Bucket=place["Bucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    s3.put_object(**place, Body=definition("of the bucket").encode())
+    for name in ("Granted", "other"):
+        unchecked.create_pipeline(
+            PipelineName=name,
+            RoleArn=ROLE,
+            ClientRequestToken=name.ljust(32, "-"),
+            PipelineDefinition=definition(name),
+        )
+    session = assumed(
+        bare_system,
+        "asks-sagemaker",
+        {
+            "Action": "sagemaker:*Pipeline*",
+            "Resource": of_account("pipeline/granted", "pipeline/granted/*"),
+        },
+        {"Action": "sagemaker:ListModels", "Resource": "*"},
+    )
+    sagemaker = session.client("sagemaker", endpoint_url=bare_system.endpoint)
+    described = sagemaker.describe_pipeline(PipelineName="Granted")
+    expected = unchecked.describe_pipeline(PipelineName="Granted")
+    assert {**described, "ResponseMetadata": None} == {**expected, "ResponseMetadata": None}
+    assert sagemaker.list_models()["Models"] == unchecked.list_models()["Models"]
+    # The stand-in reads from this server's S3 while this server waits for it.
+    sagemaker.update_pipeline(
+        PipelineName="Granted",
+        PipelineDefinitionS3Location={"Bucket": place["Bucket"], "ObjectKey": place["Key"]},
+    )
+    assert "of the bucket" in json.dumps(definition_of(bare_system, "Granted"))
+    # What the stand-in refuses stays its refusal.
+    arn = of_account("pipeline/granted/execution/none000000")[0]
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound):
+        sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+
+    with refused("arn:.*:pipeline/other"):
+        sagemaker.describe_pipeline(PipelineName="other")
+    with refused("arn:.*:pipeline/other/execution/1"):
+        sagemaker.describe_pipeline_execution(
+            PipelineExecutionArn=of_account("pipeline/Other/execution/1")[0]
+        )
+    with refused("arn:.*:model/granted"):
+        sagemaker.describe_model(ModelName="granted")
+    with refused("arn:.*:pipeline/granted"):
+        sagemaker.list_tags(ResourceArn=described["PipelineArn"])
+    # These name no resource, so a right to some is none to them.
+    with refused(r"\*"):
+        sagemaker.list_pipelines()
+    with refused(r"\*"):
+        sagemaker.send_pipeline_execution_step_failure(CallbackToken="0123456789")
+    for name in ("Granted", "other"):
+        unchecked.delete_pipeline(PipelineName=name, ClientRequestToken=name.ljust(32, "-"))
+
+
+def test_a_right_to_what_is_tagged_is_one_to_nothing_else(bare_system):
+    unchecked = bare_system.client("sagemaker")
+    everything = of_account("endpoint/*", "endpoint-config/*")
+
+    def tagged(key):
+        return {"StringEquals": {f"aws:{key}/pipewright:stack": "tagged"}}
+
+    session = assumed(
+        bare_system,
+        "asks-for-tags",
+        {
+            "Action": ["sagemaker:DeleteEndpoint", "sagemaker:DeleteEndpointConfig"],
+            "Resource": everything,
+            "Condition": tagged("ResourceTag"),
+        },
+        {
+            "Action": "sagemaker:CreateEndpointConfig",
+            "Resource": everything,
+            "Condition": tagged("RequestTag"),
+        },
+        {"Action": "sagemaker:CreateEndpoint", "Resource": of_account("endpoint/*")},
+    )
+    sagemaker = session.client("sagemaker", endpoint_url=bare_system.endpoint)
+
+    def config(name, tag):
+        return {
+            "EndpointConfigName": name,
+            "ProductionVariants": [{"VariantName": "one", "InstanceType": "ml.m5.large"}],
+            "Tags": [{"Key": "pipewright:stack", "Value": tag}],
+        }
+
+    sagemaker.create_endpoint_config(**config("Ours", "tagged"))
+    with refused("arn:.*:endpoint-config/theirs"):
+        sagemaker.create_endpoint_config(**config("theirs", "another"))
+    unchecked.create_endpoint_config(**config("theirs", "another"))
+    # It takes the right to the endpoint and that to its configuration.
+    with refused("arn:.*:endpoint-config/ours"):
+        sagemaker.create_endpoint(EndpointName="Ours", EndpointConfigName="Ours")
+    for name in ("Ours", "theirs"):
+        tags = unchecked.list_tags(ResourceArn=of_account(f"endpoint-config/{name.lower()}")[0])
+        unchecked.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags["Tags"])
+
+    def found(**status):
+        endpoints = unchecked.list_endpoints(**status)["Endpoints"]
+        return {"Ours", "theirs"} & {endpoint["EndpointName"] for endpoint in endpoints}
+
+    wait_for(lambda: len(found(StatusEquals="InService")) == 2)
+    with refused("arn:.*:endpoint/theirs"):
+        sagemaker.delete_endpoint(EndpointName="theirs")
+    with refused("arn:.*:endpoint-config/theirs"):
+        sagemaker.delete_endpoint_config(EndpointConfigName="theirs")
+    with refused("arn:.*:endpoint/none"):
+        sagemaker.delete_endpoint(EndpointName="none")
+    sagemaker.delete_endpoint(EndpointName="Ours")
+    sagemaker.delete_endpoint_config(EndpointConfigName="Ours")
+    unchecked.delete_endpoint(EndpointName="theirs")
+    unchecked.delete_endpoint_config(EndpointConfigName="theirs")
+    wait_for(lambda: not found())
