@@ -255,6 +255,8 @@ class Replay:
                 dynamodb.delete_item(TableName=table, Key=key)
             elif item["entry"] == "record":
                 names = {f"#{n}": name for n, name in enumerate(item) if of_events(name)}
+                if not names:
+                    continue
                 dynamodb.update_item(
                     TableName=table,
                     Key=key,
