@@ -1,7 +1,7 @@
 """An identity with the rights that `make deploy-policy` prints deploys, looks and removes.
 
-The local AWS holds whoever calls it to their rights; what CloudFormation then does in their name, and
-what is asked of SageMaker, it does not. tests/lint/test_deploy_policy.py is for that.
+The local AWS holds whoever calls it to their rights, but not what CloudFormation then does in their
+name. tests/lint/test_deploy_policy.py is for that.
 """
 
 import functools
@@ -47,10 +47,9 @@ def narrow(tmp_path_factory):
 
         @functools.cache
         def client(service):
-            sagemaker = service == "sagemaker"
             return boto3.client(
                 service,
-                endpoint_url=system.sagemaker_endpoint if sagemaker else system.endpoint,
+                endpoint_url=system.endpoint,
                 region_name=REGION,
                 aws_access_key_id=key["AccessKeyId"],
                 aws_secret_access_key=key["SecretAccessKey"],
