@@ -88,7 +88,9 @@ def test_a_pipeline_is_created_updated_replaced_and_deleted_with_its_stack(bare_
     assert pipelines(bare_system) == ["stacked-b"]
 
     stacks.delete_stack(StackName="stacked")
-    wait_for(lambda: pipelines(bare_system) == [])
+    deleted = stacks.get_waiter("stack_delete_complete")
+    deleted.wait(StackName=created["StackId"], WaiterConfig={"Delay": 1})
+    assert pipelines(bare_system) == []
     with pytest.raises(ClientError, match="stack-group"):
         bare_system.client("sagemaker").describe_model_package_group(
             ModelPackageGroupName="stack-group"
