@@ -13,7 +13,8 @@ import json
 import time
 
 import pytest
-from test_housekeeping import MINUTE, Endpoints, changes, put
+from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, put, status
+from test_record import start_elsewhere
 
 from harness import Replay, configured, wait_for
 from system import ROOT, STACK
@@ -114,6 +115,22 @@ class Functions:
         """One that failed."""
         return self.ended("roles-failed")
 
+    @functools.cached_property
+    def elsewhere(self):
+        """The id of one that was started elsewhere and ended, and that no event told of."""
+        with lost(self._system, *RULES):
+            arn = start_elsewhere(self._system, PipelineParameters=parameters("roles-elsewhere"))
+            wait_for(lambda: status(self._system, arn) != "Executing", within=60)
+        return "roles-elsewhere"
+
+    def unrecorded(self, execution_id):
+        """Leave nothing of a record."""
+        for item in self._system.items(execution_id):
+            self._system.client("dynamodb").delete_item(
+                TableName=self._system.outputs["ExecutionsTableName"],
+                Key={name: {"S": item[name]} for name in ("Id", "entry")},
+            )
+
     def untold(self, execution):
         """Leave of a record what the start writes at once, as if that was a while ago."""
         Replay(self._system).forget(execution.id)
@@ -125,11 +142,15 @@ class Functions:
         )
 
     def housekeeping(self):
-        """Finds an execution and mends its record; follows an idle endpoint of it and deletes it."""
+        """Finds an execution and mends its record; makes one that is not there; follows an idle
+        endpoint and deletes it.
+        """
         execution, _ = self.trained
         self.untold(execution)
+        self.unrecorded(self.elsewhere)
         fine, report = self.invoke("housekeeping", {"graceSeconds": 0})
         yield fine and execution.id in report["executions"]["found"]
+        yield self.elsewhere in report["executions"]["adopted"]
         mended = " ".join(report["executions"]["reconciled"])
         for kind in ("execution", "step", "model", "package"):
             yield f"{execution.id}: {kind}" in mended
