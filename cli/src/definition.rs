@@ -1,6 +1,6 @@
 //! `pipewright definition`: check, graph, diff.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +13,8 @@ use pipewright::definition::{
     Code, Definition, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
 };
 use serde_json::{Value, json};
+
+use crate::output::{Output, write};
 
 /// Work with pipeline definitions.
 #[derive(Debug, Subcommand)]
@@ -38,9 +40,8 @@ pub(crate) enum Command {
         /// What to draw.
         #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
         format: GraphFormat,
-        /// Where to write it; standard output otherwise.
-        #[arg(short, long)]
-        output: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show what changed between two definitions, parameter by parameter and
     /// step by step.
@@ -136,7 +137,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 GraphFormat::Mermaid => render::mermaid(&definition),
                 GraphFormat::Dot => render::dot(&definition),
             };
-            write_to(output.as_deref(), &mut stdout, text.as_bytes())?;
+            output.write(&mut stdout, text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Diff { before, after } => {
@@ -179,25 +180,6 @@ pub(crate) fn read(file: &Path) -> Result<String> {
 /// Reads and parses a definition.
 pub(crate) fn parse(file: &Path) -> Result<Definition> {
     Definition::parse(&read(file)?).with_context(|| format!("{} is no definition", file.display()))
-}
-
-/// Writes to a file, or to standard output.
-pub(crate) fn write_to(file: Option<&Path>, stdout: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    match file {
-        Some(file) => std::fs::write(file, bytes)
-            .with_context(|| format!("{} cannot be written", file.display())),
-        None => write(stdout, bytes),
-    }
-}
-
-/// Writes to standard output; a reader that has seen enough is no error.
-pub(crate) fn write(stdout: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output cannot be written")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A finding with its place in the file.

@@ -1,7 +1,6 @@
 //! `pipewright features`: the processing step on local files, with no AWS and
 //! no record.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -21,7 +20,8 @@ use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::definition::{pretty, read, write};
+use crate::definition::{pretty, read};
+use crate::output::{Output, write};
 
 mod folder;
 mod out;
@@ -74,12 +74,8 @@ pub(crate) struct Init {
     /// The asset whose price is to be forecast.
     #[arg(long, value_name = "TICKER")]
     predict: String,
-    /// Where to write the template; standard output otherwise.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Replace the file if there is one.
-    #[arg(long, requires = "output")]
-    force: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -206,26 +202,8 @@ fn init(arguments: &Init) -> Result<ExitCode> {
         )])?;
     }
     let text = pretty(&document);
-    let Some(file) = &arguments.output else {
-        write(&mut io::stdout().lock(), text.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    let mut options = OpenOptions::new();
-    options.write(true).truncate(true);
-    if arguments.force {
-        options.create(true);
-    } else {
-        options.create_new(true);
-    }
-    let mut opened = options.open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            anyhow!("{} exists; --force replaces it", file.display())
-        }
-        _ => anyhow!("{} cannot be written: {error}", file.display()),
-    })?;
-    opened
-        .write_all(text.as_bytes())
-        .with_context(|| format!("{} cannot be written", file.display()))?;
+    let mut stdout = io::stdout().lock();
+    arguments.output.write(&mut stdout, text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

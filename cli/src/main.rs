@@ -10,6 +10,7 @@ mod endpoint;
 mod execution;
 mod features;
 mod installation;
+mod output;
 mod redrive;
 mod template;
 

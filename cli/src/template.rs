@@ -10,7 +10,8 @@ use pipewright::definition::source;
 use pipewright::template::{self, regions};
 use serde_json::{Map, Value};
 
-use crate::definition::{parse, pretty, read, write, write_to};
+use crate::definition::{parse, pretty, read};
+use crate::output::{Output, write};
 
 /// Work with templates of pipeline definitions.
 #[derive(Debug, Subcommand)]
@@ -23,9 +24,8 @@ pub(crate) enum Command {
         /// A JSON object of keys and today's values; without it one is proposed.
         #[arg(long)]
         values: Option<PathBuf>,
-        /// Where to write the template; standard output otherwise.
-        #[arg(short, long)]
-        output: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
         /// Where to write the map of keys and values.
         #[arg(long)]
         values_out: Option<PathBuf>,
@@ -40,9 +40,8 @@ pub(crate) enum Command {
         /// A JSON object of keys and values.
         #[arg(long)]
         values: PathBuf,
-        /// Where to write the definition; standard output otherwise.
-        #[arg(short, long)]
-        output: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show the template of the asset-prediction pipeline.
     Show,
@@ -69,14 +68,14 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 None => template::propose(&definition),
             };
             let extracted = template::extract(&definition, &values)?;
-            write_to(
-                output.as_deref(),
-                &mut stdout,
-                extracted.template.as_bytes(),
-            )?;
+            let map = pretty(&Value::Object(values.clone()));
             if let Some(file) = &values_out {
-                let text = pretty(&Value::Object(values.clone()));
-                write_to(Some(file), &mut stdout, text.as_bytes())?;
+                // Before the other file is written.
+                output.free(file, map.as_bytes())?;
+            }
+            output.write(&mut stdout, extracted.template.as_bytes())?;
+            if let Some(file) = &values_out {
+                output.put(file, map.as_bytes())?;
             }
             report_extraction(&mut stderr, &extracted, proposed.then_some(&values))?;
             Ok(ExitCode::SUCCESS)
@@ -93,12 +92,12 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             for warning in &filled.warnings {
                 writeln!(stderr, "{warning}").context("standard error cannot be written")?;
             }
-            let text = if output.is_some() {
+            let text = if output.output.is_some() {
                 filled.text
             } else {
                 filled.text + "\n"
             };
-            write_to(output.as_deref(), &mut stdout, text.as_bytes())?;
+            output.write(&mut stdout, text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Show => {

@@ -165,6 +165,7 @@ fn a_template_of_init_passes_check_and_runs_as_it_is() {
         "template.json",
     ];
     assert_eq!(scene.succeeds(&init), "");
+    scene.write("template.json", "mine");
     assert!(
         scene
             .fails(&init)
