@@ -508,6 +508,15 @@ fn init_without_data_or_asset_says_what_is_missing() {
     fs::create_dir(scene.path("empty")).unwrap();
     let error = scene.fails(&["init", "--assets", "empty", "--predict", "AAA"]);
     assert!(error.contains("empty has no price file"), "{error}");
+    scene.write("empty/DDD.CSV", "Date,Close\n1999-01-01,1\n");
+    let error = scene.fails(&["init", "--assets", "empty", "--predict", "DDD"]);
+    assert!(error.contains("DDD.CSV must end in `.csv`"), "{error}");
+    scene.write("empty/EEE.csv", "Date,Close\n1999-01-01,1\n");
+    let error = scene.fails(&["init", "--assets", "empty", "--predict", "EEE"]);
+    assert!(
+        error.contains("a test window alone takes 7 days"),
+        "{error}"
+    );
     scene.write("prices/C_1.csv", "Date,Close\n1999-01-01,1\n");
     let error = scene.fails(&["init", "--assets", "prices", "--predict", "AAA"]);
     assert!(

@@ -27,6 +27,7 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let unreadable = || format!("{} cannot be read", path.display());
         let mut tickers = BTreeSet::new();
+        let mut capitals = Vec::new();
         for entry in fs::read_dir(path).with_context(unreadable)? {
             let name = entry.with_context(unreadable)?.file_name();
             let Some(name) = name.to_str() else { continue };
@@ -36,16 +37,33 @@ impl Folder {
                 && !path.join(name).is_dir()
             {
                 tickers.insert(ticker.to_owned());
+            } else if Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending != "csv" && ending.eq_ignore_ascii_case("csv"))
+            {
+                capitals.push(name.to_owned());
             }
         }
+        capitals.sort();
+        let capitals: Vec<&str> = capitals.iter().map(String::as_str).collect();
         if tickers.is_empty() {
+            let note = match capitals.as_slice() {
+                [] => String::new(),
+                names => format!("; {} must end in `.csv`", some_of(names)),
+            };
             bail!(
-                "{} has no price file: one `<ticker>.csv` per asset is needed, with the headings `Date` and `Close`",
+                "{} has no price file: one `<ticker>.csv` per asset is needed, with the headings `Date` and `Close`{note}",
                 path.display()
             );
         }
         let file = path.join(CATALOGUE);
         let mut warnings = Vec::new();
+        if !capitals.is_empty() {
+            warnings.push(format!(
+                "{}: left out; a price file's name ends in `.csv`",
+                some_of(&capitals)
+            ));
+        }
         let listed = if file.exists() {
             let bytes =
                 fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;

@@ -51,6 +51,20 @@ pub enum ProposalError {
         /// The asset that limits the common dates most.
         limiting: Option<String>,
     },
+    /// The days on which all assets have a price are fewer than one forecast.
+    #[error(
+        "the assets have prices in common from {first} to {last} only: a test window alone \
+         takes {PREDICTION_LENGTH} days{}",
+        limit_note(.limiting.as_deref())
+    )]
+    TooFewDays {
+        /// The first common day.
+        first: Date,
+        /// The last one.
+        last: Date,
+        /// The asset that limits the common dates most.
+        limiting: Option<String>,
+    },
 }
 
 fn limit_note(limiting: Option<&str>) -> String {
@@ -87,6 +101,13 @@ pub fn propose(
     };
     let rows = panel.dates.len();
     let days = (*last - *first).whole_days();
+    if days < i64::try_from(PREDICTION_LENGTH).unwrap_or(i64::MAX) {
+        return Err(ProposalError::TooFewDays {
+            first: *first,
+            last: *last,
+            limiting: panel.limiting.map(|limit| limit.ticker),
+        });
+    }
     let windows = (days / DAYS_FOR_A_WINDOW).clamp(1, MOST_WINDOWS);
     let held_out = Duration::days(windows * i64::try_from(PREDICTION_LENGTH).unwrap_or(0));
     let end_training = last
@@ -190,6 +211,23 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "there are no prices of `MSFTT`; the nearest ticker is `MSFT`"
+        );
+    }
+
+    #[test]
+    fn assets_that_meet_for_less_than_a_forecast_are_refused() {
+        let error = propose(&[asset("A", 0, 1)], "A").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the assets have prices in common from 2020-01-01 to 2020-01-01 only: a test window \
+             alone takes 7 days"
+        );
+        let error = propose(&[asset("A", 0, 100), asset("B", 90, 100)], "A");
+        assert!(error.is_ok(), "ten days are a window and something before");
+        let error = propose(&[asset("A", 0, 100), asset("B", 93, 10)], "A").unwrap_err();
+        assert!(
+            error.to_string().contains("`B` limits them most"),
+            "{error}"
         );
     }
 
