@@ -45,7 +45,6 @@ class Server(http.server.ThreadingHTTPServer):
     """Takes every object and every reply; knows no object that it is asked for."""
 
     daemon_threads = True
-    disable_nagle_algorithm = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -58,6 +57,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     wbufsize = -1
 
     def log_message(self, *arguments):

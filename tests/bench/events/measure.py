@@ -148,7 +148,7 @@ class Side:
         }
 
     def round(self, number, executions):
-        names = [f"{self.name}{number}x{count:09}"[:12] for count in range(executions)]
+        names = [f"{self.name}{number}x{count:06}" for count in range(executions)]
         for execution in names:
             self.dynamodb.put_item(TableName=self.table, Item=self.record(execution))
         log = self.directory / f"{self.name}-{number}.log"
