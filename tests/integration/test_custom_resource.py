@@ -147,8 +147,8 @@ def test_members_of_every_wrong_type_are_answered(function, replies):
 
 
 def test_an_event_that_names_nobody_to_answer_is_an_error(function, replies):
-    """An event without those cannot be answered: its invocation fails, so that Lambda delivers it
-    again.
+    """An event without the ids that an answer repeats, or without the address that it goes to,
+    cannot be answered: its invocation fails, so that Lambda delivers it again.
     """
     for sent in (b"{}", b"[]", b"7", b'"x"', b"null", b'{"ResponseURL": 7}'):
         assert function.invoke(sent).outcome == "error"
@@ -191,7 +191,7 @@ def test_a_template_that_cannot_be_used_is_named(function, replies, s3):
 def test_two_hundred_faults_are_told_as_far_as_they_fit_and_all_of_them_in_the_log(
     function, replies
 ):
-    """The log has all of them."""
+    """The log has all faults of a request, however many."""
     holes = [f"Hole{n:03}" for n in range(200)]
     template = TEMPLATE.replace("a fixture", " ".join(f"{{{{ {hole} }}}}" for hole in holes))
     reply = fails(function, replies, event(replies, {"Template": template}), "Hole000", " more (")
@@ -223,7 +223,7 @@ def test_an_s3_that_hangs_for_long_is_named_in_time(function, replies, s3):
 
 
 def test_a_template_that_computes_for_ever_is_cut_off(function, replies):
-    """So is work that computes for ever."""
+    """Work that computes for ever is cut off and answered as a failure as well."""
     loop = "{% for a in range(end=99999) %}{% for b in range(end=99999) %}{% endfor %}{% endfor %}"
     sent = event(replies, {"Template": TEMPLATE + loop})
     fails(function, replies, sent, "not finished after", seconds=5.0)

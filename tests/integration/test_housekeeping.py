@@ -210,7 +210,9 @@ def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(syst
 
 
 def test_a_crash_between_the_start_and_its_record_is_healed_by_the_first_event(system):
-    """Its first event tells the record as well, if it comes before that."""
+    """An execution that was started, and whose record was not told, is told by its first event, if
+    that comes before housekeeping.
+    """
     record = {
         "Id": "crashed-too",
         "entry": "record",
@@ -288,7 +290,7 @@ def endpoints(system, recorded):
 
 
 def test_lost_events_of_an_endpoint_are_mended(system, recorded, endpoints):
-    """So are the events of an endpoint of ours, its deletion included."""
+    """Lost events of an endpoint of ours, its deletion included, are mended by the next run."""
     execution, _, _ = recorded
     with lost(system, "endpoint"):
         entry = {"EndpointName": "untold", "executionId": execution.id}

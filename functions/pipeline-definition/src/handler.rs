@@ -566,7 +566,7 @@ mod tests {
         }
     }
 
-    /// So are all faults of the values, and nothing is written.
+    /// All faults of the values are told at once, and nothing is written.
     #[tokio::test]
     async fn faults_of_values_are_told_all_at_once_and_nothing_is_written() {
         let store = store();

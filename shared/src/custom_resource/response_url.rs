@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    /// They go to no other host; a refused one is named.
+    /// Replies go to no host outside AWS; a refused one is named.
     #[test]
     fn a_host_outside_aws_is_refused_by_name() {
         for host in [
@@ -258,8 +258,8 @@ mod tests {
         ));
     }
 
-    /// They go to this machine only behind a switch for tests, which nothing that is deployed
-    /// sets.
+    /// Replies go to this machine only behind a switch for tests, which nothing
+    /// that is deployed sets.
     #[test]
     fn loopback_is_taken_only_behind_the_switch() {
         for url in [
@@ -279,7 +279,8 @@ mod tests {
         );
     }
 
-    /// Neither is it shown by an error or by debug output.
+    /// Nothing of a ResponseURL but its host is shown by an error or by debug
+    /// output.
     #[test]
     fn neither_debug_nor_an_error_shows_path_or_query() {
         let secret = "X-Amz-Signature=0123456789abcdef";
