@@ -109,6 +109,7 @@ def executions_named(system, name):
 def test_a_start_that_meets_a_fault_starts_once(
     system, aws, sagemaker, service, operation, fault, request
 ):
+    """One execution starts, too, when SageMaker or a table throttles or its answer is lost."""
     execution_id = f"fault-{operation}-{request.node.callspec.id.partition('-')[0]}"
     proxy = sagemaker if service == "sagemaker" else aws
     with function_behind(system, "start-execution", (aws, sagemaker)):
@@ -126,6 +127,9 @@ def test_a_start_that_meets_a_fault_starts_once(
 def test_no_change_is_lost_or_doubled_when_every_other_write_meets_a_fault(
     system, aws, sagemaker, events
 ):
+    """With writes throttled and their answers lost, every event has its one change item in the
+    end.
+    """
     rule = {"service": "dynamodb", "probability": 0.3}
     with function_behind(system, "pipeline-events", (aws, sagemaker)):
         aws.inject({**rule, **LOST_ANSWER}, {**rule, **THROTTLED})
@@ -168,6 +172,9 @@ def test_a_start_that_died_before_it_stored_the_arn_is_healed_by_the_first_event
 def test_an_event_that_could_not_be_written_is_in_the_failure_queue_and_may_be_replayed(
     system, aws, sagemaker, events
 ):
+    """An event that could not be written is in the failure queue, and replaying it gives the items
+    that it would have given.
+    """
     execution = system.run(SAMPLE_TEMPLATE["Id"], "at-its-worst")
     assert execution.exit_status == 0, execution.output
     sent = events.of(execution)

@@ -56,6 +56,7 @@ def test_repeated_events_change_nothing(system, recorded):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_order_of_arrival_leaves_the_same_items(system, recorded, seed):
+    """Shuffled and repeated, a real execution's events leave the same items in the running system."""
     execution, sent, items = recorded
     replay = Replay(system)
     replay.forget(execution.id)
@@ -67,6 +68,9 @@ def test_any_order_of_arrival_leaves_the_same_items(system, recorded, seed):
 
 
 def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
+    """An execution that was started elsewhere is tracked like any other, the failed step's name
+    and reason included.
+    """
     arn = start_elsewhere(
         system,
         PipelineExecutionDisplayName="by-hand",
@@ -92,6 +96,7 @@ def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
 
 
 def test_a_stopped_execution_ends_as_stopped(system):
+    """A stopped execution ends as Stopped."""
     answer = system.start_execution(SAMPLE_TEMPLATE["Id"], "to-be-stopped")
     system.client("sagemaker").stop_pipeline_execution(
         PipelineExecutionArn=answer["pipelineExecutionArn"],
@@ -120,6 +125,7 @@ def test_a_cache_hit_is_shown_as_one(system):
 
 
 def test_two_executions_at_once_do_not_mix(system):
+    """Two executions at once do not mix."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(system.run, SAMPLE_TEMPLATE["Id"], execution_id)

@@ -271,6 +271,7 @@ fn started_by_us() -> World {
     }
 }
 
+/// An execution's event is two writes and no read.
 #[test]
 fn an_executions_event_is_two_writes_and_no_read() {
     let world = started_by_us();
@@ -279,6 +280,8 @@ fn an_executions_event_is_two_writes_and_no_read() {
     assert_eq!(*world.operations.lock().unwrap(), ["update", "put"]);
 }
 
+/// A step's event asks SageMaker for its execution's id once, while the
+/// process is warm.
 #[test]
 fn a_steps_event_asks_once_while_the_process_is_warm() {
     let world = started_by_us();
@@ -296,6 +299,8 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
     assert_eq!(operations.len(), 7);
 }
 
+/// The worst case, an execution from elsewhere that has another one's id,
+/// is three updates, two questions and one put.
 #[test]
 fn the_worst_case_is_three_updates_two_questions_and_one_put() {
     // Started elsewhere under a name that is another execution's.
@@ -313,6 +318,8 @@ fn the_worst_case_is_three_updates_two_questions_and_one_put() {
     );
 }
 
+/// A late event adds to the history and changes nothing of the present
+/// state.
 #[test]
 fn a_late_event_leaves_its_change_item_only() {
     let world = started_by_us();
@@ -366,6 +373,8 @@ fn without_the_parameter_its_display_name_or_sagemakers_own_id_counts() {
     }
 }
 
+/// The record of another execution is left alone, though the id be the
+/// same.
 #[test]
 fn an_id_that_belongs_to_another_execution_is_left_alone() {
     let world = started_by_us();
@@ -444,6 +453,7 @@ fn a_deleted_model_is_found_by_the_execution_in_its_name() {
     assert!(matches!(outcome, Outcome::NotOurs { .. }));
 }
 
+/// An event of what is not ours writes nothing.
 #[test]
 fn what_is_not_ours_is_let_go_without_a_trace() {
     let mut world = started_by_us();
@@ -493,6 +503,8 @@ fn an_event_of_ours_that_lacks_what_it_needs_is_an_error() {
     assert!(deliver(&started_by_us(), &event).is_err());
 }
 
+/// What could not be asked or written is an error, so that Lambda delivers
+/// the event again.
 #[test]
 fn what_could_not_be_asked_or_written_is_an_error() {
     let mut world = started_by_us();
@@ -636,6 +648,9 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
+    /// Whatever the order of events, however often each comes, whoever writes
+    /// at the same time and whoever dies between two writes: the items are the
+    /// same.
     #[test]
     fn any_order_repetition_interleaving_and_crash_leaves_the_same_items(
         events in prop::collection::vec(any_event(), 1..14),

@@ -229,6 +229,7 @@ fn request(id: &str) -> Value {
     json!({"templateId": "sample", "executionId": id})
 }
 
+/// The record keeps the template as it was at the start.
 #[test]
 fn a_start_freezes_the_template_and_sends_every_parameter() {
     let world = World::with_template();
@@ -278,6 +279,7 @@ fn a_repeated_call_is_answered_from_the_record_even_without_the_template() {
     assert_eq!(world.started().len(), 1);
 }
 
+/// The same id with another template is a conflict.
 #[test]
 fn the_same_id_with_another_template_is_a_conflict() {
     let world = World::with_template();
@@ -358,6 +360,7 @@ fn what_sagemaker_refuses_is_noted_in_the_record_and_may_be_tried_again() {
     assert!(!world.record("run-1").unwrap().contains_key("startFailure"));
 }
 
+/// Nothing is started or recorded before the processing image is there.
 #[test]
 fn nothing_is_started_or_recorded_before_the_image_is_there() {
     let mut world = World::with_template();
@@ -413,6 +416,7 @@ fn an_execution_that_takes_the_id_meanwhile_is_a_conflict() {
     assert!(error.to_string().contains("execution/else"), "{error}");
 }
 
+/// A bad request starts nothing and says what is wrong.
 #[test]
 fn bad_requests_start_nothing_and_say_what_is_wrong() {
     let mut world = World::with_template();
