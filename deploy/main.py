@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 import policy  # noqa: E402
 import settings  # noqa: E402
 import target as targets  # noqa: E402
+from account import region_of_environment  # noqa: E402
 from bring_up import (  # noqa: E402
     NotReady,
     bring_up,
@@ -80,7 +81,7 @@ def guided(options):
     """Ask for the settings of a first deployment; gives them with the account's target."""
     say(f"{options.config.name} has no [{options.environment}.deploy.parameters] yet.\n")
     try:
-        chosen = settings.ask(ROOT, targets.region_of_environment(), say=say)
+        chosen = settings.ask(ROOT, region_of_environment(), say=say)
     except EOFError:
         raise NotReady(
             f"there are no settings and nobody to ask: write {options.config.name} as "
@@ -190,7 +191,7 @@ def existing(options):
         return settings_of(options, target.region), target
     chosen = settings_of(options, None)
     if chosen is None and options.prefix:
-        region = targets.region_of_environment()
+        region = region_of_environment()
         if region is None:
             raise NotReady("name the region: AWS_REGION=eu-west-1")
         chosen = settings.Settings(region, {"Prefix": options.prefix})
@@ -255,7 +256,7 @@ def fill(options):
 def print_policy(options):
     """`make deploy-policy`: needs no account, only its number."""
     chosen = settings_of(options, None)
-    region = chosen.region if chosen else targets.region_of_environment() or "REGION"
+    region = chosen.region if chosen else region_of_environment() or "REGION"
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
     key = chosen.parameters.get("KmsKeyArn") if chosen else None
     document = policy.document(

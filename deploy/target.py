@@ -58,11 +58,6 @@ def of_account(region):
     return Target(client, region, caller["Account"], caller["Arn"])
 
 
-def region_of_environment():
-    """The region that the AWS command line would take; None where there is none."""
-    return boto3.Session().region_name
-
-
 def of_system(system):
     """A running LocalSystem."""
     caller = system.client("sts").get_caller_identity()

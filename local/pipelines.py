@@ -24,6 +24,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from account import region_of_environment
 from deploy import Deployer, DeploymentFailed, parse_template
 
 FINAL = ("Succeeded", "Failed", "Stopped")
@@ -197,7 +198,8 @@ def main():
         print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
 
     try:
-        deployer = Deployer(boto3.client, interval=1.0, timeout=1800.0)
+        session = boto3.Session(region_name=region_of_environment())
+        deployer = Deployer(session.client, interval=1.0, timeout=1800.0)
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(

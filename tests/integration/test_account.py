@@ -1,0 +1,42 @@
+"""The account and region that the environment leads to."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from account import region_of_environment
+from system import ROOT, STACK
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """An environment whose only region is the profile's."""
+    path = tmp_path / "config"
+    path.write_text("[default]\nregion = eu-west-3\n")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    return monkeypatch
+
+
+def test_the_region_is_what_the_aws_command_line_takes(profile):
+    assert region_of_environment() == "eu-west-3"
+    profile.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    assert region_of_environment() == "eu-west-2"
+    profile.setenv("AWS_REGION", "eu-west-1")
+    assert region_of_environment() == "eu-west-1"
+    profile.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    profile.delenv("AWS_DEFAULT_REGION")
+    profile.delenv("AWS_REGION")
+    assert region_of_environment() is None
+
+
+def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(system, tmp_path):
+    environment = {**os.environ, **system.environment(), "AWS_CONFIG_FILE": "/nonexistent"}
+    del environment["AWS_DEFAULT_REGION"]
+    command = [sys.executable, ROOT / "deploy" / "main.py", "verify", "--prefix", STACK]
+    command += ["--config", tmp_path / "samconfig.toml"]
+    looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "are as they must be" in looked.stdout, looked.stderr
