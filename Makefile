@@ -4,7 +4,10 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
 # Options of `make run` and `make local`: own data and an own training template.
-RUN_OPTIONS = $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(addprefix --runner ,$(RUNNERS))
+RUN_OPTIONS = $(DATA_OPTIONS) $(addprefix --runner ,$(RUNNERS))
+DATA_OPTIONS = $(if $(ASSETS),--assets $(call quoted,$(ASSETS))) $(if $(TEMPLATE),--template $(call quoted,$(TEMPLATE)))
+# One word for the shell, whatever is in it: a path may have blanks.
+quoted = '$(subst ','\'',$(1))'
 # A pipeline of one's own; PARAMETERS, as NAME=VALUE, are the execution's or the stack's.
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
@@ -28,7 +31,7 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
-	@$(VENV)/bin/python local/run.py pipeline --pipeline $(PIPELINE) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
+	@$(VENV)/bin/python local/run.py pipeline --pipeline $(call quoted,$(PIPELINE)) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
 
 # What `deploy`, `destroy`, `verify` and `import` take: LOCAL=1 for the local AWS, ENV=NAME for
 # another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,
@@ -51,11 +54,11 @@ deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be
 	@$(STACK) policy $(STACK_OPTIONS) $(if $(ACCOUNT),--account $(ACCOUNT)) \
 	  $(if $(PARTITION),--partition $(PARTITION)) $(if $(PART),--part $(PART))
 
-import: $(VENV)/run.stamp ## Upload prices and a training template (ASSETS=, TEMPLATE=) to an installation
-	@$(STACK) import $(STACK_OPTIONS) $(if $(ASSETS),--assets $(ASSETS)) $(if $(TEMPLATE),--template $(TEMPLATE))
+import: $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
+	@$(STACK) import $(STACK_OPTIONS) $(DATA_OPTIONS)
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or to the account of the environment
-	@$(VENV)/bin/python local/pipelines.py $(PIPELINE) $(PARAMETERS)
+	@$(VENV)/bin/python local/pipelines.py $(call quoted,$(PIPELINE)) $(PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }

@@ -12,7 +12,11 @@ class TemplateUnreadable(Exception):
 
 def read_prices(directory):
     """The CSV files of a directory by ticker."""
-    files = {path.stem: path for path in sorted(Path(directory).glob("*.csv"))}
+    directory = Path(directory)
+    if not directory.is_dir():
+        what = "is no directory" if directory.exists() else "does not exist"
+        raise FileNotFoundError(f"{directory} {what}; expected one <ticker>.csv per asset in it")
+    files = {path.stem: path for path in sorted(directory.glob("*.csv"))}
     files.pop("assets", None)  # not prices: class and description of each ticker
     if not files:
         raise FileNotFoundError(f"no CSV files in {directory}: expected one <ticker>.csv per asset")

@@ -188,7 +188,8 @@ def main():
         epilog=__doc__.partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directory", type=Path)
+    # The Makefile quotes it, so no shell has expanded a ~.
+    parser.add_argument("directory", type=lambda text: Path(text).expanduser())
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     parser.add_argument("--pipewright-stack", default="pipewright", metavar="NAME")
     options = parser.parse_args()

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import pipelines
-from data import TemplateUnreadable, read_template
+from data import TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
@@ -80,7 +80,9 @@ def start_and_deploy(system, timer):
 
 def bring_up(system, options, timer):
     """Start, deploy and import; gives the training template's id."""
+    # Before anything is started: what cannot be read is told at once.
     template = read_template(options.template)
+    read_prices(options.assets)
     outputs = start_and_deploy(system, timer)
     say(f"          pipeline {outputs['PipelineName']}, defined by")
     say(f"          {outputs['PipelineDefinitionS3Uri']}")
@@ -223,6 +225,11 @@ def forget_instances():
             continue  # it lives, and is somebody else's
 
 
+def path(text):
+    """A path from the command line; the Makefile quotes it, so no shell has expanded a ~."""
+    return Path(text).expanduser()
+
+
 def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -230,19 +237,19 @@ def arguments():
     parser.add_argument("action", choices=["run", "local", "pipeline"])
     parser.add_argument(
         "--assets",
-        type=Path,
+        type=path,
         default=ROOT / "samples" / "sp500-20",
         help="directory of price files, one <ticker>.csv each (default: samples/sp500-20)",
     )
     parser.add_argument(
         "--template",
-        type=Path,
+        type=path,
         default=ROOT / "samples" / "training-template.json",
         help="training template (default: samples/training-template.json)",
     )
     parser.add_argument(
         "--pipeline",
-        type=Path,
+        type=path,
         default=ROOT / "samples" / "pipelines" / "train-evaluate-register",
         help="directory of a pipeline of your own (default: the one in samples/pipelines)",
     )
@@ -262,7 +269,7 @@ def arguments():
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
-        "--out", type=Path, help="directory for the outputs (default: .local/runs/<execution id>)"
+        "--out", type=path, help="directory for the outputs (default: .local/runs/<execution id>)"
     )
     parser.add_argument("--timeout", type=int, default=1800, help="seconds to wait for its end")
     parser.add_argument("--binaries", type=Path, default=target / "debug", help=argparse.SUPPRESS)
