@@ -12,7 +12,7 @@ quoted = '$(subst ','\'',$(1))'
 PIPELINE ?= samples/pipelines/train-evaluate-register
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy destroy verify import deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
 	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
@@ -22,7 +22,7 @@ help: ## List what can be made
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine.'
-	@echo '  `deploy`, `destroy`, `verify` and `import` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1.'
+	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1.'
 
 run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
 	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
@@ -33,7 +33,7 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
 	@$(VENV)/bin/python local/run.py pipeline --pipeline $(call quoted,$(PIPELINE)) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
 
-# What `deploy`, `destroy`, `verify` and `import` take: LOCAL=1 for the local AWS, ENV=NAME for
+# What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for
 # another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,
 # PREFIX=NAME for an installation that samconfig.toml does not have.
 STACK_OPTIONS = $(if $(LOCAL),--local) $(if $(ENV),--environment $(ENV)) $(if $(YES),--yes) \
@@ -56,6 +56,9 @@ deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be
 
 import: $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
 	@$(STACK) import $(STACK_OPTIONS) $(DATA_OPTIONS)
+
+remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an installation's catalogue, after a yes
+	@$(STACK) remove $(STACK_OPTIONS) $(foreach ticker,$(ASSETS),--ticker $(call quoted,$(ticker)))
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or to the account of the environment
 	@$(VENV)/bin/python local/pipelines.py $(call quoted,$(PIPELINE)) $(PARAMETERS)

@@ -3,7 +3,8 @@
     main.py deploy    guided the first time, then as samconfig.toml says
     main.py destroy   removes the installation and everything that it holds
     main.py verify    looks whether a deployed installation is whole
-    main.py import    uploads prices and a training template
+    main.py import    uploads prices and a training template, once the command line finds no fault
+    main.py remove    takes assets out of the catalogue
     main.py policy    prints what the identity that deploys must be allowed
 
 With --local they work on the local AWS: the one that `make local` or `make deploy LOCAL=1` keeps
@@ -25,6 +26,7 @@ sys.path.append(str(ROOT / "local"))
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 
 import policy  # noqa: E402
+import prices  # noqa: E402
 import settings  # noqa: E402
 import target as targets  # noqa: E402
 from account import region_of_environment  # noqa: E402
@@ -35,7 +37,13 @@ from bring_up import (  # noqa: E402
     built_function,
     need_programs,
 )
-from data import TemplateUnreadable, import_assets, import_template, read_template  # noqa: E402
+from data import (  # noqa: E402
+    TemplateUnreadable,
+    import_assets,
+    import_template,
+    read_prices,
+    read_template,
+)
 from deploy import Deployer, DeploymentFailed, StackProgress, debug_function  # noqa: E402
 from image import ImageFailed  # noqa: E402
 from supervise import ServiceFailed  # noqa: E402
@@ -44,6 +52,8 @@ from take_down import Teardown  # noqa: E402
 from verify import verify  # noqa: E402
 
 LOCAL = ROOT / ".local"
+SAMPLE_ASSETS = ROOT / "samples" / "sp500-20"
+SAMPLE_TEMPLATE = ROOT / "samples" / "training-template.json"
 
 
 def say(text=""):
@@ -244,12 +254,51 @@ def check(options):
 
 def fill(options):
     """`make import`."""
+    wanted = prices.plan(options.assets, options.template, SAMPLE_ASSETS, SAMPLE_TEMPLATE)
+    if wanted.assets:
+        read_prices(wanted.assets)
+        if not wanted.template:
+            say("No TEMPLATE: checking each price file by itself, and importing no template")
+        prices.check(options.binaries, wanted.assets, wanted.template, say)
     chosen, target = existing(options)
     outputs = outputs_of(chosen, target)
-    template = read_template(options.template)
-    tickers = import_assets(target.client, outputs, options.assets)
-    template_id = import_template(target.client, outputs, template)
-    say(f"Imported {len(tickers)} assets and the training template {template_id}")
+    before = prices.catalogue(target.client, outputs)
+    if not wanted.assets:
+        say("No ASSETS: importing the training template alone")
+        prices.check_beside_catalogue(
+            options.binaries, target.client, outputs, wanted.template, say
+        )
+    template = read_template(wanted.template) if wanted.template else None
+    imported = []
+    if wanted.assets:
+        imported = import_assets(target.client, outputs, wanted.assets)
+        say(f"Imported {len(imported)} assets")
+    if template:
+        say(f"Imported the training template {import_template(target.client, outputs, template)}")
+    for sentence in prices.after_import(before, imported):
+        say(sentence)
+    return 0
+
+
+def remove(options):
+    """`make remove-assets`."""
+    if not options.ticker:
+        raise NotReady('name the assets to take out: ASSETS="AAA BBB"')
+    chosen, target = existing(options)
+    outputs = outputs_of(chosen, target)
+    tickers = list(dict.fromkeys(options.ticker))
+    listed = prices.catalogue(target.client, outputs)
+    if wrong := list(prices.unknown(tickers, listed)):
+        raise NotReady("; ".join(wrong) + ". Nothing was removed")
+    say(f"In account {target.account}, region {target.region}, this takes out of {chosen.prefix}:")
+    for ticker in tickers:
+        say(f"  {ticker}: its item in the catalogue and its price file")
+    if not options.yes and not confirm("Go on? Type yes", "yes"):
+        say("Nothing was removed.")
+        return 1
+    for ticker in tickers:
+        prices.remove(target.client, outputs, ticker)
+    say(f"Removed {len(tickers)} asset(s); the catalogue has {len(listed) - len(tickers)} now.")
     return 0
 
 
@@ -276,13 +325,28 @@ def print_policy(options):
     return 0
 
 
+ACTIONS = {
+    "deploy": deploy,
+    "destroy": destroy,
+    "verify": check,
+    "import": fill,
+    "remove": remove,
+    "policy": print_policy,
+}
+
+
+def path(text):
+    """A path from the command line; the Makefile quotes it, so no shell has expanded a ~."""
+    return Path(text).expanduser()
+
+
 def arguments():
     """The command line."""
     build = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["deploy", "destroy", "verify", "import", "policy"])
+    parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("--local", action="store_true", help="work on the local AWS")
     parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
     parser.add_argument("--environment", default="default", help="the table in samconfig.toml")
@@ -292,9 +356,10 @@ def arguments():
     parser.add_argument("--partition", default="aws", help="of the policy: aws-cn, aws-us-gov")
     parser.add_argument("--part", type=int, help="of the policy's parts")
     parser.add_argument("--skip-image", action="store_true", help="push it later")
-    parser.add_argument("--assets", type=Path, default=ROOT / "samples" / "sp500-20")
+    parser.add_argument("--assets", type=path, metavar="DIR", help="prices to import")
+    parser.add_argument("--template", type=path, metavar="FILE", help="to import")
     parser.add_argument(
-        "--template", type=Path, default=ROOT / "samples" / "training-template.json"
+        "--ticker", action="append", default=[], help="of an asset to remove; several times"
     )
     parser.add_argument(
         "--environment-file",
@@ -320,18 +385,11 @@ def main():
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    actions = {
-        "deploy": deploy,
-        "destroy": destroy,
-        "verify": check,
-        "import": fill,
-        "policy": print_policy,
-    }
     try:
-        return actions[options.action](options)
+        return ACTIONS[options.action](options)
     except (
         *(NotReady, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
-        *(ImageFailed, TemplateUnreadable, ServiceFailed),
+        *(ImageFailed, TemplateUnreadable, ServiceFailed, prices.FaultsFound),
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -13,7 +13,9 @@ import names
 _RESOURCES = {
     "alarms": "arn:{p}:cloudwatch:{r}:{a}:alarm:{x}-*",
     "artifact objects": "arn:{p}:s3:::{x}-artifacts-{a}-{r}/*",
+    "assets": "arn:{p}:s3:::{x}-assets-{a}-{r}/assets/*",
     "buckets": "arn:{p}:s3:::{x}-*-{a}-{r}",
+    "catalogue": "arn:{p}:dynamodb:{r}:{a}:table/{x}-assets",
     "dashboards": "arn:{p}:cloudwatch::{a}:dashboard/{x}-*",
     "definitions": "arn:{p}:s3:::{x}-pipeline-{a}-{r}/*",
     "functions": "arn:{p}:lambda:{r}:{a}:function:{x}-*",
@@ -199,8 +201,10 @@ RIGHTS = {
     "Custom::PipelineDefinition": [],
 }
 
-# What `make deploy`, `import` and `destroy` call themselves, beyond the above.
+# What `make deploy`, `import`, `remove-assets` and `destroy` call themselves, beyond the above.
 OWN = [
+    ("assets", "s3: GetObject"),
+    ("catalogue", "dynamodb: DeleteItem Scan"),
     ("packages", "sagemaker: DeleteModelPackage"),
     ("any", "cloudformation: DescribeStacks"),
     (

@@ -31,3 +31,7 @@ def test_a_pipelines_directory_may_have_blanks_and_parameters_stay_a_list(target
     assert "'/tmp/My Pipe'" in command
     assert "A=1" in command.split()
     assert "B=2" in command.split()
+
+
+def test_assets_to_remove_are_a_list():
+    assert handed_over("remove-assets", "ASSETS=AAA ^BB").endswith("--ticker 'AAA' --ticker '^BB'")

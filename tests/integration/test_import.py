@@ -1,0 +1,147 @@
+"""`make import` and `make remove-assets`: what is wrong stays out, and what came in can go again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import prices
+from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES
+from system import ROOT
+
+MAIN = ROOT / "deploy" / "main.py"
+
+
+@pytest.fixture
+def make(system, tmp_path):
+    """Run what `make` runs, on the local system; gives the ended process."""
+    announced = tmp_path / "environment.sh"
+
+    def run(*arguments, answer="", binaries=BINARIES):
+        return subprocess.run(
+            [
+                *(sys.executable, MAIN, *arguments, "--local", "--environment-file", announced),
+                *("--config", tmp_path / "samconfig.toml", "--binaries", binaries),
+            ],
+            input=answer,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+
+    with system.announced(announced):
+        yield run
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A directory, with a blank in its name, of two assets that the catalogue does not have."""
+    directory = tmp_path / "my prices"
+    directory.mkdir()
+    for ticker in ("AAA", "BBB"):
+        content = (SAMPLES / "sp500-20" / "JPM.csv").read_bytes()
+        (directory / f"{ticker}.csv").write_bytes(content)
+    return directory
+
+
+def state(system):
+    """The catalogue, the price files and the ids of the templates."""
+    templates = system.client("dynamodb").scan(
+        TableName=system.outputs["TrainingTemplatesTableName"]
+    )["Items"]
+    return (
+        prices.catalogue(system.client, system.outputs),
+        system.keys("AssetsBucketName"),
+        sorted(item["Id"]["S"] for item in templates),
+    )
+
+
+def template_file(directory, **changes):
+    path = directory / "template.json"
+    path.write_text(json.dumps({**SAMPLE_TEMPLATE, "Id": "own", **changes}))
+    return path
+
+
+def test_the_samples_are_what_is_imported_where_nothing_is_named():
+    sample = (Path("prices"), Path("template"))
+    mine = Path("mine")
+    assert prices.plan(None, None, *sample) == prices.Plan(*sample)
+    assert prices.plan(mine, None, *sample) == prices.Plan(mine, None)
+    assert prices.plan(None, mine, *sample) == prices.Plan(None, mine)
+
+
+def test_an_import_says_what_else_the_catalogue_has():
+    assert list(prices.after_import(["A"], ["A", "B"])) == ["The catalogue has 2 assets now."]
+    count, others = prices.after_import([f"X{n}" for n in range(7)], ["X0", "B"])
+    assert "8 assets" in count
+    assert others.startswith("6 of them were there before")
+    assert "X1, X2, X3, X4, X5 and 1 more" in others
+    assert 'baseAssets "all"' in others
+
+
+def test_an_unknown_ticker_is_told_with_the_nearest():
+    assert list(prices.unknown(["JPM", "jpn"], {"JPM": "", "XOM": ""})) == [
+        "jpn is not in the catalogue; the nearest is JPM"
+    ]
+
+
+def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
+    system, make, own, tmp_path
+):
+    before = state(system)
+    for ticker, price in (("AAA", "NaN"), ("BBB", "abc")):
+        lines = (own / f"{ticker}.csv").read_text().splitlines()
+        lines[4] = f"{lines[4].partition(',')[0]},{price}"
+        (own / f"{ticker}.csv").write_text("\n".join(lines) + "\n")
+    wrong = template_file(tmp_path, predictedAsset="CCC")
+    of_both = make("import", "--assets", own, "--template", wrong)
+    of_prices = make("import", "--assets", own)
+    of_template = make("import", "--template", wrong)
+    for refused, words in (
+        (of_both, ("NaN", "abc", "AAA.csv line 5", "BBB.csv line 5", "CCC")),
+        (of_prices, ("NaN", "abc", "2 fault(s)")),
+        (of_template, ("CCC", "1 fault(s)")),
+    ):
+        assert refused.returncode == 1, refused.stdout
+        assert [word for word in words if word not in refused.stdout] == []
+        assert "nothing was uploaded" in refused.stdout
+    nowhere = make("import", "--assets", tmp_path / "nowhere")
+    assert nowhere.returncode == 1
+    assert "nowhere does not exist" in nowhere.stdout
+    unchecked = make("import", binaries=tmp_path)
+    assert unchecked.returncode == 1
+    assert "`make build`" in unchecked.stdout
+    assert state(system) == before
+
+
+def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own, tmp_path):
+    before = state(system)
+    imported = make("import", "--assets", own)
+    assert imported.returncode == 0, imported.stdout
+    assert "The catalogue has 22 assets now." in imported.stdout
+    assert "20 of them were there before" in imported.stdout
+    template = make("import", "--template", template_file(tmp_path, predictedAsset="AAA"))
+    assert template.returncode == 0, template.stdout
+    catalogue, keys, templates = state(system)
+    assert "AAA" in catalogue
+    assert "assets/BBB.csv" in keys
+    assert templates == sorted([*before[2], "own"])
+
+    unknown = make("remove", "--ticker", "AAA", "--ticker", "BBBB", "--yes")
+    assert unknown.returncode == 1
+    assert "BBBB is not in the catalogue; the nearest is BBB" in unknown.stdout
+    both = ("remove", "--ticker", "AAA", "--ticker", "BBB")
+    declined = make(*both, answer="no\n")
+    assert declined.returncode == 1
+    assert "Nothing was removed" in declined.stdout
+    assert state(system) == (catalogue, keys, templates)
+    removed = make(*both, answer="yes\n")
+    assert removed.returncode == 0, removed.stdout
+    assert "the catalogue has 20 now" in removed.stdout
+    system.client("dynamodb").delete_item(
+        TableName=system.outputs["TrainingTemplatesTableName"], Key={"Id": {"S": "own"}}
+    )
+    assert state(system) == before
