@@ -30,6 +30,7 @@ import prices  # noqa: E402
 import settings  # noqa: E402
 import target as targets  # noqa: E402
 from account import region_of_environment  # noqa: E402
+from announcement import Announcement, AnotherRuns  # noqa: E402
 from bring_up import (  # noqa: E402
     NotReady,
     bring_up,
@@ -143,16 +144,17 @@ def deploy_locally(options):
     if target:
         return deploy_to_local(options, target)
     directory = LOCAL / "instances" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    with LocalSystem(directory, options.binaries, LOCAL / "functions", PREFERRED_PORTS) as system:
+    with (
+        Announcement(options.environment_file) as announcement,
+        LocalSystem(directory, options.binaries, LOCAL / "functions", PREFERRED_PORTS) as system,
+    ):
         say("Starting the local AWS and the stand-in for SageMaker")
         system.start()
-        with system.announced(options.environment_file):
-            status = deploy_to_local(options, targets.of_system(system))
-            if status == 0:
-                say(
-                    "\nThe local AWS stays until Ctrl-C; `make destroy LOCAL=1` in another terminal"
-                )
-                system.supervisor.watch()
+        system.announce(announcement)
+        status = deploy_to_local(options, targets.of_system(system))
+        if status == 0:
+            say("\nThe local AWS stays until Ctrl-C; `make destroy LOCAL=1` in another terminal")
+            system.supervisor.watch()
     return status
 
 
@@ -389,7 +391,7 @@ def main():
         return ACTIONS[options.action](options)
     except (
         *(NotReady, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
-        *(ImageFailed, TemplateUnreadable, ServiceFailed, prices.FaultsFound),
+        *(ImageFailed, TemplateUnreadable, ServiceFailed, AnotherRuns, prices.FaultsFound),
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,6 +11,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from announcement import is_live
+
 
 class TargetMissing(Exception):
     """There is no account or local AWS to work with; the message says what to do."""
@@ -67,10 +69,10 @@ def of_system(system):
 
 def of_environment_file(path):
     """The local AWS that `make local` or `make deploy LOCAL=1` keeps running; None without one."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
+    # What a killed one left may name a port that is another checkout's by now.
+    if not is_live(path) or not path.is_file():
         return None
+    text = path.read_text(encoding="utf-8")
     found = re.findall(r"^export (AWS_\w+)=(.*)$", text, re.MULTILINE)
     variables = {name: shlex.split(value)[0] for name, value in found}
     endpoint = variables["AWS_ENDPOINT_URL"]

@@ -7,7 +7,9 @@ run.py pipeline deploy, and beside it a pipeline of your own; start, follow and 
 """
 
 import argparse
+import contextlib
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ import time
 from pathlib import Path
 
 import pipelines
+from announcement import Announcement, AnotherRuns
 from data import TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
 from pipelines import OwnPipeline, PipelineRefused
@@ -35,7 +38,6 @@ from system import (
 LOCAL = ROOT / ".local"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
-ENVIRONMENT_FILE = LOCAL / "environment.sh"
 
 
 def say(text=""):
@@ -183,7 +185,7 @@ def run_pipeline(system, options, timer):
     return 0 if status == "Succeeded" else 1
 
 
-def stay(system, options, timer):
+def stay(system, options, timer, announcement):
     """Leave the system running for the user until Ctrl-C."""
     template_id = bring_up(system, options, timer)
     functions = {}
@@ -191,21 +193,21 @@ def stay(system, options, timer):
         functions.update(function["Environment"]["Variables"])
     functions.update(LOOPBACK_ALLOWED)
     heading = "# What the functions find in their environment, for `make lambda-watch`:\n"
-    with system.announced(ENVIRONMENT_FILE, heading + export(functions)):
-        say(f"\nReady. In another terminal `. {shorten(ENVIRONMENT_FILE)}`, which begins:\n")
-        say("".join(f"  {line}\n" for line in export(system.environment()).splitlines()))
-        table = system.outputs["ExecutionsTableName"]
-        request = json.dumps({"templateId": template_id})
-        say(
-            "Then, for example:\n\n"
-            f"  aws lambda invoke --function-name {STACK}-start-execution "
-            f"--cli-binary-format raw-in-base64-out --payload '{request}' /dev/stdout\n"
-            f"  {shorten(system.binaries)}/pipewright execution watch ID --table {table}\n"
-            f"  aws sagemaker list-pipeline-executions --pipeline-name "
-            f"{system.outputs['PipelineName']}\n\n"
-            f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
-        )
-        system.supervisor.watch()
+    system.announce(announcement, heading + export(functions))
+    say(f"\nReady. In another terminal `. {shorten(options.environment_file)}`, which begins:\n")
+    say("".join(f"  {line}\n" for line in export(system.environment()).splitlines()))
+    table = system.outputs["ExecutionsTableName"]
+    request = json.dumps({"templateId": template_id})
+    say(
+        "Then, for example:\n\n"
+        f"  aws lambda invoke --function-name {STACK}-start-execution "
+        f"--cli-binary-format raw-in-base64-out --payload '{request}' /dev/stdout\n"
+        f"  {shorten(system.binaries)}/pipewright execution watch ID --table {table}\n"
+        f"  aws sagemaker list-pipeline-executions --pipeline-name "
+        f"{system.outputs['PipelineName']}\n\n"
+        f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
+    )
+    system.supervisor.watch()
 
 
 def shorten(path):
@@ -267,6 +269,12 @@ def arguments():
         metavar="REPOSITORY=DIR",
         help="run jobs of images from this repository with the programs in a directory",
     )
+    parser.add_argument(
+        "--environment-file",
+        type=path,
+        default=LOCAL / "environment.sh",
+        help="what `local` writes for other terminals (default: .local/environment.sh)",
+    )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
         "--out", type=path, help="directory for the outputs (default: .local/runs/<execution id>)"
@@ -313,13 +321,18 @@ def main():
     functions = LOCAL / "functions"
     try:
         runners = read_runners(options)
-        with LocalSystem(
-            directory, options.binaries, functions, ports, open_to_all, runners
-        ) as system:
+        with contextlib.ExitStack() as stack:
+            if action is stay:
+                # First of all: where another one stays, nothing is begun.
+                announcement = stack.enter_context(Announcement(options.environment_file))
+                action = functools.partial(stay, announcement=announcement)
+            system = stack.enter_context(
+                LocalSystem(directory, options.binaries, functions, ports, open_to_all, runners)
+            )
             status = action(system, options, Timer())
             succeeded = status == 0
     except (
-        *(TemplateUnreadable, PipelineRefused, StartRefused),
+        *(TemplateUnreadable, PipelineRefused, StartRefused, AnotherRuns),
         *(ServiceFailed, DeploymentFailed, OSError),
     ) as error:
         say(f"\nerror: {error}")

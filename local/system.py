@@ -121,15 +121,11 @@ class LocalSystem:
         }
         return {key: value for key, value in environment.items() if value}
 
-    @contextlib.contextmanager
-    def announced(self, path, more=""):
-        """Keep a file of shell lines that make this system the one to use; `more` ends it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(export(self.environment()) + more)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    def announce(self, announcement, more=""):
+        """Say in shell lines that this system is the one to use; `more` ends them."""
+        # `pipewright` is a command then, as the documentation writes it.
+        path = f'export PATH={shlex.quote(str(self.binaries.resolve()))}:"$PATH"\n'
+        announcement.publish(export(self.environment()) + path + more)
 
     def _clean_environment(self, name):
         """An environment without anything of the caller's: no profile, no proxy, no account."""

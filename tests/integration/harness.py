@@ -11,6 +11,7 @@ from pathlib import Path
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from announcement import Announcement
 from system import ROOT, STACK, LocalSystem
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
@@ -56,6 +57,13 @@ class Watched:
 
 class System(LocalSystem):
     """A local system with the shortcuts that tests need."""
+
+    @contextlib.contextmanager
+    def announced(self, path):
+        """Be the one system to use, by a file of shell lines."""
+        with Announcement(path) as announcement:
+            self.announce(announcement)
+            yield
 
     def run(self, template_id, execution_id=None, timeout=120):
         """Start an execution and watch it to its end."""
