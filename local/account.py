@@ -1,6 +1,8 @@
 """The AWS account that the environment leads to."""
 
+import ipaddress
 import os
+import urllib.parse
 
 import boto3
 
@@ -11,3 +13,12 @@ def region_of_environment():
     boto3 reads AWS_DEFAULT_REGION alone; the command line and every other SDK read AWS_REGION first.
     """
     return os.environ.get("AWS_REGION") or boto3.Session().region_name
+
+
+def is_loopback(url):
+    """Whether an endpoint is on this machine, and so no account of anybody's."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

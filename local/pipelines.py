@@ -1,9 +1,9 @@
 """Pipelines of one's own: deploying them through the custom resource, and following one.
 
-    pipelines.py DIRECTORY [NAME=VALUE ...]
+    pipelines.py [--yes] DIRECTORY [NAME=VALUE ...]
 
 deploys the pipeline of a directory to wherever the AWS SDK is led by its environment: an account,
-or a running `make local`. NAME=VALUE sets parameters of the directory's stack. A directory has
+after a yes, or a running `make local`. NAME=VALUE sets parameters of the directory's stack. A directory has
 
     template.json.tera   the template of the definition
     stack.yaml           a CloudFormation template with a Custom::PipelineDefinition
@@ -24,7 +24,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from account import region_of_environment
+from account import is_loopback, region_of_environment
 from deploy import Deployer, DeploymentFailed, parse_template
 
 FINAL = ("Succeeded", "Failed", "Stopped")
@@ -181,6 +181,35 @@ def read_assignments(texts):
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
+def agree(session, stack, yes, interactive, ask=input, say=print):
+    """Name the account, region and stack; raises PipelineRefused unless somebody agrees.
+
+    What is on this machine takes no agreeing.
+    """
+    endpoint = session.client("cloudformation").meta.endpoint_url
+    if is_loopback(endpoint):
+        say(f"Deploying to the local AWS at {endpoint} as stack {stack}")
+        return
+    caller = session.client("sts").get_caller_identity()
+    say(
+        f"This deploys into account {caller['Account']}, region {session.region_name}, as stack {stack},"
+    )
+    say(f"by {caller['Arn']}.")
+    if yes:
+        return
+    if not interactive:
+        raise PipelineRefused(
+            "nobody is there to be asked: YES=1 if that account is meant; for a running `make "
+            "local`, `. .local/environment.sh` first"
+        )
+    try:
+        answer = ask("Go on? Type yes: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        raise PipelineRefused("nothing was deployed")
+
+
 def main():
     """Deploy as the command line says; gives the exit status."""
     parser = argparse.ArgumentParser(
@@ -192,6 +221,7 @@ def main():
     parser.add_argument("directory", type=lambda text: Path(text).expanduser())
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     parser.add_argument("--pipewright-stack", default="pipewright", metavar="NAME")
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
     options = parser.parse_args()
 
     def progress(event):
@@ -199,7 +229,15 @@ def main():
         print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
 
     try:
+        pipeline = OwnPipeline(options.directory)
+        parameters = read_assignments(options.parameters)
         session = boto3.Session(region_name=region_of_environment())
+        if session.region_name is None:
+            raise PipelineRefused(
+                "name the region: AWS_REGION=eu-west-1; for a running `make local`, "
+                "`. .local/environment.sh` first"
+            )
+        agree(session, pipeline.name, options.yes, sys.stdin.isatty())
         deployer = Deployer(session.client, interval=1.0, timeout=1800.0)
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
@@ -207,8 +245,6 @@ def main():
                 f"there is no stack {options.pipewright_stack} of Pipewright's here: deploy "
                 "template.yaml first, or source .local/environment.sh beside a `make local`"
             )
-        pipeline = OwnPipeline(options.directory)
-        parameters = read_assignments(options.parameters)
         made = deploy(deployer, pipeline, outputs, parameters, progress)
     except (PipelineRefused, DeploymentFailed, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from account import region_of_environment
+from account import is_loopback, region_of_environment
 from system import ROOT, STACK
 
 
@@ -40,3 +40,10 @@ def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(syst
     command += ["--config", tmp_path / "samconfig.toml"]
     looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert "are as they must be" in looked.stdout, looked.stderr
+
+
+def test_only_this_machine_is_no_account():
+    for url in ("http://127.0.0.1:4566", "http://localhost:4566", "http://[::1]:4566"):
+        assert is_loopback(url), url
+    for url in ("https://cloudformation.eu-west-1.amazonaws.com", "http://10.0.0.1", "nonsense"):
+        assert not is_loopback(url), url

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -158,12 +159,14 @@ def test_the_command_deploys_where_the_environment_leads(system, changed):
 
     def run(*arguments):
         environment = {**os.environ, **system.environment()}
+        del environment["AWS_DEFAULT_REGION"]
         return subprocess.run(
             [*command, *arguments], env=environment, capture_output=True, text=True, timeout=120
         )
 
     done = run(directory, "PipelineName=by-command", "LargestError=2")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"to the local AWS at {system.endpoint} as stack by-command" in done.stdout
     assert "PipelineName: by-command" in done.stdout
     assert definition_of(system, "by-command")["Parameters"][2]["DefaultValue"] == 2
     for arguments, says in (
@@ -175,6 +178,37 @@ def test_the_command_deploys_where_the_environment_leads(system, changed):
         assert failed.returncode == 1
         assert says in failed.stderr
         assert "Traceback" not in failed.stderr
+
+
+class Elsewhere:
+    """A session whose CloudFormation is not on this machine."""
+
+    region_name = "eu-west-1"
+
+    def __init__(self, system, endpoint):
+        self._sts = system.client("sts")
+        self._meta = types.SimpleNamespace(endpoint_url=endpoint)
+
+    def client(self, service):
+        return self._sts if service == "sts" else types.SimpleNamespace(meta=self._meta)
+
+
+def test_an_account_is_named_and_asks_for_a_yes(system):
+    session = Elsewhere(system, "https://cloudformation.eu-west-1.amazonaws.com")
+    said = []
+
+    def agree(answer=None, yes=False, interactive=True):
+        pipelines.agree(session, "mine", yes, interactive, lambda _: answer, said.append)
+
+    agree(answer="yes")
+    assert "account 123456789012, region eu-west-1, as stack mine" in said[0]
+    with pytest.raises(PipelineRefused, match="nothing was deployed"):
+        agree(answer="y")
+    agree(yes=True, interactive=False)
+    with pytest.raises(PipelineRefused, match="YES=1"):
+        agree(interactive=False)
+    # On this machine nobody is asked.
+    pipelines.agree(Elsewhere(system, "http://localhost:4566"), "mine", False, False, None, print)
 
 
 def test_run_pipeline_ends_as_the_execution_does(tmp_path):
