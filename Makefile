@@ -50,7 +50,7 @@ destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, afte
 verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
 	@$(STACK) verify $(STACK_OPTIONS)
 
-deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=, PARTITION=, PART=)
+deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone; PARTITION=)
 	@$(STACK) policy $(STACK_OPTIONS) $(if $(ACCOUNT),--account $(ACCOUNT)) \
 	  $(if $(PARTITION),--partition $(PARTITION)) $(if $(PART),--part $(PART))
 
@@ -77,7 +77,7 @@ definitions: $(SDK_VENV)/installed.stamp ## Make the test definitions anew with 
 	@git diff --stat --exit-code -- $(DEFINITIONS) && echo 'The SDK makes what is checked in.'
 
 $(SDK_VENV)/installed.stamp: tests/definitions/requirements.txt
-	@echo 'Installing the SageMaker SDK into $(SDK_VENV)'
+	@echo 'Installing the SageMaker SDK into $(SDK_VENV)' >&2
 	@$(PYTHON) -m venv $(SDK_VENV)
 	@$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
@@ -184,7 +184,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: local/requirements.txt | $(VENV)/bin/python
-	@echo 'Installing Python packages into $(VENV)'
+	@echo 'Installing Python packages into $(VENV)' >&2
 	@$(PIP_INSTALL) -r local/requirements.txt
 	@touch $@
 
@@ -204,7 +204,7 @@ $(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python
 $(SAM_VENV)/stamp: tests/requirements-sam.txt
 $(CHECKOV_VENV)/stamp: tests/requirements-checkov.txt
 $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp:
-	@echo 'Installing Python packages into $(@D)'
+	@echo 'Installing Python packages into $(@D)' >&2
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
@@ -212,7 +212,7 @@ $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp:
 $(BENCH_VENV)/stamp: tests/bench/requirements.txt
 $(GLUONTS_VENV)/stamp: tests/bench/requirements-gluonts.txt
 $(BENCH_VENV)/stamp $(GLUONTS_VENV)/stamp:
-	@echo 'Installing Python packages into $(@D)'
+	@echo 'Installing Python packages into $(@D)' >&2
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

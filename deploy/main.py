@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "local"))
 
+import boto3  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 
 import policy  # noqa: E402
@@ -307,21 +308,23 @@ def remove(options):
 def print_policy(options):
     """`make deploy-policy`: needs no account, only its number."""
     chosen = settings_of(options, None)
-    region = chosen.region if chosen else region_of_environment() or "REGION"
+    region = chosen.region if chosen else region_of_environment()
+    session = boto3.Session(region_name=region)
+    known = session.get_available_partitions()
+    if wrong := list(policy.faults(options.account, options.partition, region, known)):
+        raise NotReady("\n  ".join(["no policy can be made of that:", *wrong]))
+    partition = options.partition or session.get_partition_for_region(region)
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
     key = chosen.parameters.get("KmsKeyArn") if chosen else None
-    document = policy.document(
-        ROOT, prefix, options.partition, region, options.account, key or None
+    parts = policy.parts(
+        policy.document(ROOT, prefix, partition, region, options.account, key or None)
     )
-    parts = policy.parts(document)
-    for number, part in enumerate(parts, 1):
-        # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
-        if options.part in (None, number):
-            say(json.dumps(part, indent=2))
+    # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
+    say(json.dumps(policy.printed(parts, options.part, prefix), indent=2))
     sizes = ", ".join(str(policy.size(part)) for part in parts)
     print(
         f"{len(parts)} policies of {sizes} characters, as IAM counts them; each may have 6,144. "
-        "PART=1 prints the first alone.",
+        "PART=1 prints the first alone, for `aws iam create-policy --policy-document`.",
         file=sys.stderr,
     )
     return 0
@@ -354,8 +357,8 @@ def arguments():
     parser.add_argument("--environment", default="default", help="the table in samconfig.toml")
     parser.add_argument("--config", type=Path, default=ROOT / "samconfig.toml")
     parser.add_argument("--prefix", help="of an installation that samconfig.toml does not have")
-    parser.add_argument("--account", default="ACCOUNT", help="of the policy, 12 digits")
-    parser.add_argument("--partition", default="aws", help="of the policy: aws-cn, aws-us-gov")
+    parser.add_argument("--account", help="of the policy, 12 digits")
+    parser.add_argument("--partition", help="of the policy (default: the region's)")
     parser.add_argument("--part", type=int, help="of the policy's parts")
     parser.add_argument("--skip-image", action="store_true", help="push it later")
     parser.add_argument("--assets", type=path, metavar="DIR", help="prices to import")
@@ -391,7 +394,14 @@ def main():
         return ACTIONS[options.action](options)
     except (
         *(NotReady, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
-        *(ImageFailed, TemplateUnreadable, ServiceFailed, AnotherRuns, prices.FaultsFound),
+        *(
+            ImageFailed,
+            TemplateUnreadable,
+            ServiceFailed,
+            AnotherRuns,
+            prices.FaultsFound,
+            policy.PartMissing,
+        ),
         *(BotoCoreError, ClientError, OSError),
     ) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -6,6 +6,7 @@ against the templates and against the permissions that CloudFormation's own reso
 """
 
 import json
+import re
 
 import names
 
@@ -314,3 +315,30 @@ def parts(policy, limit=6144):
 def size(policy):
     """A document's size as IAM counts it."""
     return len(json.dumps(policy, separators=(",", ":")))
+
+
+class PartMissing(Exception):
+    """There is no part of that number; the message says which there are."""
+
+
+def printed(policies, part, prefix):
+    """The one JSON document to print: the policy itself where it is alone or named by its number.
+
+    Several are an object of policies by name, since IAM takes no document of two.
+    """
+    if part is None and len(policies) > 1:
+        return {f"{prefix}-deploy-{number}": each for number, each in enumerate(policies, 1)}
+    if part is not None and not 1 <= part <= len(policies):
+        raise PartMissing(f"PART is {part}; there are parts 1 to {len(policies)}")
+    return policies[(part or 1) - 1]
+
+
+def faults(account, partition, region, known):
+    """What is wrong with the account, partition and region of a policy's ARNs, as sentences."""
+    if not re.fullmatch(r"\d{12}", account or ""):
+        given = f"ACCOUNT is {account!r}" if account else "ACCOUNT is missing"
+        yield f"{given}; expected the 12 digits of the account: ACCOUNT=123456789012"
+    if region is None:
+        yield "name the region: AWS_REGION=eu-west-1"
+    if partition is not None and partition not in known:
+        yield f"PARTITION is {partition!r}; expected one of {', '.join(sorted(known))}"

@@ -1,0 +1,70 @@
+"""What `make deploy-policy` prints can be given to IAM as it is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import policy
+from system import ROOT
+
+KNOWN = ["aws", "aws-cn", "aws-us-gov"]
+
+
+def printed(tmp_path, *arguments, **environment):
+    """What `make deploy-policy` runs; gives the ended process."""
+    return subprocess.run(
+        [
+            *(sys.executable, ROOT / "deploy" / "main.py", "policy"),
+            *("--config", tmp_path / "samconfig.toml", *arguments),
+        ],
+        env={**os.environ, "AWS_CONFIG_FILE": "/nonexistent", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_all_of_it_is_one_document_and_each_part_a_policy(tmp_path):
+    account = ("--account", "123456789012")
+    whole = printed(tmp_path, *account, AWS_REGION="cn-north-1")
+    policies = json.loads(whole.stdout)
+    assert list(policies) == [f"pipewright-deploy-{n}" for n in range(1, len(policies) + 1)]
+    for number, each in enumerate(policies.values(), 1):
+        part = printed(tmp_path, *account, "--part", str(number), AWS_REGION="cn-north-1")
+        assert json.loads(part.stdout) == each
+        assert set(each) == {"Version", "Statement"}
+        assert policy.size(each) <= 6144
+    # The partition is the region's.
+    assert "arn:aws-cn:s3:::pipewright-*-123456789012-cn-north-1" in whole.stdout
+    beyond = printed(tmp_path, *account, "--part", "9", AWS_REGION="eu-west-1")
+    assert (beyond.returncode, beyond.stdout) == (1, "")
+    assert f"there are parts 1 to {len(policies)}" in beyond.stderr
+
+
+def test_what_no_arn_can_have_is_refused_at_once(tmp_path):
+    refused = printed(tmp_path, "--account", "1234", "--partition", "aws-mars")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    for words in ("ACCOUNT is '1234'", "AWS_REGION=eu-west-1", "PARTITION is 'aws-mars'", "aws-cn"):
+        assert words in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "partition", "region", "says"),
+    [
+        ("123456789012", None, "eu-west-1", []),
+        ("123456789012", "aws-cn", "cn-north-1", []),
+        (None, None, "eu-west-1", ["ACCOUNT is missing"]),
+        ("12345678901x", "aws", "eu-west-1", ["12 digits"]),
+    ],
+)
+def test_faults_of_what_is_given(account, partition, region, says):
+    found = list(policy.faults(account, partition, region, KNOWN))
+    assert len(found) == len(says)
+    assert all(words in fault for words, fault in zip(says, found, strict=True))
+
+
+def test_a_policy_that_is_alone_is_printed_as_it_is():
+    assert policy.printed([{"a": 1}], None, "x") == {"a": 1}
