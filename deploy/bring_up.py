@@ -176,9 +176,11 @@ def make_package_group(target, name, prefix):
     )
 
 
-def deploy_stack(root, target, settings, tag, code, progress):
+def deploy_stack(root, target, settings, tag, code, progress, say):
     """Package and deploy template.yaml; gives the outputs of all its stacks."""
-    deployer = Deployer(target.client, target.interval, target.timeout)
+    deployer = Deployer(target.client, target.interval, target.timeout, say)
+    # Before what an earlier one left is looked for: this is an earlier one.
+    deployer.clear_failed_creation(settings.stack, progress)
     if deployer.find(settings.stack) is None:
         refuse_leftovers(root, target, settings)
     bucket = make_artifacts_bucket(target, settings)
@@ -195,7 +197,7 @@ def bring_up(root, target, settings, code, with_image, headline, progress):
     """
     tag = image.tag_of_sources(root)
     headline(f"Deploying template.yaml as stack {settings.stack}")
-    outputs = deploy_stack(root, target, settings, tag, code, progress)
+    outputs = deploy_stack(root, target, settings, tag, code, progress, headline)
     make_package_group(target, outputs["ModelPackageGroupName"], settings.prefix)
     repository = outputs["RepositoryName"]
     if not with_image:

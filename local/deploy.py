@@ -28,12 +28,25 @@ _STACK = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
+# A stack in these states has never worked, and nothing but deleting it is allowed.
+_NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+
+
 class DeploymentFailed(Exception):
     """CloudFormation gave up; the message has the reason of every failed resource."""
 
 
 class StackBusy(DeploymentFailed):
     """The stack is in a state that must be left first; the message says how."""
+
+
+def held(resources):
+    """Type and name of each resource that a stack still has, or has left behind."""
+    return [
+        (each["ResourceType"], each["PhysicalResourceId"])
+        for each in resources
+        if each["ResourceStatus"] != "DELETE_COMPLETE" and each.get("PhysicalResourceId")
+    ]
 
 
 class StackProgress:
@@ -135,12 +148,13 @@ class Deployer:
     """Deploys through CloudFormation; `client` gives a boto3 client by its service's name.
 
     `interval` is the pause between two looks at a stack and `timeout` how long it may take, both
-    in seconds.
+    in seconds. `say` is told what is done besides what was asked for.
     """
 
     client: Callable[[str], object]
     interval: float = 0.1
     timeout: float = 120.0
+    say: Callable[[str], None] = lambda text: None
 
     def __post_init__(self):
         self._cloudformation = self.client("cloudformation")
@@ -167,10 +181,13 @@ class Deployer:
             return
         if not found["StackStatus"].startswith("DELETE_"):
             self._refuse_while_busy(found)
+        self._delete(found, progress)
+
+    def _delete(self, found, progress):
         watch = _Watch(self._cloudformation, self._family_ids(found["StackId"]))
         watch.fresh()
         if found["StackStatus"] != "DELETE_IN_PROGRESS":
-            self._cloudformation.delete_stack(StackName=stack)
+            self._cloudformation.delete_stack(StackName=found["StackName"])
         self._wait(found["StackId"], watch, progress, ("DELETE_COMPLETE",))
 
     def find(self, stack):
@@ -191,6 +208,7 @@ class Deployer:
             ],
             "Capabilities": _CAPABILITIES,
         }
+        self.clear_failed_creation(stack, progress)
         found = self.find(stack)
         if found:
             self._refuse_while_busy(found)
@@ -240,15 +258,28 @@ class Deployer:
             name = stack_id.split("/")[1] if "/" in stack_id else stack_id
             raise DeploymentFailed(f"stack {name} ended as {status}:{reasons}")
 
+    def clear_failed_creation(self, stack, progress=lambda event: None):
+        """Delete a stack that could never be created, and holds nothing; nothing to do elsewhere.
+
+        It can only be deleted. One that still holds something is left to a person.
+        """
+        found = self.find(stack)
+        if found is None or found["StackStatus"] not in _NEVER_CREATED:
+            return
+        if left := held(self._resources_of(found["StackId"])):
+            raise StackBusy(
+                f"stack {stack} could never be created ({found['StackStatus']}) and can only be "
+                "deleted, but it still holds"
+                + "".join(f"\n  {type_} {name}" for type_, name in left)
+                + "\nDelete what nobody needs of it, then "
+                f"`aws cloudformation delete-stack --stack-name {stack}`, and deploy again"
+            )
+        self.say(f"Deleting stack {stack}, whose first creation failed: it holds nothing")
+        self._delete(found, progress)
+
     def _refuse_while_busy(self, found):
         """Raise StackBusy where CloudFormation would only say that it can't."""
         name, status = found["StackName"], found["StackStatus"]
-        if status == "ROLLBACK_COMPLETE":
-            raise StackBusy(
-                f"stack {name} could never be created ({status}) and can only be deleted: "
-                f"`aws cloudformation delete-stack --stack-name {name}`, or `make destroy`, "
-                "which also removes what it left; then deploy again"
-            )
         if status.endswith("_IN_PROGRESS"):
             raise StackBusy(
                 f"stack {name} is {status}: somebody else's operation, or an interrupted one of "

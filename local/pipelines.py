@@ -238,7 +238,7 @@ def main():
                 "`. .local/environment.sh` first"
             )
         agree(session, pipeline.name, options.yes, sys.stdin.isatty())
-        deployer = Deployer(session.client, interval=1.0, timeout=1800.0)
+        deployer = Deployer(session.client, 1.0, 1800.0, print)
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(

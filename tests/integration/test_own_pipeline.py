@@ -10,7 +10,7 @@ import types
 import pytest
 
 import pipelines
-from deploy import DeploymentFailed
+from deploy import Deployer, DeploymentFailed, held
 from harness import BINARIES, OWN_PIPELINE
 from pipelines import OwnPipeline, PipelineRefused
 from system import ROOT
@@ -142,6 +142,35 @@ def test_a_broken_template_is_refused_with_every_fault_and_the_old_pipeline_stay
     assert 'did you mean "Evaluation"?' in str(failure.value)
     assert "$.Steps[2].Arguments.ProcessingInputs[1].S3Input.S3Uri" in str(failure.value)
     assert definition_of(system, "broken") == before
+
+
+def test_a_first_creation_that_failed_is_cleared_away_by_the_next(system, changed):
+    directory = changed("first-fails", lambda template: template)
+    template = directory / "template.json.tera"
+    whole = template.read_text()
+    template.write_text(whole.replace("Steps.Train.ModelArtifacts", "Steps.Trian.ModelArtifacts"))
+    with pytest.raises(DeploymentFailed, match="Trian"):
+        deploy(system, directory, {"PipelineName": "first-fails"})
+    assert system.deployer.find("first-fails")["StackStatus"] == "ROLLBACK_COMPLETE"
+    template.write_text(whole)
+    said = []
+    deployer = Deployer(system.client, say=said.append)
+    pipeline = OwnPipeline(directory)
+    made = pipelines.deploy(deployer, pipeline, system.outputs, {"PipelineName": "first-fails"})
+    assert made["PipelineName"] == "first-fails"
+    assert said == ["Deleting stack first-fails, whose first creation failed: it holds nothing"]
+
+
+def test_what_a_failed_creation_still_holds_is_not_deleted():
+    def resource(status, name):
+        return {"ResourceType": "T", "ResourceStatus": status, "PhysicalResourceId": name}
+
+    resources = [
+        resource("DELETE_COMPLETE", "gone"),
+        resource("DELETE_SKIPPED", "kept"),
+        {"ResourceType": "T", "ResourceStatus": "CREATE_FAILED"},
+    ]
+    assert held(resources) == [("T", "kept")]
 
 
 def test_parameters_that_nobody_declared_are_refused(system, deployed):
