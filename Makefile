@@ -61,7 +61,8 @@ remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an ins
 	@$(STACK) remove $(STACK_OPTIONS) $(foreach ticker,$(ASSETS),--ticker $(call quoted,$(ticker)))
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or, after a yes, to the account of the environment
-	@$(VENV)/bin/python local/pipelines.py $(if $(YES),--yes) $(call quoted,$(PIPELINE)) $(PARAMETERS)
+	@$(VENV)/bin/python local/pipelines.py $(if $(YES),--yes) $(if $(PREFIX),--pipewright-stack $(PREFIX)) \
+	  $(call quoted,$(PIPELINE)) $(PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }

@@ -11,12 +11,14 @@ after a yes, or a running `make local`. NAME=VALUE sets parameters of the direct
     data/                what they read, optional
 
 and stack.yaml gets for parameters that it declares without a default: the outputs of Pipewright's
-own stack, TemplateKey and TemplateSha256, CodeS3Uri and DataS3Uri.
+own stack, TemplateKey and TemplateSha256, CodeS3Uri and DataS3Uri, and as PipelineName the
+directory's name.
 """
 
 import argparse
 import dataclasses
 import hashlib
+import re
 import sys
 import time
 from pathlib import Path
@@ -27,11 +29,52 @@ from botocore.exceptions import BotoCoreError, ClientError
 from account import is_loopback, region_of_environment
 from deploy import Deployer, DeploymentFailed, parse_template
 
+# What is uploaded of a pipeline's directory, by the parameter that says where to.
+_FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
 FINAL = ("Succeeded", "Failed", "Stopped")
 
 
 class PipelineRefused(Exception):
     """The pipeline cannot be deployed or started; the message says why and what to do."""
+
+
+def name_fault(name):
+    """Why no stack can have the name of a pipeline's directory; None where one can."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", name):
+        return None
+    return (
+        f"the directory's name, {name!r}, would be the stack's: rename it to begin with a letter and "
+        "hold letters, digits and hyphens only, at most 128"
+    )
+
+
+def pipeline_name_fault(declared, name):
+    """Why the directory's name is none for a PipelineName so declared; None where it is one."""
+    pattern = declared.get("AllowedPattern", ".*")
+    if re.fullmatch(pattern, name):
+        return None
+    return (
+        f"the directory's name, {name!r}, would be the parameter PipelineName, which stack.yaml "
+        f"allows as {pattern}: rename the directory, or PARAMETERS=PipelineName=NAME"
+    )
+
+
+def wanting(declared, given):
+    """The parameters of stack.yaml that neither a default nor somebody gives a value to."""
+    return [
+        name
+        for name, parameter in declared.items()
+        if name not in given and "Default" not in parameter
+    ]
+
+
+def lacking(declared, given, directory):
+    """The parameters of stack.yaml that nothing gives a value to, as sentences."""
+    for name in wanting(declared, given):
+        if folder := _FOLDERS.get(name):
+            yield f"{name}: {directory} has no folder {folder}/ that it would be made of"
+        else:
+            yield f"{name}: no output of Pipewright's stack has that name; PARAMETERS={name}=VALUE"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +90,8 @@ class OwnPipeline:
                     f"{self.directory} has no {name}; samples/pipelines/README.md says what a "
                     "pipeline's directory holds"
                 )
+        if fault := name_fault(self.name):
+            raise PipelineRefused(fault)
 
     @property
     def stack(self):
@@ -93,7 +138,7 @@ def upload(client, pipeline, outputs):
     key = f"pipelines/{pipeline.name}/template/{digest}.json.tera"
     s3.put_object(Bucket=bucket, Key=key, Body=template)
     given = {"TemplateKey": key, "TemplateSha256": digest}
-    for folder, name in (("code", "CodeS3Uri"), ("data", "DataS3Uri")):
+    for name, folder in _FOLDERS.items():
         if (pipeline.directory / folder).is_dir():
             prefix = f"pipelines/{pipeline.name}/{folder}"
             given[name] = _upload_folder(s3, bucket, pipeline.directory / folder, prefix)
@@ -116,14 +161,26 @@ def deploy(deployer, pipeline, outputs, parameters=None, progress=lambda event: 
             f"stack.yaml declares no parameter {', '.join(unknown)}; it declares "
             f"{', '.join(declared)}"
         )
-    available = {**outputs, **upload(deployer.client, pipeline, outputs)}
+    parameters = parameters or {}
+    # Not the output of that name: that is Pipewright's own pipeline.
+    available = {**outputs, "PipelineName": pipeline.name}
+    named_so = "PipelineName" in wanting(declared, parameters)
+    if named_so and (fault := pipeline_name_fault(declared["PipelineName"], pipeline.name)):
+        raise PipelineRefused(fault)
+    uploaded = {name for name, folder in _FOLDERS.items() if (pipeline.directory / folder).is_dir()}
+    given = {*available, "TemplateKey", "TemplateSha256", *uploaded, *parameters}
+    if missing := list(lacking(declared, given, pipeline.directory)):
+        raise PipelineRefused(
+            "stack.yaml has parameters without a value:" + "".join(f"\n  {m}" for m in missing)
+        )
+    available |= upload(deployer.client, pipeline, outputs)
     # A parameter with a default means something of its own, such as the pipeline's name.
     given = {
         name: available[name]
         for name, parameter in declared.items()
         if name in available and "Default" not in parameter
     }
-    return deployer.deploy_template(pipeline.name, stack, {**given, **(parameters or {})}, progress)
+    return deployer.deploy_template(pipeline.name, stack, {**given, **parameters}, progress)
 
 
 def start(sagemaker, pipeline_name, parameters):
@@ -231,6 +288,10 @@ def main():
     try:
         pipeline = OwnPipeline(options.directory)
         parameters = read_assignments(options.parameters)
+        if pipeline.name == options.pipewright_stack:
+            raise PipelineRefused(
+                f"the directory's name, {pipeline.name!r}, is that of Pipewright's own stack: rename it"
+            )
         session = boto3.Session(region_name=region_of_environment())
         if session.region_name is None:
             raise PipelineRefused(
@@ -242,8 +303,8 @@ def main():
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(
-                f"there is no stack {options.pipewright_stack} of Pipewright's here: deploy "
-                "template.yaml first, or source .local/environment.sh beside a `make local`"
+                f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
+                "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
             )
         made = deploy(deployer, pipeline, outputs, parameters, progress)
     except (PipelineRefused, DeploymentFailed, BotoCoreError, ClientError) as error:

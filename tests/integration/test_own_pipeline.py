@@ -110,6 +110,39 @@ def test_a_bad_model_takes_the_other_branch_and_fails_with_both_numbers(system, 
     assert any(reason in line for line in execution.lines)
 
 
+def test_a_copy_under_another_name_is_another_pipeline_with_a_group_of_its_own(
+    system, deployed, changed
+):
+    made = deploy(system, changed("my-copy", lambda template: template))
+    assert made["PipelineName"] == "my-copy"
+    assert deployed["PipelineName"] == OWN_PIPELINE.name
+    sagemaker = system.client("sagemaker")
+    assert sagemaker.describe_model_package_group(ModelPackageGroupName="my-copy")
+    steps = {step["Name"]: step for step in definition_of(system, "my-copy")["Steps"]}
+    register = json.dumps(steps["GoodEnough"])
+    assert '"ModelPackageGroupName": "my-copy"' in register
+
+
+def test_a_directorys_name_that_no_stack_can_have_is_told_as_that(system, changed):
+    with pytest.raises(PipelineRefused, match="the directory's name, 'my_pipe'"):
+        OwnPipeline(changed("my_pipe", lambda template: template))
+    with pytest.raises(PipelineRefused, match="PARAMETERS=PipelineName=NAME"):
+        deploy(system, changed("My-Pipe", lambda template: template))
+
+
+def test_a_parameter_without_a_value_is_told_with_what_would_give_one(system, changed):
+    directory = changed("no-data", lambda template: template)
+    shutil.rmtree(directory / "data")
+    with pytest.raises(PipelineRefused, match="DataS3Uri: .*no-data has no folder data/"):
+        deploy(system, directory)
+
+    def with_another(stack):
+        stack["Parameters"]["Colour"] = {"Type": "String"}
+
+    with pytest.raises(PipelineRefused, match="PARAMETERS=Colour=VALUE"):
+        deploy(system, OWN_PIPELINE, edit=with_another)
+
+
 def test_a_template_may_stand_in_the_stack_itself(system, changed):
     directory = changed("inline", lambda template: template)
 
