@@ -38,6 +38,8 @@ from system import (
 LOCAL = ROOT / ".local"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
+# How many runs keep their outputs in .local/runs; one of the sample is 27 MB.
+KEPT_RUNS = 20
 
 
 def say(text=""):
@@ -227,6 +229,15 @@ def forget_instances():
             continue  # it lives, and is somebody else's
 
 
+def forget_runs(directory, kept=KEPT_RUNS):
+    """Remove the outputs of all but the newest runs; gives how many went."""
+    runs = [each for each in directory.glob("*") if each.is_dir()]
+    outdated = sorted(runs, key=lambda each: each.stat().st_mtime, reverse=True)[kept:]
+    for each in outdated:
+        shutil.rmtree(each)
+    return len(outdated)
+
+
 def path(text):
     """A path from the command line; the Makefile quotes it, so no shell has expanded a ~."""
     return Path(text).expanduser()
@@ -310,6 +321,9 @@ def main():
         signal.signal(number, interrupted)
 
     forget_instances()
+    # Before a run adds its own.
+    if gone := forget_runs(LOCAL / "runs", KEPT_RUNS - 1):
+        say(f"Removed the outputs of {gone} old run(s); .local/runs keeps the newest {KEPT_RUNS}")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     directory = LOCAL / "instances" / f"{stamp}-{os.getpid()}"
     succeeded = False

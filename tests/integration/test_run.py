@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import run
 
 import watchdog
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
@@ -82,6 +83,16 @@ def test_run_without_a_readable_template_says_so(tmp_path):
     assert process.returncode == 1
     assert "cannot read the training template" in output
     assert "Traceback" not in output
+
+
+def test_the_outputs_of_the_newest_runs_are_kept(tmp_path):
+    for age in range(5):
+        (tmp_path / f"run-{age}").mkdir()
+        (tmp_path / f"run-{age}" / "features.csv").touch()
+        os.utime(tmp_path / f"run-{age}", (1000 - age, 1000 - age))
+    assert run.forget_runs(tmp_path, 3) == 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run-0", "run-1", "run-2"]
+    assert run.forget_runs(tmp_path / "none") == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
