@@ -83,6 +83,11 @@ def confirm(question, expected):
 def settings_of(options, region):
     """The settings of samconfig.toml; None when there are none yet."""
     found = settings.read(options.config, options.environment, ROOT)
+    asked_for = options.action == "deploy" and not options.local
+    if found is None and options.environment != "default" and not asked_for:
+        raise NotReady(
+            f"{options.config.name} has no [{options.environment}.deploy.parameters], which ENV names"
+        )
     if found is None and options.local:
         parameters = {"Prefix": options.prefix or "pipewright"}
         return settings.Settings(region, parameters)
@@ -91,18 +96,32 @@ def settings_of(options, region):
 
 def guided(options):
     """Ask for the settings of a first deployment; gives them with the account's target."""
-    say(f"{options.config.name} has no [{options.environment}.deploy.parameters] yet.\n")
+    lacking = f"{options.config.name} has no [{options.environment}.deploy.parameters]"
+    if options.yes:
+        raise NotReady(
+            f"{lacking}, and YES=1 lets nobody be asked: write it as deploy/settings.py shows, or "
+            "run `make deploy` without YES=1 in a terminal"
+        )
+    # Before any question: without credentials the answers would be for nothing.
+    targets.need_credentials()
+    say(f"{lacking} yet.\n")
+    found = []
     try:
-        chosen = settings.ask(ROOT, region_of_environment(), say=say)
+        chosen = settings.ask(
+            ROOT,
+            region_of_environment(),
+            say=say,
+            with_region=lambda region: found.append(targets.of_account(region)),
+        )
     except EOFError:
         raise NotReady(
             f"there are no settings and nobody to ask: write {options.config.name} as "
             "deploy/settings.py shows, or run `make deploy` in a terminal"
         ) from None
-    target = targets.of_account(chosen.region)
+    (target,) = found
     say(f"\nThis deploys into account {target.account}, region {chosen.region}, as")
     say(f"{target.identity}.")
-    if not options.yes and not confirm("Go on? Type yes", "yes"):
+    if not confirm("Go on? Type yes", "yes"):
         raise NotReady("nothing was deployed and nothing was written")
     settings.write(options.config, options.environment, chosen, target.account)
     say(f"Written to {options.config.name}; deploying from it from now on.\n")

@@ -157,8 +157,11 @@ def write(path, environment, settings, account):
     path.write_text(text, encoding="utf-8")
 
 
-def ask(root, region, answer=input, say=print):
-    """Ask for what has no good default; gives the settings."""
+def ask(root, region, answer=input, say=print, with_region=lambda region: None):
+    """Ask for what has no good default; gives the settings.
+
+    `with_region` is called once the region is known, and may raise before more is asked.
+    """
     declared = _parameters(root)
 
     def question(name, description, default, wrong):
@@ -175,6 +178,7 @@ def ask(root, region, answer=input, say=print):
             yield f"{given!r} is no region; one is eu-west-1"
 
     region = question("Region", "of AWS", region or "", region_faults)
+    with_region(region)
     parameters = {}
     for name in _GUIDED:
         parameter = declared[name]

@@ -39,6 +39,19 @@ class Target:
         return self.identity.split(":")[1]
 
 
+def _unknown(why):
+    return (
+        f"AWS does not know who you are: {why}. Give credentials as for the AWS command line "
+        "(AWS_PROFILE=..., `aws configure sso`), or add LOCAL=1 to stay on this machine"
+    )
+
+
+def need_credentials():
+    """Refuse where there are none at all; whether they are good takes a region to ask in."""
+    if boto3.Session().get_credentials() is None:
+        raise TargetMissing(_unknown("there are no credentials"))
+
+
 def of_account(region):
     """The account of the environment's credentials: profile, variables, or an instance's role."""
     session = boto3.Session(region_name=region)
@@ -53,10 +66,7 @@ def of_account(region):
     try:
         caller = client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise TargetMissing(
-            f"AWS does not know who you are: {error}. Give credentials as for the AWS command "
-            "line (AWS_PROFILE=..., `aws configure sso`), or add LOCAL=1 to stay on this machine"
-        ) from error
+        raise TargetMissing(_unknown(error)) from error
     return Target(client, region, caller["Account"], caller["Arn"])
 
 
