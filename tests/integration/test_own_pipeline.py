@@ -194,6 +194,14 @@ def test_a_first_creation_that_failed_is_cleared_away_by_the_next(system, change
     assert said == ["Deleting stack first-fails, whose first creation failed: it holds nothing"]
 
 
+def test_a_first_creation_that_failed_can_be_deleted_as_well(system, changed):
+    directory = changed("fails-and-goes", lambda text: text.replace("Steps.Train.", "Steps.Trian."))
+    with pytest.raises(DeploymentFailed, match="Trian"):
+        deploy(system, directory)
+    system.deployer.delete("fails-and-goes")
+    assert system.deployer.find("fails-and-goes") is None
+
+
 def test_what_a_failed_creation_still_holds_is_not_deleted():
     def resource(status, name):
         return {"ResourceType": "T", "ResourceStatus": status, "PhysicalResourceId": name}
