@@ -18,6 +18,7 @@ def profile(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     return monkeypatch
 
 
@@ -40,6 +41,32 @@ def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(syst
     command += ["--config", tmp_path / "samconfig.toml"]
     looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert "are as they must be" in looked.stdout, looked.stderr
+
+
+def test_a_guided_deployment_offers_the_region_and_writes_nothing_without_a_yes(system, tmp_path):
+    for name in ("cargo", "cargo-lambda"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**system.environment(), "AWS_CONFIG_FILE": "/nonexistent"}
+    del environment["AWS_DEFAULT_REGION"]
+    environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    settings = tmp_path / "samconfig.toml"
+    asked = subprocess.run(
+        [
+            *(sys.executable, ROOT / "deploy" / "main.py", "deploy", "--skip-image"),
+            *("--config", settings),
+        ],
+        env=environment,
+        input="\nguided\n\n\nno\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert asked.returncode == 1
+    assert f"[{system.environment()['AWS_REGION']}]: " in asked.stdout
+    assert "account 123456789012, region eu-west-1" in asked.stdout
+    assert "nothing was deployed and nothing was written" in asked.stderr
+    assert not settings.exists()
 
 
 def test_only_this_machine_is_no_account():
