@@ -231,10 +231,14 @@ def forget_instances():
 
 def forget_runs(directory, kept=KEPT_RUNS):
     """Remove the outputs of all but the newest runs; gives how many went."""
-    runs = [each for each in directory.glob("*") if each.is_dir()]
-    outdated = sorted(runs, key=lambda each: each.stat().st_mtime, reverse=True)[kept:]
-    for each in outdated:
-        shutil.rmtree(each)
+    runs = []
+    for each in directory.glob("*"):
+        # Another run may be at it, too.
+        with contextlib.suppress(FileNotFoundError):
+            runs += [(each.stat().st_mtime, each)] * each.is_dir()
+    outdated = sorted(runs, reverse=True)[kept:]
+    for _, each in outdated:
+        shutil.rmtree(each, ignore_errors=True)
     return len(outdated)
 
 
@@ -288,7 +292,10 @@ def arguments():
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
-        "--out", type=path, help="directory for the outputs (default: .local/runs/<execution id>)"
+        "--out",
+        type=path,
+        help="directory for the outputs (default: .local/runs/<execution id>, "
+        f"which keeps the newest {KEPT_RUNS})",
     )
     parser.add_argument("--timeout", type=int, default=1800, help="seconds to wait for its end")
     parser.add_argument("--binaries", type=Path, default=target / "debug", help=argparse.SUPPRESS)
