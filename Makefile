@@ -22,7 +22,8 @@ help: ## List what can be made
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine.'
-	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1.'
+	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
+	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1.'
 
 run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
 	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
