@@ -112,12 +112,13 @@ def test_a_killed_run_leaves_no_process():
         wait_for(lambda: living(processes - {process.pid}) == set(), within=15)
 
 
-def test_local_stays_until_interrupted_though_its_ports_are_taken():
+def test_local_stays_until_interrupted_though_its_ports_are_taken(tmp_path):
     with contextlib.ExitStack() as taken:
         for port in PREFERRED_PORTS:
             with contextlib.suppress(OSError):  # taken by somebody else already: as good
                 taken.enter_context(socket.create_server(("127.0.0.1", port)))
-        with running("local", until="Ctrl-C ends everything") as (process, lines, processes):
+        options = ("local", "--environment-file", tmp_path / "environment.sh")
+        with running(*options, until="Ctrl-C ends everything") as (process, lines, processes):
             assert process.poll() is None
             assert any("export AWS_ENDPOINT_URL=" in line for line in lines)
             os.killpg(process.pid, signal.SIGINT)
