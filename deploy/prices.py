@@ -62,7 +62,8 @@ def _check(binaries, assets, template):
     try:
         found = json.loads(looked.stdout)
     except json.JSONDecodeError:
-        raise FaultsFound(looked.stderr.strip() or looked.stdout.strip()) from None
+        said = looked.stderr.strip() or looked.stdout.strip()
+        raise FaultsFound(f"{said}\nNothing was uploaded") from None
     return found["faults"], found["warnings"]
 
 

@@ -108,6 +108,11 @@ def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
         assert refused.returncode == 1, refused.stdout
         assert [word for word in words if word not in refused.stdout] == []
         assert "nothing was uploaded" in refused.stdout
+    unreadable = tmp_path / "unreadable.json"
+    unreadable.write_text("{")
+    refused = make("import", "--assets", own, "--template", unreadable)
+    assert refused.returncode == 1
+    assert "Nothing was uploaded" in refused.stdout
     nowhere = make("import", "--assets", tmp_path / "nowhere")
     assert nowhere.returncode == 1
     assert "nowhere does not exist" in nowhere.stdout
