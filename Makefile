@@ -55,7 +55,7 @@ deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be
 	@$(STACK) policy $(STACK_OPTIONS) $(if $(ACCOUNT),--account $(ACCOUNT)) \
 	  $(if $(PARTITION),--partition $(PARTITION)) $(if $(PART),--part $(PART))
 
-import: $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
+import: build $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
 	@$(STACK) import $(STACK_OPTIONS) $(DATA_OPTIONS)
 
 remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an installation's catalogue, after a yes
