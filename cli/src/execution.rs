@@ -11,6 +11,7 @@ use pipewright::record::{History, Item, RecordId, names};
 use pipewright_aws::dynamodb::{self, Executions, TableError};
 use tokio::time::Instant;
 
+mod list;
 mod render;
 
 use render::{Style, Writer};
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Show what happened so far.
     Show(Show),
+    /// List the executions that are open, and those that ended lately, the
+    /// newest first.
+    List(list::List),
 }
 
 /// Which execution, and where its record lies.
@@ -106,6 +110,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let result = match command {
         Command::Watch(arguments) => watch(arguments).await,
         Command::Show(arguments) => show(arguments).await,
+        Command::List(arguments) => list::list(arguments).await,
     };
     match result {
         // Whoever read us has seen enough.

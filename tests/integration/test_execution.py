@@ -107,6 +107,28 @@ def test_the_record_knows_model_package_and_report(system, execution):
     assert record["processingStepReport"]["status"] == "Succeeded"
 
 
+def test_it_is_in_the_list_of_executions(system, execution):
+    table = ("--table", system.outputs["ExecutionsTableName"])
+    status, output = system.call("execution", "list", *table)
+    assert status == 0, output
+    heading, *lines = output.splitlines()
+    assert heading.split() == ["ID", "STATUS", "TEMPLATE", "STARTED", "DURATION", "ARN"]
+    (line,) = [line for line in lines if line.split()[0] == execution.id]
+    assert line.split()[1:3] == ["Succeeded", SAMPLE_TEMPLATE["Id"]]
+    assert line.lower().endswith(execution.arn.lower())
+
+    status, output = system.call("execution", "list", *table, "--format", "json")
+    assert status == 0, output
+    listed = json.loads(output)
+    starts = [row["startedAt"] or row["createdAt"] for row in listed]
+    assert starts == sorted(starts, reverse=True)
+    (row,) = [row for row in listed if row["id"] == execution.id]
+    record = system.record(execution.id)
+    assert row["executionArn"] == record["pipelineExecutionArn"]
+    assert row["duration"] == int(record["endedAt"] - record["startedAt"])
+    assert row["startFailure"] is None
+
+
 def test_parameters_are_frozen_and_sent_whole(system, execution):
     record = system.record(execution.id)
     assert record["parameters"]["Id"] == SAMPLE_TEMPLATE["Id"]

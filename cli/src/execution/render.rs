@@ -16,10 +16,10 @@ pub(super) enum Style {
 
 const RED: &str = "31";
 const GREEN: &str = "32";
-const YELLOW: &str = "33";
+pub(super) const YELLOW: &str = "33";
 const CYAN: &str = "36";
 const BOLD: &str = "1";
-const DIM: &str = "2";
+pub(super) const DIM: &str = "2";
 
 /// The width of the column of steps' names in live output.
 const SUBJECT_WIDTH: usize = 32;
@@ -76,7 +76,7 @@ fn last_part(arn: &str) -> String {
 }
 
 /// A text without what could move a terminal's cursor or colour it.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {
@@ -109,7 +109,7 @@ pub(super) fn duration(millis: i64) -> String {
 }
 
 /// Moments that come in whole seconds tell nothing finer.
-fn span(from: i64, to: i64) -> String {
+pub(super) fn span(from: i64, to: i64) -> String {
     if from % 1000 == 0 && to % 1000 == 0 && to - from < 10_000 {
         return format!("{} s", (to - from).max(0) / 1000);
     }
@@ -127,14 +127,16 @@ impl<W: Write> Writer<W> {
         Self { out, style }
     }
 
-    fn paint(&self, codes: &str, text: &str) -> String {
+    /// A text in the terminal's colours, where the style has any.
+    pub(super) fn paint(&self, codes: &str, text: &str) -> String {
         match self.style {
             Style::Plain => text.to_owned(),
             Style::Colored => format!("\u{1b}[{codes}m{text}\u{1b}[0m"),
         }
     }
 
-    fn paint_status(&self, status: &str, width: usize) -> String {
+    /// A status in its colour, padded to `width`.
+    pub(super) fn paint_status(&self, status: &str, width: usize) -> String {
         let color = match status.split(' ').next().unwrap_or_default() {
             "Succeeded" | "Completed" | "InService" | "Created" => GREEN,
             "Failed" | "CompletedWithFailures" => RED,

@@ -1,0 +1,348 @@
+//! `pipewright execution list`: which executions there are, from the index by
+//! phase. The table is never read through.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use pipewright::record::{Attribute, Item, RecordId, is_final, names, phase};
+use pipewright_aws::dynamodb::{Executions, TableError};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::render::{self, Writer};
+use super::{Color, Format};
+
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The table of executions.
+    #[arg(long)]
+    table: String,
+    /// Beside the open ones, list those that ended within so many days.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=366))]
+    days: u16,
+    /// For people, or for programs: moments there are epoch milliseconds.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Whether to colour the output; auto = on a terminal.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+/// An execution in the list. Moments are epoch milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: String,
+    /// In the API's spelling; absent before the first event.
+    status: Option<String>,
+    template_id: Option<String>,
+    created_at: Option<i64>,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+    /// From start to end, or until now, milliseconds.
+    duration: Option<i64>,
+    execution_arn: Option<String>,
+    /// That SageMaker refused to start it.
+    start_failure: Option<NotStarted>,
+}
+
+/// Why and when an execution was not started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct NotStarted {
+    reason: String,
+    at: Option<i64>,
+}
+
+impl NotStarted {
+    fn of(failure: &Item) -> Self {
+        let reason = failure.get(names::REASON).and_then(Attribute::as_str);
+        Self {
+            reason: reason.unwrap_or_default().to_owned(),
+            at: failure.get(names::AT).and_then(Attribute::as_i64),
+        }
+    }
+}
+
+impl Row {
+    /// What the item `record` says of an execution.
+    fn of(id: &str, record: &Item, now: i64) -> Self {
+        let text = |name: &str| {
+            let text = record.get(name).and_then(Attribute::as_str);
+            text.map(str::to_owned)
+        };
+        let moment = |name: &str| record.get(name).and_then(Attribute::as_i64);
+        let status = text(names::PIPELINE_STATUS);
+        let ended = status.as_deref().is_some_and(is_final);
+        let started_at = moment(names::STARTED_AT);
+        let ended_at = moment(names::ENDED_AT)
+            .or_else(|| moment(names::PIPELINE_STATUS_AT))
+            .filter(|_| ended);
+        let until = if ended { ended_at } else { Some(now) };
+        Self {
+            id: id.to_owned(),
+            template_id: text(names::TEMPLATE_ID),
+            created_at: moment(names::CREATED_AT),
+            started_at,
+            ended_at,
+            duration: started_at
+                .zip(until)
+                .map(|(start, end)| end.saturating_sub(start).max(0)),
+            execution_arn: text(names::PIPELINE_EXECUTION_ARN),
+            start_failure: match record.get(names::START_FAILURE) {
+                Some(Attribute::M(failure)) => Some(NotStarted::of(failure)),
+                _ => None,
+            },
+            status,
+        }
+    }
+
+    /// When it began, as far as anybody knows.
+    fn since(&self) -> Option<i64> {
+        self.started_at.or(self.created_at)
+    }
+
+    /// When nothing more was to be expected of it. What was not started keeps
+    /// the phase of the open ones, for somebody may start it again.
+    fn over_at(&self) -> Option<i64> {
+        let refused = self.start_failure.as_ref().and_then(|failure| failure.at);
+        self.ended_at.or(refused)
+    }
+
+    /// The status in words.
+    fn status(&self) -> String {
+        match (&self.status, &self.start_failure) {
+            (Some(status), _) => render::clean(status),
+            (None, Some(_)) => "not started".to_owned(),
+            (None, None) => "no event yet".to_owned(),
+        }
+    }
+
+    /// `3 min 05 s`; of one that has not ended `3 min 05 s so far`.
+    fn duration(&self) -> String {
+        match (self.duration, self.started_at, self.ended_at) {
+            (_, Some(start), Some(end)) => render::span(start, end),
+            (Some(duration), ..) => format!("{} so far", render::duration(duration)),
+            (None, ..) => "-".to_owned(),
+        }
+    }
+}
+
+/// Those that are open, or ended or were refused from `earliest` on, the newest
+/// first.
+fn ordered(mut rows: Vec<Row>, earliest: i64) -> Vec<Row> {
+    rows.retain(|row| row.over_at().is_none_or(|at| at >= earliest));
+    rows.sort_by(|a, b| (b.since(), &b.id).cmp(&(a.since(), &a.id)));
+    rows
+}
+
+/// The list as a table, a heading above it.
+fn write<W: Write>(writer: &mut Writer<W>, rows: &[Row]) -> io::Result<()> {
+    const HEADINGS: [&str; 6] = ["ID", "STATUS", "TEMPLATE", "STARTED", "DURATION", "ARN"];
+    let dash = || "-".to_owned();
+    let cells: Vec<[String; 6]> = rows
+        .iter()
+        .map(|row| {
+            [
+                render::clean(&row.id),
+                row.status(),
+                row.template_id.as_deref().map_or_else(dash, render::clean),
+                row.since().and_then(moment).unwrap_or_else(dash),
+                row.duration(),
+                row.execution_arn
+                    .as_deref()
+                    .map_or_else(dash, render::clean),
+            ]
+        })
+        .collect();
+    let widths: Vec<usize> = (0..HEADINGS.len())
+        .map(|column| {
+            let longest = cells
+                .iter()
+                .map(|cells| cells[column].chars().count())
+                .max();
+            longest.unwrap_or_default().max(HEADINGS[column].len())
+        })
+        .collect();
+    let padded = |text: &str, column: usize| format!("{text:width$}", width = widths[column]);
+    let heading: Vec<String> = (0..HEADINGS.len())
+        .map(|column| padded(HEADINGS[column], column))
+        .collect();
+    let heading = writer.paint(render::DIM, heading.join("  ").trim_end());
+    writer.line(&heading)?;
+    for cells in &cells {
+        let line: Vec<String> = (0..HEADINGS.len())
+            .map(|column| match column {
+                1 => writer.paint_status(&cells[column], widths[column]),
+                _ => padded(&cells[column], column),
+            })
+            .collect();
+        writer.line(&line.join("  "))?;
+    }
+    Ok(())
+}
+
+/// `2026-11-22 22:46:50Z`; none out of the calendar's range.
+fn moment(millis: i64) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    moment.format(form).ok()
+}
+
+/// Lists executions; there being none is no failure.
+pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
+    let executions = super::table(&arguments.table).await;
+    let now = now();
+    let mut ids = BTreeSet::new();
+    // One may end between two of these, and so be in both.
+    for phase in
+        std::iter::once(phase::OPEN.to_owned()).chain(phase::ended_within(arguments.days, now))
+    {
+        ids.extend(in_phase(&executions, &phase).await?);
+    }
+    let mut rows = Vec::new();
+    for id in ids {
+        // The index may show what is deleted since.
+        if let Some(record) = executions.record(&RecordId::new(id.as_str())?).await? {
+            rows.push(Row::of(&id, &record, now));
+        }
+    }
+    let rows = ordered(rows, now.saturating_sub(i64::from(arguments.days) * DAY));
+    let mut out = io::stdout().lock();
+    match arguments.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Text if rows.is_empty() => writeln!(
+            out,
+            "no execution in table {executions} is open, and none ended within {} days; --days looks further back",
+            arguments.days
+        )?,
+        Format::Text => write(&mut Writer::new(out, arguments.color.style()), &rows)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The ids of all executions in a phase.
+async fn in_phase(executions: &Executions, phase: &str) -> Result<Vec<String>, TableError> {
+    let mut ids = Vec::new();
+    let mut from = None;
+    loop {
+        let page = executions.in_phase(phase, from).await?;
+        ids.extend(page.rows.into_iter().map(|row| row.id));
+        from = page.next;
+        if from.is_none() {
+            return Ok(ids);
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command reads the clock once and passes it on"
+)]
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::render::Style;
+    use super::*;
+    use pipewright::record::attribute::item_from_json;
+    use serde_json::{Value, json};
+
+    // 2024-05-06T07:00:00Z
+    const NOW: i64 = 1_714_978_800_000;
+
+    fn row(id: &str, record: Value) -> Row {
+        Row::of(id, &item_from_json(record.as_object().unwrap()), NOW)
+    }
+
+    fn open(id: &str) -> Row {
+        row(
+            id,
+            json!({
+                "templateId": "sample", "pipelineStatus": "Executing", "createdAt": NOW - 190_000,
+                "startedAt": NOW - 185_000, "endedAt": NOW, "pipelineExecutionArn": "arn:x",
+            }),
+        )
+    }
+
+    fn ended(id: &str, at: i64) -> Row {
+        row(
+            id,
+            json!({
+                "pipelineStatus": "Succeeded", "startedAt": at - 42_500, "endedAt": at,
+            }),
+        )
+    }
+
+    fn written(rows: &[Row]) -> String {
+        let mut out = Vec::new();
+        write(&mut Writer::new(&mut out, Style::Plain), rows).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_execution_is_a_line_with_status_template_start_duration_and_arn() {
+        let refused = json!({"createdAt": NOW, "startFailure": {"reason": "no", "at": NOW}});
+        let rows = [
+            open("one"),
+            ended("two", NOW),
+            row("three", refused),
+            row("four", json!({})),
+        ];
+        assert_eq!(
+            written(&rows),
+            "ID     STATUS        TEMPLATE  STARTED               DURATION           ARN\n\
+             one    Executing     sample    2024-05-06 06:56:55Z  3 min 05 s so far  arn:x\n\
+             two    Succeeded     -         2024-05-06 06:59:17Z  42 s               -\n\
+             three  not started   -         2024-05-06 07:00:00Z  -                  -\n\
+             four   no event yet  -         -                     -                  -\n"
+        );
+    }
+
+    #[test]
+    fn the_newest_come_first_and_what_ended_before_the_days_is_left_out() {
+        let earliest = NOW - 7 * DAY;
+        let rows = vec![
+            ended("long-ago", earliest - 1),
+            ended("a-week-ago", earliest),
+            open("open"),
+            row(
+                "refused-long-ago",
+                json!({"createdAt": 1, "startFailure": {"reason": "no", "at": 1}}),
+            ),
+            row("unknown", json!({})),
+            ended("today", NOW - 3_600_000),
+        ];
+        let ids: Vec<String> = ordered(rows, earliest)
+            .into_iter()
+            .map(|row| row.id)
+            .collect();
+        assert_eq!(ids, ["open", "today", "a-week-ago", "unknown"]);
+    }
+
+    #[test]
+    fn an_open_execution_lasts_until_now_whatever_an_earlier_end_says() {
+        let row = open("one");
+        assert_eq!((row.ended_at, row.duration), (None, Some(185_000)));
+    }
+
+    #[test]
+    fn a_text_from_outside_moves_no_cursor() {
+        let row = row("one", json!({"templateId": "a\u{1b}[2J"}));
+        assert!(!written(&[row]).contains('\u{1b}'));
+    }
+}
