@@ -31,6 +31,9 @@ const QUIET_POLLS: u32 = 2;
 pub(crate) enum Command {
     /// Show each change as it comes, and a summary at the end. The exit status
     /// is 0 only if the execution succeeded; 3 if the time was up.
+    ///
+    /// An execution that is not there yet is waited for, since one that was
+    /// started elsewhere has its record only with its first event.
     Watch(Watch),
     /// Show what happened so far.
     Show(Show),
@@ -165,10 +168,15 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
     let mut seen = Seen::default();
     let mut ended = None;
     let mut quiet_polls = 0;
+    let mut told_absent = false;
     loop {
         let news = items.refresh(&executions, &id).await?;
         let history = history(id.as_str(), items.all.values())?;
         seen.write_new(&mut writer, &history)?;
+        if items.all.is_empty() && !told_absent {
+            told_absent = true;
+            complain(&not_there_yet(&id, &executions.to_string()))?;
+        }
         if history.is_final() || history.start_failure.is_some() {
             let ended = *ended.get_or_insert_with(Instant::now);
             quiet_polls = if news { 0 } else { quiet_polls + 1 };
@@ -186,12 +194,31 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
             ended = None;
         }
         if until.is_some_and(|until| Instant::now() >= until) {
+            if items.all.is_empty() {
+                complain("the time is up; there is still no such execution")?;
+                return Ok(ExitCode::from(TIMED_OUT));
+            }
             writer.summary(&history)?;
             writer.line("the time is up; the execution has not ended")?;
             return Ok(ExitCode::from(TIMED_OUT));
         }
         tokio::time::sleep(interval).await;
     }
+}
+
+/// What is said of an execution that has no items. start-execution writes them
+/// before anything runs, so the id is most likely mistyped; but what was started
+/// elsewhere has its first one only with its first event, so it is waited for.
+fn not_there_yet(id: &RecordId, table: &str) -> String {
+    format!(
+        "there is no execution {id} in table {table} yet; waiting for its first event, in case it was started \
+         elsewhere. If the id is mistyped, end this with Ctrl-C: `pipewright execution list --table {table}` has the ids"
+    )
+}
+
+/// Tells on standard error what is no part of the output.
+fn complain(text: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "pipewright: {text}")
 }
 
 /// Whether an execution that ended has steps that have not: their last events

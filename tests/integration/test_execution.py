@@ -129,6 +129,16 @@ def test_it_is_in_the_list_of_executions(system, execution):
     assert row["startFailure"] is None
 
 
+def test_an_execution_that_nobody_started_is_said_to_be_missing_at_once(system):
+    table = system.outputs["ExecutionsTableName"]
+    status, output = system.call("execution", "watch", "typo", "--table", table, "--timeout", "1")
+    assert status == 3, output
+    assert f"there is no execution typo in table {table} yet" in output
+    assert f"`pipewright execution list --table {table}` has the ids" in output
+    assert output.count("there is no execution") == 1
+    assert "there is still no such execution" in output
+
+
 def test_parameters_are_frozen_and_sent_whole(system, execution):
     record = system.record(execution.id)
     assert record["parameters"]["Id"] == SAMPLE_TEMPLATE["Id"]
