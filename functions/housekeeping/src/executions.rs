@@ -60,9 +60,13 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         self.started_elsewhere().await;
         let now = self.now();
         self.report.executions.open = open.len();
-        let oldest = open.values().flatten().min();
-        self.report.executions.oldest_open_seconds =
-            oldest.map_or(0, |since| now.saturating_sub(*since).max(0) / 1000);
+        let dated = open
+            .iter()
+            .filter_map(|(id, since)| Some((*since.as_ref()?, id)));
+        if let Some((since, id)) = dated.min() {
+            self.report.executions.oldest_open = Some(id.clone());
+            self.report.executions.oldest_open_seconds = now.saturating_sub(since).max(0) / 1000;
+        }
     }
 
     /// Makes one execution's record right.

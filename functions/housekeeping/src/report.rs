@@ -41,7 +41,9 @@ pub(crate) struct Executions {
     pub(crate) not_started: Vec<String>,
     /// How many are not final.
     pub(crate) open: usize,
-    /// The age of the oldest of them, seconds.
+    /// The id of the oldest of them whose age is known.
+    pub(crate) oldest_open: Option<String>,
+    /// Its age, seconds.
     pub(crate) oldest_open_seconds: i64,
 }
 

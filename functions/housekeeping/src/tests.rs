@@ -512,7 +512,30 @@ fn a_start_that_nobody_finished_is_found_by_its_name() {
     assert_eq!(record["pipelineStatus"], Attribute::s("Executing"));
     assert!(!record.contains_key("startFailure"));
     assert_eq!(report.executions.open, 1);
+    assert_eq!(report.executions.oldest_open.as_deref(), Some("run-1"));
     assert_eq!(report.executions.oldest_open_seconds, 20 * 60);
+}
+
+#[test]
+fn the_oldest_open_execution_is_named() {
+    let mut world = World::default();
+    let records = [("young", Some(5)), ("old", Some(30)), ("undated", None)];
+    for (id, age) in records {
+        let mut record = json!({
+            "Id": id, "entry": "record", "phase": "open", "pipelineExecutionArn": arn(id),
+        });
+        if let Some(age) = age {
+            record["createdAt"] = (NOW - age * MINUTE).into();
+        }
+        world.put_record(&record);
+        world.executions.insert(arn(id), ended("Executing"));
+    }
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.open, 3);
+    assert_eq!(report.executions.oldest_open.as_deref(), Some("old"));
+    assert_eq!(report.executions.oldest_open_seconds, 30 * 60);
+    let told = serde_json::to_value(&report).unwrap();
+    assert_eq!(told["executions"]["oldestOpen"], "old");
 }
 
 /// Executions of the pipeline that SageMaker lists, by SageMaker's own ids,
@@ -634,13 +657,9 @@ fn a_record_without_execution_says_so_in_the_end_and_is_not_taken_for_open() {
     }));
     let report = keep(&world, &settings());
     assert_eq!(report.executions.not_started, ["run-1"]);
-    assert_eq!(
-        (
-            report.executions.open,
-            report.executions.oldest_open_seconds
-        ),
-        (0, 0)
-    );
+    assert_eq!(report.executions.open, 0);
+    assert_eq!(report.executions.oldest_open, None);
+    assert_eq!(report.executions.oldest_open_seconds, 0);
     let failure = world.history("run-1").start_failure.unwrap();
     assert!(failure.reason.contains("call start-execution again"));
     assert_eq!(keep(&world, &settings()).executions.not_started, [""; 0]);
