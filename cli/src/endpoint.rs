@@ -1,6 +1,6 @@
 //! `pipewright endpoint`: serve an execution's model, and end that.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use pipewright_aws::sagemaker::endpoints::Variant;
 use pipewright_aws::sagemaker::{self, SageMaker};
 use tokio::time::Instant;
 
+use crate::confirm;
 use crate::installation::Installation;
 
 mod plan;
@@ -330,7 +331,7 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
                 endpoint.status
             );
         }
-        if !arguments.yes && !confirmed(&name, endpoint)? {
+        if !arguments.yes && !confirmed(&name, endpoint).await? {
             bail!("endpoint {name} was not deleted");
         }
         world.sagemaker.delete_endpoint(&name).await?;
@@ -365,17 +366,12 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the person at the terminal.
-fn confirmed(name: &str, endpoint: &EndpointFound) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
+async fn confirmed(name: &str, endpoint: &EndpointFound) -> anyhow::Result<bool> {
+    if !confirm::somebody_is_there() {
         bail!("endpoint {name} is deleted only with --yes where nobody can be asked");
     }
     let status = status(endpoint).unwrap_or("unknown status");
-    let mut out = io::stderr().lock();
-    write!(out, "Delete endpoint {name} ({status})? [y/N] ")?;
-    out.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    confirm::yes(&format!("Delete endpoint {name} ({status})?")).await
 }
 
 /// How waiting ended.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod confirm;
 mod definition;
 mod endpoint;
 mod execution;
