@@ -1,4 +1,4 @@
-//! `pipewright redrive`: what went wrong for good, and once more.
+//! `pipewright redrive`: what went wrong for good, once more or never again.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::confirm;
 use crate::installation::Installation;
 
 mod choice;
@@ -27,7 +28,8 @@ use replay::{HIDDEN_FOR, Held};
 /// why it failed. With one, it invokes the function that failed with the
 /// original event, and deletes the message after the function has succeeded; what
 /// is not chosen, or fails again, stays. While it works, no other reader sees the
-/// messages. The exit status is 0 only if all that was chosen was replayed.
+/// messages. What can never succeed is taken out with --discard. The exit status
+/// is 0 only if all that was chosen was replayed, or discarded.
 #[derive(Debug, Args)]
 pub(crate) struct Redrive {
     #[command(flatten)]
@@ -43,7 +45,14 @@ pub(crate) struct Redrive {
     /// CloudFormation no longer waits for them and may have gone on since.
     #[arg(long, requires = "message")]
     custom_resource: bool,
-    /// Only say what would be replayed.
+    /// Delete these messages for good instead of replaying them; each is shown
+    /// and asked for.
+    #[arg(long, requires = "message", conflicts_with_all = ["all", "custom_resource"])]
+    discard: bool,
+    /// Ask nothing before a message is discarded.
+    #[arg(long, requires = "discard")]
+    yes: bool,
+    /// Only say what would be replayed, or discarded.
     #[arg(long)]
     dry_run: bool,
     /// Look at so many messages of each queue at most.
@@ -60,6 +69,10 @@ struct Read {
 }
 
 pub(crate) async fn run(arguments: Redrive) -> anyhow::Result<ExitCode> {
+    let asks = arguments.discard && !arguments.yes && !arguments.dry_run;
+    if asks && !confirm::somebody_is_there() {
+        anyhow::bail!("messages are discarded only with --yes where nobody can be asked");
+    }
     let config = pipewright_aws::config().await;
     let queues = sqs::client(&config);
     let functions = lambda::Functions::new(lambda::client(&config));
@@ -73,7 +86,7 @@ pub(crate) async fn run(arguments: Redrive) -> anyhow::Result<ExitCode> {
         result = redrive(&arguments, &held, &functions) => result,
         signal = tokio::signal::ctrl_c() => {
             signal.context("signals cannot be received")?;
-            Err(anyhow::anyhow!("interrupted; what was not replayed is in its queue"))
+            Err(anyhow::anyhow!("interrupted; what was not replayed, or discarded, is in its queue"))
         }
     };
     for (_, held) in &held {
@@ -122,24 +135,33 @@ async fn redrive(
         all: arguments.all || !chosen,
         ids: arguments.message.clone(),
         custom_resources: arguments.custom_resource,
+        discard: arguments.discard,
     };
     wish.check(messages.iter().map(|read| read.message.id.as_str()))?;
 
-    let (mut replayed, mut remaining, mut unmet) = (0_usize, 0_usize, 0_usize);
+    let mut tally = Tally::default();
     for read in &messages {
         let (source, held) = &held[read.place];
+        let verdict = wish.judge(&read.message.id, &read.failure);
+        if verdict == Verdict::NotChosen {
+            tally.not_chosen += 1;
+            continue;
+        }
         show(*source, read)?;
-        match wish.judge(&read.message.id, &read.failure) {
-            Verdict::NotChosen => remaining += 1,
+        if let (Verdict::Discard, Err(problem)) = (&verdict, &read.failure) {
+            say(&format!("    {problem}"))?;
+        }
+        match verdict {
+            Verdict::NotChosen => {}
             Verdict::Refused(why) => {
                 say(&format!("    left: {why}"))?;
-                remaining += 1;
-                unmet += usize::from(chosen);
+                tally.left += 1;
+                tally.unmet += usize::from(chosen);
             }
-            Verdict::Replay(_) if !chosen => remaining += 1,
+            Verdict::Replay(_) if !chosen => tally.left += 1,
             Verdict::Replay(failure) if arguments.dry_run => {
                 say(&format!("    would go to function {}", failure.function))?;
-                remaining += 1;
+                tally.left += 1;
             }
             Verdict::Replay(failure) => {
                 let outcome = held
@@ -153,23 +175,75 @@ async fn redrive(
                 match outcome {
                     Ok(answer) => {
                         say(&format!("    replayed: {}", outcome_of(&answer)))?;
-                        replayed += 1;
+                        tally.replayed += 1;
                     }
                     Err(error) => {
                         say(&format!("    left: {}", shown(&error.to_string())))?;
-                        remaining += 1;
-                        unmet += 1;
+                        tally.left += 1;
+                        tally.unmet += 1;
+                    }
+                }
+            }
+            Verdict::Discard if arguments.dry_run => {
+                say("    would be discarded")?;
+                tally.left += 1;
+            }
+            Verdict::Discard => {
+                let question = format!("Delete message {} for good?", shown(&read.message.id));
+                let why_left = if !arguments.yes && !confirm::yes(&question).await? {
+                    Some("nobody said yes".to_owned())
+                } else {
+                    let outcome = held.discard(&read.message).await;
+                    outcome.err().map(|error| shown(&error.to_string()))
+                };
+                match why_left {
+                    None => {
+                        say("    discarded")?;
+                        tally.discarded += 1;
+                    }
+                    Some(why) => {
+                        say(&format!("    left: {why}"))?;
+                        tally.left += 1;
+                        tally.unmet += 1;
                     }
                 }
             }
         }
     }
-    say(&format!("{replayed} replayed, {remaining} in the queues"))?;
-    Ok(if unmet == 0 {
+    say(&tally.sentence(arguments.discard))?;
+    Ok(if tally.unmet == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(crate::FAILURE)
     })
+}
+
+/// What became of the messages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    replayed: usize,
+    discarded: usize,
+    /// Shown, and still in a queue.
+    left: usize,
+    /// Not shown, since others were chosen.
+    not_chosen: usize,
+    /// How many were not treated as they should have been.
+    unmet: usize,
+}
+
+impl Tally {
+    fn sentence(self, discard: bool) -> String {
+        let (done, how) = match discard {
+            true => (self.discarded, "discarded"),
+            false => (self.replayed, "replayed"),
+        };
+        let note = match self.not_chosen {
+            0 => String::new(),
+            count => format!(" ({count} not chosen)"),
+        };
+        let remaining = self.left + self.not_chosen;
+        format!("{done} {how}, {remaining} in the queues{note}")
+    }
 }
 
 /// What a function said of an event, in words.
@@ -212,4 +286,56 @@ fn iso(millis: i64) -> Option<String> {
 
 fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        _redrive: Redrive,
+    }
+
+    fn is_taken(words: &str) -> bool {
+        Line::try_parse_from(["redrive"].into_iter().chain(words.split_whitespace())).is_ok()
+    }
+
+    #[test]
+    fn only_messages_that_are_named_can_be_discarded() {
+        assert!(is_taken("--message 12345678 --discard"));
+        assert!(is_taken("--message 12345678 --discard --yes"));
+        assert!(is_taken("--message 12345678 --discard --dry-run"));
+        for refused in [
+            "--discard",
+            "--discard --all",
+            "--discard --all --yes",
+            "--message 12345678 --discard --custom-resource",
+            "--message 12345678 --yes",
+        ] {
+            assert!(!is_taken(refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_counts_what_was_not_chosen() {
+        let tally = Tally {
+            replayed: 1,
+            discarded: 2,
+            left: 3,
+            not_chosen: 4,
+            unmet: 0,
+        };
+        let all = Tally {
+            not_chosen: 0,
+            ..tally
+        };
+        assert_eq!(
+            tally.sentence(false),
+            "1 replayed, 7 in the queues (4 not chosen)"
+        );
+        assert_eq!(all.sentence(true), "2 discarded, 3 in the queues");
+    }
 }

@@ -91,6 +91,9 @@ def test_what_failed_while_the_function_was_broken_is_recorded_afterwards(
     status, output = redrive("--message", first[:8])
     assert status == 0, output
     assert output.count("replayed: recorded in execution redriven") == 1
+    assert ids(output) == [first]
+    rest = len(sent) - 1
+    assert output.splitlines()[-1] == f"1 replayed, {rest} in the queues ({rest} not chosen)"
     assert failed.counts() == (len(sent) - 1, 0)
     status, output = redrive("--all")
     assert status == 0, output
@@ -143,6 +146,31 @@ def test_only_events_are_replayed_unasked_and_no_address_is_shown(
     assert "secret" not in output
     assert undelivered.counts() == (0, 0)
     assert failed.counts() == (len(others), 0)
+
+
+def test_a_message_that_can_never_succeed_is_taken_out_where_it_is_named(
+    redrive, undelivered, failed
+):
+    poison = failed.put("secret of an unknown kind")
+    failed.put(*recorded("failed-execution"))
+    status, output = redrive("--message", poison, "--discard")
+    assert status == 1
+    assert "only with --yes" in output
+    status, output = redrive("--all", "--discard", "--yes")
+    assert status == 2
+    status, output = redrive("--message", poison, "--discard", "--dry-run")
+    assert status == 0, output
+    assert "would be discarded" in output
+    assert failed.counts() == (2, 0)
+    status, output = redrive("--message", poison[:8], "--discard", "--yes")
+    assert status == 0, output
+    assert ids(output) == [poison]
+    assert output.splitlines()[1:] == [
+        "    not what AWS puts into this queue: its body is not Lambda's invocation record",
+        "    discarded",
+        "1 discarded, 1 in the queues (1 not chosen)",
+    ]
+    assert failed.counts() == (1, 0)
 
 
 def test_an_id_that_means_no_message_replays_nothing(redrive, undelivered, failed):

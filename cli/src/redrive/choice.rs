@@ -1,4 +1,4 @@
-//! Which messages are to be replayed.
+//! Which messages are to be replayed, or discarded.
 
 use super::message::{Failure, Kind, NotAnEnvelope};
 
@@ -16,6 +16,8 @@ pub(crate) struct Wish {
     pub(crate) ids: Vec<String>,
     /// Requests of custom resources too, where they are among these messages.
     pub(crate) custom_resources: bool,
+    /// These messages are to be deleted, not replayed.
+    pub(crate) discard: bool,
 }
 
 /// What becomes of a message.
@@ -23,6 +25,8 @@ pub(crate) struct Wish {
 pub(crate) enum Verdict<'a> {
     /// It is replayed.
     Replay(&'a Failure),
+    /// It is deleted, whatever it says.
+    Discard,
     /// It stays, since nobody asked for it.
     NotChosen,
     /// It was asked for and stays nevertheless.
@@ -80,6 +84,11 @@ impl Wish {
         let named = self.ids.iter().any(|wanted| id.starts_with(wanted));
         if !named && !self.all {
             return Verdict::NotChosen;
+        }
+        // What nothing can be made of is what somebody wants to be rid of. All
+        // of them at once never are.
+        if self.discard && named {
+            return Verdict::Discard;
         }
         let failure = match read {
             Ok(failure) => failure,
@@ -140,6 +149,7 @@ mod tests {
             all,
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),
             custom_resources,
+            discard: false,
         }
     }
 
@@ -176,6 +186,19 @@ mod tests {
             named.judge("another", &failure("pw-start", START)),
             Verdict::NotChosen
         );
+    }
+
+    #[test]
+    fn what_is_named_can_be_discarded_whatever_it_says_and_nothing_else() {
+        let discard = Wish {
+            discard: true,
+            ..wish(false, &["12345678"], false)
+        };
+        for payload in [EVENT, START, CUSTOM, "no envelope"] {
+            let read = failure("other-events", payload);
+            assert_eq!(discard.judge("12345678-9", &read), Verdict::Discard);
+            assert_eq!(discard.judge("another", &read), Verdict::NotChosen);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Taking messages out of a queue, replaying them, and putting back the rest.
 //!
-//! A message is deleted after its function has succeeded, and at no other time.
-//! Whatever fails before that, and wherever the program dies, the message shows
+//! A message is deleted after its function has succeeded, or after a person has
+//! said that it is to go, and at no other time. Whatever fails before that, and wherever the program dies, the message shows
 //! again: nothing is lost, at worst something is done twice.
 
 use std::cell::RefCell;
@@ -83,6 +83,19 @@ pub(crate) enum ReplayError {
     NotDeleted(#[source] Trouble),
 }
 
+/// How discarding went wrong. The message stays in its queue, unless only the
+/// answer to its deletion got lost.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DiscardError {
+    /// Another reader may have it.
+    #[error("not discarded, since it could not be kept from other readers; try again: {0}")]
+    NotHeld(#[source] Trouble),
+    /// It may still be there.
+    #[error("it could not be deleted; try again: {0}")]
+    NotDeleted(#[source] Trouble),
+}
+
 /// What is held of a queue: received, hidden from others, not yet deleted.
 #[derive(Debug)]
 pub(crate) struct Held<Q> {
@@ -155,6 +168,25 @@ impl<Q: Queue> Held<Q> {
             .map_err(ReplayError::NotDeleted)?;
         self.messages.borrow_mut().remove(&message.id);
         Ok(answer)
+    }
+
+    /// Deletes a message without replaying it.
+    ///
+    /// # Errors
+    /// [`DiscardError`]; the message is still held.
+    pub(crate) async fn discard(&self, message: &Message) -> Result<(), DiscardError> {
+        // Somebody may have taken long to say yes: what another reader got
+        // meanwhile is not ours to delete.
+        self.queue
+            .hide(message)
+            .await
+            .map_err(DiscardError::NotHeld)?;
+        self.queue
+            .delete(message)
+            .await
+            .map_err(DiscardError::NotDeleted)?;
+        self.messages.borrow_mut().remove(&message.id);
+        Ok(())
     }
 
     /// Shows all that is held to other readers again; gives how many could not

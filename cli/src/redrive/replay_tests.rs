@@ -291,3 +291,31 @@ fn a_limit_ends_the_receiving() {
     poll(more, usize::MAX);
     assert_eq!(world.left().len(), 10);
 }
+
+#[test]
+fn a_discarded_message_is_gone_and_its_function_hears_nothing() {
+    let world = World::with(2);
+    let discard = async {
+        let held = Held::nothing_of(&world);
+        held.receive(100).await.unwrap();
+        held.discard(&held.messages()[0]).await.unwrap();
+        held.release().await;
+    };
+    poll(discard, usize::MAX);
+    assert_eq!(world.left(), BTreeSet::from(["message-1".to_owned()]));
+    assert!(world.done.borrow().is_empty());
+}
+
+#[test]
+fn what_others_may_have_read_before_the_yes_is_not_discarded() {
+    let world = World::with(1);
+    let discard = async {
+        let held = Held::nothing_of(&world);
+        held.receive(100).await.unwrap();
+        world.now.set(world.now.get() + HIDDEN_FOR.as_secs());
+        let error = held.discard(&held.messages()[0]).await.unwrap_err();
+        assert!(matches!(error, DiscardError::NotHeld(_)), "{error}");
+    };
+    poll(discard, usize::MAX);
+    assert_eq!(world.left().len(), 1);
+}
