@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod aws;
 mod confirm;
 mod definition;
 mod endpoint;
@@ -63,13 +64,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         .build()
         .context("the runtime cannot be started")?;
     let result = runtime.block_on(async {
-        match command {
+        let result = match command {
             Command::Execution(command) => execution::run(command).await,
             Command::Endpoint(command) => endpoint::run(command).await,
             Command::Redrive(arguments) => redrive::run(arguments).await,
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,
+        };
+        match result {
+            Err(error) => Err(aws::explained(error).await),
+            done => done,
         }
     });
     // A computation that a signal cut off ends with the process.

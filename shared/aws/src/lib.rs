@@ -26,6 +26,7 @@ use aws_smithy_runtime_api::client::http::{
 
 pub use aws_config::SdkConfig;
 
+pub mod access;
 #[cfg(feature = "cloudwatch")]
 pub mod cloudwatch;
 #[cfg(feature = "custom-resource")]
