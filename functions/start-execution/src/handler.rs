@@ -1,5 +1,6 @@
 //! One request: start an execution, once.
 
+use pipewright::definition::source;
 use pipewright::record::attribute::{NotANumber, item_to_json};
 use pipewright::record::start::{
     ParameterFaults, client_request_token, generated_id, new_record, parameters, parameters_of,
@@ -51,6 +52,15 @@ pub(crate) enum HandlerError {
     /// The request is none.
     #[error("the request is not {{\"templateId\": \"...\", \"executionId\"?: \"...\"}}: {0}")]
     Request(#[from] serde_json::Error),
+    /// The request is no object.
+    #[error(
+        "the request is {found}; it must be a JSON object with templateId and, if the execution is to have a certain \
+         id, executionId, such as {{\"templateId\": \"...\"}}"
+    )]
+    NoObject {
+        /// What it is instead.
+        found: &'static str,
+    },
     /// The id asked for can't be one.
     #[error("{0}")]
     Id(#[from] InvalidRecordId),
@@ -127,7 +137,7 @@ impl HandlerError {
     /// The name for Lambda's `errorType`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Request(_) => "InvalidRequest",
+            Self::Request(_) | Self::NoObject { .. } => "InvalidRequest",
             Self::Id(_) => "InvalidExecutionId",
             Self::UnknownTemplate { .. } => "UnknownTemplate",
             Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
@@ -183,6 +193,12 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         now: i64,
         random: u32,
     ) -> Result<Answer, HandlerError> {
+        // Of a list, serde would take the elements for the fields in their order.
+        if !request.is_object() {
+            return Err(HandlerError::NoObject {
+                found: source::kind_of(request),
+            });
+        }
         let request = Request::deserialize(request)?;
         let asked = request.execution_id.map(RecordId::new).transpose()?;
         // What a record exists for needs no template any more: it may have

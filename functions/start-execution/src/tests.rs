@@ -432,7 +432,12 @@ fn bad_requests_start_nothing_and_say_what_is_wrong() {
     world.templates.insert("faulty".to_owned(), faulty);
     for (request, kind, words) in [
         (json!({}), "InvalidRequest", vec!["templateId"]),
-        (json!([]), "InvalidRequest", vec![]),
+        (
+            json!(["sample", null]),
+            "InvalidRequest",
+            vec!["an array", "a JSON object with templateId"],
+        ),
+        (json!(null), "InvalidRequest", vec!["is null"]),
         (
             json!({"templateId": "sample", "id": "x"}),
             "InvalidRequest",
