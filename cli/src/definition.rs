@@ -165,6 +165,15 @@ fn status(found: bool) -> ExitCode {
     ExitCode::from(u8::from(found))
 }
 
+/// What a file that [`read`] takes is called in messages.
+pub(crate) fn shown(file: &Path) -> String {
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
+}
+
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(file: &Path) -> Result<String> {
     if file == Path::new("-") {
@@ -179,7 +188,7 @@ pub(crate) fn read(file: &Path) -> Result<String> {
 
 /// Reads and parses a definition.
 pub(crate) fn parse(file: &Path) -> Result<Definition> {
-    Definition::parse(&read(file)?).with_context(|| format!("{} is no definition", file.display()))
+    Definition::parse(&read(file)?).with_context(|| format!("{} is no definition", shown(file)))
 }
 
 /// A finding with its place in the file.

@@ -20,7 +20,7 @@ use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::definition::{pretty, read};
+use crate::definition::{pretty, read, shown};
 use crate::output::{Output, write};
 
 mod folder;
@@ -162,12 +162,11 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
 
 fn read_template(file: &Path) -> Result<TrainingTemplate> {
     TrainingTemplate::parse(&read_json(file)?)
-        .with_context(|| format!("{} cannot be used", file.display()))
+        .with_context(|| format!("{} cannot be used", shown(file)))
 }
 
 fn read_json(file: &Path) -> Result<Value> {
-    source::parse(&read(file)?)
-        .with_context(|| format!("{} cannot be read as JSON", file.display()))
+    source::parse(&read(file)?).with_context(|| format!("{} cannot be read as JSON", shown(file)))
 }
 
 fn warn(warnings: &[String]) -> Result<()> {
@@ -215,7 +214,7 @@ fn check(arguments: &Check) -> Result<ExitCode> {
         Ok(template) => Some(template),
         Err(error) => {
             let found = error.faults().iter();
-            faults.extend(found.map(|fault| format!("{}: {fault}", file.display())));
+            faults.extend(found.map(|fault| format!("{}: {fault}", shown(file))));
             None
         }
     };
@@ -236,15 +235,19 @@ fn check(arguments: &Check) -> Result<ExitCode> {
             match (folder.read(needed, Options::default().threads), &template) {
                 (Err(error), _) => faults.extend(error.sentences()),
                 (Ok(assets), Some(template)) if faults.is_empty() => {
+                    let of_files = file_warnings(&assets);
                     match features::check(template, assets) {
                         Ok(found) => {
                             warnings.extend(found.warnings.iter().cloned());
                             checked = Some(found);
                         }
-                        Err(found) => faults.extend(found.iter().map(ToString::to_string)),
+                        Err(found) => {
+                            warnings.extend(of_files);
+                            faults.extend(found.iter().map(ToString::to_string));
+                        }
                     }
                 }
-                (Ok(_), _) => {}
+                (Ok(assets), _) => warnings.extend(file_warnings(&assets)),
             }
         }
     }
@@ -257,11 +260,22 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 .map(|warning| format!("warning: {warning}\n"));
             let found: String = faults.chain(warnings).collect();
             let fits = checked.as_ref();
-            found + &fits.map_or_else(String::new, |checked| show::checked_text(checked, file))
+            found
+                + &fits.map_or_else(String::new, |checked| {
+                    show::checked_text(checked, &shown(file))
+                })
         }
     };
     write(&mut io::stdout().lock(), text.as_bytes())?;
     Ok(ExitCode::from(u8::from(!faults.is_empty())))
+}
+
+/// What is doubtful about price files.
+fn file_warnings(assets: &[(features::CatalogueAsset, features::PriceSeries)]) -> Vec<String> {
+    let series = assets.iter().map(|(_, series)| series);
+    series
+        .flat_map(|series| series.warnings.iter().cloned())
+        .collect()
 }
 
 fn describe(arguments: &Describe) -> Result<ExitCode> {
@@ -317,7 +331,7 @@ async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
             bail!(
                 "--stage {}: {setting} is not true in {}, so there is nothing to run",
                 stage.name(),
-                arguments.template.display()
+                shown(&arguments.template)
             );
         }
     }

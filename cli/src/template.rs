@@ -10,7 +10,7 @@ use pipewright::definition::source;
 use pipewright::template::{self, regions};
 use serde_json::{Map, Value};
 
-use crate::definition::{parse, pretty, read};
+use crate::definition::{parse, pretty, read, shown};
 use crate::output::{Output, write};
 
 /// Work with templates of pipeline definitions.
@@ -88,7 +88,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             let text = read(&template)?;
             let values = read_values(&values)?;
             let filled = template::fill(&text, &values, &provided(&values))
-                .with_context(|| format!("{} cannot be filled", template.display()))?;
+                .with_context(|| format!("{} cannot be filled", shown(&template)))?;
             for warning in &filled.warnings {
                 writeln!(stderr, "{warning}").context("standard error cannot be written")?;
             }
@@ -132,12 +132,12 @@ fn report_extraction(
 
 fn read_values(file: &Path) -> Result<Map<String, Value>> {
     let value = source::parse(&read(file)?)
-        .with_context(|| format!("{} cannot be read as values", file.display()))?;
+        .with_context(|| format!("{} cannot be read as values", shown(file)))?;
     match value {
         Value::Object(values) => Ok(values),
         other => bail!(
             "{} must hold a JSON object of keys and values, not {}",
-            file.display(),
+            shown(file),
             source::kind_of(&other)
         ),
     }

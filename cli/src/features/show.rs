@@ -167,12 +167,11 @@ pub(super) fn run_json(
 }
 
 /// That a template and data fit.
-pub(super) fn checked_text(checked: &Checked, template: &Path) -> String {
+pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
     let limiting = checked.limiting.as_ref();
     let limiting = limiting.map(|Limit { ticker, rows }| (ticker.as_str(), *rows));
     format!(
-        "{}: no fault\n{}",
-        template.display(),
+        "{template}: no fault\n{}",
         table(&[
             (
                 "rows",
@@ -181,7 +180,7 @@ pub(super) fn checked_text(checked: &Checked, template: &Path) -> String {
                     checked.rows,
                     checked.first_date,
                     checked.last_date,
-                    limit_text(limiting)
+                    Limit::sentence(limiting)
                 )
             ),
             ("columns", checked.columns.len().to_string()),
