@@ -30,13 +30,6 @@ fn table(rows: &[(&str, String)]) -> String {
         .collect()
 }
 
-fn limit_text(limiting: Option<(&str, usize)>) -> String {
-    match limiting {
-        None => "all have the same dates".to_owned(),
-        Some((ticker, rows)) => format!("{ticker} limits the dates and costs {rows} rows"),
-    }
-}
-
 fn windows_text(observed: &[usize]) -> String {
     let days: Vec<String> = observed.iter().map(ToString::to_string).collect();
     format!(
@@ -71,7 +64,7 @@ pub(super) fn run_text(
         ("columns", summary.columns.to_string()),
         (
             "assets",
-            format!("{}; {}", summary.assets, limit_text(limiting)),
+            format!("{}; {}", summary.assets, Limit::sentence(limiting)),
         ),
     ];
     if let (Some(series), Some(values), Some(records)) = (

@@ -366,7 +366,7 @@ impl fmt::Display for TooFewRows {
             write!(f, " ({first} to {last})")?;
         }
         write!(f, ", but {} are needed ({})", self.needed, self.reason)?;
-        if let Some((ticker, rows)) = &self.limiting {
+        if let Some((ticker, rows)) = self.limiting.as_ref().filter(|(_, rows)| *rows > 0) {
             write!(
                 f,
                 "; `{ticker}` limits them: without it there would be {rows} more"

@@ -566,6 +566,23 @@ mod tests {
     #[test]
     fn two_columns_with_other_headings_are_taken_in_order_with_a_warning() {
         let read = read("day,price\n2020-01-02,1.5\n").unwrap();
+impl Limit {
+    /// What the dates of all assets have in common, in words.
+    #[must_use]
+    pub fn sentence(limit: Option<(&str, usize)>) -> String {
+        match limit {
+            None => "all assets have the same dates".to_owned(),
+            // Whoever were left out, another asset lacks the same dates.
+            Some((_, 0)) => {
+                "the dates that several assets lack were left out; no asset alone limits them"
+                    .to_owned()
+            }
+            Some((ticker, 1)) => format!("{ticker} limits the dates and costs 1 row"),
+            Some((ticker, rows)) => format!("{ticker} limits the dates and costs {rows} rows"),
+        }
+    }
+}
+
         assert_eq!(read.prices, [1.5]);
         assert!(
             read.warnings[0].contains("`day` and `price`"),
@@ -756,3 +773,18 @@ mod tests {
         }
     }
 }
+    #[test]
+    fn where_several_assets_lack_the_same_dates_none_is_said_to_limit_them() {
+        let panel = join(&[
+            series("A", &[1, 2, 3]),
+            series("B", &[1, 2]),
+            series("C", &[1, 2]),
+        ]);
+        let limit = panel.limiting.unwrap();
+        assert_eq!(limit.rows, 0);
+        let sentence = |rows| Limit::sentence(Some(("A", rows)));
+        assert!(sentence(0).contains("no asset alone"), "{}", sentence(0));
+        assert_eq!(sentence(1), "A limits the dates and costs 1 row");
+        assert_eq!(sentence(2), "A limits the dates and costs 2 rows");
+    }
+

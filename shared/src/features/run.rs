@@ -85,10 +85,11 @@ pub fn run_with(
             Err(fault) => return Err(fault),
         }
     }
-    let limit = match &limiting {
-        None => "all assets have the same dates".to_owned(),
-        Some(limit) => format!("{} limits them and costs {} rows", limit.ticker, limit.rows),
-    };
+    let limit = input::Limit::sentence(
+        limiting
+            .as_ref()
+            .map(|limit| (limit.ticker.as_str(), limit.rows)),
+    );
     finished(
         progress,
         stage,
