@@ -460,6 +460,64 @@ fn check_finds_everything_at_once() {
     assert_eq!(scene.entries(), [""; 0], "nothing is written");
 }
 
+#[test]
+fn check_tells_every_fault_and_doubt_of_the_price_files() {
+    let scene = Scene::new("price-files");
+    scene.template(|_| ());
+    let file =
+        |ticker: &str| fs::read_to_string(scene.path(&format!("prices/{ticker}.csv"))).unwrap();
+    let faulty: String = (1..)
+        .zip(file("AAA").lines())
+        .map(|(line, text)| match line {
+            7 => "never,1\n".to_owned(),
+            9 => format!("{}x\n", text),
+            _ => format!("{text}\n"),
+        })
+        .collect();
+    let units: Vec<u8> = file("B.B")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    scene.write("prices/AAA.csv", &faulty);
+    fs::write(scene.path("prices/B.B.csv"), units).unwrap();
+    let check = ["check", "--assets", "prices", "--template", "template.json"];
+    let text = scene.fails(&check);
+    for fault in [
+        "error: prices/AAA.csv line 7, asset `AAA`: `never` is not a date",
+        "error: prices/AAA.csv line 9, asset `AAA`: ",
+        "error: prices/B.B.csv, asset `B.B`: the file is in UTF-16, not in UTF-8; save it as UTF-8",
+    ] {
+        assert!(text.contains(fault), "{fault}: {text}");
+    }
+
+    let scene = Scene::new("price-doubts");
+    scene.template(|_| ());
+    let path = scene.path("prices/C_1.csv");
+    let mut lines: Vec<String> = fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines[4] = format!("{},0", &lines[4][..10]);
+    fs::write(path, lines.join("\n")).unwrap();
+    let warning = "warning: prices/C_1.csv line 5: the price 0 is zero or negative";
+    assert!(scene.succeeds(&check).contains(warning));
+    // Also where something else is wrong.
+    scene.template(|template| template["deepARMeta"]["testWindows"] = 90.into());
+    let text = scene.fails(&check);
+    assert!(text.contains(warning) && text.contains("error: "), "{text}");
+}
+
+#[test]
+fn standard_input_is_called_by_its_name() {
+    let scene = Scene::new("standard-input");
+    let told = scene.fails(&["check", "--assets", "prices", "--template", "-"]);
+    assert!(
+        told.contains("standard input cannot be read as JSON"),
+        "{told}"
+    );
+}
+
 impl Scene {
     /// Spoils the template in two places.
     fn template_fault(&self) {

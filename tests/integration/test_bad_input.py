@@ -1,9 +1,11 @@
 """Bad input fails with a message that names it, everywhere one would look, and leaves nothing."""
 
+import json
+
 import pytest
 
 from harness import SAMPLE_TEMPLATE
-from system import StartRefused
+from system import STACK, StartRefused
 
 TICKER = SAMPLE_TEMPLATE["predictedAsset"]
 
@@ -47,14 +49,27 @@ def test_a_bad_cell(system):
     content = system.read("AssetsBucketName", f"assets/{TICKER}.csv").decode().splitlines()
     date = content[41].split(",")[0]
     content[41] = f"{date},12.5x"
+    content[43] = "someday,1"
     with system.price_file(TICKER, "\n".join(content).encode()):
-        assert_fails_naming(system, "bad-cell", f"{TICKER}.csv", "42", "12.5x")
+        assert_fails_naming(
+            system, "bad-cell", f"{TICKER}.csv line 42", "12.5x", f"{TICKER}.csv line 44", "someday"
+        )
+    reason = system.record("bad-cell")["processingStepReport"]["reason"]
+    assert "/" not in reason
 
 
 def test_no_common_dates(system):
     rows = "\n".join(f"1999-01-{day:02},1.0" for day in range(1, 32))
     with system.price_file(TICKER, f"Date,Close\n{rows}\n".encode()):
         assert_fails_naming(system, "no-overlap", TICKER, "1999-01-31")
+
+
+def test_a_request_that_is_no_object(system):
+    response = system.client("lambda").invoke(
+        FunctionName=f"{STACK}-start-execution", Payload=b"[]"
+    )
+    message = json.loads(response["Payload"].read())["errorMessage"]
+    assert message.startswith("the request is an array; it must be a JSON object with templateId")
 
 
 def test_an_unknown_template(system):

@@ -123,7 +123,7 @@ impl Folder {
         threads: NonZeroUsize,
     ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
         let folder = self.path.display().to_string();
-        read_price_files(assets, &folder, threads, |name| {
+        read_price_files(assets, &folder, &format!("{folder}/"), threads, |name| {
             fs::read(self.path.join(name))
         })
     }

@@ -570,7 +570,8 @@ impl Computation {
         let began = self.journal.now();
         let folder = self.folder.display().to_string();
         let open = |name: &str| fs::read(self.folder.join(name));
-        let assets = features::read_price_files(needed, &folder, options.threads, open)?;
+        // The record's reason is short, and whoever reads it knows no path in here.
+        let assets = features::read_price_files(needed, &folder, "", options.threads, open)?;
         let rows: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
         self.journal.info(format!(
             "price files: {} files, {rows} prices ({})",

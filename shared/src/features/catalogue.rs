@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::input::{CatalogueAsset, cut, line_of};
+use super::input::{CatalogueAsset, cut, foreign_encoding, line_of};
 use crate::training_template::ticker_fault;
 
 /// The class of an asset that the catalogue gives none.
@@ -32,6 +32,11 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<CatalogueAsset>, C
         file: file.to_owned(),
         faults,
     };
+    if let Some(encoding) = foreign_encoding(bytes) {
+        return Err(refused(vec![format!(
+            "the file is in {encoding}, not in UTF-8; save it as UTF-8"
+        )]));
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -135,6 +140,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("line 5: the row has 1 cells"), "{text}");
+    }
+
+    #[test]
+    fn another_encoding_is_named_with_the_cure() {
+        let text: Vec<u8> = "ticker,assetClass\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(
+            read_catalogue("assets.csv", &text).unwrap_err().to_string(),
+            "assets.csv: the file is in UTF-16, not in UTF-8; save it as UTF-8"
+        );
     }
 
     #[test]

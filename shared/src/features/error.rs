@@ -43,9 +43,6 @@ pub enum FeatureError {
     /// The same ticker was given twice.
     #[error("the asset `{0}` was given twice")]
     RepeatedAsset(String),
-    /// A price file that can't be read.
-    #[error(transparent)]
-    PriceFile(#[from] PriceFileError),
     /// An asset that a setting names was not among those passed in.
     #[error("the prices of `{ticker}` were not given, but {setting} names it")]
     MissingPrices {
@@ -229,9 +226,10 @@ fn line_note(line: Option<u64>) -> String {
 /// Price files that can't be used; never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriceFileErrors {
-    /// Where the files lie.
+    /// Where the files lie; empty where only one was given.
     pub folder: String,
-    /// What is wrong, in the order of the assets.
+    /// What is wrong, in the order of the assets, and of one in the order of the
+    /// lines.
     pub faults: Vec<PriceFileError>,
 }
 
@@ -287,6 +285,12 @@ pub enum PriceFault {
     /// Nothing but white space.
     #[error("the file is empty; it needs a heading line `Date,Close` and prices")]
     Empty,
+    /// Not in UTF-8.
+    #[error("the file is in {0}, not in UTF-8; save it as UTF-8")]
+    Encoding(&'static str),
+    /// As many further faults.
+    #[error("{0} more faults are not listed")]
+    More(usize),
     /// A heading line and no prices.
     #[error("the file has no row with a price")]
     NoPrices,

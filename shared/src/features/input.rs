@@ -15,6 +15,9 @@ use crate::training_template::{BaseAssets, TrainingTemplate, ticker_fault};
 /// single precision of later stages would overflow.
 const LARGEST_PRICE: f64 = 1e15;
 
+/// How many faults of a price file are told; the rest is counted.
+pub const FAULTS_LISTED: usize = 20;
+
 /// An asset of the catalogue (the assets table, or `assets.csv`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CatalogueAsset {
@@ -140,17 +143,18 @@ pub(super) fn named_assets(template: &TrainingTemplate) -> impl Iterator<Item = 
 ///
 /// A byte order mark, CRLF, quotes and spaces around cells are read. Rows
 /// without a price are dropped and counted; rows out of order are sorted, and
-/// rows that say the same twice are taken once, both with a warning.
+/// rows that say the same twice are taken once, both with a warning. Prices of
+/// zero and below are prices, of futures for one, and warned of: of a share they
+/// are most likely a fault of the source.
 ///
 /// # Errors
-/// The first fault, with its line.
-pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries, PriceFileError> {
-    let fault = |line: Option<u64>, fault: PriceFault| PriceFileError {
-        file: file.to_owned(),
-        line,
-        ticker: ticker.to_owned(),
-        fault,
-    };
+/// The faults, each with its line, in the order of the lines: the first
+/// [`FAULTS_LISTED`], then the count of the rest.
+pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries, PriceFileErrors> {
+    let mut faults = Faults::new(ticker, file);
+    if let Some(encoding) = foreign_encoding(bytes) {
+        return Err(faults.with(None, PriceFault::Encoding(encoding)));
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -162,12 +166,17 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
 
     let csv_fault = |error: csv::Error| {
         let line = error.position().map(|position| line_of(bytes, position));
-        fault(line, PriceFault::Csv(error.to_string()))
+        (line, PriceFault::Csv(error.to_string()))
     };
-    if !reader.read_byte_record(&mut record).map_err(csv_fault)? {
-        return Err(fault(None, PriceFault::Empty));
+    match reader.read_byte_record(&mut record).map_err(csv_fault) {
+        Ok(true) => {}
+        Ok(false) => return Err(faults.with(None, PriceFault::Empty)),
+        Err((line, fault)) => return Err(faults.with(line, fault)),
     }
-    let columns = find_columns(&record).map_err(|f| fault(Some(1), f))?;
+    let columns = match find_columns(&record) {
+        Ok(columns) => columns,
+        Err(fault) => return Err(faults.with(Some(1), fault)),
+    };
     if let Some(note) = columns.note {
         warnings.push(format!("{file}: {note}"));
     }
@@ -175,29 +184,44 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
     // In the file's order, each with where it stands.
     let mut rows: Vec<(Date, f64, csv::Position)> = Vec::new();
     let mut dropped = 0;
-    while reader.read_byte_record(&mut record).map_err(csv_fault)? {
+    loop {
+        match reader.read_byte_record(&mut record).map_err(csv_fault) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err((line, fault)) => return Err(faults.with(line, fault)),
+        }
         let position = record
             .position()
             .cloned()
             .unwrap_or_else(csv::Position::new);
-        let at = |f: PriceFault| fault(Some(line_of(bytes, &position)), f);
         if record.len() != columns.count {
-            return Err(at(PriceFault::Cells {
+            let fault = PriceFault::Cells {
                 found: record.len(),
                 expected: columns.count,
-            }));
+            };
+            faults.note(bytes, &position, fault);
+            continue;
         }
         let (date, close) = (&record[columns.date], &record[columns.close]);
-        let date = read_date(date).map_err(at)?;
-        if close.is_empty() {
-            dropped += 1;
-        } else {
-            rows.push((date, read_price(close).map_err(at)?, position));
+        let price = match close {
+            [] => None,
+            close => Some(read_price(close)),
+        };
+        match (read_date(date), price) {
+            (Ok(_), None) => dropped += 1,
+            (Ok(date), Some(Ok(price))) => rows.push((date, price, position)),
+            (date, price) => {
+                let of_row = [date.err(), price.and_then(Result::err)];
+                for fault in of_row.into_iter().flatten() {
+                    faults.note(bytes, &position, fault);
+                }
+            }
         }
     }
-    if rows.is_empty() {
-        return Err(fault(None, PriceFault::NoPrices));
+    if rows.is_empty() && faults.is_empty() {
+        return Err(faults.with(None, PriceFault::NoPrices));
     }
+    warnings.extend(doubtful_prices(file, bytes, &rows));
     if !rows.is_sorted_by_key(|row| row.0) {
         warnings.push(format!(
             "{file}: rows are not in the order of their dates; they were sorted"
@@ -206,21 +230,28 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         rows.sort_by_key(|row| row.0);
     }
     let mut repeated = 0;
+    let mut contradicting = Vec::new();
     for pair in rows.windows(2) {
         if pair[0].0 == pair[1].0 {
             #[expect(clippy::float_cmp, reason = "rows must be equal, not near")]
-            if pair[0].1 != pair[1].1 {
-                return Err(fault(
-                    Some(line_of(bytes, &pair[1].2)),
-                    PriceFault::RepeatedDate {
-                        date: pair[1].0,
-                        first: pair[0].1,
-                        second: pair[1].1,
-                    },
-                ));
+            if pair[0].1 == pair[1].1 {
+                repeated += 1;
+            } else {
+                contradicting.push(pair);
             }
-            repeated += 1;
         }
+    }
+    contradicting.sort_by_key(|pair| pair[1].2.byte());
+    for pair in contradicting {
+        let fault = PriceFault::RepeatedDate {
+            date: pair[1].0,
+            first: pair[0].1,
+            second: pair[1].1,
+        };
+        faults.note(bytes, &pair[1].2, fault);
+    }
+    if !faults.is_empty() {
+        return Err(faults.all());
     }
     if repeated > 0 {
         rows.dedup_by_key(|row| row.0);
@@ -240,33 +271,129 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
     })
 }
 
+/// A warning of the prices, in the file's order, that are zero or negative.
+fn doubtful_prices(
+    file: &str,
+    bytes: &[u8],
+    rows: &[(Date, f64, csv::Position)],
+) -> Option<String> {
+    let mut doubtful = rows.iter().filter(|(_, price, _)| *price <= 0.0);
+    let (_, first, position) = doubtful.next()?;
+    let line = line_of(bytes, position);
+    Some(match doubtful.count() {
+        0 => format!(
+            "{file} line {line}: the price {first} is zero or negative, which no share's is; it was taken as it is"
+        ),
+        more => format!(
+            "{file} line {line}: the price {first} is the first of {} that are zero or negative, which no share's \
+             is; they were taken as they are",
+            more + 1
+        ),
+    })
+}
+
+/// What a file is written in that can't be read as UTF-8, as far as its first
+/// bytes tell: a byte order mark, or an ASCII character with a zero beside it.
+pub(super) fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [0, first, 0, second, ..] | [first, 0, second, 0, ..] if *first != 0 && *second != 0 => {
+            Some("UTF-16")
+        }
+        _ => None,
+    }
+}
+
+/// The faults of a price file, as many as are listed.
+struct Faults<'a> {
+    ticker: &'a str,
+    file: &'a str,
+    listed: Vec<PriceFileError>,
+    more: usize,
+}
+
+impl<'a> Faults<'a> {
+    fn new(ticker: &'a str, file: &'a str) -> Self {
+        Self {
+            ticker,
+            file,
+            listed: Vec::new(),
+            more: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Notes a fault of the row at a position. What is beyond the list is only
+    /// counted: a file can have a million.
+    fn note(&mut self, bytes: &[u8], position: &csv::Position, fault: PriceFault) {
+        if self.listed.len() < FAULTS_LISTED {
+            let line = Some(line_of(bytes, position));
+            self.listed.push(self.error(line, fault));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// All faults, with a last one after which nothing can be read.
+    fn with(mut self, line: Option<u64>, fault: PriceFault) -> PriceFileErrors {
+        self.listed.push(self.error(line, fault));
+        self.all()
+    }
+
+    fn all(mut self) -> PriceFileErrors {
+        self.listed.sort_by_key(|error| error.line);
+        if self.more > 0 {
+            self.listed
+                .push(self.error(None, PriceFault::More(self.more)));
+        }
+        PriceFileErrors {
+            folder: String::new(),
+            faults: self.listed,
+        }
+    }
+
+    fn error(&self, line: Option<u64>, fault: PriceFault) -> PriceFileError {
+        PriceFileError {
+            file: self.file.to_owned(),
+            line,
+            ticker: self.ticker.to_owned(),
+            fault,
+        }
+    }
+}
+
 /// Reads the price files of assets, `<ticker>.csv` each, with up to `threads`
-/// threads. `open` gives a file's content by its name; `folder` is where the
-/// files lie, for messages.
+/// threads. `open` gives a file's content by its name. For messages: `folder` is
+/// where the files lie, and `prefix` what their names begin with, such as
+/// `prices/`, or nothing where a reader knows the folder.
 ///
 /// # Errors
-/// Every file that is missing, unreadable or wrong.
+/// Every file that is missing, unreadable or wrong, with its faults as
+/// [`read_prices`] tells them.
 pub fn read_price_files(
     assets: Vec<CatalogueAsset>,
     folder: &str,
+    prefix: &str,
     threads: NonZeroUsize,
     open: impl Fn(&str) -> io::Result<Vec<u8>> + Sync,
 ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
     let read = |i: usize| {
         let ticker = &assets[i].ticker;
         let name = format!("{ticker}.csv");
-        let file = format!("{folder}/{name}");
+        let file = format!("{prefix}{name}");
         match open(&name) {
             Ok(bytes) => read_prices(ticker, &file, &bytes),
-            Err(error) => Err(PriceFileError {
-                fault: match error.kind() {
+            Err(error) => {
+                let fault = match error.kind() {
                     io::ErrorKind::NotFound => PriceFault::Missing,
                     _ => PriceFault::Unreadable(error.to_string()),
-                },
-                file,
-                line: None,
-                ticker: ticker.clone(),
-            }),
+                };
+                Err(Faults::new(ticker, &file).with(None, fault))
+            }
         }
     };
     let results = parallel::map(assets.len(), threads.get(), read, &mut |_, _| ());
@@ -275,7 +402,7 @@ pub fn read_price_files(
     for (asset, result) in assets.into_iter().zip(results) {
         match result {
             Ok(prices) => series.push((asset, prices)),
-            Err(fault) => faults.push(fault),
+            Err(of_file) => faults.extend(of_file.faults),
         }
     }
     if faults.is_empty() {
@@ -439,6 +566,23 @@ pub struct Limit {
     pub rows: usize,
 }
 
+impl Limit {
+    /// What the dates of all assets have in common, in words.
+    #[must_use]
+    pub fn sentence(limit: Option<(&str, usize)>) -> String {
+        match limit {
+            None => "all assets have the same dates".to_owned(),
+            // Whoever were left out, another asset lacks the same dates.
+            Some((_, 0)) => {
+                "the dates that several assets lack were left out; no asset alone limits them"
+                    .to_owned()
+            }
+            Some((ticker, 1)) => format!("{ticker} limits the dates and costs 1 row"),
+            Some((ticker, rows)) => format!("{ticker} limits the dates and costs {rows} rows"),
+        }
+    }
+}
+
 /// Joins series by date (inner join). Series are taken in the order given;
 /// there must be one at least and none may be empty.
 pub(super) fn join(series: &[PriceSeries]) -> Panel {
@@ -520,7 +664,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> Result<PriceSeries, PriceFileError> {
+    fn read(text: &str) -> Result<PriceSeries, PriceFileErrors> {
         read_prices("T", "T.csv", text.as_bytes())
     }
 
@@ -566,23 +710,6 @@ mod tests {
     #[test]
     fn two_columns_with_other_headings_are_taken_in_order_with_a_warning() {
         let read = read("day,price\n2020-01-02,1.5\n").unwrap();
-impl Limit {
-    /// What the dates of all assets have in common, in words.
-    #[must_use]
-    pub fn sentence(limit: Option<(&str, usize)>) -> String {
-        match limit {
-            None => "all assets have the same dates".to_owned(),
-            // Whoever were left out, another asset lacks the same dates.
-            Some((_, 0)) => {
-                "the dates that several assets lack were left out; no asset alone limits them"
-                    .to_owned()
-            }
-            Some((ticker, 1)) => format!("{ticker} limits the dates and costs 1 row"),
-            Some((ticker, rows)) => format!("{ticker} limits the dates and costs {rows} rows"),
-        }
-    }
-}
-
         assert_eq!(read.prices, [1.5]);
         assert!(
             read.warnings[0].contains("`day` and `price`"),
@@ -598,13 +725,71 @@ impl Limit {
     }
 
     #[test]
-    fn zero_and_negative_prices_are_prices() {
+    fn zero_and_negative_prices_are_prices_and_warned_of() {
+        let two = read("Date,Close\n2020-01-01,5\n2020-01-03,-37.63\n2020-01-02,0\n").unwrap();
+        assert_eq!(two.prices, [5.0, 0.0, -37.63]);
         assert_eq!(
-            read("Date,Close\n2020-01-02,0\n2020-01-03,-37.63\n")
-                .unwrap()
-                .prices,
-            [0.0, -37.63]
+            two.warnings[0],
+            "T.csv line 3: the price -37.63 is the first of 2 that are zero or negative, which no share's is; they \
+             were taken as they are"
         );
+        let one = read("Date,Close\n2020-01-02,0\n2020-01-03,1e-9\n").unwrap();
+        assert_eq!(
+            one.warnings,
+            [
+                "T.csv line 2: the price 0 is zero or negative, which no share's is; it was taken as it is"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_file_is_told_in_the_order_of_the_lines() {
+        let faults = read(
+            "Date,Close\n2020-01-02,1\n2020-01-02,2\nnever,nothing\n2020-01-04\n2020-01-05,3\n2020-01-06,x\n",
+        );
+        let told = faults.unwrap_err().sentences();
+        let expected = [
+            "T.csv line 3, asset `T`: 2020-01-02 occurs twice",
+            "T.csv line 4, asset `T`: `never` is not a date",
+            "T.csv line 4, asset `T`: `nothing` is not a price",
+            "T.csv line 5, asset `T`: the row has 1 cells",
+            "T.csv line 7, asset `T`: `x` is not a price",
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.starts_with(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn of_many_faults_the_first_are_told_and_the_rest_counted() {
+        let faults = read(&format!("Date,Close\n{}", "x,1\n".repeat(1_000)));
+        let told = faults.unwrap_err().sentences();
+        assert_eq!(told.len(), FAULTS_LISTED + 1);
+        assert!(told[19].starts_with("T.csv line 21, "), "{}", told[19]);
+        assert_eq!(told[20], "T.csv, asset `T`: 980 more faults are not listed");
+    }
+
+    #[test]
+    fn another_encoding_is_named_with_the_cure() {
+        let text = "Date,Close\n2020-01-02,1\n";
+        let units = || text.encode_utf16();
+        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+        let marked = |mark: [u8; 2], bytes: &[u8]| [&mark, bytes].concat();
+        for bytes in [
+            marked([0xff, 0xfe], &little),
+            marked([0xfe, 0xff], &big),
+            little,
+            big,
+        ] {
+            assert_eq!(
+                read_prices("T", "T.csv", &bytes).unwrap_err().sentences(),
+                ["T.csv, asset `T`: the file is in UTF-16, not in UTF-8; save it as UTF-8"]
+            );
+        }
+        assert_eq!(foreign_encoding(text.as_bytes()), None);
+        assert_eq!(foreign_encoding("é,ü\n".as_bytes()), None);
     }
 
     #[test]
@@ -736,6 +921,21 @@ impl Limit {
     }
 
     #[test]
+    fn where_several_assets_lack_the_same_dates_none_is_said_to_limit_them() {
+        let panel = join(&[
+            series("A", &[1, 2, 3]),
+            series("B", &[1, 2]),
+            series("C", &[1, 2]),
+        ]);
+        let limit = panel.limiting.unwrap();
+        assert_eq!(limit.rows, 0);
+        let sentence = |rows| Limit::sentence(Some(("A", rows)));
+        assert!(sentence(0).contains("no asset alone"), "{}", sentence(0));
+        assert_eq!(sentence(1), "A limits the dates and costs 1 row");
+        assert_eq!(sentence(2), "A limits the dates and costs 2 rows");
+    }
+
+    #[test]
     fn no_asset_limits_when_all_have_the_same_dates() {
         assert_eq!(
             join(&[series("A", &[1, 2]), series("B", &[1, 2])]).limiting,
@@ -773,18 +973,3 @@ impl Limit {
         }
     }
 }
-    #[test]
-    fn where_several_assets_lack_the_same_dates_none_is_said_to_limit_them() {
-        let panel = join(&[
-            series("A", &[1, 2, 3]),
-            series("B", &[1, 2]),
-            series("C", &[1, 2]),
-        ]);
-        let limit = panel.limiting.unwrap();
-        assert_eq!(limit.rows, 0);
-        let sentence = |rows| Limit::sentence(Some(("A", rows)));
-        assert!(sentence(0).contains("no asset alone"), "{}", sentence(0));
-        assert_eq!(sentence(1), "A limits the dates and costs 1 row");
-        assert_eq!(sentence(2), "A limits the dates and costs 2 rows");
-    }
-

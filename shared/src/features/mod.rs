@@ -73,8 +73,8 @@ pub use error::{
 };
 pub use feature_set::FeatureSet;
 pub use input::{
-    CatalogueAsset, Limit, PriceSeries, assets_and_faults, assets_needed, read_price_files,
-    read_prices,
+    CatalogueAsset, FAULTS_LISTED, Limit, PriceSeries, assets_and_faults, assets_needed,
+    read_price_files, read_prices,
 };
 pub use outputs::{Destination, Output};
 pub use proposal::{ProposalError, propose};

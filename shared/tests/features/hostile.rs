@@ -31,9 +31,7 @@ fn from_files(document: &Value, files: &[(&str, Vec<u8>)]) -> Result<FeatureSet,
     for one in needed {
         let (ticker, bytes) = files.iter().find(|(t, _)| *t == one.ticker).unwrap();
         let name = format!("{ticker}.csv");
-        let read = read_prices(ticker, &name, bytes)
-            .map_err(FeatureError::from)
-            .map_err(|error| error.to_string())?;
+        let read = read_prices(ticker, &name, bytes).map_err(|error| error.to_string())?;
         all.push((one, read));
     }
     run(document, all, 2).map_err(|error| error.to_string())
