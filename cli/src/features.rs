@@ -53,7 +53,9 @@ pub(crate) enum Command {
     /// Make features: the same files as the processing step makes.
     ///
     /// OUT gets the folders features, train, test and plots, all of them or, after
-    /// a failure or Ctrl-C, none.
+    /// a failure or Ctrl-C, none. A plot is named after its class or ticker, in lower
+    /// case and with hyphens for what is no letter or digit; after a name with letters
+    /// beyond ASCII comes a check sum, so that no two are the same.
     Run(Run),
 }
 

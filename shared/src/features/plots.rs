@@ -11,9 +11,16 @@
 //! | `assets-<class>.png` | The closing prices of a class's assets by date. Positive prices are shown as shares of their first one (= 100) on a logarithmic axis, where equal distances are equal gains; a class with a price of 0 or less is shown as it is, on a linear axis. Up to ten assets are told apart by colour; more are a grey crowd with their median. |
 //! | `low-pass-<ticker>.png` | An asset's price in grey and its low-pass columns, one for each `num_steps`: what each of them still knows of the price. The first rows of a column have no value under mode `expanding`. At most twelve assets are drawn, the predicted one first. |
 //! | `autocorrelation-<ticker>.png` | The correlation of the predicted asset's price, and of its daily change, with itself some rows before: of prices for a year of rows, of changes for forty. The grey band is +-1.96/sqrt(n), within which 95 % of the values of white noise of this length lie; it is not a confidence interval of the estimate (Bartlett's, which widens with the lag). Prices wander, so theirs are near 1 and fall slowly; changes out of the band are what a forecast could use. |
-//! | `importance-columns.png` | The twenty features most important for the predicted asset's price: each one's share of the mean gain of a split (the importance), and of the total gain of all splits. The two differ much where a feature is split on seldom but early. |
-//! | `importance-classes.png` | The mean importance of a class's columns; the target's lags are a class of their own. |
+//! | `importance-columns.png` | The twenty features most important for the predicted asset's price: each one's share of the mean gain of a split (the importance), and of the total gain of all splits, both also as numbers beside the name. The two differ much where a feature is split on seldom but early. |
+//! | `importance-classes.png` | The mean importance of a class's columns, and beside its name that of all of them; the target's lags are a class of their own. |
 //! | `autoencoder-losses.png` | The autoencoder's mean squared error by epoch, taken while training, on a logarithmic axis, with the errors after training on the training rows and on the later ones. |
+//!
+//! In file names, a class or a ticker is in lower case, and what is no letter or
+//! digit is a hyphen. One with letters beyond ASCII, which a name can't keep, or
+//! with more than 60 characters has eight digits of a check sum at its end:
+//! `Größe` is `assets-gr-e-48b3427a.png`. Where two names are the same
+//! nevertheless (`B.B` and `B_B`), the second one, in the order of the names,
+//! gets a number: `low-pass-b-b-2.png`.
 //!
 //! Importance is association on the same day, not forecasting value, and the
 //! plots say so.
@@ -23,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use kuva::backend::raster::RasterBackend;
-use kuva::plot::legend::LegendPosition;
+use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
 use kuva::plot::{BandPlot, BarPlot, LinePlot, LollipopPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::datetime::DateTimeAxis;
@@ -115,8 +122,9 @@ enum Content<'a> {
 /// ticker), the autocorrelation of the predicted asset, and, of a set that has
 /// them, the importance of features and classes and the autoencoder's losses.
 ///
-/// `assets` gives each asset's class. File names are made of letters, digits
-/// and hyphens, whatever tickers and classes hold, and differ from each other.
+/// `assets` gives each asset's class. File names are made of lower-case letters,
+/// digits and hyphens, whatever tickers and classes hold, and differ from each
+/// other.
 pub fn plots<'a>(assets: &[CatalogueAsset], predicted: &str, set: &'a FeatureSet) -> Vec<Plot<'a>> {
     let dates = set.dates();
     let mut names = Names::default();
@@ -262,17 +270,9 @@ impl Plot<'_> {
 struct Names(HashSet<String>);
 
 impl Names {
+    /// The name of a plot of this kind, of `what`: see the module.
     fn unique(&mut self, kind: &str, what: &str) -> String {
-        const LONGEST: usize = 60;
-        let mut slug = String::new();
-        for letter in what.chars().take(LONGEST) {
-            if letter.is_ascii_alphanumeric() {
-                slug.push(letter.to_ascii_lowercase());
-            } else if !slug.ends_with('-') {
-                slug.push('-');
-            }
-        }
-        let stem = format!("{kind}-{}", slug.trim_matches('-'));
+        let stem = format!("{kind}-{}", slug(what));
         let mut name = format!("{stem}.png");
         let mut number = 2;
         while !self.0.insert(name.clone()) {
@@ -281,6 +281,37 @@ impl Names {
         }
         name
     }
+}
+
+/// A name in lower-case letters, digits and hyphens. Of one that has letters
+/// beyond ASCII, or is too long, more is lost than its punctuation: a check sum
+/// keeps such names apart, the same in every run, whatever others there are.
+fn slug(what: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut slug = String::new();
+    for letter in what.chars().take(LONGEST) {
+        if letter.is_ascii_alphanumeric() {
+            slug.push(letter.to_ascii_lowercase());
+        } else if !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    let slug = slug.trim_matches('-');
+    if !slug.is_empty() && what.is_ascii() && what.len() <= LONGEST {
+        return slug.to_owned();
+    }
+    let sum = check_sum(what);
+    match slug {
+        "" => format!("{sum:08x}"),
+        slug => format!("{slug}-{sum:08x}"),
+    }
+}
+
+/// FNV-1a of 32 bits.
+fn check_sum(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// A text that is drawn as it stands: between dollar signs, the drawing library
@@ -604,7 +635,13 @@ fn ranking_note(importance: &Importance) -> String {
 }
 
 /// Horizontal bars, the first of them at the top, each a group of shares.
-fn bars_scene(title: &str, note: &str, bars: BarPlot, label: String) -> Scene {
+fn bars_scene(
+    title: &str,
+    note: &str,
+    bars: BarPlot,
+    legend: Vec<LegendEntry>,
+    label: String,
+) -> Scene {
     // The axis counts from below, so groups come last first.
     let rows = bars.groups.len();
     let greatest = bars
@@ -618,7 +655,11 @@ fn bars_scene(title: &str, note: &str, bars: BarPlot, label: String) -> Scene {
         format!("no split was worth making; {note}")
     };
     let drawn = vec![Drawn::Bar(bars)];
-    let layout = Layout::auto_from_plots(&drawn)
+    let mut layout = Layout::auto_from_plots(&drawn);
+    if !legend.is_empty() {
+        layout = layout.with_legend_entries(legend);
+    }
+    let layout = layout
         .with_title(plain(title))
         .with_title_size(18)
         .with_subtitle(note)
@@ -651,10 +692,26 @@ fn features_scene(title: &str, importance: &Importance) -> Scene {
             [(of_total, COLOURS[4]), (of_mean, COLOURS[0])],
         );
     }
-    let bars = bars.with_legend(vec!["of total gain", "of mean gain"]);
+    // The topmost row has no bars: its name is the heading of the numbers.
+    let bars = bars.with_group("mean   total", [(0.0, COLOURS[4]), (0.0, COLOURS[0])]);
+    // From above to below as the bars of a group are, which the drawing library
+    // would list from below.
+    let legend = [("of mean gain", COLOURS[0]), ("of total gain", COLOURS[4])];
+    let legend = legend.map(|(label, colour)| LegendEntry {
+        label: label.to_owned(),
+        color: colour.to_owned(),
+        shape: LegendShape::Rect,
+        dasharray: None,
+    });
     let label =
         "share of mean gain (the importance) and of total gain, % of all features".to_owned();
-    bars_scene(title, &ranking_note(importance), bars, label)
+    bars_scene(
+        title,
+        &ranking_note(importance),
+        bars,
+        legend.to_vec(),
+        label,
+    )
 }
 
 fn classes_scene(title: &str, importance: &Importance) -> Scene {
@@ -665,14 +722,19 @@ fn classes_scene(title: &str, importance: &Importance) -> Scene {
             many => format!("{many} columns"),
         };
         let name = plain(&short(&class.class, LONGEST_BAR));
-        (format!("{name} ({columns})"), 100.0 * class.importance)
+        // A bar is a mean, so that a class is not long by its size alone.
+        let all = 100.0 * class.importance * class.columns as f64;
+        (
+            format!("{name} ({columns}, {all:.1} % in all)"),
+            100.0 * class.importance,
+        )
     });
     let bars = BarPlot::new()
         .with_horizontal(true)
         .with_bars(bars)
         .with_color(COLOURS[0]);
     let label = "mean importance of a column of the class, % of the mean gain of all".to_owned();
-    bars_scene(title, &ranking_note(importance), bars, label)
+    bars_scene(title, &ranking_note(importance), bars, Vec::new(), label)
 }
 
 fn losses_scene(title: &str, report: &AutoencoderReport) -> Scene {
@@ -912,6 +974,23 @@ mod tests {
             assert!(seen.insert(plot.name().to_owned()), "{name} twice");
             plot.png().unwrap();
         }
+    }
+
+    #[test]
+    fn names_with_letters_that_a_file_name_loses_stay_apart_whatever_others_there_are() {
+        assert_eq!(slug("Health Care"), "health-care");
+        assert_eq!(slug("BRK.B"), "brk-b");
+        let expected = format!("gr-e-{:08x}", check_sum("Größe"));
+        assert_eq!(slug("Größe"), expected);
+        for (one, other) in [
+            ("Größe", "Grüße"),
+            ("日本", "中国"),
+            (&*"x".repeat(61), &*format!("{}y", "x".repeat(60))),
+        ] {
+            assert_ne!(slug(one), slug(other));
+        }
+        // The published check sum of this text.
+        assert_eq!(check_sum("foobar"), 0xbf9c_f968);
     }
 
     #[test]
