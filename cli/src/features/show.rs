@@ -93,8 +93,7 @@ pub(super) fn run_text(
         ));
     }
     if !summary.top_features.is_empty() {
-        let top = summary.top_features.iter();
-        let top = top.map(|top| format!("{} ({:.1} %)", top.column, 100.0 * top.importance));
+        let top = summary.top_features.iter().map(ToString::to_string);
         rows.push((
             "top features",
             format!(

@@ -695,13 +695,7 @@ fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, St
     // feature importances has the figures.
     let top = made.summary.top_features.iter();
     let top: Vec<Value> = top
-        .map(|feature| {
-            Value::from(format!(
-                "{} ({:.1} %)",
-                feature.column,
-                100.0 * feature.importance
-            ))
-        })
+        .map(|feature| Value::from(feature.to_string()))
         .collect();
     entries.insert("topFeatures".to_owned(), Value::Array(top));
     entries.insert("plots".to_owned(), Value::from(made.plots));

@@ -1,5 +1,7 @@
 //! What was made, in figures.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 use time::Date;
 
@@ -17,6 +19,13 @@ pub struct TopFeature {
     pub column: String,
     /// Its importance, a share of 1.
     pub importance: f64,
+}
+
+/// As a person reads it: `JPM_LAG_1 (96.4 %)`.
+impl fmt::Display for TopFeature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:.1} %)", self.column, 100.0 * self.importance)
+    }
 }
 
 /// What was made, for a person and for the execution's record.
@@ -65,4 +74,18 @@ pub struct Summary {
 /// A date as `YYYY-MM-DD`.
 pub(super) fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&deepar::date_text(*date))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_top_feature_reads_as_its_column_and_its_share() {
+        let feature = TopFeature {
+            column: "A_LAG_1".to_owned(),
+            importance: 0.9642,
+        };
+        assert_eq!(feature.to_string(), "A_LAG_1 (96.4 %)");
+    }
 }
