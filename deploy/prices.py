@@ -40,22 +40,16 @@ def some(names):
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def of_prices(faults):
-    """The faults that price files have by themselves, where an empty template stood in for one."""
-    return [fault for fault in faults if not fault.startswith("-: ")]
-
-
 def _check(binaries, assets, template):
-    """(faults, warnings) that the command line finds; a template of None is an empty one."""
+    """(faults, warnings) that the command line finds; without a template, in each file by itself."""
     program = binaries / "pipewright"
     if not program.is_file():
         raise NotReady(f"{program} is missing, which checks what is imported: `make build`")
     looked = subprocess.run(
         [
             *(program, "features", "check", "--format", "json"),
-            *("--assets", assets, "--template", template or "-"),
+            *("--assets", assets, *(("--template", template) if template else ())),
         ],
-        input="{}",
         capture_output=True,
         text=True,
     )
@@ -73,8 +67,6 @@ def check(binaries, assets, template, say, shown=None):
     Raises FaultsFound with every fault; tells the warnings. Both call the directory as `shown`.
     """
     faults, warnings = _check(binaries, assets, template)
-    if template is None:
-        faults = of_prices(faults)
     if shown:
         faults, warnings = (
             [each.replace(str(assets), shown) for each in found] for found in (faults, warnings)

@@ -84,9 +84,10 @@ pub(crate) struct Init {
 pub(crate) struct Check {
     #[command(flatten)]
     assets: Assets,
-    /// The training template; `-` reads standard input.
+    /// The training template; `-` reads standard input. Without one, the price
+    /// files are looked at by themselves.
     #[arg(long, value_name = "FILE")]
-    template: PathBuf,
+    template: Option<PathBuf>,
     /// For people, or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -209,23 +210,25 @@ fn init(arguments: &Init) -> Result<ExitCode> {
 }
 
 fn check(arguments: &Check) -> Result<ExitCode> {
-    let file = &arguments.template;
     let mut faults: Vec<String> = Vec::new();
     let mut warnings = Vec::new();
-    let template = match TrainingTemplate::parse(&read_json(file)?) {
-        Ok(template) => Some(template),
-        Err(error) => {
-            let found = error.faults().iter();
-            faults.extend(found.map(|fault| format!("{}: {fault}", shown(file))));
-            None
+    let mut template = None;
+    if let Some(file) = &arguments.template {
+        match TrainingTemplate::parse(&read_json(file)?) {
+            Ok(usable) => template = Some(usable),
+            Err(error) => {
+                let found = error.faults().iter();
+                faults.extend(found.map(|fault| format!("{}: {fault}", shown(file))));
+            }
         }
-    };
+    }
     let mut checked = None;
+    let mut files = 0;
     match Folder::open(&arguments.assets.folder) {
         Err(error) => faults.push(format!("{error:#}")),
         Ok(folder) => {
             warnings.extend(folder.warnings.iter().cloned());
-            // With a template that cannot be used, every file may be meant.
+            // Without a template that can be used, every file may be meant.
             let needed = match &template {
                 Some(template) => {
                     let (needed, found) = assets_and_faults(template, &folder.catalogue);
@@ -249,10 +252,14 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                         }
                     }
                 }
-                (Ok(assets), _) => warnings.extend(file_warnings(&assets)),
+                (Ok(assets), _) => {
+                    files = assets.len();
+                    warnings.extend(file_warnings(&assets));
+                }
             }
         }
     }
+    let fine = faults.is_empty();
     let text = match arguments.format {
         Format::Json => pretty(&show::checked_json(checked.as_ref(), &faults, &warnings)),
         Format::Text => {
@@ -261,15 +268,18 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 .iter()
                 .map(|warning| format!("warning: {warning}\n"));
             let found: String = faults.chain(warnings).collect();
-            let fits = checked.as_ref();
             found
-                + &fits.map_or_else(String::new, |checked| {
-                    show::checked_text(checked, &shown(file))
-                })
+                + &match (&checked, &arguments.template) {
+                    (Some(checked), Some(file)) => show::checked_text(checked, &shown(file)),
+                    (None, None) if fine => {
+                        format!("price files: {files}, no fault\n")
+                    }
+                    _ => String::new(),
+                }
         }
     };
     write(&mut io::stdout().lock(), text.as_bytes())?;
-    Ok(ExitCode::from(u8::from(!faults.is_empty())))
+    Ok(ExitCode::from(u8::from(!fine)))
 }
 
 /// What is doubtful about price files.

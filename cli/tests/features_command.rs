@@ -431,6 +431,20 @@ fn an_interrupted_run_leaves_nothing() {
 }
 
 #[test]
+fn check_looks_at_price_files_by_themselves_where_there_is_no_template() {
+    let scene = Scene::new("no-template");
+    let fine = scene.succeeds(&["check", "--assets", "prices"]);
+    assert!(fine.ends_with("price files: 3, no fault\n"), "{fine}");
+    scene.write(
+        "prices/AAA.csv",
+        "Date,Close\n2020-01-01,NaN\n2020-01-02,x\n",
+    );
+    let faults = scene.fails(&["check", "--assets", "prices"]);
+    assert_eq!(faults.matches("error: ").count(), 2, "{faults}");
+    assert!(!faults.contains("no fault"), "{faults}");
+}
+
+#[test]
 fn check_finds_everything_at_once() {
     let scene = Scene::new("check");
     scene.template(|template| {
