@@ -128,9 +128,7 @@ def test_properties_of_every_wrong_type_are_answered(function, replies):
 
 
 def test_members_of_every_wrong_type_are_answered(function, replies):
-    """Whatever is wrong with an event besides the ids that an answer repeats and the address that
-    it goes to is answered as a failure.
-    """
+    """An event that says whom to answer is answered as a failure, whatever else is wrong with it."""
     for name in ("RequestType", "ResourceProperties"):
         for value in (None, 7, [], "", "x", {"x": 1}, [[[[]]]]):
             if (name, value) == ("ResourceProperties", {"x": 1}):

@@ -185,7 +185,7 @@ def test_an_execution_started_elsewhere_that_no_event_told_of_gets_a_record(syst
 
 
 def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(system):
-    """An execution that was started, and whose record was not told, is found by its name."""
+    """An execution whose start died before its record had the ARN is found by its name."""
     with lost(system, *RULES):
         answer = system.start_execution(SAMPLE_TEMPLATE["Id"], "crashed")
         created = system.record("crashed")["createdAt"]
@@ -210,7 +210,7 @@ def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(syst
 
 
 def test_a_crash_between_the_start_and_its_record_is_healed_by_the_first_event(system):
-    """An execution that was started, and whose record was not told, is told by its first event, if
+    """A record whose start died before it had the ARN gets it from the execution's first event, if
     that comes before housekeeping.
     """
     record = {
