@@ -183,30 +183,47 @@ fn warn(warnings: &[String]) -> Result<()> {
 }
 
 fn init(arguments: &Init) -> Result<ExitCode> {
-    let folder = Folder::open(&arguments.assets.folder)?;
-    let assets = folder.read(folder.catalogue.clone(), Options::default().threads)?;
-    let document = features::propose(&assets, &arguments.predict)?;
+    let mut warnings = Vec::new();
+    let proposed = propose(arguments, &mut warnings);
+    // First: they may tell why it failed.
+    warn(&warnings)?;
+    let text = pretty(&proposed?);
+    let mut stdout = io::stdout().lock();
+    arguments.output.write(&mut stdout, text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A template for the data, and what is doubtful about them, even if it fails.
+fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
+    let folder = Folder::open(&arguments.assets.folder, warnings)?;
+    let threads = Options::default().threads;
+    let assets = folder.read(folder.catalogue.clone(), threads, warnings)?;
+    let of_files = file_warnings(&assets);
+    let document = match features::propose(&assets, &arguments.predict) {
+        Ok(document) => document,
+        Err(error) => {
+            warnings.extend(of_files);
+            return Err(error.into());
+        }
+    };
     let template = TrainingTemplate::parse(&document)
         .context("internal error, please report it: the template proposed is not valid")?;
     let checked = features::check(&template, assets).map_err(|faults| {
+        warnings.extend(of_files);
         let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         anyhow!(
             "the data hold too little for a template:{}",
             faults.concat()
         )
     })?;
-    warn(&folder.warnings)?;
-    warn(&checked.warnings)?;
+    warnings.extend(checked.warnings);
     if let Some(limit) = checked.limiting.filter(|limit| limit.rows > 0) {
-        warn(&[format!(
+        warnings.push(format!(
             "{} limits the common dates and costs {} rows; to do without it, list the others in feMeta.baseAssets and take it out of the other lists",
             limit.ticker, limit.rows
-        )])?;
+        ));
     }
-    let text = pretty(&document);
-    let mut stdout = io::stdout().lock();
-    arguments.output.write(&mut stdout, text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(document)
 }
 
 fn check(arguments: &Check) -> Result<ExitCode> {
@@ -224,10 +241,9 @@ fn check(arguments: &Check) -> Result<ExitCode> {
     }
     let mut checked = None;
     let mut files = 0;
-    match Folder::open(&arguments.assets.folder) {
+    match Folder::open(&arguments.assets.folder, &mut warnings) {
         Err(error) => faults.push(format!("{error:#}")),
         Ok(folder) => {
-            warnings.extend(folder.warnings.iter().cloned());
             // Without a template that can be used, every file may be meant.
             let needed = match &template {
                 Some(template) => {
@@ -237,7 +253,8 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 }
                 None => folder.catalogue.clone(),
             };
-            match (folder.read(needed, Options::default().threads), &template) {
+            let threads = Options::default().threads;
+            match (folder.read(needed, threads, &mut warnings), &template) {
                 (Err(error), _) => faults.extend(error.sentences()),
                 (Ok(assets), Some(template)) if faults.is_empty() => {
                     let of_files = file_warnings(&assets);
@@ -294,8 +311,10 @@ fn describe(arguments: &Describe) -> Result<ExitCode> {
     let template = read_template(&arguments.template)?;
     let needed = match &arguments.assets {
         Some(folder) => {
-            let folder = Folder::open(folder)?;
-            warn(&folder.warnings)?;
+            let mut warnings = Vec::new();
+            let opened = Folder::open(folder, &mut warnings);
+            warn(&warnings)?;
+            let folder = opened?;
             Some(needed_assets(&template, &folder)?)
         }
         None => None,
@@ -326,6 +345,8 @@ struct Job {
     template: TrainingTemplate,
     folder: Folder,
     options: Options,
+    /// What is doubtful about the folder.
+    warnings: Vec<String>,
 }
 
 /// What a run made.
@@ -357,7 +378,14 @@ async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
         },
         seed: arguments.seed,
     };
-    let folder = Folder::open(&arguments.assets.folder)?;
+    let mut warnings = Vec::new();
+    let folder = match Folder::open(&arguments.assets.folder, &mut warnings) {
+        Ok(folder) => folder,
+        Err(error) => {
+            warn(&warnings)?;
+            return Err(error);
+        }
+    };
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
     let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
@@ -366,6 +394,7 @@ async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
         template,
         folder,
         options,
+        warnings,
     };
     let mut work = tokio::task::spawn_blocking({
         let out = out.clone();
@@ -430,17 +459,18 @@ fn make(job: Job, out: &Out) -> Result<Made> {
         template,
         folder,
         options,
+        warnings,
     } = job;
     let mut place = Place {
         out,
         teller: Teller::new(),
         files: Vec::new(),
-        warnings: folder.warnings.clone(),
+        warnings,
     };
     let mut attempt = || -> Result<FeatureSet> {
         let needed = needed_assets(&template, &folder)?;
         let reading = Instant::now();
-        let assets = folder.read(needed, options.threads)?;
+        let assets = folder.read(needed, options.threads, &mut place.warnings)?;
         let prices: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
         place.teller.line(&format!(
             "reading: {} price files with {prices} prices ({})",

@@ -598,6 +598,42 @@ fn init_without_data_or_asset_says_what_is_missing() {
 }
 
 #[test]
+fn what_is_doubtful_is_told_also_when_init_or_check_or_a_run_fails() {
+    let scene = Scene::new("doubtful");
+    scene.template(|_| ());
+    let (left_out, negative) = (
+        "warning: DDD.CSV: left out; a price file's name ends in `.csv`",
+        "warning: prices/C_1.csv line 2: the price -1 is zero or negative",
+    );
+    scene.write("prices/DDD.CSV", "Date,Close\n2020-01-01,1\n");
+    let prices = fs::read_to_string(scene.path("prices/C_1.csv")).unwrap();
+    let (_, rest) = prices.split_once('\n').unwrap();
+    scene.write(
+        "prices/C_1.csv",
+        &format!("Date,Close\n2019-12-31,-1\n{rest}"),
+    );
+    let init = ["init", "--assets", "prices", "--predict"];
+    let told = scene.fails(&[&init[..], &["DDD"]].concat());
+    assert!(told.contains(left_out) && told.contains(negative), "{told}");
+    assert!(told.contains("there are no prices of `DDD`"), "{told}");
+
+    scene.write("prices/AAA.csv", "Date,Close\n2020-01-01,0\n2020-01-02,x\n");
+    let check = ["check", "--assets", "prices", "--template", "template.json"];
+    let init = [&init[..], &["AAA"]].concat();
+    for command in [&init[..], &check, &RUN] {
+        let told = scene.fails(command);
+        assert!(told.contains(left_out) && told.contains(negative), "{told}");
+        assert!(told.contains("AAA.csv line 2: the price 0"), "{told}");
+        assert!(told.contains("`x` is not a price"), "{told}");
+        assert_eq!(told.matches(negative).count(), 1, "{told}");
+    }
+
+    scene.write("prices/assets.csv", "nothing\n");
+    let told = scene.fails(&init);
+    assert!(told.contains(left_out), "{told}");
+}
+
+#[test]
 fn describe_lists_the_columns_that_a_run_makes() {
     let scene = Scene::new("describe");
     scene.template(|template| {

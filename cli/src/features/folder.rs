@@ -18,13 +18,12 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Every asset that has a price file, by ticker.
     pub(super) catalogue: Vec<CatalogueAsset>,
-    /// What is doubtful about the catalogue.
-    pub(super) warnings: Vec<String>,
 }
 
 impl Folder {
-    /// Looks which assets there are.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Looks which assets there are. What is doubtful about them is added to the
+    /// warnings, which may tell why it fails.
+    pub(super) fn open(path: &Path, warnings: &mut Vec<String>) -> Result<Self> {
         let unreadable = || format!("{} cannot be read", path.display());
         let mut tickers = BTreeSet::new();
         let mut capitals = Vec::new();
@@ -57,7 +56,6 @@ impl Folder {
             );
         }
         let file = path.join(CATALOGUE);
-        let mut warnings = Vec::new();
         if !capitals.is_empty() {
             warnings.push(format!(
                 "{}: left out; a price file's name ends in `.csv`",
@@ -112,20 +110,22 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             catalogue,
-            warnings,
         })
     }
 
-    /// Reads the price files of assets.
+    /// Reads the price files of assets. Where some have faults, what is doubtful
+    /// about any is added to the warnings; else the series hold it.
     pub(super) fn read(
         &self,
         assets: Vec<CatalogueAsset>,
         threads: NonZeroUsize,
+        warnings: &mut Vec<String>,
     ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
         let folder = self.path.display().to_string();
         read_price_files(assets, &folder, &format!("{folder}/"), threads, |name| {
             fs::read(self.path.join(name))
         })
+        .inspect_err(|errors| warnings.extend(errors.warnings.iter().cloned()))
     }
 }
 

@@ -231,6 +231,8 @@ pub struct PriceFileErrors {
     /// What is wrong, in the order of the assets, and of one in the order of the
     /// lines.
     pub faults: Vec<PriceFileError>,
+    /// What is doubtful besides, about files with faults and without.
+    pub warnings: Vec<String>,
 }
 
 impl std::error::Error for PriceFileErrors {}

@@ -251,7 +251,10 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         faults.note(bytes, &pair[1].2, fault);
     }
     if !faults.is_empty() {
-        return Err(faults.all());
+        return Err(PriceFileErrors {
+            warnings,
+            ..faults.all()
+        });
     }
     if repeated > 0 {
         rows.dedup_by_key(|row| row.0);
@@ -353,6 +356,7 @@ impl<'a> Faults<'a> {
         PriceFileErrors {
             folder: String::new(),
             faults: self.listed,
+            warnings: Vec::new(),
         }
     }
 
@@ -399,10 +403,17 @@ pub fn read_price_files(
     let results = parallel::map(assets.len(), threads.get(), read, &mut |_, _| ());
     let mut series = Vec::with_capacity(assets.len());
     let mut faults = Vec::new();
+    let mut warnings = Vec::new();
     for (asset, result) in assets.into_iter().zip(results) {
         match result {
-            Ok(prices) => series.push((asset, prices)),
-            Err(of_file) => faults.extend(of_file.faults),
+            Ok(prices) => {
+                warnings.extend(prices.warnings.iter().cloned());
+                series.push((asset, prices));
+            }
+            Err(of_file) => {
+                warnings.extend(of_file.warnings);
+                faults.extend(of_file.faults);
+            }
         }
     }
     if faults.is_empty() {
@@ -411,6 +422,7 @@ pub fn read_price_files(
         Err(PriceFileErrors {
             folder: folder.to_owned(),
             faults,
+            warnings,
         })
     }
 }
