@@ -136,7 +136,7 @@ pub enum StepError {
         fault: String,
     },
     /// The frozen template is wrong.
-    #[error(transparent)]
+    #[error("the training template: {}", joined(.0.faults()))]
     Template(#[from] TemplateFaults),
     /// The asset catalogue is wrong.
     #[error("the asset catalogue in table {table}: {fault}")]
@@ -147,7 +147,7 @@ pub enum StepError {
         fault: String,
     },
     /// Price files are missing or wrong.
-    #[error(transparent)]
+    #[error("{}", joined(&.0.sentences()))]
     Prices(#[from] PriceFileErrors),
     /// The features can't be made.
     #[error(transparent)]
@@ -164,6 +164,13 @@ pub enum StepError {
     /// A fault of this program.
     #[error("internal error, please report it: {0}")]
     Internal(String),
+}
+
+/// Faults in one line: whoever shows the record or its log makes a space of
+/// each line's end.
+fn joined<T: ToString>(faults: &[T]) -> String {
+    let faults: Vec<String> = faults.iter().map(T::to_string).collect();
+    faults.join("; ")
 }
 
 /// The first names of a list and the count of the rest.
@@ -1051,6 +1058,34 @@ mod tests {
             reason.contains("B.B.csv line 3, asset `B.B`: `abc` is not a price"),
             "{reason}"
         );
+    }
+
+    #[tokio::test]
+    async fn several_faults_are_told_in_one_line_and_kept_apart() {
+        let scene = Scene::new("step-faults");
+        fs::remove_file(scene.csv("AAA.csv")).unwrap();
+        fs::write(
+            scene.csv("B.B.csv"),
+            "Date,Close\n2020-01-01,1\n2020-01-02,abc\n",
+        )
+        .unwrap();
+        let reason = scene.fails().await;
+        assert!(
+            reason.contains("out of the training template; B.B.csv line 3, asset"),
+            "{reason}"
+        );
+        assert_eq!(reason.lines().count(), 1, "{reason}");
+
+        let mut wrong = template();
+        wrong["feMeta"]["taSetings"] = json!({});
+        wrong["predictedAsset"] = json!("");
+        scene.set_template(&wrong);
+        let reason = scene.fails().await;
+        assert!(
+            reason.starts_with("the training template: ") && reason.contains("; "),
+            "{reason}"
+        );
+        assert_eq!(reason.lines().count(), 1, "{reason}");
     }
 
     #[tokio::test]
