@@ -52,6 +52,41 @@ impl Output {
         }
         Ok(())
     }
+
+    /// Whether a file that the command writes besides is another one: the second
+    /// to be written would replace the first.
+    ///
+    /// # Errors
+    /// When both are the same.
+    pub(crate) fn apart(&self, option: &str, file: &Path) -> Result<()> {
+        // What is no file, such as /dev/null, takes both.
+        let takes_both = file.exists() && !file.is_file();
+        if let Some(output) = &self.output
+            && !takes_both
+            && place(output) == place(file)
+        {
+            bail!(
+                "--output and {option} are the same file, {}; give each its own",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Where a file is, or would be, whatever way leads there.
+fn place(file: &Path) -> PathBuf {
+    if let Ok(place) = file.canonicalize() {
+        return place;
+    }
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match (folder.canonicalize(), file.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => file.to_owned(),
+    }
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.
@@ -61,5 +96,52 @@ pub(crate) fn write(stdout: &mut dyn Write, bytes: &[u8]) -> Result<()> {
             Err(error).context("standard output cannot be written")
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(file: Option<&Path>) -> Output {
+        Output {
+            output: file.map(Path::to_owned),
+            force: true,
+        }
+    }
+
+    #[test]
+    fn two_outputs_must_be_two_files_whatever_they_are_called() {
+        let folder =
+            std::env::temp_dir().join(format!("pipewright-outputs-apart-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("a")).unwrap();
+        let (here, around) = (folder.join("same"), folder.join("a/../same"));
+        for written in [false, true] {
+            if written {
+                std::fs::write(&here, "").unwrap();
+            }
+            for other in [&here, &around] {
+                let error = output(Some(&here))
+                    .apart("--values-out", other)
+                    .unwrap_err();
+                assert_eq!(
+                    error.to_string(),
+                    format!(
+                        "--output and --values-out are the same file, {}; give each its own",
+                        other.display()
+                    )
+                );
+            }
+            assert!(output(Some(&here)).apart("--x", &folder.join("b")).is_ok());
+        }
+        assert!(output(None).apart("--x", &here).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_takes_two_outputs() {
+        let null = Path::new("/dev/null");
+        assert!(output(Some(null)).apart("--x", null).is_ok());
     }
 }

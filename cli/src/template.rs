@@ -61,6 +61,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             output,
             values_out,
         } => {
+            if let Some(file) = &values_out {
+                output.apart("--values-out", file)?;
+            }
             let definition = parse(&definition)?;
             let proposed = values.is_none();
             let values = match values {

@@ -58,6 +58,29 @@ fn no_command_overwrites_its_input_or_another_file_unasked() {
         );
     }
     assert!(!template.exists());
+    // Nor one file for both, by force or without.
+    for force in [&[][..], &["--force"]] {
+        let both = [
+            &[
+                "template",
+                "extract",
+                name,
+                "-o",
+                target,
+                "--values-out",
+                target,
+            ],
+            force,
+        ];
+        let refused = pipewright(&both.concat());
+        assert_eq!(refused.status.code(), Some(1));
+        let complaint = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            complaint.contains("--output and --values-out are the same file"),
+            "{complaint}"
+        );
+        assert!(!template.exists());
+    }
     assert_eq!(
         std::fs::read(&file).unwrap(),
         std::fs::read(DEFINITION).unwrap()
