@@ -14,6 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use pipewright::definition::source;
 use pipewright::features::{
     self, Destination, FeatureSet, Options, Progress, Stage, Stages, assets_and_faults,
+    unknown_names,
 };
 use pipewright::training_template::TrainingTemplate;
 use pipewright::wording;
@@ -44,6 +45,10 @@ pub(crate) enum Command {
     /// the predicted asset; the autoencoder is there, but off.
     Init(Init),
     /// Find everything that keeps features from being made, without making them.
+    ///
+    /// Whether the prices are enough for the settings, such as dates that all
+    /// assets have in common, can be told only where the template and the price
+    /// files have no fault.
     ///
     /// Exit status: 0 without faults, 1 with faults; warnings alone are no fault.
     Check(Check),
@@ -230,12 +235,15 @@ fn check(arguments: &Check) -> Result<ExitCode> {
     let mut faults: Vec<String> = Vec::new();
     let mut warnings = Vec::new();
     let mut template = None;
+    let mut unusable = None;
     if let Some(file) = &arguments.template {
-        match TrainingTemplate::parse(&read_json(file)?) {
+        let document = read_json(file)?;
+        match TrainingTemplate::parse(&document) {
             Ok(usable) => template = Some(usable),
             Err(error) => {
                 let found = error.faults().iter();
                 faults.extend(found.map(|fault| format!("{}: {fault}", shown(file))));
+                unusable = Some((document, error));
             }
         }
     }
@@ -251,7 +259,13 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                     faults.extend(found.iter().map(ToString::to_string));
                     needed
                 }
-                None => folder.catalogue.clone(),
+                None => {
+                    if let Some((document, error)) = &unusable {
+                        let found = unknown_names(document, error.faults(), &folder.catalogue);
+                        faults.extend(found.iter().map(ToString::to_string));
+                    }
+                    folder.catalogue.clone()
+                }
             };
             let threads = Options::default().threads;
             match (folder.read(needed, threads, &mut warnings), &template) {

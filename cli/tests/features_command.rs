@@ -470,6 +470,10 @@ fn check_finds_everything_at_once() {
         "{faults}"
     );
     assert!(faults.contains("taSetings: is no known key"), "{faults}");
+    assert!(
+        faults.contains("feMeta.baseAssets[1] names the asset `NOPE`"),
+        "{faults}"
+    );
     assert!(faults.contains("AAA.csv line 2"), "{faults}");
     assert_eq!(scene.entries(), [""; 0], "nothing is written");
 }

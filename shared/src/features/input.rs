@@ -4,16 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroUsize;
 
+use serde_json::Value;
 use time::{Date, Month};
 
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::parallel;
 use crate::nearest::nearest;
-use crate::training_template::{BaseAssets, TrainingTemplate, ticker_fault};
+use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
 
 /// The largest price in either direction: beyond it sums of squares and the
 /// single precision of later stages would overflow.
 const LARGEST_PRICE: f64 = 1e15;
+
+/// The settings that name assets.
+const PREDICTED: &str = "predictedAsset";
+const BASE_ASSETS: &str = "feMeta.baseAssets";
+const INDICATOR_ASSETS: &str = "feMeta.taSettings.assets";
+const ARIMA_ASSETS: &str = "feMeta.arimaSettings.assets";
+
+/// The setting that names classes.
+const FFT_CLASSES: &str = "feMeta.fftSettings.assetClasses";
 
 /// How many faults of a price file are told; the rest is counted.
 pub const FAULTS_LISTED: usize = 20;
@@ -81,11 +91,7 @@ pub fn assets_and_faults(
             Some((ticker, _)) => {
                 needed.insert(ticker);
             }
-            None => faults.push(FeatureError::UnknownAsset {
-                setting,
-                ticker: ticker.to_owned(),
-                nearest: nearest(ticker, known.keys().copied()).map(str::to_owned),
-            }),
+            None => faults.push(unknown_asset(setting, ticker, catalogue)),
         }
     }
     if template.features.base_assets == BaseAssets::All {
@@ -98,12 +104,11 @@ pub fn assets_and_faults(
             needed.insert(&asset.ticker);
         }
         if !found {
-            let classes: BTreeSet<&str> = catalogue.iter().map(|a| a.class.as_str()).collect();
-            faults.push(FeatureError::UnknownClass {
-                setting: format!("feMeta.fftSettings.assetClasses[{i}]"),
-                class: class.clone(),
-                nearest: nearest(class, classes).map(str::to_owned),
-            });
+            faults.push(unknown_class(
+                format!("{FFT_CLASSES}[{i}]"),
+                class,
+                catalogue,
+            ));
         }
     }
     let needed = needed
@@ -111,6 +116,64 @@ pub fn assets_and_faults(
         .filter_map(|ticker| known.get(ticker).map(|asset| (*asset).clone()))
         .collect();
     (needed, faults)
+}
+
+/// The assets and classes that the catalogue lacks, in a document that is no
+/// template because of `faults`; what those are about is left out.
+pub fn unknown_names(
+    document: &Value,
+    faults: &[TemplateFault],
+    catalogue: &[CatalogueAsset],
+) -> Vec<FeatureError> {
+    let at = |path: &str| document.pointer(&format!("/{}", path.replace('.', "/")));
+    let items = |path: &str| -> Vec<(String, &str)> {
+        let items = at(path).and_then(Value::as_array).into_iter().flatten();
+        items
+            .enumerate()
+            .filter_map(|(i, item)| Some((format!("{path}[{i}]"), item.as_str()?)))
+            .collect()
+    };
+    let predicted = at(PREDICTED).and_then(Value::as_str);
+    let predicted = predicted.map(|ticker| (PREDICTED.to_owned(), ticker));
+    let lists = [BASE_ASSETS, INDICATOR_ASSETS, ARIMA_ASSETS];
+    let assets = predicted
+        .into_iter()
+        .chain(lists.into_iter().flat_map(items))
+        .filter(|(_, ticker)| catalogue.iter().all(|asset| asset.ticker != *ticker))
+        .map(|(setting, ticker)| unknown_asset(setting, ticker, catalogue));
+    let classes = items(FFT_CLASSES)
+        .into_iter()
+        .filter(|(_, class)| catalogue.iter().all(|asset| asset.class != *class))
+        .map(|(setting, class)| unknown_class(setting, class, catalogue));
+    let told = |unknown: &FeatureError| match unknown {
+        FeatureError::UnknownAsset { setting, .. } | FeatureError::UnknownClass { setting, .. } => {
+            faults.iter().any(|fault| fault.path == *setting)
+        }
+        _ => false,
+    };
+    assets
+        .chain(classes)
+        .filter(|unknown| !told(unknown))
+        .collect()
+}
+
+fn unknown_asset(setting: String, ticker: &str, catalogue: &[CatalogueAsset]) -> FeatureError {
+    let tickers = catalogue.iter().map(|asset| asset.ticker.as_str());
+    let tickers: BTreeSet<&str> = tickers.filter(|t| ticker_fault(t).is_none()).collect();
+    FeatureError::UnknownAsset {
+        setting,
+        ticker: ticker.to_owned(),
+        nearest: nearest(ticker, tickers).map(str::to_owned),
+    }
+}
+
+fn unknown_class(setting: String, class: &str, catalogue: &[CatalogueAsset]) -> FeatureError {
+    let classes: BTreeSet<&str> = catalogue.iter().map(|a| a.class.as_str()).collect();
+    FeatureError::UnknownClass {
+        setting,
+        class: class.to_owned(),
+        nearest: nearest(class, classes).map(str::to_owned),
+    }
 }
 
 /// Every ticker that a setting names, with the setting's path.
@@ -121,20 +184,18 @@ pub(super) fn named_assets(template: &TrainingTemplate) -> impl Iterator<Item = 
         BaseAssets::Listed(tickers) => tickers,
     };
     let lists: [(&str, &[String]); 3] = [
-        ("feMeta.baseAssets", listed),
-        ("feMeta.taSettings.assets", &features.indicators.assets),
-        ("feMeta.arimaSettings.assets", &features.arima.assets),
+        (BASE_ASSETS, listed),
+        (INDICATOR_ASSETS, &features.indicators.assets),
+        (ARIMA_ASSETS, &features.arima.assets),
     ];
-    std::iter::once((
-        "predictedAsset".to_owned(),
-        template.predicted_asset.as_str(),
-    ))
-    .chain(lists.into_iter().flat_map(|(path, tickers)| {
-        tickers
-            .iter()
-            .enumerate()
-            .map(move |(i, ticker)| (format!("{path}[{i}]"), ticker.as_str()))
-    }))
+    std::iter::once((PREDICTED.to_owned(), template.predicted_asset.as_str())).chain(
+        lists.into_iter().flat_map(|(path, tickers)| {
+            tickers
+                .iter()
+                .enumerate()
+                .map(move |(i, ticker)| (format!("{path}[{i}]"), ticker.as_str()))
+        }),
+    )
 }
 
 /// Reads a price file: CSV with a heading line, `Date` (YYYY-MM-DD) and
@@ -675,6 +736,7 @@ pub(super) fn join(series: &[PriceSeries]) -> Panel {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn read(text: &str) -> Result<PriceSeries, PriceFileErrors> {
         read_prices("T", "T.csv", text.as_bytes())
@@ -770,6 +832,40 @@ mod tests {
         assert_eq!(told.len(), expected.len(), "{told:#?}");
         for (told, expected) in told.iter().zip(expected) {
             assert!(told.starts_with(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_document_with_faults_still_names_assets_and_classes_that_may_be_unknown() {
+        let asset = |ticker: &str, class: &str| CatalogueAsset {
+            ticker: ticker.to_owned(),
+            class: class.to_owned(),
+        };
+        let document = json!({
+            "predictedAsset": "JPMX",
+            "feMeta": {
+                "baseAssets": ["JPM", "../X", 7, "BACC"],
+                "taSettings": { "assets": ["BAC", "C"], "rsi": { "window": 0 } },
+                "arimaSettings": { "assets": "JPM" },
+                "fftSettings": { "assetClasses": ["Bank", "Banks"] }
+            }
+        });
+        let faults = TrainingTemplate::parse(&document).unwrap_err();
+        let catalogue = [asset("JPM", "Bank"), asset("BAC", "Bank")];
+        let unknown = unknown_names(&document, faults.faults(), &catalogue);
+        let told: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let begins = [
+            "predictedAsset names the asset `JPMX`, which is not in the catalogue (the nearest is `JPM`)",
+            "feMeta.baseAssets[3] names the asset `BACC`",
+            "feMeta.taSettings.assets[1] names the asset `C`",
+            "feMeta.fftSettings.assetClasses[1] names the asset class `Banks`",
+        ];
+        assert_eq!(told.len(), begins.len(), "{told:#?}");
+        for (told, begin) in told.iter().zip(begins) {
+            assert!(told.starts_with(begin), "{told}");
+        }
+        for no_object in [json!([1]), json!("x"), json!({ "feMeta": 1 })] {
+            assert_eq!(unknown_names(&no_object, &[], &catalogue), []);
         }
     }
 

@@ -74,7 +74,7 @@ pub use error::{
 pub use feature_set::FeatureSet;
 pub use input::{
     CatalogueAsset, FAULTS_LISTED, Limit, PriceSeries, assets_and_faults, assets_needed,
-    read_price_files, read_prices,
+    read_price_files, read_prices, unknown_names,
 };
 pub use outputs::{Destination, Output};
 pub use proposal::{ProposalError, propose};
