@@ -35,7 +35,7 @@ pub(crate) struct Redrive {
     #[command(flatten)]
     installation: Installation,
     /// Replay all events. Requests, such as one to start an execution, are not
-    /// among them.
+    /// among them: they are shown and stay, and do not count for the exit status.
     #[arg(long, conflicts_with = "message")]
     all: bool,
     /// Replay these messages: their ids, or at least the first 8 characters.
@@ -93,7 +93,11 @@ pub(crate) async fn run(arguments: Redrive) -> anyhow::Result<ExitCode> {
         let remaining = held.release().await;
         if remaining > 0 {
             say(&format!(
-                "{remaining} messages show again after {} minutes only",
+                "{} again after {} minutes only",
+                match remaining {
+                    1 => "1 message shows".to_owned(),
+                    many => format!("{many} messages show"),
+                },
                 HIDDEN_FOR.as_secs() / 60
             ))?;
         }
@@ -153,6 +157,11 @@ async fn redrive(
         }
         match verdict {
             Verdict::NotChosen => {}
+            Verdict::Spared(how) => {
+                say(&format!("    left: {how}"))?;
+                tally.left += 1;
+                tally.spared += usize::from(chosen);
+            }
             Verdict::Refused(why) => {
                 say(&format!("    left: {why}"))?;
                 tally.left += 1;
@@ -225,6 +234,8 @@ struct Tally {
     discarded: usize,
     /// Shown, and still in a queue.
     left: usize,
+    /// Of these, requests that --all leaves alone.
+    spared: usize,
     /// Not shown, since others were chosen.
     not_chosen: usize,
     /// How many were not treated as they should have been.
@@ -237,9 +248,11 @@ impl Tally {
             true => (self.discarded, "discarded"),
             false => (self.replayed, "replayed"),
         };
-        let note = match self.not_chosen {
-            0 => String::new(),
-            count => format!(" ({count} not chosen)"),
+        let note = match (self.not_chosen, self.spared) {
+            (0, 0) => String::new(),
+            (0, 1) => " (1 is a request, which only --message chooses)".to_owned(),
+            (0, count) => format!(" ({count} are requests, which only --message chooses)"),
+            (count, _) => format!(" ({count} not chosen)"),
         };
         let remaining = self.left + self.not_chosen;
         format!("{done} {how}, {remaining} in the queues{note}")
@@ -325,6 +338,7 @@ mod tests {
             replayed: 1,
             discarded: 2,
             left: 3,
+            spared: 0,
             not_chosen: 4,
             unmet: 0,
         };
@@ -337,5 +351,12 @@ mod tests {
             "1 replayed, 7 in the queues (4 not chosen)"
         );
         assert_eq!(all.sentence(true), "2 discarded, 3 in the queues");
+        for (spared, end) in [
+            (1, "(1 is a request, which only --message chooses)"),
+            (2, "(2 are requests, which only --message chooses)"),
+        ] {
+            let sentence = Tally { spared, ..all }.sentence(false);
+            assert_eq!(sentence, format!("1 replayed, 3 in the queues {end}"));
+        }
     }
 }

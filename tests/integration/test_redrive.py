@@ -148,6 +148,18 @@ def test_only_events_are_replayed_unasked_and_no_address_is_shown(
     assert failed.counts() == (len(others), 0)
 
 
+def test_requests_that_all_leaves_alone_are_no_failure(redrive, undelivered, failed):
+    request = failed.put(*recorded("failed-start"))
+    status, output = redrive("--all")
+    assert status == 0, output
+    assert ids(output) == [request]
+    assert "left: a request, no event: --all leaves it alone; name it with --message" in output
+    assert output.splitlines()[-1] == (
+        "0 replayed, 1 in the queues (1 is a request, which only --message chooses)"
+    )
+    assert failed.counts() == (1, 0)
+
+
 def test_a_message_that_can_never_succeed_is_taken_out_where_it_is_named(
     redrive, undelivered, failed
 ):

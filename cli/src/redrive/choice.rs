@@ -29,6 +29,8 @@ pub(crate) enum Verdict<'a> {
     Discard,
     /// It stays, since nobody asked for it.
     NotChosen,
+    /// It stays, since all does not mean it; the text says how to choose it.
+    Spared(String),
     /// It was asked for and stays nevertheless.
     Refused(String),
 }
@@ -107,13 +109,21 @@ impl Wish {
         match failure.kind {
             Kind::Event => Verdict::Replay(failure),
             Kind::Request if named => Verdict::Replay(failure),
-            Kind::Request => Verdict::Refused("a request, no event: name it with --message".to_owned()),
-            Kind::CustomResource if named && self.custom_resources => Verdict::Replay(failure),
-            Kind::CustomResource => Verdict::Refused(
-                "CloudFormation no longer waits for it; name it with --message and add --custom-resource if it is to \
-                 be repeated"
+            Kind::Request => Verdict::Spared(
+                "a request, no event: --all leaves it alone; name it with --message to repeat it"
                     .to_owned(),
             ),
+            Kind::CustomResource if named && self.custom_resources => Verdict::Replay(failure),
+            Kind::CustomResource => {
+                let why = "CloudFormation no longer waits for it; name it with --message and add --custom-resource if \
+                           it is to be repeated"
+                    .to_owned();
+                if named {
+                    Verdict::Refused(why)
+                } else {
+                    Verdict::Spared(why)
+                }
+            }
         }
     }
 }
@@ -160,14 +170,17 @@ mod tests {
             all.judge("m", &failure("pw-events", EVENT)),
             Verdict::Replay(_)
         ));
-        for payload in [START, CUSTOM, "no envelope"] {
+        for payload in [START, CUSTOM] {
             let read = failure("pw-events", payload);
             let verdict = all.judge("m", &read);
-            assert!(
-                matches!(verdict, Verdict::Refused(_)),
-                "{payload}: {verdict:?}"
-            );
+            let Verdict::Spared(how) = verdict else {
+                panic!("{payload}: {verdict:?}");
+            };
+            assert!(how.contains("name it with --message"), "{how}");
         }
+        // It may be an event: that it was not replayed is a failure.
+        let read = failure("pw-events", "no envelope");
+        assert!(matches!(all.judge("m", &read), Verdict::Refused(_)));
     }
 
     #[test]
