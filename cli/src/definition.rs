@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use pipewright::definition::check::check;
 use pipewright::definition::diff::diff;
@@ -37,9 +37,11 @@ pub(crate) enum Command {
     Graph {
         /// The definition; `-` reads standard input.
         file: PathBuf,
-        /// What to draw.
-        #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
-        format: GraphFormat,
+        /// What to draw. Without it, the ending of the output's name tells: .svg,
+        /// .dot or .gv, .mmd or .mermaid; a name without an ending, and standard
+        /// output, get a picture.
+        #[arg(long, value_enum)]
+        format: Option<GraphFormat>,
         #[command(flatten)]
         output: Output,
     },
@@ -76,6 +78,24 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// Graphviz.
     Dot,
+}
+
+impl GraphFormat {
+    /// What the name of an output asks for.
+    fn of(target: &Path) -> Result<Self> {
+        let Some(ending) = target.extension() else {
+            return Ok(Self::Svg);
+        };
+        match ending.to_ascii_lowercase().to_str() {
+            Some("svg") => Ok(Self::Svg),
+            Some("mmd" | "mermaid") => Ok(Self::Mermaid),
+            Some("dot" | "gv") => Ok(Self::Dot),
+            _ => bail!(
+                "the ending of {} is none of .svg, .dot, .gv, .mmd and .mermaid; say with --format what to draw",
+                target.display()
+            ),
+        }
+    }
 }
 
 /// When to use colour.
@@ -131,6 +151,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             format,
             output,
         } => {
+            let format = match (format, &output.output) {
+                (Some(format), _) => format,
+                (None, Some(target)) => GraphFormat::of(target)?,
+                (None, None) => GraphFormat::Svg,
+            };
             let definition = parse(&file)?;
             let text = match format {
                 GraphFormat::Svg => render::svg(&definition),
@@ -615,7 +640,9 @@ fn uri_of(file: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Checked, show_json, show_sarif, show_text};
+    use std::path::Path;
+
+    use super::{Checked, GraphFormat, show_json, show_sarif, show_text};
 
     const FAULTY: &str = "{\n  \"Version\": \"2020-12-01\",\n  \"Steps\": [\n    \
         {\"Name\": \"ü\", \"Type\": \"Lambda\", \"FunctionArn\": \"f\", \"Argument\": {}},\n    \
@@ -623,6 +650,25 @@ mod tests {
 
     fn checked(text: &str) -> Checked {
         Checked::new("dir/my file.json".to_owned(), text.to_owned())
+    }
+
+    #[test]
+    fn the_ending_of_an_output_says_what_to_draw() {
+        let of = |name: &str| GraphFormat::of(Path::new(name)).map_err(|error| error.to_string());
+        for (name, format) in [
+            ("g.svg", GraphFormat::Svg),
+            ("g.dot", GraphFormat::Dot),
+            ("a.svg/g.GV", GraphFormat::Dot),
+            ("g.mmd", GraphFormat::Mermaid),
+            ("g.mermaid", GraphFormat::Mermaid),
+            ("/dev/stdout", GraphFormat::Svg),
+        ] {
+            assert_eq!(of(name), Ok(format), "{name}");
+        }
+        assert_eq!(
+            of("g.png").unwrap_err(),
+            "the ending of g.png is none of .svg, .dot, .gv, .mmd and .mermaid; say with --format what to draw"
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn no_command_overwrites_its_input_or_another_file_unasked() {
     let _ = std::fs::remove_file(&template);
     let target = template.to_str().unwrap();
     for arguments in [
-        &["definition", "graph", name, "-o", name][..],
+        &["definition", "graph", name, "--format", "svg", "-o", name][..],
         &["template", "extract", name, "-o", name],
         // The first of two files is not written if the second can't be.
         &[
