@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Subcommand, ValueEnum};
 use pipewright::definition::check::check;
 use pipewright::definition::diff::diff;
 use pipewright::definition::{
     Code, Definition, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
 };
+use pipewright::encoding::foreign_encoding;
 use serde_json::{Value, json};
 
 use crate::output::{Output, write};
@@ -201,14 +202,27 @@ pub(crate) fn shown(file: &Path) -> String {
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(file: &Path) -> Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
-        return Ok(text);
+    let bytes = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    bytes
+        .map_err(anyhow::Error::from)
+        .and_then(decoded)
+        .with_context(|| format!("{} cannot be read", shown(file)))
+}
+
+/// The text of a file.
+fn decoded(bytes: Vec<u8>) -> Result<String> {
+    if let Some(encoding) = foreign_encoding(&bytes) {
+        bail!("the file is in {encoding}, not in UTF-8; save it as UTF-8");
     }
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow!("byte {} is not UTF-8; save the file as UTF-8", at + 1)
+    })
 }
 
 /// Reads and parses a definition.
@@ -642,7 +656,7 @@ fn uri_of(file: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{Checked, GraphFormat, show_json, show_sarif, show_text};
+    use super::{Checked, GraphFormat, decoded, show_json, show_sarif, show_text};
 
     const FAULTY: &str = "{\n  \"Version\": \"2020-12-01\",\n  \"Steps\": [\n    \
         {\"Name\": \"ü\", \"Type\": \"Lambda\", \"FunctionArn\": \"f\", \"Argument\": {}},\n    \
@@ -668,6 +682,20 @@ mod tests {
         assert_eq!(
             of("g.png").unwrap_err(),
             "the ending of g.png is none of .svg, .dot, .gv, .mmd and .mermaid; say with --format what to draw"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_in_utf_8_is_told_with_the_cure() {
+        assert_eq!(decoded("ü".into()).unwrap(), "ü");
+        let told = |bytes: &[u8]| decoded(bytes.to_vec()).unwrap_err().to_string();
+        assert_eq!(
+            told(b"\xff\xfe{\0}\0"),
+            "the file is in UTF-16, not in UTF-8; save it as UTF-8"
+        );
+        assert_eq!(
+            told(b"{\xfc}"),
+            "byte 2 is not UTF-8; save the file as UTF-8"
         );
     }
 

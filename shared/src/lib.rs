@@ -4,6 +4,7 @@
 mod canonical_json;
 pub mod custom_resource;
 pub mod definition;
+pub mod encoding;
 #[cfg(feature = "features")]
 pub mod features;
 pub mod nearest;

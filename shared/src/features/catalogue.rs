@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::input::{CatalogueAsset, cut, foreign_encoding, line_of};
+use super::input::{CatalogueAsset, cut, line_of};
+use crate::encoding::foreign_encoding;
 use crate::training_template::ticker_fault;
 
 /// The class of an asset that the catalogue gives none.

@@ -9,6 +9,7 @@ use time::{Date, Month};
 
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::parallel;
+use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
 
@@ -354,19 +355,6 @@ fn doubtful_prices(
             more + 1
         ),
     })
-}
-
-/// What a file is written in that can't be read as UTF-8, as far as its first
-/// bytes tell: a byte order mark, or an ASCII character with a zero beside it.
-pub(super) fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
-        [0, first, 0, second, ..] | [first, 0, second, 0, ..] if *first != 0 && *second != 0 => {
-            Some("UTF-16")
-        }
-        _ => None,
-    }
 }
 
 /// The faults of a price file, as many as are listed.
