@@ -25,7 +25,8 @@ pub(crate) struct List {
     #[arg(long)]
     table: String,
     /// Beside the open ones, list those that ended within so many days.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=366))]
+    #[arg(long, default_value_t = 7, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(0..=366))]
     days: u16,
     /// For people, or for programs: moments there are epoch milliseconds.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -267,6 +268,21 @@ mod tests {
 
     fn row(id: &str, record: Value) -> Row {
         Row::of(id, &item_from_json(record.as_object().unwrap()), NOW)
+    }
+
+    #[test]
+    fn days_beyond_the_range_are_told_with_it() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            _list: List,
+        }
+        for days in ["-1", "367"] {
+            let line = ["list", "--table", "t", "--days", days];
+            let error = <Line as clap::Parser>::try_parse_from(line).unwrap_err();
+            let told = format!("{days} is not in 0..=366");
+            assert!(error.to_string().contains(&told), "{error}");
+        }
     }
 
     fn open(id: &str) -> Row {
