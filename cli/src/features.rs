@@ -224,8 +224,9 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
     warnings.extend(checked.warnings);
     if let Some(limit) = checked.limiting.filter(|limit| limit.rows > 0) {
         warnings.push(format!(
-            "{} limits the common dates and costs {} rows; to do without it, list the others in feMeta.baseAssets and take it out of the other lists",
-            limit.ticker, limit.rows
+            "{} limits the common dates and costs {}; to do without it, list the others in feMeta.baseAssets and take it out of the other lists",
+            limit.ticker,
+            wording::count(limit.rows, "row")
         ));
     }
     Ok(document)

@@ -1,4 +1,4 @@
-//! Times and sizes as a person reads them.
+//! Times, sizes and counts as a person reads them.
 
 use std::time::Duration;
 
@@ -25,6 +25,15 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// So many of something: `1 row`, `2 rows`.
+#[must_use]
+pub fn count(number: usize, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +47,11 @@ mod tests {
         assert_eq!(size(1_500), "1.5 kB");
         assert_eq!(size(2_000_000), "2.0 MB");
         assert_eq!(size(3_250_000_000), "3.2 GB");
+    }
+
+    #[test]
+    fn one_thing_is_not_told_as_many() {
+        let rows = [0, 1, 2].map(|number| count(number, "row"));
+        assert_eq!(rows, ["0 rows", "1 row", "2 rows"]);
     }
 }

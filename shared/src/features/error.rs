@@ -139,13 +139,22 @@ fn nearest_note(nearest: Option<&str>) -> String {
 fn left_out_note(left_out: usize) -> String {
     match left_out {
         0 => String::new(),
+        1 => " (1 column was left out as short, empty or constant)".to_owned(),
         n => format!(" ({n} columns were left out as short, empty or constant)"),
+    }
+}
+
+fn more_note(more: usize) -> String {
+    match more {
+        1 => "1 more fault is".to_owned(),
+        more => format!("{more} more faults are"),
     }
 }
 
 fn windows_advice(fitting: usize) -> String {
     match fitting {
         0 => "no window fits: end training earlier or import newer prices".to_owned(),
+        1 => "1 window fits: set deepARMeta.testWindows to 1, end training earlier, or import newer prices".to_owned(),
         n => format!(
             "{n} windows fit: set deepARMeta.testWindows to {n}, end training earlier, or import newer prices"
         ),
@@ -291,7 +300,7 @@ pub enum PriceFault {
     #[error("the file is in {0}, not in UTF-8; save it as UTF-8")]
     Encoding(&'static str),
     /// As many further faults.
-    #[error("{0} more faults are not listed")]
+    #[error("{} not listed", more_note(*.0))]
     More(usize),
     /// A heading line and no prices.
     #[error("the file has no row with a price")]

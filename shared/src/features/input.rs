@@ -12,6 +12,7 @@ use super::parallel;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
+use crate::wording::count;
 
 /// The largest price in either direction: beyond it sums of squares and the
 /// single precision of later stages would overflow.
@@ -320,12 +321,12 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
     }
     if repeated > 0 {
         rows.dedup_by_key(|row| row.0);
-        warnings.push(format!("{file}: {repeated} repeated rows were taken once"));
+        let (rows, were) = (count(repeated, "repeated row"), was_or_were(repeated));
+        warnings.push(format!("{file}: {rows} {were} taken once"));
     }
     if dropped > 0 {
-        warnings.push(format!(
-            "{file}: {dropped} rows without a price were left out"
-        ));
+        let (rows, were) = (count(dropped, "row"), was_or_were(dropped));
+        warnings.push(format!("{file}: {rows} without a price {were} left out"));
     }
     Ok(PriceSeries {
         ticker: ticker.to_owned(),
@@ -334,6 +335,10 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         dropped,
         warnings,
     })
+}
+
+fn was_or_were(number: usize) -> &'static str {
+    if number == 1 { "was" } else { "were" }
 }
 
 /// A warning of the prices, in the file's order, that are zero or negative.
@@ -638,8 +643,9 @@ impl Limit {
                 "the dates that several assets lack were left out; no asset alone limits them"
                     .to_owned()
             }
-            Some((ticker, 1)) => format!("{ticker} limits the dates and costs 1 row"),
-            Some((ticker, rows)) => format!("{ticker} limits the dates and costs {rows} rows"),
+            Some((ticker, rows)) => {
+                format!("{ticker} limits the dates and costs {}", count(rows, "row"))
+            }
         }
     }
 }

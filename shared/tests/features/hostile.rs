@@ -252,7 +252,7 @@ fn what_is_read_does_not_depend_on_how_the_file_is_written() {
             repeated,
             vec![
                 "B.csv: rows are not in the order of their dates; they were sorted".to_owned(),
-                "B.csv: 1 repeated rows were taken once".to_owned(),
+                "B.csv: 1 repeated row was taken once".to_owned(),
             ],
         ),
         (
