@@ -128,9 +128,9 @@ def guided(options):
     return chosen, target
 
 
-def report(target, outputs):
+def report(target, stack, outputs):
     """Verify and tell; gives the exit status."""
-    needed, hints = verify(target, outputs)
+    needed, hints = verify(target, stack, outputs)
     faults = [check for check in needed if check.fault]
     say(f"\nLooked at {len(needed)} things; {len(needed) - len(faults)} are as they must be.")
     for check in [*faults, *(hint for hint in hints if hint.fault)]:
@@ -155,7 +155,7 @@ def deploy(options):
     build_functions(ROOT, architecture)
     code = functools.partial(built_function, ROOT, architecture)
     outputs = bring_up(ROOT, target, chosen, code, with_image, say, progress())
-    return tell(target, outputs)
+    return tell(target, chosen.stack, outputs)
 
 
 def deploy_locally(options):
@@ -184,12 +184,12 @@ def deploy_to_local(options, target):
     say(f"Deploying to the local AWS, account {target.account}, region {target.region}")
     code = functools.partial(debug_function, options.binaries, LOCAL / "functions")
     outputs = bring_up(ROOT, target, chosen, code, not options.skip_image, say, progress())
-    return tell(target, outputs)
+    return tell(target, chosen.stack, outputs)
 
 
-def tell(target, outputs):
+def tell(target, stack, outputs):
     """Verify, print the outputs and what to type next; gives the exit status."""
-    status = report(target, outputs)
+    status = report(target, stack, outputs)
     say("\nOutputs:")
     for name, value in sorted(outputs.items()):
         say(f"  {name} = {value}")
@@ -271,7 +271,7 @@ def outputs_of(chosen, target):
 def check(options):
     """`make verify`."""
     chosen, target = existing(options)
-    return report(target, outputs_of(chosen, target))
+    return report(target, chosen.stack, outputs_of(chosen, target))
 
 
 def fill(options):

@@ -7,6 +7,7 @@ import json
 
 from botocore.exceptions import WaiterError
 
+import by_hand
 import image
 
 
@@ -52,15 +53,25 @@ def _functions(target, outputs):
 
 
 def _rules(target, outputs):
-    events = target.client("events")
+    events, functions = target.client("events"), target.client("lambda")
     for name in _ending(outputs, "RuleName").values():
-        state = events.describe_rule(Name=name)["State"]
+        rule = events.describe_rule(Name=name)
         targets = events.list_targets_by_rule(Rule=name)["Targets"]
-        fault = f"is {state}" if state != "ENABLED" else None if targets else "has no target"
+        faults = [by_hand.fault_of_target(functions, rule["Arn"], each) for each in targets]
+        fault = next((each for each in faults if each), None)
+        if rule["State"] != "ENABLED":
+            fault = f"is {rule['State']}"
+        elif not targets:
+            fault = "has no target"
         yield Check(f"rule {name}", fault)
     for name in _ending(outputs, "ScheduleName").values():
-        state = target.client("scheduler").get_schedule(Name=name)["State"]
-        yield Check(f"schedule {name}", None if state == "ENABLED" else f"is {state}")
+        schedule = target.client("scheduler").get_schedule(Name=name)
+        fault = None
+        if schedule["State"] != "ENABLED":
+            fault = f"is {schedule['State']}"
+        elif not schedule["Target"].get("DeadLetterConfig"):
+            fault = f"has no dead-letter queue; it was {by_hand.CURE}"
+        yield Check(f"schedule {name}", fault)
 
 
 def _pipeline(target, outputs):
@@ -115,8 +126,9 @@ _NEEDED = (_buckets, _tables, _functions, _pipeline, _rules, _image)
 _HINTS = (_queues, _mail)
 
 
-def verify(target, outputs):
-    """(what must be so, what should be so): two lists of checks."""
+def verify(target, stack, outputs):
+    """(what must be so, what should be so) of an installation: two lists of checks."""
     needed = [check for look in _NEEDED for check in look(target, outputs)]
+    needed += [Check(thing, fault) for thing, fault in by_hand.policies(target, stack)]
     hints = [check for look in _HINTS for check in look(target, outputs)]
     return needed, hints

@@ -49,6 +49,16 @@ def held(resources):
     ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """A stack as CloudFormation has it."""
+
+    template: dict
+    parameters: dict[str, str]
+    physical: dict[str, str]
+    """The resources' names in AWS by their logical ids."""
+
+
 class StackProgress:
     """Follows a deployment's events: tells each stack as it completes, and each resource that fails.
 
@@ -311,6 +321,25 @@ class Deployer:
             for stack_id in self._family_ids(stack)
             for resource in self._resources_of(stack_id)
         ]
+
+    def deployed(self, stack):
+        """The stack and its nested stacks as they were deployed, whatever the checkout has by now."""
+        for stack_id in self._family_ids(stack):
+            body = self._cloudformation.get_template(StackName=stack_id, TemplateStage="Original")[
+                "TemplateBody"
+            ]
+            # boto3 parses one in JSON by itself.
+            template = parse_template(body) if isinstance(body, str) else body
+            given = self.find(stack_id).get("Parameters", [])
+            yield Deployed(
+                template,
+                {each["ParameterKey"]: each["ParameterValue"] for each in given},
+                {
+                    each["LogicalResourceId"]: each["PhysicalResourceId"]
+                    for each in self._resources_of(stack_id)
+                    if each.get("PhysicalResourceId")
+                },
+            )
 
     def _resources_of(self, stack_id):
         pages = self._cloudformation.get_paginator("list_stack_resources")

@@ -69,7 +69,7 @@ def test_the_printed_rights_are_enough_to_deploy_use_and_remove(narrow):
         pass
 
     outputs = bring_up(ROOT, narrow, chosen, code, True, quiet, quiet)
-    needed, hints = verify(narrow, outputs)
+    needed, hints = verify(narrow, PREFIX, outputs)
     assert [check for check in needed + hints if check.fault] == []
     assert len(import_assets(narrow.client, outputs, SAMPLES / "sp500-20")) == 20
     import_template(narrow.client, outputs, SAMPLE_TEMPLATE)

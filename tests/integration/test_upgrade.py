@@ -75,7 +75,7 @@ def test_the_first_version_becomes_this_one_and_again_the_first(installed):
     assert [step["Name"] for step in definition["Steps"]] == [
         step["Name"] for step in first[0]["Steps"]
     ]
-    needed, _ = verify(targets.of_system(installed), installed.outputs)
+    needed, _ = verify(targets.of_system(installed), STACK, installed.outputs)
     # Nobody has pushed the image here.
     assert [check.what for check in needed if check.fault] == [
         f"image {installed.outputs['RepositoryName']}:{IMAGE_TAG}"
