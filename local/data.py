@@ -2,12 +2,27 @@
 
 import concurrent.futures
 import csv
+import io
 import json
 from pathlib import Path
 
 
 class TemplateUnreadable(Exception):
     """A training template's file cannot be used; the message says why."""
+
+
+class PricesUnreadable(Exception):
+    """A price file or assets.csv cannot be used; the message says why."""
+
+
+def _decoded(content, name):
+    """The text of a file in UTF-8, with or without a byte order mark."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PricesUnreadable(
+            f"{name} is not in UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        ) from error
 
 
 def read_prices(directory):
@@ -28,17 +43,28 @@ def read_asset_list(directory):
     path = Path(directory) / "assets.csv"
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return {row["ticker"]: row for row in csv.DictReader(file)}
+    rows = csv.DictReader(io.StringIO(_decoded(path.read_bytes(), path), newline=""))
+    if "ticker" not in (rows.fieldnames or []):
+        raise PricesUnreadable(f"{path} has no column ticker; its first line names the columns")
+    try:
+        return {row["ticker"]: row for row in rows}
+    except csv.Error as error:
+        raise PricesUnreadable(f"{path} line {rows.line_num}: {error}") from error
+
+
+def asset_class(description):
+    """The asset class of an asset's row in assets.csv, {} where it has none."""
+    return description.get("assetClass", "unclassified")
 
 
 def asset_item(ticker, content, description):
     """The item of the assets table for a price file."""
-    dates = [row[0] for row in csv.reader(content.decode("utf-8-sig").splitlines()[1:]) if row]
+    lines = _decoded(content, f"{ticker}.csv").splitlines()
+    dates = [row[0] for row in csv.reader(lines[1:]) if row]
     return {
         "Id": {"S": ticker},
         "ticker": {"S": ticker},
-        "assetClass": {"S": description.get("assetClass", "unclassified")},
+        "assetClass": {"S": asset_class(description)},
         "description": {"S": description.get("description", "")},
         "startDate": {"S": min(dates, default="")},
         "endDate": {"S": max(dates, default="")},
@@ -73,6 +99,8 @@ def read_template(path):
         raise TemplateUnreadable(
             f"cannot read the training template {path}: {error.strerror}"
         ) from error
+    except UnicodeDecodeError as error:
+        raise TemplateUnreadable(f"{path} is not in UTF-8; save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise TemplateUnreadable(f"{path} is no JSON: {error}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Id"), str):

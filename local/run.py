@@ -19,9 +19,11 @@ import sys
 import time
 from pathlib import Path
 
+import checking
 import pipelines
 from announcement import Announcement, AnotherRuns
-from data import TemplateUnreadable, read_prices, read_template
+from checking import CheckMissing, FaultsFound
+from data import PricesUnreadable, TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
@@ -36,6 +38,8 @@ from system import (
 )
 
 LOCAL = ROOT / ".local"
+SAMPLE_ASSETS = ROOT / "samples" / "sp500-20"
+SAMPLE_TEMPLATE = ROOT / "samples" / "training-template.json"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
 # How many runs keep their outputs in .local/runs; one of the sample is 27 MB.
@@ -82,11 +86,19 @@ def start_and_deploy(system, timer):
     return system.deploy(deployment_progress())
 
 
+def check_data(options):
+    """Refuse prices and a training template of one's own that no execution could work with."""
+    read_template(options.template)
+    read_prices(options.assets)
+    # Of the samples it is known.
+    if (options.assets, options.template) != (SAMPLE_ASSETS, SAMPLE_TEMPLATE):
+        found = checking.look(options.binaries, options.assets, options.template)
+        checking.refuse(*found, say, "started")
+
+
 def bring_up(system, options, timer):
     """Start, deploy and import; gives the training template's id."""
-    # Before anything is started: what cannot be read is told at once.
     template = read_template(options.template)
-    read_prices(options.assets)
     outputs = start_and_deploy(system, timer)
     say(f"          pipeline {outputs['PipelineName']}, defined by")
     say(f"          {outputs['PipelineDefinitionS3Uri']}")
@@ -255,13 +267,13 @@ def arguments():
     parser.add_argument(
         "--assets",
         type=path,
-        default=ROOT / "samples" / "sp500-20",
+        default=SAMPLE_ASSETS,
         help="directory of price files, one <ticker>.csv each (default: samples/sp500-20)",
     )
     parser.add_argument(
         "--template",
         type=path,
-        default=ROOT / "samples" / "training-template.json",
+        default=SAMPLE_TEMPLATE,
         help="training template (default: samples/training-template.json)",
     )
     parser.add_argument(
@@ -341,6 +353,9 @@ def main():
     }[options.action]
     functions = LOCAL / "functions"
     try:
+        # Before anything is started: what is wrong is told at once.
+        if options.action != "pipeline":
+            check_data(options)
         runners = read_runners(options)
         with contextlib.ExitStack() as stack:
             if action is stay:
@@ -353,7 +368,8 @@ def main():
             status = action(system, options, Timer())
             succeeded = status == 0
     except (
-        *(TemplateUnreadable, PipelineRefused, StartRefused, AnotherRuns),
+        *(CheckMissing, FaultsFound, PricesUnreadable, TemplateUnreadable),
+        *(PipelineRefused, StartRefused, AnotherRuns),
         *(ServiceFailed, DeploymentFailed, OSError),
     ) as error:
         say(f"\nerror: {error}")

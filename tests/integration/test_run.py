@@ -12,6 +12,7 @@ import time
 import pytest
 import run
 
+import data
 import watchdog
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
 from system import PREFERRED_PORTS, ROOT
@@ -75,6 +76,34 @@ def test_run_with_bad_prices_fails_and_says_why(tmp_path):
     assert process.returncode not in (0, 101), output
     assert bad.name in output
     assert "abc" in output
+    assert "nothing was started" in output
+
+
+@pytest.mark.parametrize("action", ["run", "local"])
+def test_nothing_is_started_with_files_in_another_encoding(action, tmp_path):
+    for source in (SAMPLES / "sp500-20").glob("*.csv"):
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    prices = (tmp_path / "XOM.csv").read_text()
+    (tmp_path / "XOM.csv").write_text(prices, encoding="utf-16")
+    output, _ = (process := start(action, "--assets", tmp_path)).communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "XOM.csv, asset `XOM`: the file is in UTF-16" in output
+    for words in ("Traceback", "Starting", "Logs"):
+        assert words not in output
+
+
+def test_files_that_are_not_in_utf_8_are_refused_by_name(tmp_path):
+    with pytest.raises(data.PricesUnreadable, match="AAA.csv is not in UTF-8"):
+        data.asset_item("AAA", "Date,Close\n".encode("utf-16"), {})
+    (tmp_path / "assets.csv").write_bytes(b"ticker,assetClass\nAAA,Caf\xe9\n")
+    with pytest.raises(data.PricesUnreadable, match="assets.csv is not in UTF-8"):
+        data.read_asset_list(tmp_path)
+    (tmp_path / "assets.csv").write_text("symbol,assetClass\nAAA,Energy\n")
+    with pytest.raises(data.PricesUnreadable, match="no column ticker"):
+        data.read_asset_list(tmp_path)
+    (tmp_path / "template.json").write_bytes(b'{"Id": "Caf\xe9"}')
+    with pytest.raises(data.TemplateUnreadable, match="template.json is not in UTF-8"):
+        data.read_template(tmp_path / "template.json")
 
 
 def test_run_without_a_readable_template_says_so(tmp_path):
