@@ -39,7 +39,9 @@ from bring_up import (  # noqa: E402
     built_function,
     need_programs,
 )
+from checking import CheckMissing, FaultsFound  # noqa: E402
 from data import (  # noqa: E402
+    PricesUnreadable,
     TemplateUnreadable,
     import_assets,
     import_template,
@@ -279,17 +281,14 @@ def fill(options):
     wanted = prices.plan(options.assets, options.template, SAMPLE_ASSETS, SAMPLE_TEMPLATE)
     if wanted.assets:
         read_prices(wanted.assets)
-        if not wanted.template:
-            say("No TEMPLATE: checking each price file by itself, and importing no template")
-        prices.check(options.binaries, wanted.assets, wanted.template, say)
     chosen, target = existing(options)
     outputs = outputs_of(chosen, target)
-    before = prices.catalogue(target.client, outputs)
+    if not wanted.template:
+        say("No TEMPLATE: checking each price file by itself, and importing no template")
     if not wanted.assets:
         say("No ASSETS: importing the training template alone")
-        prices.check_beside_catalogue(
-            options.binaries, target.client, outputs, wanted.template, say
-        )
+    before = prices.catalogue(target.client, outputs)
+    prices.check(options.binaries, target.client, outputs, before, wanted, say)
     template = read_template(wanted.template) if wanted.template else None
     imported = []
     if wanted.assets:
@@ -418,7 +417,9 @@ def main():
             TemplateUnreadable,
             ServiceFailed,
             AnotherRuns,
-            prices.FaultsFound,
+            CheckMissing,
+            FaultsFound,
+            PricesUnreadable,
             policy.PartMissing,
         ),
         *(BotoCoreError, ClientError, OSError),

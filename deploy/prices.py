@@ -3,19 +3,16 @@
 import csv
 import dataclasses
 import difflib
-import json
-import subprocess
+import shutil
 import tempfile
 from pathlib import Path
 
+import checking
 from bring_up import NotReady
+from data import PricesUnreadable, asset_class, read_asset_list, read_prices
 
 # How many names a sentence lists before it counts the rest.
 _LISTED = 5
-
-
-class FaultsFound(Exception):
-    """Prices or a training template that no execution could work with; the message lists why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,45 +37,6 @@ def some(names):
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _check(binaries, assets, template):
-    """(faults, warnings) that the command line finds; without a template, in each file by itself."""
-    program = binaries / "pipewright"
-    if not program.is_file():
-        raise NotReady(f"{program} is missing, which checks what is imported: `make build`")
-    looked = subprocess.run(
-        [
-            *(program, "features", "check", "--format", "json"),
-            *("--assets", assets, *(("--template", template) if template else ())),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    try:
-        found = json.loads(looked.stdout)
-    except json.JSONDecodeError:
-        said = looked.stderr.strip() or looked.stdout.strip()
-        raise FaultsFound(f"{said}\nNothing was uploaded") from None
-    return found["faults"], found["warnings"]
-
-
-def check(binaries, assets, template, say, shown=None):
-    """Have the command line look at prices, with a training template or by themselves.
-
-    Raises FaultsFound with every fault; tells the warnings. Both call the directory as `shown`.
-    """
-    faults, warnings = _check(binaries, assets, template)
-    if shown:
-        faults, warnings = (
-            [each.replace(str(assets), shown) for each in found] for found in (faults, warnings)
-        )
-    for warning in warnings:
-        say(f"warning: {warning}")
-    if faults:
-        raise FaultsFound(
-            f"{len(faults)} fault(s); nothing was uploaded:" + "".join(f"\n  {f}" for f in faults)
-        )
-
-
 def catalogue(client, outputs):
     """The asset classes of the catalogue by ticker."""
     pages = client("dynamodb").get_paginator("scan").paginate(TableName=outputs["AssetsTableName"])
@@ -89,40 +47,90 @@ def catalogue(client, outputs):
     }
 
 
-def check_beside_catalogue(binaries, client, outputs, template, say):
-    """Check a training template that comes without prices against those that are there."""
-    listed = catalogue(client, outputs)
-    if not listed:
-        raise NotReady(
-            "the catalogue has no asset that the training template could be checked with; import "
-            "its prices along with it: ASSETS=DIR"
-        )
+def _download(client, bucket, tickers, directory):
+    """Write the price files of the catalogue's assets to a directory."""
     s3 = client("s3")
+    for ticker in tickers:
+        try:
+            found = s3.get_object(Bucket=bucket, Key=f"assets/{ticker}.csv")
+        except s3.exceptions.NoSuchKey:
+            raise NotReady(
+                f"the catalogue lists {ticker}, but the bucket has no assets/{ticker}.csv: "
+                f'import it, or take it out with `make remove-assets ASSETS="{ticker}"`'
+            ) from None
+        Path(directory, f"{ticker}.csv").write_bytes(found["Body"].read())
+
+
+def _write_asset_list(classes, directory):
+    """Write assets.csv from asset classes by ticker."""
+    with open(Path(directory, "assets.csv"), "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["ticker", "assetClass", "description"])
+        writer.writerows([ticker, name, ""] for ticker, name in classes.items())
+
+
+def _as_after_import(binaries, client, outputs, listed, wanted):
+    """(faults, warnings) of a training template with what the catalogue has after the import."""
+    own = read_prices(wanted.assets) if wanted.assets else {}
+    others = {ticker: name for ticker, name in listed.items() if ticker not in own}
+    described = read_asset_list(wanted.assets) if wanted.assets else {}
+    classes = others | {ticker: asset_class(described.get(ticker, {})) for ticker in own}
     with tempfile.TemporaryDirectory() as directory:
-        for ticker in listed:
+        _download(client, outputs["AssetsBucketName"], others, directory)
+        for ticker, path in own.items():
+            shutil.copyfile(path, Path(directory, f"{ticker}.csv"))
+        _write_asset_list(classes, directory)
+        # What is told names each file where it really is.
+        places = {str(Path(directory, f"{ticker}.csv")): str(path) for ticker, path in own.items()}
+        places[directory] = f"s3://{outputs['AssetsBucketName']}/assets"
+
+        def placed(text):
+            for here, there in places.items():
+                text = text.replace(here, there)
+            return text
+
+        found = checking.look(binaries, directory, wanted.template)
+        return tuple([placed(each) for each in texts] for texts in found)
+
+
+def check(binaries, client, outputs, listed, wanted, say):
+    """Check what is to be imported, a training template with what the catalogue has by then.
+
+    Raises FaultsFound with every fault; tells the warnings.
+    """
+    faults, warnings = [], []
+    if wanted.assets:
+        # By themselves first: nothing that the catalogue has may hide what is wrong with them.
+        faults, warnings = checking.look(binaries, wanted.assets)
+    if wanted.template:
+        own = read_prices(wanted.assets) if wanted.assets else {}
+        others = len(set(listed) - set(own))
+        if not wanted.assets and not listed:
+            raise NotReady(
+                "the catalogue has no asset that the training template could be checked with; "
+                "import its prices along with it: ASSETS=DIR"
+            )
+        if not others:
+            more = checking.look(binaries, wanted.assets, wanted.template)
+        else:
+            beside = f"the {len(own)} assets of ASSETS and " if own else ""
+            rest = f"{others} others" if own else f"{others} assets"
+            say(f"Checking the training template with {beside}the catalogue's {rest}")
             try:
-                found = s3.get_object(
-                    Bucket=outputs["AssetsBucketName"], Key=f"assets/{ticker}.csv"
-                )
-            except s3.exceptions.NoSuchKey:
-                raise NotReady(
-                    f"the catalogue lists {ticker}, but the bucket has no assets/{ticker}.csv: "
-                    f'import it, or take it out with `make remove-assets ASSETS="{ticker}"`'
-                ) from None
-            Path(directory, f"{ticker}.csv").write_bytes(found["Body"].read())
-        with open(Path(directory, "assets.csv"), "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["ticker", "assetClass", "description"])
-            writer.writerows([ticker, name, ""] for ticker, name in listed.items())
-        say(f"Checking the training template with the catalogue's {len(listed)} assets")
-        check(binaries, directory, template, say, f"s3://{outputs['AssetsBucketName']}/assets")
+                more = _as_after_import(binaries, client, outputs, listed, wanted)
+            except PricesUnreadable as error:
+                more = ([] if faults else [str(error)]), []
+        faults += [each for each in more[0] if each not in faults]
+        warnings += [each for each in more[1] if each not in warnings]
+    checking.refuse(faults, warnings, say, "uploaded")
 
 
 def after_import(before, imported):
     """What an import leaves in the catalogue, as sentences: it adds, and takes nothing away."""
     others = set(before) - set(imported)
     yield f"The catalogue has {len(others | set(imported))} assets now."
-    if others:
+    # An import of a training template alone was not to bring any.
+    if others and imported:
         yield (
             f"{len(others)} of them were there before and are not in this import: {some(others)}. "
             'A template with baseAssets "all" takes them all; `make remove-assets ASSETS="..."` '

@@ -80,6 +80,8 @@ def test_an_import_says_what_else_the_catalogue_has():
     assert others.startswith("6 of them were there before")
     assert "X1, X2, X3, X4, X5 and 1 more" in others
     assert 'baseAssets "all"' in others
+    # A training template alone brings no assets, and none were to come.
+    assert list(prices.after_import(["A"], [])) == ["The catalogue has 1 assets now."]
 
 
 def test_an_unknown_ticker_is_told_with_the_nearest():
@@ -112,13 +114,31 @@ def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
     unreadable.write_text("{")
     refused = make("import", "--assets", own, "--template", unreadable)
     assert refused.returncode == 1
-    assert "Nothing was uploaded" in refused.stdout
+    assert "nothing was uploaded" in refused.stdout
     nowhere = make("import", "--assets", tmp_path / "nowhere")
     assert nowhere.returncode == 1
     assert "nowhere does not exist" in nowhere.stdout
     unchecked = make("import", binaries=tmp_path)
     assert unchecked.returncode == 1
     assert "`make build`" in unchecked.stdout
+    assert state(system) == before
+
+
+def test_a_file_in_another_encoding_is_named_and_nothing_is_uploaded(system, make, own, tmp_path):
+    before = state(system)
+    (own / "AAA.csv").write_text((own / "BBB.csv").read_text(), encoding="utf-16")
+    for more in ((), ("--template", template_file(tmp_path))):
+        refused = make("import", "--assets", own, *more)
+        assert refused.returncode == 1
+        assert f"{own / 'AAA.csv'}, asset `AAA`: the file is in UTF-16" in refused.stdout
+        assert "1 fault(s); nothing was uploaded" in refused.stdout
+    (own / "AAA.csv").unlink()
+    (own / "assets.csv").write_text("ticker,assetClass\nBBB,Caf\xe9\n", encoding="latin-1")
+    for more in ((), ("--template", template_file(tmp_path))):
+        refused = make("import", "--assets", own, *more)
+        assert refused.returncode == 1
+        assert str(own / "assets.csv") in refused.stdout
+        assert "1 fault(s); nothing was uploaded" in refused.stdout
     assert state(system) == before
 
 
@@ -130,6 +150,16 @@ def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own,
     assert "20 of them were there before" in imported.stdout
     template = make("import", "--template", template_file(tmp_path, predictedAsset="AAA"))
     assert template.returncode == 0, template.stdout
+    assert "are not in this import" not in template.stdout
+    # Of what the catalogue has by then, the folder's files come first.
+    both = ("import", "--assets", own, "--template")
+    together = make(*both, template_file(tmp_path, predictedAsset="JPM"))
+    assert together.returncode == 0, together.stdout
+    assert "with the 2 assets of ASSETS and the catalogue's 20 others" in together.stdout
+    nobodys = make(*both, template_file(tmp_path, predictedAsset="CCC"))
+    assert nobodys.returncode == 1
+    assert "CCC" in nobodys.stdout
+    template_file(tmp_path, predictedAsset="AAA")
     catalogue, keys, templates = state(system)
     assert "AAA" in catalogue
     assert "assets/BBB.csv" in keys
