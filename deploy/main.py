@@ -314,6 +314,8 @@ def remove(options):
     say(f"In account {target.account}, region {target.region}, this takes out of {chosen.prefix}:")
     for ticker in tickers:
         say(f"  {ticker}: its item in the catalogue and its price file")
+    for sentence in prices.still_named(prices.templates(target.client, outputs), tickers):
+        say(sentence)
     if not options.yes and not confirm("Go on? Type yes", "yes"):
         say("Nothing was removed.")
         return 1

@@ -32,6 +32,7 @@ _RESOURCES = {
     "schedules": "arn:{p}:scheduler:{r}:{a}:schedule/*/{x}-*",
     "stacks": "arn:{p}:cloudformation:{r}:{a}:stack/{x}*/*",
     "tables": "arn:{p}:dynamodb:{r}:{a}:table/{x}-*",
+    "templates": "arn:{p}:dynamodb:{r}:{a}:table/{x}-training-templates",
     "topics": "arn:{p}:sns:{r}:{a}:{x}-*",
     "transform": "arn:{p}:cloudformation:{r}:aws:transform/Serverless-2016-10-31",
     "any": "*",
@@ -206,6 +207,7 @@ RIGHTS = {
 OWN = [
     ("assets", "s3: GetObject"),
     ("catalogue", "dynamodb: DeleteItem Scan"),
+    ("templates", "dynamodb: Scan"),
     ("packages", "sagemaker: DeleteModelPackage"),
     ("any", "cloudformation: DescribeStacks"),
     (

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from boto3.dynamodb.types import TypeDeserializer
+
 import checking
 from bring_up import NotReady
 from data import PricesUnreadable, asset_class, read_asset_list, read_prices
@@ -145,6 +147,42 @@ def unknown(tickers, listed):
             near = difflib.get_close_matches(ticker.upper(), sorted(listed), 1, 0)
             hint = f"the nearest is {near[0]}" if near else "which is empty"
             yield f"{ticker} is not in the catalogue; {hint}"
+
+
+def settings_naming(template, ticker):
+    """The settings of a training template (plain values) that name an asset."""
+    features = template.get("feMeta")
+    features = features if isinstance(features, dict) else {}
+    lists = {"feMeta.baseAssets": features.get("baseAssets")}
+    for name, section in features.items():
+        if isinstance(section, dict):
+            lists[f"feMeta.{name}.assets"] = section.get("assets")
+    if template.get("predictedAsset") == ticker:
+        yield "predictedAsset"
+    for name, listed in lists.items():
+        # "all" names none: it takes what is there.
+        if isinstance(listed, list) and ticker in listed:
+            yield name
+
+
+def templates(client, outputs):
+    """The stored training templates as plain values."""
+    table = outputs["TrainingTemplatesTableName"]
+    read = TypeDeserializer().deserialize
+    for page in client("dynamodb").get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            yield {name: read(value) for name, value in item.items()}
+
+
+def still_named(stored, tickers):
+    """Which training templates name assets that are to go, as sentences."""
+    for template in sorted(stored, key=lambda each: each["Id"]):
+        for ticker in tickers:
+            if settings := list(settings_naming(template, ticker)):
+                yield (
+                    f"The training template {template['Id']} names {ticker} in "
+                    f"{', '.join(settings)}: without it, none of its executions succeeds."
+                )
 
 
 def remove(client, outputs, ticker):

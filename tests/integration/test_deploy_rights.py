@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import policy
+import prices
 import settings
 import target as targets
 from bring_up import bring_up
@@ -73,6 +74,9 @@ def test_the_printed_rights_are_enough_to_deploy_use_and_remove(narrow):
     assert [check for check in needed + hints if check.fault] == []
     assert len(import_assets(narrow.client, outputs, SAMPLES / "sp500-20")) == 20
     import_template(narrow.client, outputs, SAMPLE_TEMPLATE)
+    stored = prices.templates(narrow.client, outputs)
+    assert list(prices.still_named(stored, prices.catalogue(narrow.client, outputs)))
+    prices.remove(narrow.client, outputs, "XOM")
     response = narrow.client("lambda").invoke(
         FunctionName=outputs["StartExecutionFunctionName"],
         Payload=json.dumps({"templateId": "none"}).encode(),

@@ -90,6 +90,25 @@ def test_an_unknown_ticker_is_told_with_the_nearest():
     ]
 
 
+def test_a_template_names_assets_in_its_lists_but_not_by_all():
+    template = {
+        "Id": "t",
+        "predictedAsset": "AAA",
+        "feMeta": {
+            "baseAssets": ["AAA", "BBB"],
+            "taSettings": {"assets": ["BBB"]},
+            "arimaSettings": {"assets": "none"},
+        },
+    }
+    assert list(prices.settings_naming(template, "AAA")) == ["predictedAsset", "feMeta.baseAssets"]
+    lists = ["feMeta.baseAssets", "feMeta.taSettings.assets"]
+    assert list(prices.settings_naming(template, "BBB")) == lists
+    assert list(prices.still_named([template], ["CCC"])) == []
+    everything = {"Id": "t", "feMeta": {"baseAssets": "all"}}
+    assert list(prices.settings_naming(everything, "AAA")) == []
+    assert list(prices.settings_naming({"Id": "t"}, "AAA")) == []
+
+
 def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
     system, make, own, tmp_path
 ):
@@ -148,9 +167,6 @@ def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own,
     assert imported.returncode == 0, imported.stdout
     assert "The catalogue has 22 assets now." in imported.stdout
     assert "20 of them were there before" in imported.stdout
-    template = make("import", "--template", template_file(tmp_path, predictedAsset="AAA"))
-    assert template.returncode == 0, template.stdout
-    assert "are not in this import" not in template.stdout
     # Of what the catalogue has by then, the folder's files come first.
     both = ("import", "--assets", own, "--template")
     together = make(*both, template_file(tmp_path, predictedAsset="JPM"))
@@ -159,7 +175,9 @@ def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own,
     nobodys = make(*both, template_file(tmp_path, predictedAsset="CCC"))
     assert nobodys.returncode == 1
     assert "CCC" in nobodys.stdout
-    template_file(tmp_path, predictedAsset="AAA")
+    template = make("import", "--template", template_file(tmp_path, predictedAsset="AAA"))
+    assert template.returncode == 0, template.stdout
+    assert "are not in this import" not in template.stdout
     catalogue, keys, templates = state(system)
     assert "AAA" in catalogue
     assert "assets/BBB.csv" in keys
@@ -172,6 +190,8 @@ def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own,
     declined = make(*both, answer="no\n")
     assert declined.returncode == 1
     assert "Nothing was removed" in declined.stdout
+    assert "The training template own names AAA in predictedAsset: without it" in declined.stdout
+    assert "names BBB" not in declined.stdout
     assert state(system) == (catalogue, keys, templates)
     removed = make(*both, answer="yes\n")
     assert removed.returncode == 0, removed.stdout
