@@ -331,7 +331,8 @@ def print_policy(options):
     region = chosen.region if chosen else region_of_environment()
     session = boto3.Session(region_name=region)
     known = session.get_available_partitions()
-    if wrong := list(policy.faults(options.account, options.partition, region, known)):
+    offered = policy.regions(ROOT)
+    if wrong := list(policy.faults(options.account, options.partition, region, known, offered)):
         raise NotReady("\n  ".join(["no policy can be made of that:", *wrong]))
     partition = options.partition or session.get_partition_for_region(region)
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
@@ -340,7 +341,12 @@ def print_policy(options):
         policy.document(ROOT, prefix, partition, region, options.account, key or None)
     )
     # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
-    say(json.dumps(policy.printed(parts, options.part, prefix), indent=2))
+    printed = json.dumps(policy.printed(parts, options.part, prefix), indent=2)
+    try:
+        say(printed)
+    except BrokenPipeError:
+        # Whoever reads has enough, as `| head` does; nor may Python complain when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sizes = ", ".join(str(policy.size(part)) for part in parts)
     print(
         f"{len(parts)} policies of {sizes} characters, as IAM counts them; each may have 6,144. "

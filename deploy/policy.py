@@ -5,6 +5,7 @@ that it calls for what the templates use of that type; tests/lint/test_deploy_po
 against the templates and against the permissions that CloudFormation's own resource schemas name.
 """
 
+import difflib
 import json
 import re
 
@@ -335,12 +336,24 @@ def printed(policies, part, prefix):
     return policies[(part or 1) - 1]
 
 
-def faults(account, partition, region, known):
-    """What is wrong with the account, partition and region of a policy's ARNs, as sentences."""
+def regions(root):
+    """The regions that an installation can be in: those with a DeepAR image."""
+    text = (root / "shared" / "data" / "image_uris.json").read_text(encoding="utf-8")
+    return sorted(json.loads(text)["regions"])
+
+
+def faults(account, partition, region, known, offered):
+    """What is wrong with the account, partition and region of a policy's ARNs, as sentences.
+
+    `known` has the partitions, `offered` the regions.
+    """
     if not re.fullmatch(r"\d{12}", account or ""):
         given = f"ACCOUNT is {account!r}" if account else "ACCOUNT is missing"
         yield f"{given}; expected the 12 digits of the account: ACCOUNT=123456789012"
     if region is None:
         yield "name the region: AWS_REGION=eu-west-1"
+    elif region not in offered:
+        (near,) = difflib.get_close_matches(region, offered, 1, 0)
+        yield f"the region {region!r} has no DeepAR image, or is none; the nearest is {near}"
     if partition is not None and partition not in known:
         yield f"PARTITION is {partition!r}; expected one of {', '.join(sorted(known))}"

@@ -11,13 +11,14 @@ import policy
 from system import ROOT
 
 KNOWN = ["aws", "aws-cn", "aws-us-gov"]
+MAIN = ROOT / "deploy" / "main.py"
 
 
 def printed(tmp_path, *arguments, **environment):
     """What `make deploy-policy` runs; gives the ended process."""
     return subprocess.run(
         [
-            *(sys.executable, ROOT / "deploy" / "main.py", "policy"),
+            *(sys.executable, MAIN, "policy"),
             *("--config", tmp_path / "samconfig.toml", *arguments),
         ],
         env={**os.environ, "AWS_CONFIG_FILE": "/nonexistent", **environment},
@@ -58,12 +59,33 @@ def test_what_no_arn_can_have_is_refused_at_once(tmp_path):
         ("123456789012", "aws-cn", "cn-north-1", []),
         (None, None, "eu-west-1", ["ACCOUNT is missing"]),
         ("12345678901x", "aws", "eu-west-1", ["12 digits"]),
+        ("123456789012", None, "eu-wst-1", ["the nearest is eu-west-1"]),
     ],
 )
 def test_faults_of_what_is_given(account, partition, region, says):
-    found = list(policy.faults(account, partition, region, KNOWN))
+    found = list(policy.faults(account, partition, region, KNOWN, policy.regions(ROOT)))
     assert len(found) == len(says)
     assert all(words in fault for words, fault in zip(says, found, strict=True))
+
+
+def test_who_reads_only_the_beginning_makes_no_error(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [
+            *(sys.executable, MAIN, "policy", "--account", "123456789012"),
+            *("--config", tmp_path / "samconfig.toml"),
+        ],
+        env={**os.environ, "AWS_REGION": "eu-west-1"},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(writing)
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stderr
+    assert "Broken" not in done.stderr
 
 
 def test_a_policy_that_is_alone_is_printed_as_it_is():
