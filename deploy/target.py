@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from account import unknown_caller
 from announcement import is_live
 
 
@@ -40,10 +41,7 @@ class Target:
 
 
 def _unknown(why):
-    return (
-        f"AWS does not know who you are: {why}. Give credentials as for the AWS command line "
-        "(AWS_PROFILE=..., `aws configure sso`), or add LOCAL=1 to stay on this machine"
-    )
+    return unknown_caller(why, "add LOCAL=1 to stay on this machine")
 
 
 def need_credentials():

@@ -17,16 +17,20 @@ directory's name.
 
 import argparse
 import dataclasses
+import difflib
 import hashlib
+import json
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from account import is_loopback, region_of_environment
+from account import is_loopback, region_of_environment, unknown_caller
 from deploy import Deployer, DeploymentFailed, parse_template
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
@@ -183,6 +187,61 @@ def deploy(deployer, pipeline, outputs, parameters=None, progress=lambda event: 
     return deployer.deploy_template(pipeline.name, stack, {**given, **parameters}, progress)
 
 
+def _stand_in(value, declared):
+    """A value that a parameter of stack.yaml could have."""
+    parameter = declared.get(value["Ref"], {}) if isinstance(value, dict) and "Ref" in value else {}
+    return str(parameter.get("Default", "1" if parameter.get("Type") == "Number" else "text"))
+
+
+def parameter_names(program, pipeline):
+    """The parameters of the pipeline's definition, its template filled with stand-ins for values.
+
+    None where it takes the real ones: what is wrong then, the deployment tells.
+    """
+    stack = pipeline.stack
+    definitions = [
+        resource["Properties"]
+        for resource in stack["Resources"].values()
+        if resource["Type"] == "Custom::PipelineDefinition"
+    ]
+    if len(definitions) != 1:
+        return None
+    (properties,) = definitions
+    template = properties.get("Template")
+    if not isinstance(template, str):
+        template = (pipeline.directory / "template.json.tera").read_text(encoding="utf-8")
+    declared = stack.get("Parameters", {})
+    values = properties.get("Values", {}).items()
+    with tempfile.TemporaryDirectory() as directory:
+        stand_ins = Path(directory, "values.json")
+        stand_ins.write_text(json.dumps({name: _stand_in(each, declared) for name, each in values}))
+        filled = subprocess.run(
+            [program, "template", "fill", "--values", stand_ins, "-"],
+            input=template,
+            capture_output=True,
+            text=True,
+        )
+    if filled.returncode:
+        return None
+    return [parameter["Name"] for parameter in json.loads(filled.stdout).get("Parameters", [])]
+
+
+def unknown_names(known, given):
+    """What is wrong with names that the pipeline's parameters don't have, as sentences."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0)
+            hint = f"the nearest is {near[0]}" if near else "it has none"
+            yield f"the pipeline has no parameter {name}; {hint}"
+
+
+def refuse_unknown_names(program, pipeline, given):
+    """Refuse values of parameters that the pipeline does not have."""
+    known = parameter_names(program, pipeline) if given else None
+    if known is not None and (wrong := list(unknown_names(known, given))):
+        raise PipelineRefused("; ".join(wrong))
+
+
 def start(sagemaker, pipeline_name, parameters):
     """Start an execution; gives its ARN."""
     try:
@@ -236,6 +295,21 @@ def read_assignments(texts):
     if wrong:
         raise PipelineRefused(f"{wrong[0]!r} is no NAME=VALUE")
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def need_caller(session):
+    """Refuse where the account does not know who calls; on this machine anybody may."""
+    why = None
+    if session.get_credentials() is None:
+        why = "there are no credentials"
+    elif not is_loopback(session.client("cloudformation").meta.endpoint_url):
+        try:
+            session.client("sts").get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            why = error
+    if why:
+        stay = "`. .local/environment.sh` to stay on this machine, with a running `make local`"
+        raise PipelineRefused(unknown_caller(why, stay))
 
 
 def agree(session, stack, yes, interactive, ask=input, say=print):
@@ -298,7 +372,7 @@ def main():
                 "name the region: AWS_REGION=eu-west-1; for a running `make local`, "
                 "`. .local/environment.sh` first"
             )
-        agree(session, pipeline.name, options.yes, sys.stdin.isatty())
+        need_caller(session)
         deployer = Deployer(session.client, 1.0, 1800.0, print)
         outputs = deployer.outputs(options.pipewright_stack)
         if "PipelineBucketName" not in outputs:
@@ -306,6 +380,7 @@ def main():
                 f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
                 "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
             )
+        agree(session, pipeline.name, options.yes, sys.stdin.isatty())
         made = deploy(deployer, pipeline, outputs, parameters, progress)
     except (PipelineRefused, DeploymentFailed, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -354,7 +354,13 @@ def main():
     functions = LOCAL / "functions"
     try:
         # Before anything is started: what is wrong is told at once.
-        if options.action != "pipeline":
+        if options.action == "pipeline":
+            pipelines.refuse_unknown_names(
+                options.binaries / "pipewright",
+                OwnPipeline(options.pipeline),
+                pipelines.read_assignments(options.parameter),
+            )
+        else:
             check_data(options)
         runners = read_runners(options)
         with contextlib.ExitStack() as stack:

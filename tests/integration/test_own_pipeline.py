@@ -8,6 +8,7 @@ import sys
 import types
 
 import pytest
+from botocore.exceptions import ClientError
 
 import pipelines
 from deploy import Deployer, DeploymentFailed, held
@@ -245,6 +246,7 @@ def test_the_command_deploys_where_the_environment_leads(system, changed):
         ((directory, "--pipewright-stack", "nowhere"), "no stack nowhere"),
     ):
         failed = run(*arguments)
+        assert "Deploying to" not in failed.stdout
         assert failed.returncode == 1
         assert says in failed.stderr
         assert "Traceback" not in failed.stderr
@@ -279,6 +281,64 @@ def test_an_account_is_named_and_asks_for_a_yes(system):
         agree(interactive=False)
     # On this machine nobody is asked.
     pipelines.agree(Elsewhere(system, "http://localhost:4566"), "mine", False, False, None, print)
+
+
+def test_without_credentials_it_is_said_how_to_give_some(tmp_path):
+    nothing = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "HOME": str(tmp_path),
+        "AWS_REGION": "eu-west-1",
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [sys.executable, ROOT / "local" / "pipelines.py", OWN_PIPELINE]
+    refused = subprocess.run(
+        command, env={**kept, **nothing}, capture_output=True, text=True, timeout=60
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "AWS does not know who you are: there are no credentials" in refused.stderr
+    assert "AWS_PROFILE" in refused.stderr
+
+
+def test_credentials_that_the_account_refuses_are_told_like_none():
+    def refuse():
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetCaller")
+
+    clients = {
+        "sts": types.SimpleNamespace(get_caller_identity=refuse),
+        "cloudformation": types.SimpleNamespace(
+            meta=types.SimpleNamespace(endpoint_url="https://cloudformation.amazonaws.com")
+        ),
+    }
+    session = types.SimpleNamespace(get_credentials=lambda: "some", client=clients.get)
+    with pytest.raises(PipelineRefused, match="does not know who you are: .*ExpiredToken"):
+        pipelines.need_caller(session)
+
+
+def test_a_parameters_names_are_those_of_the_definition(changed):
+    program = BINARIES / "pipewright"
+    names = ["InputData", "InstanceType", "LargestError", "ModelApprovalStatus"]
+    assert pipelines.parameter_names(program, OwnPipeline(OWN_PIPELINE)) == names
+    broken = changed("broken-fill", lambda text: text.replace("Steps.Train.", "Steps.Trian."))
+    assert pipelines.parameter_names(program, OwnPipeline(broken)) is None
+    assert list(pipelines.unknown_names([], ["a"])) == [
+        "the pipeline has no parameter a; it has none"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("LargestError", "'LargestError' is no NAME=VALUE"),
+        ("LargestErrror=1", "no parameter LargestErrror; the nearest is LargestError"),
+    ],
+)
+def test_run_pipeline_starts_nothing_for_a_wrong_parameter(given, says):
+    command = [sys.executable, ROOT / "local" / "run.py", "pipeline", "--parameter", given]
+    command += ["--binaries", BINARIES]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert says in refused.stdout
+    assert "Starting" not in refused.stdout
 
 
 def test_run_pipeline_ends_as_the_execution_does(tmp_path):
