@@ -75,9 +75,14 @@ def _fault_of_queue(sqs, url, expected):
     return None
 
 
+def _fault_of_function(client, name, expected):
+    role = client.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    return None if role == expected else f"has the role {role}, not {expected}; it was {CURE}"
+
+
 def policies(target, stack):
-    """(thing, fault or None) of every role's inline policies and every queue's policy."""
-    iam, sqs = target.client("iam"), target.client("sqs")
+    """(thing, fault or None) of every function's role, role's inline policies and queue's policy."""
+    iam, sqs, functions = (target.client(name) for name in ("iam", "sqs", "lambda"))
     for deployed in Deployer(target.client).deployed(stack):
         conditions, parameters = deployed.template.get("Conditions", {}), deployed.parameters
         for logical_id, resource in deployed.template["Resources"].items():
@@ -87,6 +92,10 @@ def policies(target, stack):
                 for each in properties["Policies"]:
                     expected = actions_by_sid(each["PolicyDocument"], conditions, parameters)
                     yield f"role {role}", _fault_of_role(iam, role, each["PolicyName"], expected)
+            elif resource["Type"] == "AWS::Serverless::Function":
+                name = deployed.physical[logical_id]
+                role = deployed.physical[properties["Role"]["Fn::GetAtt"][0]]
+                yield f"role of {name}", _fault_of_function(functions, name, role)
             elif resource["Type"] == "AWS::SQS::QueuePolicy":
                 expected = actions_by_sid(properties["PolicyDocument"], conditions, parameters)
                 for queue in properties["Queues"]:

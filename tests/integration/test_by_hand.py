@@ -72,6 +72,16 @@ def without_a_roles_policy(system):
 
 
 @contextlib.contextmanager
+def with_another_role(system):
+    """A function that has the rights of the jobs."""
+    client, name = system.client("lambda"), system.outputs["StartExecutionFunctionName"]
+    role = client.get_function_configuration(FunctionName=name)["Role"]
+    client.update_function_configuration(FunctionName=name, Role=system.outputs["JobRoleArn"])
+    yield f"role of {name}", f"not {role.rpartition('/')[2]}"
+    client.update_function_configuration(FunctionName=name, Role=role)
+
+
+@contextlib.contextmanager
 def with_another_jobs_policy(system):
     """The jobs' role with a statement less and an action more."""
     iam = system.client("iam")
@@ -129,6 +139,7 @@ def without_the_right_to_invoke(system):
     "changed",
     [
         without_a_roles_policy,
+        with_another_role,
         with_another_jobs_policy,
         without_a_queues_policy,
         without_a_dead_letter_queue,

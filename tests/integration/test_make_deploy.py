@@ -173,6 +173,21 @@ def test_a_deployment_comes_whole_and_goes_without_residue(empty):
     image.put_stand_in(ecr, repository, tag)
     assert run(empty, "verify").returncode == 0
 
+    # Nor is it without what a function may do.
+    iam = empty.client("iam")
+    function = empty.client("lambda").get_function_configuration(
+        FunctionName=empty.outputs["HousekeepingFunctionName"]
+    )
+    named = {"RoleName": function["Role"].rpartition("/")[2], "PolicyName": "housekeeping"}
+    document = iam.get_role_policy(**named)["PolicyDocument"]
+    iam.delete_role_policy(**named)
+    lacking = run(empty, "verify")
+    assert lacking.returncode == 1
+    assert f"role {named['RoleName']} has no policy housekeeping" in lacking.stdout
+    assert "'Changed by hand'" in lacking.stdout
+    iam.put_role_policy(**named, PolicyDocument=json.dumps(document))
+    assert run(empty, "verify").returncode == 0
+
     # A running execution, an endpoint of ours, a model package, objects in versions.
     arn = start_waiting(empty, queue)
     create_endpoint(empty, "ours", {"pipewright:stack": PREFIX})
