@@ -50,14 +50,13 @@ from data import (  # noqa: E402
 )
 from deploy import Deployer, DeploymentFailed, StackProgress, debug_function  # noqa: E402
 from image import ImageFailed  # noqa: E402
+from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of  # noqa: E402
 from supervise import ServiceFailed  # noqa: E402
 from system import PREFERRED_PORTS, LocalSystem  # noqa: E402
 from take_down import Teardown  # noqa: E402
 from verify import verify  # noqa: E402
 
 LOCAL = ROOT / ".local"
-SAMPLE_ASSETS = ROOT / "samples" / "sp500-20"
-SAMPLE_TEMPLATE = ROOT / "samples" / "training-template.json"
 
 
 def say(text=""):
@@ -366,11 +365,6 @@ ACTIONS = {
 }
 
 
-def path(text):
-    """A path from the command line; the Makefile quotes it, so no shell has expanded a ~."""
-    return Path(text).expanduser()
-
-
 def arguments():
     """The command line."""
     build = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -387,8 +381,8 @@ def arguments():
     parser.add_argument("--partition", help="of the policy (default: the region's)")
     parser.add_argument("--part", type=int, help="of the policy's parts")
     parser.add_argument("--skip-image", action="store_true", help="push it later")
-    parser.add_argument("--assets", type=path, metavar="DIR", help="prices to import")
-    parser.add_argument("--template", type=path, metavar="FILE", help="to import")
+    parser.add_argument("--assets", type=path_of, metavar="DIR", help="prices to import")
+    parser.add_argument("--template", type=path_of, metavar="FILE", help="to import")
     parser.add_argument(
         "--ticker", action="append", default=[], help="of an asset to remove; several times"
     )

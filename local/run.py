@@ -25,6 +25,7 @@ from announcement import Announcement, AnotherRuns
 from checking import CheckMissing, FaultsFound
 from data import PricesUnreadable, TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
+from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
 from system import (
@@ -38,8 +39,6 @@ from system import (
 )
 
 LOCAL = ROOT / ".local"
-SAMPLE_ASSETS = ROOT / "samples" / "sp500-20"
-SAMPLE_TEMPLATE = ROOT / "samples" / "training-template.json"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
 # How many runs keep their outputs in .local/runs; one of the sample is 27 MB.
@@ -254,11 +253,6 @@ def forget_runs(directory, kept=KEPT_RUNS):
     return len(outdated)
 
 
-def path(text):
-    """A path from the command line; the Makefile quotes it, so no shell has expanded a ~."""
-    return Path(text).expanduser()
-
-
 def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -266,19 +260,19 @@ def arguments():
     parser.add_argument("action", choices=["run", "local", "pipeline"])
     parser.add_argument(
         "--assets",
-        type=path,
+        type=path_of,
         default=SAMPLE_ASSETS,
         help="directory of price files, one <ticker>.csv each (default: samples/sp500-20)",
     )
     parser.add_argument(
         "--template",
-        type=path,
+        type=path_of,
         default=SAMPLE_TEMPLATE,
         help="training template (default: samples/training-template.json)",
     )
     parser.add_argument(
         "--pipeline",
-        type=path,
+        type=path_of,
         default=ROOT / "samples" / "pipelines" / "train-evaluate-register",
         help="directory of a pipeline of your own (default: the one in samples/pipelines)",
     )
@@ -298,14 +292,14 @@ def arguments():
     )
     parser.add_argument(
         "--environment-file",
-        type=path,
+        type=path_of,
         default=LOCAL / "environment.sh",
         help="what `local` writes for other terminals (default: .local/environment.sh)",
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
         "--out",
-        type=path,
+        type=path_of,
         help="directory for the outputs (default: .local/runs/<execution id>, "
         f"which keeps the newest {KEPT_RUNS})",
     )

@@ -1,8 +1,9 @@
 //! Taking messages out of a queue, replaying them, and putting back the rest.
 //!
 //! A message is deleted after its function has succeeded, or after a person has
-//! said that it is to go, and at no other time. Whatever fails before that, and wherever the program dies, the message shows
-//! again: nothing is lost, at worst something is done twice.
+//! said that it is to go, and at no other time. Whatever fails before that, and
+//! wherever the program dies, the message shows again: nothing is lost, at worst
+//! something is done twice.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

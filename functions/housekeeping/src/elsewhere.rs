@@ -38,8 +38,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         if self.recorded.contains(&arn.key()) {
             return Ok(());
         }
-        let id = |text: &str| RecordId::new(text).ok();
-        let named = summary.display_name.as_deref().and_then(id);
+        let name = summary.display_name.as_deref();
+        let named = name.and_then(|name| RecordId::new(name).ok());
         if let Some(named) = &named
             && let Some(record) = self.world.records.record(named).await?
         {
@@ -51,16 +51,14 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             }
         }
         let parameter = self.world.service.execution_id(arn.as_str()).await?;
-        let parameter = parameter.as_deref().and_then(id);
-        if parameter.is_some() && parameter == named {
+        if named.is_some() && parameter.as_deref() == name {
             // Started by start-execution, which made a record beforehand:
             // whoever deleted that wants none.
             return Ok(());
         }
-        // In the order in which its events find an id.
-        let own = RecordId::new(arn.execution_id())?;
-        let first = parameter.or(named).unwrap_or_else(|| own.clone());
-        for id in [first, own] {
+        // As its events find an id, and what they do where that is taken.
+        let first = RecordId::of_execution(parameter.as_deref(), name, &arn)?;
+        for id in [first, RecordId::new(arn.execution_id())?] {
             let record = self.world.records.record(&id).await?;
             match record.as_ref().and_then(arn_of) {
                 Some(known) if known.eq_ignore_ascii_case(arn.as_str()) => return Ok(()),

@@ -303,9 +303,8 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         self.record(event, id, Some(arn), beyond).await
     }
 
-    /// The id of an execution's record: its parameter `ExecutionId`; one
-    /// started elsewhere may lack it, and goes by its display name, or by
-    /// SageMaker's own id if that can't be one.
+    /// The id of an execution's record ([`RecordId::of_execution`]). SageMaker is
+    /// asked for the display name only where it counts.
     async fn id_of(&self, arn: &ExecutionArn) -> Result<RecordId, HandlerError> {
         let key = arn.key();
         // Nothing panics while the map is locked.
@@ -335,10 +334,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             .display_name(arn.as_str())
             .await
             .map_err(HandlerError::Lookup)?;
-        match name.map(RecordId::new) {
-            Some(Ok(id)) => Ok(id),
-            _ => Ok(RecordId::new(arn.execution_id())?),
-        }
+        Ok(RecordId::of_execution(None, name.as_deref(), arn)?)
     }
 
     /// Makes both writes under `id`, or, if that belongs to another execution,

@@ -43,6 +43,24 @@ impl RecordId {
         }
     }
 
+    /// The id that an execution's events find for it: its parameter
+    /// `ExecutionId`; one started elsewhere may lack it, and goes by its display
+    /// name, or by SageMaker's own id if that can't be one.
+    ///
+    /// # Errors
+    /// [`InvalidRecordId`] if SageMaker's own id is none, which it always is.
+    pub fn of_execution(
+        parameter: Option<&str>,
+        display_name: Option<&str>,
+        arn: &ExecutionArn,
+    ) -> Result<Self, InvalidRecordId> {
+        [parameter, display_name]
+            .into_iter()
+            .flatten()
+            .find_map(|text| Self::new(text).ok())
+            .map_or_else(|| Self::new(arn.execution_id()), Ok)
+    }
+
     /// Takes a text that is an id by the way it was made.
     pub(super) fn trusted(text: String) -> Self {
         debug_assert!(Self::new(text.as_str()).is_ok(), "{text}");
@@ -173,6 +191,16 @@ impl fmt::Display for ExecutionArn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_find_an_execution_by_parameter_then_name_then_its_own_id() {
+        let arn = ExecutionArn::parse("arn:aws:sagemaker:r:1:pipeline/p/execution/own").unwrap();
+        let of = |parameter, name| RecordId::of_execution(parameter, name, &arn).unwrap();
+        assert_eq!(of(Some("run-1"), Some("name")).as_str(), "run-1");
+        assert_eq!(of(Some("no id!"), Some("name")).as_str(), "name");
+        assert_eq!(of(None, Some("no id!")).as_str(), "own");
+        assert_eq!(of(None, None).as_str(), "own");
+    }
 
     #[test]
     fn an_id_has_letters_digits_and_inner_hyphens() {
