@@ -1,0 +1,3 @@
+//! DeepAR (Salinas et al., arXiv 1704.04110) with the contract of SageMaker's
+//! `forecasting-deepar` image: what it reads, how it trains, what it predicts
+//! and how it is scored.
