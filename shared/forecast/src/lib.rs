@@ -1,3 +1,7 @@
 //! DeepAR (Salinas et al., arXiv 1704.04110) with the contract of SageMaker's
 //! `forecasting-deepar` image: what it reads, how it trains, what it predicts
 //! and how it is scored.
+
+pub mod calendar;
+pub mod hyperparameters;
+pub mod series;

@@ -1,0 +1,365 @@
+//! Frequencies and the periods they count: when a point of a series is, and
+//! what the network is told about that time.
+//!
+//! Times are periods as pandas has them: `start` is cut to its unit, and a step
+//! is so many units. `2H` from 01:30 is 01:00, 03:00 and so on: periods are not
+//! aligned to multiples.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+use time::{Date, PrimitiveDateTime};
+
+/// The most units that a step may have.
+pub const GREATEST_MULTIPLE: u32 = 1_000_000;
+
+/// The unit of a frequency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// `M`: a calendar month.
+    Month,
+    /// `W`: a week from Monday to Sunday.
+    Week,
+    /// `D`: a calendar day.
+    Day,
+    /// `H`: an hour.
+    Hour,
+    /// `min`: a minute.
+    Minute,
+}
+
+impl Unit {
+    /// Every unit.
+    pub const ALL: [Self; 5] = [Self::Month, Self::Week, Self::Day, Self::Hour, Self::Minute];
+
+    /// The name in `time_freq`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Month => "M",
+            Self::Week => "W",
+            Self::Day => "D",
+            Self::Hour => "H",
+            Self::Minute => "min",
+        }
+    }
+}
+
+/// The time between two points of a series: so many units. `D` and `1D` are
+/// equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Frequency {
+    multiple: u32,
+    unit: Unit,
+}
+
+/// A text is not a frequency.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{text}` is not a frequency; it must be a unit of M (month), W (week), D (day), H (hour) or min (minute), with a whole number from 1 to {GREATEST_MULTIPLE} before it if a step has several, such as D or 5min"
+)]
+pub struct FrequencyError {
+    /// The text, of which at most 40 characters are kept.
+    text: String,
+}
+
+impl FromStr for Frequency {
+    type Err = FrequencyError;
+
+    /// Reads `D`, `1D`, `5min`: the number may be absent, the unit's case counts
+    /// (`M` is a month), and white space around the text doesn't.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fault = || FrequencyError {
+            text: text.chars().take(40).collect(),
+        };
+        let trimmed = text.trim();
+        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let (multiple, name) = trimmed.split_at(digits);
+        let unit = Unit::ALL
+            .into_iter()
+            .find(|unit| unit.name() == name)
+            .ok_or_else(fault)?;
+        let multiple = match multiple {
+            "" => 1,
+            digits if digits.starts_with('0') => return Err(fault()),
+            digits => digits.parse().map_err(|_| fault())?,
+        };
+        if multiple > GREATEST_MULTIPLE {
+            return Err(fault());
+        }
+        Ok(Self { multiple, unit })
+    }
+}
+
+impl fmt::Display for Frequency {
+    /// The shortest form: `D`, `5min`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.multiple != 1 {
+            write!(f, "{}", self.multiple)?;
+        }
+        f.write_str(self.unit.name())
+    }
+}
+
+/// A period of some frequency's unit: how many units it lies after the one that
+/// holds 1970-01-01 00:00. It says nothing without its frequency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period(pub i64);
+
+const MINUTES_PER_DAY: i64 = 24 * 60;
+/// Days from the Monday of 1970-01-01's week, which was a Thursday, to that day.
+const EPOCH_WEEKDAY: i64 = 3;
+/// The Gregorian calendar, weekdays and ISO weeks included, repeats after so
+/// many days.
+const DAYS_PER_CYCLE: i64 = 146_097;
+
+impl Frequency {
+    /// How many units a step has.
+    #[must_use]
+    pub fn multiple(self) -> u32 {
+        self.multiple
+    }
+
+    /// The unit.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        self.unit
+    }
+
+    /// The period that holds a moment.
+    #[must_use]
+    pub fn period(self, moment: PrimitiveDateTime) -> Period {
+        let date = moment.date();
+        let days = days_since_epoch(date);
+        Period(match self.unit {
+            Unit::Month => {
+                (i64::from(date.year()) - 1970) * 12 + i64::from(u8::from(date.month())) - 1
+            }
+            Unit::Week => (days + EPOCH_WEEKDAY).div_euclid(7),
+            Unit::Day => days,
+            Unit::Hour => days * 24 + i64::from(moment.hour()),
+            Unit::Minute => {
+                days * MINUTES_PER_DAY + i64::from(moment.hour()) * 60 + i64::from(moment.minute())
+            }
+        })
+    }
+
+    /// The period `steps` steps after `period`, or before it.
+    #[must_use]
+    pub fn advance(self, period: Period, steps: i64) -> Period {
+        Period(
+            period
+                .0
+                .saturating_add(steps.saturating_mul(i64::from(self.multiple))),
+        )
+    }
+
+    /// How many calendar features a point has; see [`Self::features`].
+    #[must_use]
+    pub fn feature_count(self) -> usize {
+        match self.unit {
+            Unit::Month => 1,
+            Unit::Week => 2,
+            Unit::Day => 3,
+            Unit::Hour => 4,
+            Unit::Minute => 5,
+        }
+    }
+
+    /// Writes the calendar features of `period` to `out`, which takes
+    /// [`Self::feature_count`] of them; each lies in [-0.5, 0.5].
+    ///
+    /// | unit | features |
+    /// |---|---|
+    /// | min | minute of the hour, hour, weekday, day of the month, day of the year |
+    /// | H | hour, weekday, day of the month, day of the year |
+    /// | D | weekday, day of the month, day of the year |
+    /// | W | day of the month and ISO week of the week's Sunday |
+    /// | M | month |
+    ///
+    /// The table is that of DeepAR's documentation and of GluonTS
+    /// (`time_features_from_frequency_str`).
+    pub fn features(self, period: Period, out: &mut [f32]) {
+        debug_assert_eq!(out.len(), self.feature_count());
+        let ordinal = period.0;
+        let values: [(i64, i64); 5] = match self.unit {
+            Unit::Month => [(ordinal.rem_euclid(12), 11), ABSENT, ABSENT, ABSENT, ABSENT],
+            Unit::Week => {
+                let weeks = ordinal.rem_euclid(DAYS_PER_CYCLE / 7);
+                let sunday = date_in_cycle(weeks * 7 + 6 - EPOCH_WEEKDAY);
+                [
+                    (i64::from(sunday.day()) - 1, 30),
+                    (i64::from(sunday.iso_week()) - 1, 52),
+                    ABSENT,
+                    ABSENT,
+                    ABSENT,
+                ]
+            }
+            Unit::Day => {
+                let [weekday, day, day_of_year] = day_features(ordinal);
+                [weekday, day, day_of_year, ABSENT, ABSENT]
+            }
+            Unit::Hour => {
+                let [weekday, day, day_of_year] = day_features(ordinal.div_euclid(24));
+                let hour = (ordinal.rem_euclid(24), 23);
+                [hour, weekday, day, day_of_year, ABSENT]
+            }
+            Unit::Minute => {
+                let [weekday, day, day_of_year] = day_features(ordinal.div_euclid(MINUTES_PER_DAY));
+                let hour = (ordinal.rem_euclid(MINUTES_PER_DAY) / 60, 23);
+                [
+                    (ordinal.rem_euclid(60), 59),
+                    hour,
+                    weekday,
+                    day,
+                    day_of_year,
+                ]
+            }
+        };
+        for (out, (value, greatest)) in out.iter_mut().zip(values) {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                reason = "both are below 366"
+            )]
+            {
+                *out = (value as f64 / greatest as f64 - 0.5) as f32;
+            }
+        }
+    }
+}
+
+/// Fills the places of features that a unit does not have.
+const ABSENT: (i64, i64) = (0, 1);
+
+/// The age of a series' point `t` (0 = its first), `log10(2 + t)`, as GluonTS
+/// has it.
+#[must_use]
+pub fn age(t: usize) -> f32 {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a logarithm: seven digits do"
+    )]
+    {
+        (2.0 + t as f64).log10() as f32
+    }
+}
+
+/// Weekday, day of the month and day of the year, each with its greatest value.
+fn day_features(days: i64) -> [(i64, i64); 3] {
+    let date = date_in_cycle(days);
+    [
+        (i64::from(date.weekday().number_days_from_monday()), 6),
+        (i64::from(date.day()) - 1, 30),
+        (i64::from(date.ordinal()) - 1, 365),
+    ]
+}
+
+const EPOCH: Date = match Date::from_ordinal_date(1970, 1) {
+    Ok(date) => date,
+    Err(_) => unreachable!(),
+};
+
+fn days_since_epoch(date: Date) -> i64 {
+    i64::from(date.to_julian_day()) - i64::from(EPOCH.to_julian_day())
+}
+
+/// The date so many days after 1970-01-01, or the one of the years 1970 to 2369
+/// that has the same month, day, weekday and ISO week: so every period has
+/// features, however far away.
+fn date_in_cycle(days: i64) -> Date {
+    let offset = days.rem_euclid(DAYS_PER_CYCLE);
+    #[expect(clippy::cast_possible_truncation, reason = "less than one cycle")]
+    let julian_day = EPOCH.to_julian_day() + offset as i32;
+    Date::from_julian_day(julian_day).unwrap_or(EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    fn frequency(text: &str) -> Frequency {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_frequency_is_a_number_and_a_unit() {
+        for (text, shown) in [
+            ("D", "D"),
+            ("1D", "D"),
+            (" 5min ", "5min"),
+            ("2H", "2H"),
+            ("7D", "7D"),
+            ("12M", "12M"),
+            ("W", "W"),
+        ] {
+            assert_eq!(frequency(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_frequency_is_refused_with_the_units() {
+        for text in [
+            "",
+            "d",
+            "1d",
+            "T",
+            "5T",
+            "S",
+            "Y",
+            "0D",
+            "01D",
+            "-1D",
+            "1.5H",
+            "D1",
+            "1 D",
+            "1000001D",
+            "99999999999999999999D",
+            "minutes",
+            "ME",
+            "m",
+        ] {
+            let fault = text.parse::<Frequency>().unwrap_err().to_string();
+            assert!(
+                fault.contains("M (month), W (week), D (day), H (hour) or min"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_week_ends_on_its_sunday() {
+        let week = frequency("W");
+        let monday = week.period(datetime!(2012-01-30 00:00));
+        assert_eq!(monday, week.period(datetime!(2012-02-05 23:59)));
+        assert_ne!(monday, week.period(datetime!(2012-01-29 0:00)));
+        let mut features = [0.0; 2];
+        week.features(monday, &mut features);
+        assert_eq!(features, [4.0 / 30.0 - 0.5, 4.0 / 52.0 - 0.5]);
+    }
+
+    #[test]
+    fn steps_are_not_aligned_to_multiples() {
+        let two_hours = frequency("2H");
+        let start = two_hours.period(datetime!(2020-01-01 01:30));
+        assert_eq!(start, two_hours.period(datetime!(2020-01-01 01:00)));
+        assert_eq!(
+            two_hours.advance(start, 1),
+            two_hours.period(datetime!(2020-01-01 03:00))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn features_lie_within_a_half_for_every_period(ordinal: i64, unit in 0..5_usize) {
+            let frequency = Frequency { multiple: 1, unit: Unit::ALL[unit] };
+            let mut features = vec![9.0; frequency.feature_count()];
+            frequency.features(Period(ordinal), &mut features);
+            prop_assert!(features.iter().all(|x| (-0.5..=0.5).contains(x)), "{features:?}");
+        }
+    }
+}
