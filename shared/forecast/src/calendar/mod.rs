@@ -5,11 +5,16 @@
 //! is so many units. `2H` from 01:30 is 01:00, 03:00 and so on: periods are not
 //! aligned to multiples.
 
+mod lags;
+mod start;
+
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 use time::{Date, PrimitiveDateTime};
+
+pub use start::StartError;
 
 /// The most units that a step may have.
 pub const GREATEST_MULTIPLE: u32 = 1_000_000;
