@@ -7,10 +7,9 @@ pub mod definition;
 pub mod encoding;
 #[cfg(feature = "features")]
 pub mod features;
-pub mod nearest;
 pub mod record;
 pub mod template;
 pub mod training_template;
-pub mod wording;
 
 pub use canonical_json::canonical_json;
+pub use pipewright_wording::{self as wording, nearest};

@@ -1,4 +1,7 @@
-//! Times, sizes and counts as a person reads them.
+//! What messages to a person are made of: times, sizes and counts as they are
+//! read, and the name that was probably meant.
+
+pub mod nearest;
 
 use std::time::Duration;
 
