@@ -3,5 +3,6 @@
 //! and how it is scored.
 
 pub mod calendar;
+pub mod faults;
 pub mod hyperparameters;
 pub mod series;

@@ -8,6 +8,8 @@ mod deepar_files;
 mod determinism;
 mod fuzz;
 mod hostile;
+#[path = "../mutation/mod.rs"]
+mod mutation;
 
 use std::num::NonZeroUsize;
 use std::path::Path;

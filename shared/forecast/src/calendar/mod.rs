@@ -14,10 +14,14 @@ use std::str::FromStr;
 use thiserror::Error;
 use time::{Date, PrimitiveDateTime};
 
+use crate::faults::excerpt;
 pub use start::StartError;
 
 /// The most units that a step may have.
-pub const GREATEST_MULTIPLE: u32 = 1_000_000;
+const GREATEST_MULTIPLE: u32 = 1_000_000;
+
+/// What [`Frequency`] is read from, for messages.
+pub(crate) const FREQUENCY_FORM: &str = "a unit of M (month), W (week), D (day), H (hour) or min (minute), with a whole number from 1 to 1000000 before it if a step has several, such as D or 5min";
 
 /// The unit of a frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,11 +65,9 @@ pub struct Frequency {
 
 /// A text is not a frequency.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "`{text}` is not a frequency; it must be a unit of M (month), W (week), D (day), H (hour) or min (minute), with a whole number from 1 to {GREATEST_MULTIPLE} before it if a step has several, such as D or 5min"
-)]
+#[error("`{text}` is not a frequency; it must be {FREQUENCY_FORM}")]
 pub struct FrequencyError {
-    /// The text, of which at most 40 characters are kept.
+    /// The beginning of the text.
     text: String,
 }
 
@@ -76,7 +78,7 @@ impl FromStr for Frequency {
     /// (`M` is a month), and white space around the text doesn't.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fault = || FrequencyError {
-            text: text.chars().take(40).collect(),
+            text: excerpt(text),
         };
         let trimmed = text.trim();
         let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();

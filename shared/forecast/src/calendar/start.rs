@@ -4,6 +4,7 @@ use thiserror::Error;
 use time::{Date, Month, PrimitiveDateTime, Time};
 
 use super::{Frequency, Period};
+use crate::faults::excerpt;
 
 /// A text is no `start`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,7 +40,7 @@ impl Frequency {
 }
 
 fn moment(text: &str) -> Result<PrimitiveDateTime, StartError> {
-    let shown = || text.chars().take(40).collect::<String>();
+    let shown = || excerpt(text);
     let form = || StartError::Form(shown());
     let range = |fault: time::error::ComponentRange| StartError::Range {
         text: shown(),
