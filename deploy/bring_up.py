@@ -1,21 +1,19 @@
 """`make deploy`: from a checkout to a running installation."""
 
-import json
 import re
 import shutil
 import subprocess
 
+import artifacts
 import image
 import names
 from deploy import Deployer, Packager, function_of, zip_function
+from faults import NotReady
+from ownership import STACK_TAG, as_tags, entangled, installation, installations
 
 # What Lambda's provided.al2023 has.
 _GLIBC = (2, 34)
 _RUST_ARCHITECTURES = {"x86_64": "--x86-64", "arm64": "--arm64"}
-
-
-class NotReady(Exception):
-    """Something is missing on this machine or in the account; the message says what to do."""
 
 
 def need_programs(with_image):
@@ -76,53 +74,6 @@ def built_function(root, architecture, function):
     return zip_function(program)
 
 
-def make_artifacts_bucket(target, settings):
-    """The bucket that CloudFormation reads code and templates from; made when it is missing.
-
-    Nothing in it expires: a stack that rolls back needs the code that it had.
-    """
-    s3, bucket = target.client("s3"), settings.bucket(target.account)
-    try:
-        s3.head_bucket(Bucket=bucket)
-        return bucket
-    except s3.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
-            raise NotReady(
-                f"the bucket {bucket} is not to be had: {error}. Name another as s3_bucket in "
-                "samconfig.toml"
-            ) from error
-    # us-east-1 is the one region that may not be named.
-    where = {"LocationConstraint": target.region}
-    located = {} if target.region == "us-east-1" else {"CreateBucketConfiguration": where}
-    s3.create_bucket(Bucket=bucket, **located)
-    s3.put_public_access_block(
-        Bucket=bucket,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "BlockPublicPolicy": True,
-            "IgnorePublicAcls": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
-    arn = f"arn:{target.partition}:s3:::{bucket}"
-    tls_only = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    policy = {"Version": "2012-10-17", "Statement": [tls_only]}
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
-    tags = [
-        {"Key": "pipewright:stack", "Value": settings.prefix},
-        {"Key": "pipewright:part", "Value": "artifacts"},
-    ]
-    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
-    return bucket
-
-
 def refuse_leftovers(root, target, settings):
     """A first deployment fails on names that an earlier installation left: say so before."""
     present = [
@@ -134,8 +85,20 @@ def refuse_leftovers(root, target, settings):
         raise NotReady(
             f"there is no stack {settings.stack}, but an earlier one left"
             + "".join(f"\n  {kept.type} {kept.name}" for kept in present)
-            + "\n`make destroy` removes them with all that they hold; another Prefix leaves them "
-            "alone; cfn/README.md says how to take them into a new stack"
+            + "\n`make destroy` removes those with the tag of the installation, with all that they "
+            "hold; another Prefix leaves them alone"
+        )
+
+
+def refuse_entangled(target, prefix):
+    """Refuse a first installation whose names those of another could be taken for."""
+    others = installations(target.client("cloudformation"))
+    if near := entangled(prefix, others):
+        raise NotReady(
+            f"there is an installation {', '.join(near)} here: what is written for the one, such as "
+            f"`{min(prefix, *near, key=len)}-*` in somebody's policy, would take the other's for its "
+            "own. Take a Prefix that neither begins the other's name with a hyphen after it nor is "
+            "begun by it"
         )
 
 
@@ -155,6 +118,11 @@ def exists(target, kept):
         call(**arguments)
     except client.exceptions.ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if code == "403":
+            raise NotReady(
+                f"the bucket {kept.name} is another account's, or this identity may not look at it; "
+                "another Prefix has other names"
+            ) from error
         absent = ("404", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException")
         if code in absent or (code == "ValidationException" and "does not exist" in message):
             return False
@@ -169,24 +137,23 @@ def make_package_group(target, name, prefix):
     target.client("sagemaker").create_model_package_group(
         ModelPackageGroupName=name,
         ModelPackageGroupDescription="Models trained by the pipeline",
-        Tags=[
-            {"Key": "pipewright:stack", "Value": prefix},
-            {"Key": "pipewright:part", "Value": "pipeline"},
-        ],
+        Tags=as_tags({STACK_TAG: prefix, "pipewright:part": "pipeline"}),
     )
 
 
 def deploy_stack(root, target, settings, tag, code, progress, say):
     """Package and deploy template.yaml; gives the outputs of all its stacks."""
     deployer = Deployer(target.client, target.interval, target.timeout, say)
+    own = installation(settings.stack)
     # Before what an earlier one left is looked for: this is an earlier one.
-    deployer.clear_failed_creation(settings.stack, progress)
-    if deployer.find(settings.stack) is None:
+    deployer.clear_failed_creation(own, progress)
+    if deployer.find_own(own) is None:
+        refuse_entangled(target, settings.prefix)
         refuse_leftovers(root, target, settings)
-    bucket = make_artifacts_bucket(target, settings)
+    bucket = artifacts.prepare(target, settings, say)
     url = Packager(target.client, root, bucket, code).package()
     parameters = {**settings.parameters, "ImageTag": tag}
-    return deployer.deploy(settings.stack, url, parameters, progress)
+    return deployer.deploy(own, url, parameters, progress)
 
 
 def bring_up(root, target, settings, code, with_image, headline, progress):

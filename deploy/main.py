@@ -32,13 +32,7 @@ import settings  # noqa: E402
 import target as targets  # noqa: E402
 from account import region_of_environment  # noqa: E402
 from announcement import Announcement, AnotherRuns  # noqa: E402
-from bring_up import (  # noqa: E402
-    NotReady,
-    bring_up,
-    build_functions,
-    built_function,
-    need_programs,
-)
+from bring_up import bring_up, build_functions, built_function, need_programs  # noqa: E402
 from checking import CheckMissing, FaultsFound  # noqa: E402
 from data import (  # noqa: E402
     PricesUnreadable,
@@ -49,8 +43,10 @@ from data import (  # noqa: E402
     read_template,
 )
 from deploy import Deployer, DeploymentFailed, StackProgress, debug_function  # noqa: E402
+from faults import NotReady  # noqa: E402
 from image import ImageFailed  # noqa: E402
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of  # noqa: E402
+from ownership import STACK_TAG, NotOurs, installation  # noqa: E402
 from supervise import ServiceFailed  # noqa: E402
 from system import PREFERRED_PORTS, LocalSystem  # noqa: E402
 from take_down import Teardown  # noqa: E402
@@ -243,6 +239,11 @@ def destroy(options):
     teardown.refuse_while_used()
     inventory = teardown.inventory()
     lines = list(inventory.lines())
+    if foreign := list(inventory.left_alone()):
+        say(f"Without the tag {STACK_TAG}={chosen.prefix}, and left alone:\n")
+        for line in foreign:
+            say(f"  {line}")
+        say()
     if not lines:
         say(f"Nothing of {chosen.prefix} is left in account {target.account}, {target.region}.")
         return 0
@@ -263,7 +264,7 @@ def destroy(options):
 
 def outputs_of(chosen, target):
     """The outputs of a deployed installation."""
-    outputs = Deployer(target.client).outputs(chosen.stack)
+    outputs = Deployer(target.client).outputs(installation(chosen.stack))
     if "PipelineName" not in outputs:
         raise NotReady(f"there is no whole stack {chosen.stack}: `make deploy` first")
     return outputs
@@ -413,7 +414,7 @@ def main():
     try:
         return ACTIONS[options.action](options)
     except (
-        *(NotReady, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
+        *(NotReady, NotOurs, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
         *(
             ImageFailed,
             TemplateUnreadable,

@@ -10,8 +10,8 @@ from pathlib import Path
 from boto3.dynamodb.types import TypeDeserializer
 
 import checking
-from bring_up import NotReady
 from data import PricesUnreadable, asset_class, read_asset_list, read_prices
+from faults import NotReady
 
 # How many names a sentence lists before it counts the rest.
 _LISTED = 5

@@ -7,6 +7,7 @@
     region = "eu-west-1"
     s3_bucket = "pipewright-artifacts-123456789012-eu-west-1"
     capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
+    tags = "pipewright:stack=pipewright"
     parameter_overrides = "Prefix=\\"pipewright\\" Architecture=\\"x86_64\\" AlarmEmail=\\"me@example.com\\""
 
 parameter_overrides may set any parameter of template.yaml but ImageTag, which is the digest of the
@@ -21,6 +22,7 @@ import shlex
 import tomllib
 
 from deploy import parse_template
+from ownership import STACK_TAG
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 # Asked for the first time; the other parameters have defaults that suit most.
@@ -145,6 +147,8 @@ def write(path, environment, settings, account):
         "region": settings.region,
         "s3_bucket": settings.bucket(account),
         "capabilities": " ".join(CAPABILITIES),
+        # By which `make` knows again what `sam deploy` has deployed.
+        "tags": f"{STACK_TAG}={settings.prefix}",
         "parameter_overrides": overrides,
     }
     # A JSON text of these characters is a TOML text as well.

@@ -8,11 +8,13 @@ import time
 
 from botocore.exceptions import ClientError
 
+import artifacts
 import names
-from bring_up import NotReady, exists
-from deploy import Deployer
+from bring_up import exists
+from deploy import Deployer, held
+from faults import NotReady
+from ownership import STACK_TAG, installation, tags_of
 
-STACK_TAG = "pipewright:stack"
 _EXECUTION_TAG = "sagemaker:pipeline-execution-arn"
 _RUNNING = ("Executing", "Stopping")
 # DeleteObjects takes as many.
@@ -24,6 +26,8 @@ class Inventory:
     """What would be deleted, as far as it is there."""
 
     stack: str | None = None
+    resources: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """Type and name of each resource of the stack and its nested stacks."""
     running: list[str] = dataclasses.field(default_factory=list)
     """ARNs of executions that have not ended."""
     executions: int = 0
@@ -32,24 +36,32 @@ class Inventory:
     models: list[str] = dataclasses.field(default_factory=list)
     packages: list[str] = dataclasses.field(default_factory=list)
     """ARNs of versions in the package group."""
-    images: list[dict] = dataclasses.field(default_factory=list)
+    images: list[str] = dataclasses.field(default_factory=list)
+    """Tags in the repository, or digests of what has none."""
     kept: list[names.Kept] = dataclasses.field(default_factory=list)
+    foreign: list[names.Kept] = dataclasses.field(default_factory=list)
+    """What has a name of ours and is not ours: it is left alone."""
 
     def lines(self):
-        """What it says to the person who has to agree."""
-        counts = (
-            (self.running, "running execution(s), stopped first"),
-            (self.endpoints, "endpoint(s)"),
-            (self.endpoint_configs, "endpoint configuration(s)"),
-            (self.models, "model(s)"),
-            (self.packages, "model package(s)"),
-            (self.images, "image(s) in the repository"),
+        """What it says to the person who has to agree: each thing by its name."""
+        named = (
+            (self.running, "running execution", ", stopped first"),
+            (self.endpoints, "endpoint", ""),
+            (self.endpoint_configs, "endpoint configuration", ""),
+            (self.models, "model", ""),
+            (self.packages, "model package", ""),
+            (self.images, "image", ""),
         )
-        for found, what in counts:
-            if found:
-                yield f"{len(found)} {what}"
+        for found, what, more in named:
+            for each in found:
+                yield f"{what} {each}{more}"
         if self.stack:
-            yield f"stack {self.stack}: functions, roles, rules, queues, alarms, pipeline, logs"
+            yield f"stack {self.stack} with"
+            by_type = {}
+            for type_, name in self.resources:
+                by_type.setdefault(type_.removeprefix("AWS::"), []).append(name)
+            for type_, found in sorted(by_type.items()):
+                yield f"  {type_} {', '.join(sorted(found))}"
         if self.executions:
             yield (
                 f"with the pipeline, SageMaker's history of its {self.executions} execution(s); "
@@ -59,6 +71,11 @@ class Inventory:
             what = kept.type.rpartition("::")[2].lower()
             held = "with every version of every object" if what == "bucket" else "with its items"
             yield f"{what} {kept.name}" + ("" if what == "modelpackagegroup" else f", {held}")
+
+    def left_alone(self):
+        """What stays, though its name is one of ours."""
+        for kept in self.foreign:
+            yield f"{kept.type.rpartition('::')[2].lower()} {kept.name}"
 
 
 def _is_gone(error):
@@ -73,6 +90,7 @@ class Teardown:
     def __init__(self, root, target, prefix, artifacts_bucket, say, progress=lambda event: None):
         self._target = target
         self._prefix = prefix
+        self._own = installation(prefix)
         self._say = say
         self._progress = progress
         self._sagemaker = target.client("sagemaker")
@@ -85,10 +103,14 @@ class Teardown:
     # ------------------------------------------------------------ looking
 
     def inventory(self):
-        """What there is to delete."""
-        executions = self._executions()
+        """What there is to delete. Raises NotOurs where the stack of that name is somebody else's."""
+        stack, resources = self._deployer.find_own(self._own), self._resources()
+        there = [kept for kept in self._kept if exists(self._target, kept)]
+        ours = [kept for kept in there if self._is_ours(kept, resources)]
+        executions = self._executions(resources)
         return Inventory(
-            stack=self._prefix if self._deployer.find(self._prefix) else None,
+            stack=self._prefix if stack else None,
+            resources=resources,
             running=[arn for arn, status in executions if status in _RUNNING],
             executions=len(executions),
             endpoints=self._ours("list_endpoints", "Endpoints", "Endpoint"),
@@ -96,16 +118,53 @@ class Teardown:
                 "list_endpoint_configs", "EndpointConfigs", "EndpointConfig"
             ),
             models=self._models(),
-            packages=self._packages(),
-            images=self._images(),
-            kept=[kept for kept in self._kept if exists(self._target, kept)],
+            packages=self._packages(ours),
+            images=[
+                image.get("imageTag", image["imageDigest"]) for image in self._images(resources)
+            ],
+            kept=ours,
+            foreign=[kept for kept in there if kept not in ours],
         )
+
+    def _resources(self):
+        """Type and name of each resource of our stack; none where there is no stack."""
+        if self._deployer.find_own(self._own) is None:
+            return []
+        return held(self._deployer.resources(self._prefix))
+
+    def _is_ours(self, kept, resources):
+        """Whether a resource is our stack's, or has its tag as what it left has."""
+        # CloudFormation knows a group by its ARN.
+        physical = {name.rpartition("/")[2] for type_, name in resources if type_ == kept.type}
+        return kept.name in physical or self._tags_of_kept(kept).get(STACK_TAG) == self._prefix
+
+    def _tags_of_kept(self, kept):
+        if kept.type == "AWS::S3::Bucket":
+            return artifacts.found_tags(self._target.client("s3"), kept.name)
+        service, type_ = {
+            "AWS::DynamoDB::Table": ("dynamodb", "table"),
+            "AWS::SageMaker::ModelPackageGroup": ("sagemaker", "model-package-group"),
+        }[kept.type]
+        arn = self._arn(service, f"{type_}/{kept.name}")
+        if service == "sagemaker":
+            return self._tags(arn)
+        return tags_of(
+            self._pages(
+                self._target.client("dynamodb"), "list_tags_of_resource", "Tags", ResourceArn=arn
+            )
+        )
+
+    def _arn(self, service, resource):
+        target = self._target
+        return f"arn:{target.partition}:{service}:{target.region}:{target.account}:{resource}"
 
     def _pages(self, client, operation, key, **arguments):
         pages = client.get_paginator(operation).paginate(**arguments)
         return [found for page in pages for found in page.get(key, [])]
 
-    def _executions(self):
+    def _executions(self, resources):
+        if ("AWS::SageMaker::Pipeline", self._pipeline) not in resources:
+            return []
         try:
             found = self._pages(
                 self._sagemaker,
@@ -118,8 +177,7 @@ class Teardown:
         return [(each["PipelineExecutionArn"], each["PipelineExecutionStatus"]) for each in found]
 
     def _tags(self, arn):
-        found = self._pages(self._sagemaker, "list_tags", "Tags", ResourceArn=arn)
-        return {tag["Key"]: tag["Value"] for tag in found}
+        return tags_of(self._pages(self._sagemaker, "list_tags", "Tags", ResourceArn=arn))
 
     def _ours(self, operation, key, kind):
         """The names of endpoints, or of their configurations, that carry our tag."""
@@ -131,18 +189,20 @@ class Teardown:
 
     def _models(self):
         """The names of the models that our pipeline made, or that carry our tag."""
-        ours = f":pipeline/{self._pipeline}/execution/"
+        ours = self._arn("sagemaker", f"pipeline/{self._pipeline}/execution/")
 
         def is_ours(arn):
             tags = self._tags(arn)
             # SageMaker spells names in ARNs as it likes.
             made_by = tags.get(_EXECUTION_TAG, "").lower()
-            return tags.get(STACK_TAG) == self._prefix or ours in made_by
+            return tags.get(STACK_TAG) == self._prefix or made_by.startswith(ours)
 
         found = self._pages(self._sagemaker, "list_models", "Models")
         return [each["ModelName"] for each in found if is_ours(each["ModelArn"])]
 
-    def _packages(self):
+    def _packages(self, ours):
+        if names.Kept("AWS::SageMaker::ModelPackageGroup", self._pipeline) not in ours:
+            return []
         try:
             found = self._pages(
                 self._sagemaker,
@@ -156,7 +216,9 @@ class Teardown:
             raise
         return [each["ModelPackageArn"] for each in found]
 
-    def _images(self):
+    def _images(self, resources):
+        if ("AWS::ECR::Repository", self._repository) not in resources:
+            return []
         ecr = self._target.client("ecr")
         try:
             return self._pages(ecr, "list_images", "imageIds", repositoryName=self._repository)
@@ -165,12 +227,12 @@ class Teardown:
 
     def refuse_while_used(self):
         """Other stacks' pipelines are made by our custom resource: without it they can't go."""
-        outputs = self._deployer.outputs(self._prefix)
+        outputs = self._deployer.outputs(self._own)
         function = outputs.get("PipelineDefinitionFunctionName")
         bucket = outputs.get("PipelineBucketName")
         if function is None:
             return
-        family = {resource.get("PhysicalResourceId") for resource in self._resources()}
+        family = {name for _, name in self._resources()}
         users = [
             stack["StackName"]
             for stack in self._pages(
@@ -192,28 +254,25 @@ class Teardown:
                 + "".join(f"\n  aws cloudformation delete-stack --stack-name {u}" for u in users)
             )
 
-    def _resources(self):
-        return self._deployer.resources(self._prefix) if self._deployer.find(self._prefix) else []
-
     # ----------------------------------------------------------- deleting
 
     def delete(self, inventory):
         """Delete all of it, in the order in which nothing is missed by what still works."""
-        self._stop(inventory.running)
+        self._stop(inventory)
         self._each("endpoint", inventory.endpoints, self._delete_endpoint)
         self._wait_for_endpoints(inventory.endpoints)
         self._each("endpoint configuration", inventory.endpoint_configs, self._delete_config)
         # Those of executions that ended since.
         self._each("model", self._models(), self._delete_model)
-        self._each("model package", self._packages(), self._delete_package)
-        self._delete_images()
+        self._each("model package", self._packages(inventory.kept), self._delete_package)
+        self._delete_images(inventory)
         for kept in inventory.kept:
             if kept.type == "AWS::S3::Bucket":
                 self._empty(kept.name)
-        if self._deployer.find(self._prefix):
+        if self._deployer.find_own(self._own):
             self._say(f"Deleting stack {self._prefix}")
-            self._deployer.delete(self._prefix, self._progress)
-        for kept in self._kept:
+            self._deployer.delete(self._own, self._progress)
+        for kept in inventory.kept:
             if exists(self._target, kept):
                 self._delete_kept(kept)
 
@@ -227,8 +286,8 @@ class Teardown:
                 if not _is_gone(error):
                     raise
 
-    def _stop(self, running):
-        for arn in running:
+    def _stop(self, inventory):
+        for arn in inventory.running:
             self._say(f"Stopping {arn}")
             token = f"destroy-{arn.rpartition('/')[2]:0>32}"
             try:
@@ -241,7 +300,9 @@ class Teardown:
                 if found["PipelineExecutionStatus"] == "Executing":
                     raise
         deadline = time.monotonic() + self._target.timeout
-        while left := [arn for arn, status in self._executions() if status in _RUNNING]:
+        while left := [
+            arn for arn, status in self._executions(inventory.resources) if status in _RUNNING
+        ]:
             if time.monotonic() > deadline:
                 raise NotReady(
                     f"{len(left)} execution(s) have not stopped within "
@@ -284,8 +345,8 @@ class Teardown:
     def _delete_package(self, arn):
         self._sagemaker.delete_model_package(ModelPackageName=arn)
 
-    def _delete_images(self):
-        ecr, images = self._target.client("ecr"), self._images()
+    def _delete_images(self, inventory):
+        ecr, images = self._target.client("ecr"), self._images(inventory.resources)
         if images:
             self._say(f"Deleting {len(images)} image(s) of {self._repository}")
         for start in range(0, len(images), 100):

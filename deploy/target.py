@@ -1,6 +1,7 @@
 """Where a deployment goes: an AWS account, or the local AWS (`LOCAL=1`)."""
 
 import dataclasses
+import functools
 import re
 import shlex
 import urllib.error
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from account import unknown_caller
 from announcement import is_live
+from ownership import name_owner
 
 
 class TargetMissing(Exception):
@@ -24,7 +26,7 @@ class Target:
     """An account's region, or the local AWS."""
 
     client: Callable[[str], object]
-    """A boto3 client by its service's name."""
+    """A boto3 client by its service's name; S3's names the account in each call."""
     region: str
     account: str
     identity: str
@@ -33,6 +35,16 @@ class Target:
     # CloudFormation limits how often it may be asked; the local one doesn't.
     interval: float = 3.0
     timeout: float = 3600.0
+
+    def __post_init__(self):
+        make = self.client
+
+        @functools.cache
+        def client(service):
+            made = make(service)
+            return name_owner(made, self.account) if service == "s3" else made
+
+        self.client = client
 
     @property
     def partition(self):

@@ -22,11 +22,16 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import ClientError
 
+from ownership import as_tags
+
 # cargo-lambda leaves what it builds for AWS under this path.
 _BUILT_FUNCTIONS = "target/lambda/"
 _STACK = "AWS::CloudFormation::Stack"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
+
+# How often a write is tried again while another one to the same key is under way.
+_WRITES_AT_ONCE = 5
 
 # A stack in these states has never worked, and nothing but deleting it is allowed.
 _NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
@@ -34,6 +39,10 @@ _NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 class DeploymentFailed(Exception):
     """CloudFormation gave up; the message has the reason of every failed resource."""
+
+
+class ObjectReplaced(DeploymentFailed):
+    """An object is not what the digest in its key says; the message names it."""
 
 
 class StackBusy(DeploymentFailed):
@@ -157,7 +166,8 @@ def package_function(binary, cache):
 class Deployer:
     """Deploys through CloudFormation; `client` gives a boto3 client by its service's name.
 
-    `interval` is the pause between two looks at a stack and `timeout` how long it may take, both
+    A stack is named by an OwnStack: what has its name and is not ours is refused with NotOurs, and
+    never touched. `interval` is the pause between two looks at a stack and `timeout` how long it may take, both
     in seconds. `say` is told what is done besides what was asked for.
     """
 
@@ -169,24 +179,24 @@ class Deployer:
     def __post_init__(self):
         self._cloudformation = self.client("cloudformation")
 
-    def deploy_template(self, stack, template, parameters, progress=lambda event: None):
+    def deploy_template(self, own, template, parameters, progress=lambda event: None):
         """As deploy, with a small parsed template that goes along with the request."""
         # Fixed separators: CloudFormation counts the bytes, at most 51,200.
         body = {"TemplateBody": json.dumps(template, separators=(",", ":"))}
-        return self._deploy(stack, body, parameters, progress)
+        return self._deploy(own, body, parameters, progress)
 
-    def deploy(self, stack, template_url, parameters, progress=lambda event: None):
+    def deploy(self, own, template_url, parameters, progress=lambda event: None):
         """Create or update the stack and wait; give its outputs, those of nested stacks too.
 
         `progress` is called with every stack event, nested stacks' included. A stack that cannot
         be created takes back what it made, the retained resources as well. Raises
         DeploymentFailed when the stack did not reach its new state.
         """
-        return self._deploy(stack, {"TemplateURL": template_url}, parameters, progress)
+        return self._deploy(own, {"TemplateURL": template_url}, parameters, progress)
 
-    def delete(self, stack, progress=lambda event: None):
+    def delete(self, own, progress=lambda event: None):
         """Delete the stack and wait; nothing to do where there is none."""
-        found = self.find(stack)
+        found = self.find_own(own)
         if found is None:
             return
         if not found["StackStatus"].startswith("DELETE_"):
@@ -209,21 +219,29 @@ class Deployer:
                 return None
             raise
 
-    def _deploy(self, stack, template, parameters, progress):
+    def find_own(self, own):
+        """The description of a stack that is ours; None where there is none. Raises NotOurs."""
+        found = self.find(own.name)
+        if found:
+            own.refuse_foreign(found)
+        return found
+
+    def _deploy(self, own, template, parameters, progress):
         request = {
-            "StackName": stack,
+            "StackName": own.name,
             **template,
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
             "Capabilities": _CAPABILITIES,
+            "Tags": as_tags(own.tags),
         }
-        self.clear_failed_creation(stack, progress)
-        found = self.find(stack)
+        self.clear_failed_creation(own, progress)
+        found = self.find_own(own)
         if found:
             self._refuse_while_busy(found)
         watch = _Watch(
-            self._cloudformation, self._family_ids(found["StackId"]) if found else [stack]
+            self._cloudformation, self._family_ids(found["StackId"]) if found else [own.name]
         )
         try:
             if found:
@@ -235,10 +253,10 @@ class Deployer:
                 ]
         except ClientError as error:
             if "No updates are to be performed" in str(error):
-                return self.outputs(stack)
+                return self.outputs(own)
             raise DeploymentFailed(error.response["Error"]["Message"]) from error
         self._wait(stack_id, watch, progress, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
-        return self.outputs(stack)
+        return self.outputs(own)
 
     def _wait(self, stack_id, watch, progress, good):
         failures = []
@@ -268,12 +286,12 @@ class Deployer:
             name = stack_id.split("/")[1] if "/" in stack_id else stack_id
             raise DeploymentFailed(f"stack {name} ended as {status}:{reasons}")
 
-    def clear_failed_creation(self, stack, progress=lambda event: None):
+    def clear_failed_creation(self, own, progress=lambda event: None):
         """Delete a stack that could never be created, and holds nothing; nothing to do elsewhere.
 
         It can only be deleted. One that still holds something is left to a person.
         """
-        found = self.find(stack)
+        found, stack = self.find_own(own), own.name
         if found is None or found["StackStatus"] not in _NEVER_CREATED:
             return
         if left := held(self._resources_of(found["StackId"])):
@@ -304,12 +322,12 @@ class Deployer:
                 f"{name}`; docs/OPERATIONS.md has more"
             )
 
-    def outputs(self, stack):
+    def outputs(self, own):
         """The outputs of the stack and of its nested stacks by name; none where there is none."""
-        if self.find(stack) is None:
+        if self.find_own(own) is None:
             return {}
         outputs = {}
-        for stack_id in reversed(self._family_ids(stack)):
+        for stack_id in reversed(self._family_ids(own.name)):
             for output in (self.find(stack_id) or {}).get("Outputs", []):
                 outputs[output["OutputKey"]] = output["OutputValue"]
         return outputs
@@ -420,7 +438,7 @@ class Packager:
 
     def _upload(self, prefix, suffix, content):
         key = f"{prefix}/{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-        self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+        put_once(self._s3, self.bucket, key, content)
         return key
 
     def package(self, edit=None):
@@ -448,6 +466,28 @@ class Packager:
         key = self._upload("templates", ".json", content)
         # In the form that CloudFormation takes in every partition, and `sam package` uses.
         return f"{self._s3.meta.endpoint_url}/{self.bucket}/{key}"
+
+
+def put_once(s3, bucket, key, content):
+    """Write an object whose key has the digest of its content; nothing to do where it is there.
+
+    Raises ObjectReplaced where something else is there under that key.
+    """
+    for _ in range(_WRITES_AT_ONCE):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+            return
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "PreconditionFailed":
+                break
+            if code != "ConditionalRequestConflict":
+                raise
+    if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
+        raise ObjectReplaced(
+            f"s3://{bucket}/{key} holds something else than the digest in its name says: somebody "
+            "replaced it. Find out who did, delete it, and deploy again"
+        )
 
 
 def function_of(name, code_uri):

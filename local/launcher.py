@@ -42,8 +42,10 @@ from ministack import app as ministack_app  # noqa: E402
 from ministack.core import iam_actions, iam_evaluator, router  # noqa: E402
 from ministack.core.concurrency import run_reentrant  # noqa: E402
 from ministack.core.responses import get_account_id, get_region  # noqa: E402
-from ministack.services import cloudformation, eventbridge, lambda_svc  # noqa: E402
+from ministack.services import cloudformation, eventbridge, lambda_svc, s3  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
+
+import conditions  # noqa: E402
 
 
 @functools.cache
@@ -233,6 +235,9 @@ def serve_sagemaker():
     ministack_app.SERVICE_HANDLERS["sagemaker"] = handle
 
 
+_SAGEMAKER_TYPES = ("AWS::SageMaker::Pipeline", "AWS::SageMaker::ModelPackageGroup")
+
+
 def _definition(properties):
     """The pipeline's definition as text.
 
@@ -257,6 +262,11 @@ def _definition(properties):
     return response["Body"].read().decode()
 
 
+def _own_tags(properties):
+    """The tags but CloudFormation's own, which no service lets a caller set."""
+    return [tag for tag in properties.get("Tags", []) if not tag["Key"].startswith("aws:")]
+
+
 def _pipeline_request(properties):
     optional = ("PipelineDisplayName", "PipelineDescription", "ParallelismConfiguration")
     return {
@@ -271,7 +281,7 @@ def _create_pipeline(logical_id, properties, stack_name):
     _client("sagemaker", get_region()).create_pipeline(
         **_pipeline_request(properties),
         ClientRequestToken=uuid.uuid4().hex,
-        Tags=properties.get("Tags", []),
+        Tags=_own_tags(properties),
     )
     return properties["PipelineName"], {}
 
@@ -296,9 +306,10 @@ def _delete_pipeline(name, properties):
 def _create_group(logical_id, properties, stack_name):
     request = {
         name: properties[name]
-        for name in ("ModelPackageGroupName", "ModelPackageGroupDescription", "Tags")
+        for name in ("ModelPackageGroupName", "ModelPackageGroupDescription")
         if name in properties
     }
+    request["Tags"] = _own_tags(properties)
     response = _client("sagemaker", get_region()).create_model_package_group(**request)
     arn = response["ModelPackageGroupArn"]
     return arn, {"ModelPackageGroupArn": arn, "ModelPackageGroupStatus": "Completed"}
@@ -337,6 +348,26 @@ def provision_sagemaker():
     stacks._runs_on_worker_thread = lambda type_: (
         type_.startswith("AWS::SageMaker::") or on_worker(type_)
     )
+
+
+def keep_stack_tags():
+    """Hand a stack's tags on to its buckets, pipelines and package groups, as AWS does.
+
+    ministack does so for other types, and stores no tags of a bucket that a stack makes.
+    """
+    for type_ in ("AWS::S3::Bucket", *_SAGEMAKER_TYPES):
+        provisioners._STACK_TAG_PROPERTY[type_] = ("Tags", "list")
+    handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    create, update = handler["create"], handler["update"]
+
+    def tag(result, properties):
+        s3._bucket_tags[result[0]] = {tag["Key"]: tag["Value"] for tag in _own_tags(properties)}
+        return result
+
+    handler["create"] = lambda name, properties, stack: tag(
+        create(name, properties, stack), properties
+    )
+    handler["update"] = lambda name, old, new, stack: tag(update(name, old, new, stack), new)
 
 
 def keep_attributes_in_nested_stacks():
@@ -419,9 +450,11 @@ def main():
     retry_failed_events()
     count_loopback_as_secure()
     authorize_rpc_calls()
+    conditions.apply()
     if _STAND_IN:
         serve_sagemaker()
         provision_sagemaker()
+    keep_stack_tags()
     keep_attributes_in_nested_stacks()
     clean_up_nested_stacks()
 

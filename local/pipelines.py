@@ -18,6 +18,7 @@ directory's name.
 import argparse
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import re
@@ -31,7 +32,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from account import is_loopback, region_of_environment, unknown_caller
-from deploy import Deployer, DeploymentFailed, parse_template
+from deploy import Deployer, DeploymentFailed, parse_template, put_once
+from ownership import NotOurs, installation, name_owner, own_pipeline
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
 _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
@@ -126,7 +128,7 @@ def _upload_folder(s3, bucket, folder, prefix):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     prefix = f"{prefix}/{digest.hexdigest()[:32]}/"
     for name, content in files.items():
-        s3.put_object(Bucket=bucket, Key=prefix + name, Body=content)
+        put_once(s3, bucket, prefix + name, content)
     return f"s3://{bucket}/{prefix}"
 
 
@@ -140,7 +142,7 @@ def upload(client, pipeline, outputs):
     template = (pipeline.directory / "template.json.tera").read_bytes()
     digest = hashlib.sha256(template).hexdigest()
     key = f"pipelines/{pipeline.name}/template/{digest}.json.tera"
-    s3.put_object(Bucket=bucket, Key=key, Body=template)
+    put_once(s3, bucket, key, template)
     given = {"TemplateKey": key, "TemplateSha256": digest}
     for name, folder in _FOLDERS.items():
         if (pipeline.directory / folder).is_dir():
@@ -149,12 +151,17 @@ def upload(client, pipeline, outputs):
     return given
 
 
-def deploy(deployer, pipeline, outputs, parameters=None, progress=lambda event: None, edit=None):
-    """Deploy a pipeline beside Pipewright's own stack, whose outputs are given; gives its outputs.
+def deploy(
+    deployer, pipeline, own, outputs, parameters=None, progress=lambda event: None, edit=None
+):
+    """Deploy a pipeline as its stack `own`, beside Pipewright's, whose outputs are given.
 
-    `edit` may change the parsed stack.yaml first. Raises DeploymentFailed with CloudFormation's
-    reasons, the faults of the definition among them.
+    `edit` may change the parsed stack.yaml first. Gives the stack's outputs. Raises
+    DeploymentFailed with CloudFormation's reasons, the faults of the definition among them, and
+    NotOurs where somebody else's stack has the name.
     """
+    # Before anything is uploaded.
+    deployer.find_own(own)
     stack = pipeline.stack
     if edit:
         edit(stack)
@@ -184,7 +191,7 @@ def deploy(deployer, pipeline, outputs, parameters=None, progress=lambda event: 
         for name, parameter in declared.items()
         if name in available and "Default" not in parameter
     }
-    return deployer.deploy_template(pipeline.name, stack, {**given, **parameters}, progress)
+    return deployer.deploy_template(own, stack, {**given, **parameters}, progress)
 
 
 def _stand_in(value, declared):
@@ -312,6 +319,18 @@ def need_caller(session):
         raise PipelineRefused(unknown_caller(why, stay))
 
 
+def clients_of(session):
+    """Clients by their service's name; S3's names the account that its buckets must belong to."""
+    account = session.client("sts").get_caller_identity()["Account"]
+
+    @functools.cache
+    def client(service):
+        made = session.client(service)
+        return name_owner(made, account) if service == "s3" else made
+
+    return client
+
+
 def agree(session, stack, yes, interactive, ask=input, say=print):
     """Name the account, region and stack; raises PipelineRefused unless somebody agrees.
 
@@ -373,16 +392,18 @@ def main():
                 "`. .local/environment.sh` first"
             )
         need_caller(session)
-        deployer = Deployer(session.client, 1.0, 1800.0, print)
-        outputs = deployer.outputs(options.pipewright_stack)
+        deployer = Deployer(clients_of(session), 1.0, 1800.0, print)
+        outputs = deployer.outputs(installation(options.pipewright_stack))
+        own = own_pipeline(pipeline.name, options.pipewright_stack)
+        deployer.find_own(own)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(
                 f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
                 "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
             )
         agree(session, pipeline.name, options.yes, sys.stdin.isatty())
-        made = deploy(deployer, pipeline, outputs, parameters, progress)
-    except (PipelineRefused, DeploymentFailed, BotoCoreError, ClientError) as error:
+        made = deploy(deployer, pipeline, own, outputs, parameters, progress)
+    except (PipelineRefused, DeploymentFailed, NotOurs, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, value in made.items():

@@ -26,6 +26,7 @@ from checking import CheckMissing, FaultsFound
 from data import PricesUnreadable, TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
+from ownership import own_pipeline
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
 from system import (
@@ -182,7 +183,8 @@ def run_pipeline(system, options, timer):
     parameters = pipelines.read_assignments(options.parameter)
     outputs = start_and_deploy(system, timer)
     timer.headline(f"Deploying {shorten(pipeline.directory)} as stack {pipeline.name}")
-    made = pipelines.deploy(system.deployer, pipeline, outputs, progress=deployment_progress())
+    own = own_pipeline(pipeline.name, STACK)
+    made = pipelines.deploy(system.deployer, pipeline, own, outputs, progress=deployment_progress())
     sagemaker = system.client("sagemaker")
     arn = pipelines.start(sagemaker, made["PipelineName"], parameters)
     execution_id = arn.rsplit("/", 1)[1]

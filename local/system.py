@@ -19,6 +19,7 @@ from botocore.config import Config
 import data
 import image
 from deploy import Deployer, Packager, debug_function
+from ownership import installation
 from supervise import ServiceFailed, Supervisor, listen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,7 +213,7 @@ class LocalSystem:
         code = functools.partial(debug_function, self.binaries, self._cache)
         url = Packager(self.client, ROOT, ARTIFACTS_BUCKET, code).package(edit)
         parameters = {"ImageTag": IMAGE_TAG, **(parameters or {})}
-        self.outputs = self.deployer.deploy(STACK, url, parameters, progress)
+        self.outputs = self.deployer.deploy(installation(STACK), url, parameters, progress)
         image.put_stand_in(
             self.client("ecr"), self.outputs["RepositoryName"], parameters["ImageTag"]
         )

@@ -8,7 +8,8 @@ import tomllib
 import pytest
 
 import settings
-from bring_up import NotReady, check_program
+from bring_up import check_program
+from faults import NotReady
 from harness import BINARIES, System
 from system import ROOT
 

@@ -10,6 +10,7 @@ import image
 import names
 import target as targets
 from harness import BINARIES, SAMPLE_TEMPLATE, System
+from ownership import STACK_TAG, as_tags, installation
 from system import ROOT
 from take_down import Teardown
 
@@ -146,7 +147,7 @@ def test_a_deployment_comes_whole_and_goes_without_residue(empty):
     deployed = run(empty, "deploy")
     assert deployed.returncode == 0, deployed.stdout
     assert "make import LOCAL=1" in deployed.stdout
-    empty.outputs = empty.deployer.outputs(PREFIX)
+    empty.outputs = empty.deployer.outputs(installation(PREFIX))
     again = run(empty, "deploy", "--skip-image")
     assert again.returncode == 0, again.stdout
     imported = run(empty, "import")
@@ -210,7 +211,10 @@ def test_a_deployment_comes_whole_and_goes_without_residue(empty):
     declined = run(empty, "destroy", answer="yes\n")
     assert declined.returncode == 1
     assert f"Type {PREFIX} to delete all that" in declined.stdout
-    for phrase in ("1 running execution", "1 endpoint(s)", "2 model(s)", "history"):
+    for phrase in (
+        f"running execution {arn}, stopped first",
+        *("endpoint ours", "model ours", "model made-by-the-pipeline", "history"),
+    ):
         assert phrase in declined.stdout
     for _, name in sorted(each for each in ours if each[0] in ("bucket", "table")):
         assert name in declined.stdout
@@ -241,11 +245,13 @@ def test_a_deployment_comes_whole_and_goes_without_residue(empty):
 
 def leave_behind(system, kept):
     """What AWS keeps of a deleted stack. The local AWS forgets it with the nested stack."""
+    tags = as_tags({STACK_TAG: PREFIX})
     if kept.type == "AWS::S3::Bucket":
         s3 = system.client("s3")
         s3.create_bucket(
             Bucket=kept.name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
+        s3.put_bucket_tagging(Bucket=kept.name, Tagging={"TagSet": tags})
         s3.put_bucket_versioning(Bucket=kept.name, VersioningConfiguration={"Status": "Enabled"})
         for body in (b"first", b"second"):
             s3.put_object(Bucket=kept.name, Key="kept", Body=body)
@@ -256,10 +262,11 @@ def leave_behind(system, kept):
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+            Tags=tags,
         )
     else:
         sagemaker = system.client("sagemaker")
-        sagemaker.create_model_package_group(ModelPackageGroupName=kept.name)
+        sagemaker.create_model_package_group(ModelPackageGroupName=kept.name, Tags=tags)
         sagemaker.create_model_package(ModelPackageGroupName=kept.name)
 
 

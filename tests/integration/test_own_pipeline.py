@@ -13,15 +13,16 @@ from botocore.exceptions import ClientError
 import pipelines
 from deploy import Deployer, DeploymentFailed, held
 from harness import BINARIES, OWN_PIPELINE
+from ownership import own_pipeline
 from pipelines import OwnPipeline, PipelineRefused
-from system import ROOT
+from system import ROOT, STACK
 
 
 def deploy(system, directory, parameters=None, edit=None):
     """Deploy a pipeline's directory beside the system; gives the outputs of its stack."""
-    return pipelines.deploy(
-        system.deployer, OwnPipeline(directory), system.outputs, parameters, edit=edit
-    )
+    pipeline = OwnPipeline(directory)
+    own = own_pipeline(pipeline.name, STACK)
+    return pipelines.deploy(system.deployer, pipeline, own, system.outputs, parameters, edit=edit)
 
 
 def definition_of(system, name):
@@ -190,7 +191,9 @@ def test_a_first_creation_that_failed_is_cleared_away_by_the_next(system, change
     said = []
     deployer = Deployer(system.client, say=said.append)
     pipeline = OwnPipeline(directory)
-    made = pipelines.deploy(deployer, pipeline, system.outputs, {"PipelineName": "first-fails"})
+    own = own_pipeline("first-fails", STACK)
+    parameters = {"PipelineName": "first-fails"}
+    made = pipelines.deploy(deployer, pipeline, own, system.outputs, parameters)
     assert made["PipelineName"] == "first-fails"
     assert said == ["Deleting stack first-fails, whose first creation failed: it holds nothing"]
 
@@ -199,7 +202,7 @@ def test_a_first_creation_that_failed_can_be_deleted_as_well(system, changed):
     directory = changed("fails-and-goes", lambda text: text.replace("Steps.Train.", "Steps.Trian."))
     with pytest.raises(DeploymentFailed, match="Trian"):
         deploy(system, directory)
-    system.deployer.delete("fails-and-goes")
+    system.deployer.delete(own_pipeline("fails-and-goes", STACK))
     assert system.deployer.find("fails-and-goes") is None
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from deploy import DeploymentFailed
 from harness import wait_for
+from ownership import own_pipeline
+from system import STACK
 
 TEMPLATE = json.dumps(
     {
@@ -67,7 +69,8 @@ class Life:
             },
             "Outputs": {"Key": {"Value": definition}},
         }
-        made = self._system.deployer.deploy_template(self.name, stack, {"Message": message})
+        own = own_pipeline(self.name, STACK)
+        made = self._system.deployer.deploy_template(own, stack, {"Message": message})
         return made["Key"]
 
     @property

@@ -11,6 +11,7 @@ import pytest
 import target as targets
 from deploy import DeploymentFailed, Packager, debug_function
 from harness import BINARIES, System
+from ownership import installation
 from system import ARTIFACTS_BUCKET, IMAGE_TAG, REGION, ROOT, STACK
 from verify import verify
 
@@ -41,7 +42,7 @@ def deploy(system, root, edit=None):
     """Deploy a version's templates over what is there."""
     code = functools.partial(debug_function, BINARIES, CACHE)
     url = Packager(system.client, root, ARTIFACTS_BUCKET, code).package(edit)
-    system.outputs = system.deployer.deploy(STACK, url, {"ImageTag": IMAGE_TAG})
+    system.outputs = system.deployer.deploy(installation(STACK), url, {"ImageTag": IMAGE_TAG})
 
 
 def break_the_pipeline(path, template):
@@ -67,7 +68,7 @@ def test_the_first_version_becomes_this_one_and_again_the_first(installed):
     with pytest.raises(DeploymentFailed, match="UPDATE_ROLLBACK_COMPLETE"):
         deploy(installed, ROOT, break_the_pipeline)
     assert state(installed) == first
-    assert installed.deployer.outputs(STACK) == outputs
+    assert installed.deployer.outputs(installation(STACK)) == outputs
 
     deploy(installed, ROOT)
     definition, *data = state(installed)
