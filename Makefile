@@ -3,13 +3,23 @@
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
-# Options of `make run` and `make local`: own data and an own training template.
-RUN_OPTIONS = $(DATA_OPTIONS) $(addprefix --runner ,$(RUNNERS))
-DATA_OPTIONS = $(if $(ASSETS),--assets $(call quoted,$(ASSETS))) $(if $(TEMPLATE),--template $(call quoted,$(TEMPLATE)))
-# One word for the shell, whatever is in it: a path may have blanks.
+# A variable counts when it is given to make itself: `make destroy PREFIX=pw`. The shell's environment may have a
+# PREFIX, an ENV or a YES for something else. What a value holds is one word of the shell's, and nothing to
+# make: neither blanks, quotes nor dollars mean anything.
+counts = $(filter command,$(firstword $(origin $(1))))
+given = $(if $(call counts,$(1)),$(value $(1)),$(call ignored,$(1)))
+ignored = $(if $(filter environment,$(firstword $(origin $(1)))),$(warning $(1) is in the environment, where it does not count. If it is meant: make $(MAKECMDGOALS) $(1)=...))
 quoted = '$(subst ','\'',$(1))'
+# An option of a program, for a variable: with its value, alone, or once for each word of it.
+option = $(if $(call counts,$(2)),$(if $(value $(2)),$(1) $(call quoted,$(value $(2)))),$(call ignored,$(2)))
+flag = $(if $(call given,$(2)),$(1))
+each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
+
+# Options of `make run` and `make local`: own data and an own training template.
+RUN_OPTIONS = $(DATA_OPTIONS) $(call each,--runner,RUNNERS)
+DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 # A pipeline of one's own; PARAMETERS, as NAME=VALUE, are the execution's or the stack's.
-PIPELINE ?= samples/pipelines/train-evaluate-register
+OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
 
 .DEFAULT_GOAL := help
 .PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
@@ -23,7 +33,7 @@ help: ## List what can be made
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
-	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1.'
+	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
 run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
 	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
@@ -32,17 +42,17 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
-	@$(VENV)/bin/python local/run.py pipeline --pipeline $(call quoted,$(PIPELINE)) $(addprefix --parameter ,$(PARAMETERS)) $(addprefix --runner ,$(RUNNERS))
+	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(call each,--runner,RUNNERS)
 
 # What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for
 # another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,
 # PREFIX=NAME for an installation that samconfig.toml does not have.
-STACK_OPTIONS = $(if $(LOCAL),--local) $(if $(ENV),--environment $(ENV)) $(if $(YES),--yes) \
-	$(if $(PREFIX),--prefix $(PREFIX)) $(if $(SKIP_IMAGE),--skip-image)
+STACK_OPTIONS = $(call flag,--local,LOCAL) $(call option,--environment,ENV) $(call flag,--yes,YES) \
+	$(call option,--prefix,PREFIX) $(call flag,--skip-image,SKIP_IMAGE)
 # cargo-lambda and zig lie in the environment.
 STACK = PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python deploy/main.py
 
-deploy: $(if $(LOCAL),build,$(VENV)/deploy.stamp) $(VENV)/run.stamp ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
+deploy: $(if $(call given,LOCAL),build,$(VENV)/deploy.stamp) $(VENV)/run.stamp ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
 	@$(STACK) deploy $(STACK_OPTIONS)
 
 destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, after a yes
@@ -52,18 +62,18 @@ verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
 	@$(STACK) verify $(STACK_OPTIONS)
 
 deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone; PARTITION=)
-	@$(STACK) policy $(STACK_OPTIONS) $(if $(ACCOUNT),--account $(ACCOUNT)) \
-	  $(if $(PARTITION),--partition $(PARTITION)) $(if $(PART),--part $(PART))
+	@$(STACK) policy $(STACK_OPTIONS) $(call option,--account,ACCOUNT) \
+	  $(call option,--partition,PARTITION) $(call option,--part,PART)
 
 import: build $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
 	@$(STACK) import $(STACK_OPTIONS) $(DATA_OPTIONS)
 
 remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an installation's catalogue, after a yes
-	@$(STACK) remove $(STACK_OPTIONS) $(foreach ticker,$(ASSETS),--ticker $(call quoted,$(ticker)))
+	@$(STACK) remove $(STACK_OPTIONS) $(call each,--ticker,ASSETS)
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or, after a yes, to the account of the environment
-	@$(VENV)/bin/python local/pipelines.py $(if $(YES),--yes) $(if $(PREFIX),--pipewright-stack $(PREFIX)) \
-	  $(call quoted,$(PIPELINE)) $(PARAMETERS)
+	@$(VENV)/bin/python local/pipelines.py $(call flag,--yes,YES) $(call option,--pipewright-stack,PREFIX) \
+	  $(OWN_PIPELINE) $(call each,,PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
@@ -80,19 +90,20 @@ definitions: $(SDK_VENV)/installed.stamp ## Make the test definitions anew with 
 
 $(SDK_VENV)/installed.stamp: tests/definitions/requirements.txt
 	@echo 'Installing the SageMaker SDK into $(SDK_VENV)' >&2
-	@$(PYTHON) -m venv $(SDK_VENV)
+	@$(call quoted,$(PYTHON)) -m venv $(SDK_VENV)
 	@$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 # IMAGE_OPTIONS: `--program FILE`, `--base IMAGE`; see docker/build-image.sh.
-IMAGE ?= feature-engineering:$(shell docker/image-tag.sh)
-ECR_REPOSITORY ?= pipewright/feature-engineering
+IMAGE_NAME = $(or $(call given,IMAGE),feature-engineering:$(shell docker/image-tag.sh))
+IMAGE_TAG = $(lastword $(subst :, ,$(IMAGE_NAME)))
+REPOSITORY = $(or $(call given,ECR_REPOSITORY),pipewright/feature-engineering)
 
 image: ## Build the processing step's image with docker, podman or buildah
-	@docker/build-image.sh $(IMAGE_OPTIONS) $(IMAGE)
+	@docker/build-image.sh $(call each,,IMAGE_OPTIONS) $(call quoted,$(IMAGE_NAME))
 
 push-image: image ## Push the image to ECR_REPOSITORY, in the account of the AWS command line
-	@docker/push-image.sh $(IMAGE) $(ECR_REPOSITORY):$(lastword $(subst :, ,$(IMAGE)))
+	@docker/push-image.sh $(call quoted,$(IMAGE_NAME)) $(call quoted,$(REPOSITORY):$(IMAGE_TAG))
 
 build: ## Compile everything (debug)
 	@cargo build --workspace --bins --locked
@@ -137,25 +148,25 @@ GLUONTS_VENV := .venv-gluonts
 BENCH_PROGRAM := $(TARGET)/benchmark/pipewright-bench
 
 bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries side by side (QUICK=1, ONLY=..., WRITE=1)
-	@$(BENCH_VENV)/bin/python tests/bench/run.py --binary $(BENCH_PROGRAM) --work $(TARGET)/bench \
-	  $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/BENCHMARKS.md)
+	@$(BENCH_VENV)/bin/python tests/bench/run.py --binary $(call quoted,$(BENCH_PROGRAM)) --work $(call quoted,$(TARGET)/bench) \
+	  $(call flag,--quick,QUICK) $(if $(call given,ONLY),--only $(call each,,ONLY)) $(call flag,--write docs/BENCHMARKS.md,WRITE)
 
 EVENTS_BASELINE := tests/bench/events
 
 bench-events: $(VENV)/run.stamp $(EVENTS_BASELINE)/node_modules/stamp ## Measure the recording of events beside the original's way, in Node.js (WRITE=1)
 	@cargo build --release --locked -p pipeline-events
-	@$(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(TARGET)/release/pipeline-events \
-	  $(if $(WRITE),--write docs/BENCHMARKS.md)
+	@$(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(call quoted,$(TARGET)/release/pipeline-events) \
+	  $(call flag,--write docs/BENCHMARKS.md,WRITE)
 
 $(EVENTS_BASELINE)/node_modules/stamp: $(EVENTS_BASELINE)/package-lock.json
 	@npm ci --prefix $(EVENTS_BASELINE) --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (WRITE=1)
-	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(BENCH_PROGRAM) $(if $(WRITE),--write docs/ABLATION.md)
+	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(call quoted,$(BENCH_PROGRAM)) $(call flag,--write docs/ABLATION.md,WRITE)
 
 gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 7 GB)
-	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(BENCH_PROGRAM)
+	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(call quoted,$(BENCH_PROGRAM))
 
 # The wheel of the SAM command line holds the Runtime Interface Emulator.
 CUSTOM_RESOURCE := tests/bench/custom_resource
@@ -163,9 +174,9 @@ CUSTOM_RESOURCE := tests/bench/custom_resource
 bench-custom-resource: $(SAM_VENV)/stamp $(CUSTOM_RESOURCE)/node_modules/.package-lock.json ## Measure the custom resource's start, answer and size beside one for Node.js (WRITE=1)
 	@cargo build --release --locked -p pipeline-definition -p bare-function
 	@$(CUSTOM_RESOURCE)/node_modules/.bin/esbuild $(CUSTOM_RESOURCE)/runtime.mjs --bundle --minify --log-level=warning \
-	  --platform=node --target=node20 --format=cjs --outfile=$(TARGET)/bench/custom-resource.cjs
-	@$(SAM_VENV)/bin/python $(CUSTOM_RESOURCE)/measure.py --program ours=$(TARGET)/release/pipeline-definition \
-	  --bundle $(TARGET)/bench/custom-resource.cjs --bare $(TARGET)/release/bare-function $(if $(WRITE),--write docs/FUNCTIONS.md)
+	  --platform=node --target=node20 --format=cjs --outfile=$(call quoted,$(TARGET)/bench/custom-resource.cjs)
+	@$(SAM_VENV)/bin/python $(CUSTOM_RESOURCE)/measure.py --program ours=$(call quoted,$(TARGET)/release/pipeline-definition) \
+	  --bundle $(call quoted,$(TARGET)/bench/custom-resource.cjs) --bare $(call quoted,$(TARGET)/release/bare-function) $(call flag,--write docs/FUNCTIONS.md,WRITE)
 
 $(CUSTOM_RESOURCE)/node_modules/.package-lock.json: $(CUSTOM_RESOURCE)/package-lock.json
 	@cd $(CUSTOM_RESOURCE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -182,8 +193,8 @@ clean: ## Remove what was built, installed and run here
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(call quoted,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
+	@$(call quoted,$(PYTHON)) -m venv $(VENV)
 
 $(VENV)/run.stamp: local/requirements.txt | $(VENV)/bin/python
 	@echo 'Installing Python packages into $(VENV)' >&2
@@ -207,7 +218,7 @@ $(SAM_VENV)/stamp: tests/requirements-sam.txt
 $(CHECKOV_VENV)/stamp: tests/requirements-checkov.txt
 $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp:
 	@echo 'Installing Python packages into $(@D)' >&2
-	@$(PYTHON) -m venv $(@D)
+	@$(call quoted,$(PYTHON)) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
@@ -215,6 +226,6 @@ $(BENCH_VENV)/stamp: tests/bench/requirements.txt
 $(GLUONTS_VENV)/stamp: tests/bench/requirements-gluonts.txt
 $(BENCH_VENV)/stamp $(GLUONTS_VENV)/stamp:
 	@echo 'Installing Python packages into $(@D)' >&2
-	@$(PYTHON) -m venv $(@D)
+	@$(call quoted,$(PYTHON)) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
