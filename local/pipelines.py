@@ -394,13 +394,13 @@ def main():
         need_caller(session)
         deployer = Deployer(clients_of(session), 1.0, 1800.0, print)
         outputs = deployer.outputs(installation(options.pipewright_stack))
-        own = own_pipeline(pipeline.name, options.pipewright_stack)
-        deployer.find_own(own)
         if "PipelineBucketName" not in outputs:
             raise PipelineRefused(
                 f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
                 "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
             )
+        own = own_pipeline(pipeline.name, options.pipewright_stack)
+        deployer.find_own(own)
         agree(session, pipeline.name, options.yes, sys.stdin.isatty())
         made = deploy(deployer, pipeline, own, outputs, parameters, progress)
     except (PipelineRefused, DeploymentFailed, NotOurs, BotoCoreError, ClientError) as error:
