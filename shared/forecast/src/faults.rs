@@ -86,11 +86,18 @@ impl<F: fmt::Display + fmt::Debug> Error for Faults<F> {}
 /// line, whatever is in it.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 40;
-    let mut shown: String = text.chars().take(LONGEST).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+    let mut shown = String::new();
+    for (number, character) in text.chars().enumerate() {
+        if number == LONGEST {
+            shown.push('…');
+            break;
+        } else if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
     }
-    shown.escape_debug().to_string()
+    shown
 }
 
 #[cfg(test)]
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_one_short_line() {
-        assert_eq!(excerpt("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        assert_eq!(excerpt("\"a\nb\u{1b}"), "\"a\\nb\\u{1b}");
         assert_eq!(excerpt(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
     }
 }

@@ -44,7 +44,7 @@ fn moment(text: &str) -> Result<PrimitiveDateTime, StartError> {
     let form = || StartError::Form(shown());
     let range = |fault: time::error::ComponentRange| StartError::Range {
         text: shown(),
-        cause: fault.to_string(),
+        cause: format!("its {} is out of range", fault.name()),
     };
 
     let (date, time) = match text.split_once([' ', 'T']) {
@@ -55,7 +55,7 @@ fn moment(text: &str) -> Result<PrimitiveDateTime, StartError> {
     if year == 0 {
         return Err(StartError::Range {
             text: shown(),
-            cause: "the year must be from 1 to 9999".to_owned(),
+            cause: "its year is out of range".to_owned(),
         });
     }
     let month = u8::try_from(month).map_err(|_| form())?;
@@ -158,7 +158,7 @@ mod tests {
             ("2016-01-01 10:00:00\u{0}", "must have the form"),
             ("2016-01-01\n10:00:00", "must have the form"),
             ("２０１６-01-01", "must have the form"),
-            ("0000-01-01", "year must be from 1 to 9999"),
+            ("0000-01-01", "its year is out of range"),
             ("2016-13-01", "month"),
             ("2016-00-01", "month"),
             ("2015-02-29", "day"),

@@ -37,7 +37,7 @@ use thiserror::Error;
 use crate::calendar::Frequency;
 use crate::faults::{Faults, excerpt};
 use table::Read;
-pub use table::{Definition, TABLE, Takes};
+pub use table::{Definition, MOST_CATEGORIES, TABLE, Takes};
 
 /// What a training is told, checked and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +101,28 @@ pub enum DynamicFeatures {
     Ignore,
     /// So many, at least 1.
     Given(usize),
+}
+
+impl Cardinality {
+    /// That of a data set or a model: none if it has no categorical feature.
+    #[must_use]
+    pub fn of(cardinality: &[u32]) -> Self {
+        match cardinality {
+            [] => Self::Ignore,
+            given => Self::Given(given.to_vec()),
+        }
+    }
+}
+
+impl DynamicFeatures {
+    /// That of a data set or a model: none if it has no dynamic feature.
+    #[must_use]
+    pub fn of(number: usize) -> Self {
+        match number {
+            0 => Self::Ignore,
+            given => Self::Given(given),
+        }
+    }
 }
 
 /// The distribution of a point.

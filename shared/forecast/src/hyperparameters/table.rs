@@ -50,7 +50,7 @@ const LENGTH: usize = 100_000;
 /// The most cells of a layer and numbers of an embedding.
 const WIDTH: usize = 10_000;
 /// The most categories of a feature.
-const CATEGORIES: u32 = 1_000_000;
+pub const MOST_CATEGORIES: u32 = 1_000_000;
 /// The most dynamic features, categorical features and quantiles.
 const COUNT: usize = 1_000;
 
@@ -177,7 +177,7 @@ impl fmt::Display for Takes {
             }
             Self::Cardinality => write!(
                 f,
-                "auto, ignore, or a list of at most {COUNT} whole numbers from 1 to {CATEGORIES}, such as [5, 3]"
+                "auto, ignore, or a list of at most {COUNT} whole numbers from 1 to {MOST_CATEGORIES}, such as [5, 3]"
             ),
             Self::DynamicFeatures => {
                 write!(f, "auto, ignore, or a whole number from 1 to {COUNT}")
@@ -270,7 +270,7 @@ impl Read for Cardinality {
                 let fit = (1..=COUNT).contains(&numbers.len())
                     && numbers
                         .iter()
-                        .all(|number| (1..=CATEGORIES).contains(number));
+                        .all(|number| (1..=MOST_CATEGORIES).contains(number));
                 fit.then_some(Self::Given(numbers))
             }
         }

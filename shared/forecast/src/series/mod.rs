@@ -1,6 +1,20 @@
-//! Time series as DeepAR has them.
+//! Time series as DeepAR has them: the records of a channel's files and of
+//! requests.
+
+mod channel;
+mod dataset;
+mod fault;
+mod reader;
+mod record;
+mod statistics;
 
 use crate::calendar::Period;
+pub use channel::{ChannelFault, Format, files_read};
+pub use dataset::{DatasetFault, FEWEST_OBSERVATIONS, TestSet, TrainingSet};
+pub use fault::{PlacedFault, RecordFault, Unit};
+pub use reader::{Channel, LONGEST_LINE, Reader};
+pub use record::{RecordRules, quote_non_numbers};
+pub use statistics::Statistics;
 
 /// One series: a record of a training file or of a request.
 #[derive(Debug, Clone, PartialEq)]
