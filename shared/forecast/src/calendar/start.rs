@@ -1,7 +1,7 @@
 //! The forms of a record's `start`.
 
 use thiserror::Error;
-use time::{Date, Month, PrimitiveDateTime, Time};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 use super::{Frequency, Period};
 use crate::faults::excerpt;
@@ -36,6 +36,22 @@ impl Frequency {
     /// The text has another form or a time zone, or there is no such day or time.
     pub fn parse_start(self, text: &str) -> Result<Period, StartError> {
         moment(text.trim()).map(|moment| self.period(moment))
+    }
+
+    /// The period of a moment so many seconds after 1970-01-01 00:00.
+    ///
+    /// # Errors
+    /// It lies outside the years 1 to 9999.
+    pub fn period_of_seconds(self, seconds: i64) -> Result<Period, StartError> {
+        match OffsetDateTime::from_unix_timestamp(seconds) {
+            Ok(moment) if moment.year() >= 1 => {
+                Ok(self.period(PrimitiveDateTime::new(moment.date(), moment.time())))
+            }
+            _ => Err(StartError::Range {
+                text: format!("{seconds} seconds after 1970"),
+                cause: "its year is out of range".to_owned(),
+            }),
+        }
     }
 }
 

@@ -322,7 +322,7 @@ mod tests {
             "3 faults:
   test.json, line 1: cat[0] is 2; it must be from 0 to 1
   test.json, line 2: the field `cat` is missing
-  test.json, line 3: target[0] is 1.5; likelihood beta is for numbers from 0 to 1"
+  test.json, line 3: target[0] is `1.5`; likelihood beta is for numbers from 0 to 1"
         );
         let lines = [
             record(9, "0.5", ",\"cat\":[1]"),

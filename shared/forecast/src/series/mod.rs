@@ -4,6 +4,8 @@
 mod channel;
 mod dataset;
 mod fault;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod reader;
 mod record;
 mod statistics;

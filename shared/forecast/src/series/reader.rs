@@ -90,7 +90,12 @@ impl Reader {
         }
     }
 
-    fn add(
+    #[cfg(feature = "parquet")]
+    pub(super) fn rules(&self) -> &RecordRules {
+        &self.rules
+    }
+
+    pub(super) fn add(
         &mut self,
         file: &str,
         unit: Unit,
@@ -244,8 +249,8 @@ mod tests {
             "20 faults:
   a.json, line 2: start: `2020-13-01` does not exist: its month is out of range
   a.json, line 2: target[1] is `\"x\"`; it must be a number, or null or \"NaN\" where it is missing
-  a.json, line 2: target[2] is -1; likelihood negative-binomial is for whole numbers from 0
-  a.json, line 2: target[3] is 0.5; likelihood negative-binomial is for whole numbers from 0
+  a.json, line 2: target[2] is `-1`; likelihood negative-binomial is for whole numbers from 0
+  a.json, line 2: target[3] is `0.5`; likelihood negative-binomial is for whole numbers from 0
   a.json, line 2: target[4] is `1e39`; it must be a number below 3.4e38 in size
   a.json, line 2: target[5] is `\"Infinity\"`; it must be a number, or null or \"NaN\" where it is missing
   a.json, line 2: target[6] is `true`; it must be a number, or null or \"NaN\" where it is missing

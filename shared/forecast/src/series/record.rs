@@ -292,15 +292,6 @@ pub(super) enum Missing {
     Refused,
 }
 
-impl Missing {
-    pub(super) fn expected(self) -> &'static str {
-        match self {
-            Self::Allowed => "a number, or null or \"NaN\" where it is missing",
-            Self::Refused => "a number; missing values are only allowed in target",
-        }
-    }
-}
-
 /// The numbers of a JSON list, or `None` if one of them is a fault.
 fn numbers(
     raw: &RawValue,
@@ -358,49 +349,55 @@ impl<'de> Visitor<'de> for &mut NumberList<'_> {
             let text = raw.get();
             let value = match text.as_bytes().first() {
                 Some(b'-' | b'0'..=b'9') => text.parse().ok(),
-                _ if self.missing == Missing::Allowed && matches!(text, "null" | "\"NaN\"") => {
-                    Some(f32::NAN)
-                }
+                _ if matches!(text, "null" | "\"NaN\"") => Some(f32::NAN),
                 _ => None,
             };
             let place = || format!("{}[{}]", self.place, self.values.len());
-            match value {
-                Some(value) if value.is_infinite() => {
-                    let expected = "a number below 3.4e38 in size";
-                    self.faults.push(value_fault(place(), raw, expected));
-                }
-                Some(value) => {
-                    if let Some(fault) = likelihood_fault(value, self.likelihood, place) {
-                        self.faults.push(fault);
-                    }
-                }
-                None => {
-                    let expected = self.missing.expected();
-                    self.faults.push(value_fault(place(), raw, expected));
-                }
-            }
+            let found = || format!("`{}`", excerpt(text));
+            let value = checked(value, self.missing, self.likelihood, place, found);
+            let value = value.map_err(|fault| self.faults.push(fault));
             self.values.push(value.unwrap_or(f32::NAN));
         }
         Ok(())
     }
 }
 
-/// The fault of a value that the likelihood can't give. A missing one is none.
-pub(super) fn likelihood_fault(
-    value: f32,
+/// A value of a list, or its fault: it is no number (`None`), missing (NaN) where
+/// it may not be, infinite, or none that the likelihood can give.
+pub(super) fn checked(
+    value: Option<f32>,
+    missing: Missing,
     likelihood: Option<Likelihood>,
     place: impl FnOnce() -> String,
-) -> Option<RecordFault> {
-    let likelihood = likelihood?;
-    let fits = match likelihood {
-        Likelihood::NegativeBinomial => value >= 0.0 && value.fract() == 0.0,
-        Likelihood::Beta => (0.0..=1.0).contains(&value),
-        Likelihood::Gaussian | Likelihood::StudentT | Likelihood::DeterministicL1 => true,
+    found: impl FnOnce() -> String,
+) -> Result<f32, RecordFault> {
+    let value = value.filter(|value| missing == Missing::Allowed || !value.is_nan());
+    let expected = match value {
+        None => match missing {
+            Missing::Allowed => "a number, or null or \"NaN\" where it is missing",
+            Missing::Refused => "a number; missing values are only allowed in target",
+        },
+        Some(value) if value.is_infinite() => "a number below 3.4e38 in size",
+        Some(value) => {
+            let fits = match likelihood {
+                Some(Likelihood::NegativeBinomial) => value >= 0.0 && value.fract() == 0.0,
+                Some(Likelihood::Beta) => (0.0..=1.0).contains(&value),
+                _ => true,
+            };
+            return match likelihood {
+                Some(likelihood) if !fits && !value.is_nan() => Err(RecordFault::Likelihood {
+                    place: place(),
+                    found: found(),
+                    likelihood,
+                }),
+                _ => Ok(value),
+            };
+        }
     };
-    (!fits && !value.is_nan()).then(|| RecordFault::Likelihood {
+    Err(RecordFault::Value {
         place: place(),
-        found: value.to_string(),
-        likelihood,
+        found: found(),
+        expected,
     })
 }
 
