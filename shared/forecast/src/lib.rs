@@ -5,4 +5,5 @@
 pub mod calendar;
 pub mod faults;
 pub mod hyperparameters;
+pub mod score;
 pub mod series;
