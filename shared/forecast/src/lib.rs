@@ -2,6 +2,7 @@
 //! `forecasting-deepar` image: what it reads, how it trains, what it predicts
 //! and how it is scored.
 
+pub mod baseline;
 pub mod calendar;
 pub mod faults;
 pub mod hyperparameters;
