@@ -231,8 +231,8 @@ mod tests {
             for baseline in Baseline::ALL {
                 let Some(forecast) = baseline.forecast(&past, season, 4) else { continue };
                 let quantiles = forecast.quantiles(&[0.1, 0.5, 0.9]);
-                for point in 0..4 {
-                    let [low, middle, high] = [0, 1, 2].map(|q: usize| quantiles[q][point]);
+                let [low, middle, high] = &quantiles[..] else { panic!("three lists") };
+                for ((low, middle), high) in low.iter().zip(middle).zip(high) {
                     prop_assert!(low <= middle && middle <= high && low.is_finite() && high.is_finite());
                 }
             }
