@@ -1,13 +1,16 @@
 //! Matrix products of single and double precision, the crate `gemm` behind a
-//! function that checks every bound, and the element-wise steps of a network's
-//! training ([`Element`]).
+//! function that checks every bound; the element-wise steps of a network's
+//! training ([`Element`]); and what the networks and the features share besides:
+//! [`random`] numbers and work in [`parallel`].
 //!
-//! Everything runs on the caller's thread, so that a product's bits depend on
-//! its operands alone; callers split work into parts of fixed size.
+//! Products and steps run on the caller's thread, so that their bits depend on
+//! the operands alone; callers split work into parts of fixed size.
 
+pub mod parallel;
+pub mod random;
 mod steps;
 
-use std::ops::Range;
+use std::ops::{Add, AddAssign, Div, Mul, Range, Sub};
 
 use gemm::Parallelism;
 
@@ -40,6 +43,33 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
     /// adds the rows to `sums`.
     fn relu_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]);
 
+    /// A step of an LSTM layer of `units` units. Each row of `gates` has the sums of
+    /// the input, forget, candidate and output gates, `units` of each, which become
+    /// `i = sigmoid`, `f = sigmoid`, `g = tanh` and `o = sigmoid` of themselves. Of
+    /// the cells of the step `before`, `cells` becomes `c = f before + i g`,
+    /// `squashed` becomes `tanh(c)` and `outputs` `o tanh(c)`.
+    fn lstm(
+        gates: &mut [Self],
+        before: &[Self],
+        cells: &mut [Self],
+        squashed: &mut [Self],
+        outputs: &mut [Self],
+        units: usize,
+    );
+
+    /// Takes gradients back through [`Element::lstm`]: `gates` has what it wrote and
+    /// becomes the gradient by the gates' sums; `outputs` has the gradient by the
+    /// outputs, and `cells` that by the cells, which becomes the one by the cells of
+    /// the step `before`.
+    fn lstm_back(
+        gates: &mut [Self],
+        before: &[Self],
+        squashed: &[Self],
+        outputs: &[Self],
+        cells: &mut [Self],
+        units: usize,
+    );
+
     /// A step of Adam: moves the running means of the gradient (`first`) and of
     /// its square (`second`), and takes `rate first / (sqrt(second) + epsilon)`
     /// from each value.
@@ -70,6 +100,26 @@ macro_rules! element {
             fn relu_back(gradient: &mut [Self], outputs: &[Self], sums: &mut [Self]) {
                 steps::relu_back(gradient, outputs, sums);
             }
+            fn lstm(
+                gates: &mut [Self],
+                before: &[Self],
+                cells: &mut [Self],
+                squashed: &mut [Self],
+                outputs: &mut [Self],
+                units: usize,
+            ) {
+                steps::lstm(gates, before, cells, squashed, outputs, units);
+            }
+            fn lstm_back(
+                gates: &mut [Self],
+                before: &[Self],
+                squashed: &[Self],
+                outputs: &[Self],
+                cells: &mut [Self],
+                units: usize,
+            ) {
+                steps::lstm_back(gates, before, squashed, outputs, cells, units);
+            }
             fn adam(
                 values: &mut [Self],
                 gradient: &[Self],
@@ -90,6 +140,44 @@ mod sealed {
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }
+
+/// What the network computes with: single precision, or double where a test
+/// compares gradients.
+pub trait Real:
+    Element
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+{
+    /// The nearest number.
+    fn of(value: f64) -> Self;
+    /// The same number.
+    fn to_f64(self) -> f64;
+}
+
+macro_rules! real {
+    ($float:ty) => {
+        impl Real for $float {
+            #[expect(clippy::allow_attributes, reason = "f64 to f64 truncates nothing")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "rounding is what is wanted"
+            )]
+            fn of(value: f64) -> Self {
+                value as Self
+            }
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+        }
+    };
+}
+real!(f32);
+real!(f64);
 
 /// A matrix that is read: a slice in row-major order, or its transpose.
 #[derive(Debug, Clone, Copy)]

@@ -34,6 +34,12 @@ pub(crate) trait Number:
     fn root(self) -> Self;
     /// `e^-x`, infinity at most and 0 at least.
     fn exp_of_minus(self) -> Self;
+    /// `2 / (1 + e^-2x) - 1`.
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let two = Self::ONE + Self::ONE;
+        two / (Self::ONE + (two * self).exp_of_minus()) - Self::ONE
+    }
 }
 
 impl Number for f64 {
@@ -150,6 +156,53 @@ widest! {
         }
     }
 
+    fn lstm(gates: &mut [T], before: &[T], cells: &mut [T], squashed: &mut [T], outputs: &mut [T], units: usize) {
+        let rows = gates.chunks_exact_mut(4 * units).zip(before.chunks_exact(units));
+        let written = cells.chunks_exact_mut(units).zip(squashed.chunks_exact_mut(units));
+        let written = written.zip(outputs.chunks_exact_mut(units));
+        for ((gates, before), ((cells, squashed), outputs)) in rows.zip(written) {
+            let (input, rest) = gates.split_at_mut(units);
+            let (forget, rest) = rest.split_at_mut(units);
+            let (candidate, output) = rest.split_at_mut(units);
+            for gate in [&mut *input, &mut *forget, &mut *output] {
+                for x in gate {
+                    *x = T::ONE / (T::ONE + x.exp_of_minus());
+                }
+            }
+            for x in &mut *candidate {
+                *x = x.tanh();
+            }
+            for j in 0..units {
+                cells[j] = forget[j] * before[j] + input[j] * candidate[j];
+            }
+            for j in 0..units {
+                squashed[j] = cells[j].tanh();
+                outputs[j] = output[j] * squashed[j];
+            }
+        }
+    }
+
+    fn lstm_back(gates: &mut [T], before: &[T], squashed: &[T], outputs: &[T], cells: &mut [T], units: usize) {
+        let rows = gates.chunks_exact_mut(4 * units).zip(before.chunks_exact(units));
+        let gradients = outputs.chunks_exact(units).zip(cells.chunks_exact_mut(units));
+        let read = squashed.chunks_exact(units).zip(gradients);
+        for ((gates, before), (squashed, (outputs, cells))) in rows.zip(read) {
+            let (input, rest) = gates.split_at_mut(units);
+            let (forget, rest) = rest.split_at_mut(units);
+            let (candidate, output) = rest.split_at_mut(units);
+            for j in 0..units {
+                let (i, f, g, o) = (input[j], forget[j], candidate[j], output[j]);
+                let (tanh, by_output) = (squashed[j], outputs[j]);
+                let by_cell = cells[j] + by_output * o * (T::ONE - tanh * tanh);
+                input[j] = by_cell * g * i * (T::ONE - i);
+                forget[j] = by_cell * before[j] * f * (T::ONE - f);
+                candidate[j] = by_cell * i * (T::ONE - g * g);
+                output[j] = by_output * tanh * o * (T::ONE - o);
+                cells[j] = by_cell * f;
+            }
+        }
+    }
+
     fn adam(values: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T], step: AdamStep<T>) {
         let means = first.iter_mut().zip(second);
         for ((value, gradient), (m, v)) in values.iter_mut().zip(gradient).zip(means) {
@@ -195,6 +248,61 @@ mod tests {
         let mut nan = [f32::NAN, 1.0];
         relu(&mut nan, &[0.0]);
         assert!(nan[0].is_nan() && nan[1] == 1.0);
+    }
+
+    /// One unit by hand, in double precision: the formulas are those of Hochreiter
+    /// and Schmidhuber with forget gates, as PyTorch's LSTM has them.
+    #[test]
+    fn an_lstm_cell_and_its_gradients_are_those_of_the_formulas() {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let inputs = [0.3, -0.2, 0.8, 0.1];
+        let before = 0.5;
+        let run = |x: [f64; 4], before: f64| {
+            let (mut gates, mut rest) = (x, [[0.0]; 3]);
+            let [cells, squashed, outputs] = &mut rest;
+            lstm(&mut gates, &[before], cells, squashed, outputs, 1);
+            (gates, cells[0], squashed[0], outputs[0])
+        };
+        let (gates, cell, squashed, output) = run(inputs, before);
+        let wanted = sigmoid(-0.2) * before + sigmoid(0.3) * 0.8_f64.tanh();
+        assert!((cell - wanted).abs() < 1e-15 && (squashed - cell.tanh()).abs() < 1e-15);
+        assert!((output - sigmoid(0.1) * wanted.tanh()).abs() < 1e-15);
+
+        // Of the loss 2 h + 3 c.
+        let (mut by_input, mut by_cell) = (gates, [3.0]);
+        lstm_back(
+            &mut by_input,
+            &[before],
+            &[squashed],
+            &[2.0],
+            &mut by_cell,
+            1,
+        );
+        let loss = |x, before| {
+            let (_, cell, _, output) = run(x, before);
+            2.0 * output + 3.0 * cell
+        };
+        let step = 1e-6;
+        for (k, exact) in by_input.into_iter().enumerate() {
+            let (mut above, mut below) = (inputs, inputs);
+            above[k] += step;
+            below[k] -= step;
+            let slope = (loss(above, before) - loss(below, before)) / (2.0 * step);
+            assert!((exact - slope).abs() < 1e-9, "{k}: {exact} {slope}");
+        }
+        let slope = (loss(inputs, before + step) - loss(inputs, before - step)) / (2.0 * step);
+        assert!((by_cell[0] - slope).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_hyperbolic_tangent_is_that_of_double_precision_to_the_rounding() {
+        for i in -9_000..=9_000_i16 {
+            let x = f32::from(i) * 1e-3;
+            let error = (f64::from(Number::tanh(x)) - f64::from(x).tanh()).abs();
+            assert!(error < 4e-7, "{x}: {error}");
+        }
+        assert!(Number::tanh(f32::NAN).is_nan());
+        assert_eq!((Number::tanh(1e9_f32), Number::tanh(-1e9_f32)), (1.0, -1.0));
     }
 
     #[test]

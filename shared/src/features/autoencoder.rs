@@ -20,11 +20,10 @@
 //! Source of the optimiser: Kingma and Ba (2015), Adam, the variant that Keras
 //! computes.
 
-use std::ops::{Add, AddAssign, Div, Mul, Range, Sub};
+use std::ops::Range;
 
-use pipewright_matmul::{AdamStep, Element, Matrix, Write, multiply};
-
-use super::parallel;
+use pipewright_matmul::random::Random;
+use pipewright_matmul::{AdamStep, Matrix, Real, Write, multiply, parallel};
 
 const LEARNING_RATE: f64 = 1e-3;
 const BETA_1: f64 = 0.9;
@@ -42,44 +41,6 @@ const TILE: usize = 1 << 15;
 
 /// Rows that are predicted at once.
 const PREDICTED_AT_ONCE: usize = 512;
-
-/// What the network computes with: single precision, or double where a test
-/// compares gradients.
-pub trait Real:
-    Element
-    + Default
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + AddAssign
-{
-    /// The nearest number.
-    fn of(value: f64) -> Self;
-    /// The same number.
-    fn to_f64(self) -> f64;
-}
-
-macro_rules! real {
-    ($float:ty) => {
-        impl Real for $float {
-            #[expect(clippy::allow_attributes, reason = "f64 to f64 truncates nothing")]
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "rounding is what is wanted"
-            )]
-            fn of(value: f64) -> Self {
-                value as Self
-            }
-            fn to_f64(self) -> f64 {
-                f64::from(self)
-            }
-        }
-    };
-}
-real!(f32);
-real!(f64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activation {
@@ -483,38 +444,6 @@ fn weight_gradient<T: Real>(parts: &[Part<T>], i: usize, inputs: Range<usize>, g
 
 /// Parts the permutations from the weights of the same seed.
 const SHUFFLE_STREAM: u64 = 0x005b_d1e9_9b1b_54a3;
-
-/// SplitMix64 (Steele, Lea and Flood 2014): the same numbers everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In [0, 1), a multiple of 2^-53.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / 9_007_199_254_740_992.0
-    }
-
-    /// Fisher and Yates.
-    fn shuffle(&mut self, items: &mut [usize]) {
-        for last in (1..items.len()).rev() {
-            let choices = last as u128 + 1;
-            let chosen = (u128::from(self.next()) * choices) >> 64;
-            items.swap(last, usize::try_from(chosen).unwrap_or(last));
-        }
-    }
-}
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
 fn count(n: usize) -> f64 {

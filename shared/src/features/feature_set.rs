@@ -9,7 +9,9 @@ use super::columns::{Column, ColumnText};
 use super::input::CatalogueAsset;
 use super::ranking::Importance;
 use super::summary::Summary;
-use super::{deepar, parallel};
+use pipewright_matmul::parallel;
+
+use super::deepar;
 use crate::training_template::Calendar;
 
 /// The features of a template, ready to be written.

@@ -20,7 +20,7 @@
 //! a split into L and R gains `G_L^2/(H_L+1) + G_R^2/(H_R+1) - G^2/(H+1)`, and a
 //! leaf's value is `-G/(H+1)`. Source: Chen and Guestrin (2016), XGBoost.
 
-use super::parallel;
+use pipewright_matmul::parallel;
 
 const TREES: usize = 10;
 const DEPTH: usize = 5;

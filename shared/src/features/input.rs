@@ -8,11 +8,11 @@ use serde_json::Value;
 use time::{Date, Month};
 
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
-use super::parallel;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
 use crate::wording::count;
+use pipewright_matmul::parallel;
 
 /// The largest price in either direction: beyond it sums of squares and the
 /// single precision of later stages would overflow.

@@ -15,8 +15,8 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use super::error::FeatureError;
-use super::parallel;
 use crate::training_template::FftEdge;
+use pipewright_matmul::parallel;
 
 /// Rows that one unit of work covers.
 const BLOCK: usize = 64;

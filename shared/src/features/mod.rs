@@ -51,7 +51,6 @@ pub mod indicators;
 mod input;
 pub mod low_pass;
 mod outputs;
-mod parallel;
 #[cfg(feature = "plots")]
 pub mod plots;
 mod proposal;

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::feature_set::FeatureSet;
 #[cfg(feature = "plots")]
-use super::parallel;
-#[cfg(feature = "plots")]
 use super::plots::{Plot, PlotError, plots};
 use super::stage::Progress;
 #[cfg(feature = "plots")]
 use super::stage::{Stage, finished, started};
+#[cfg(feature = "plots")]
+use pipewright_matmul::parallel;
 
 /// Where the files of a feature set go.
 pub trait Destination {

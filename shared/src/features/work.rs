@@ -10,7 +10,9 @@ use super::ranking::Importance;
 use super::rows::{autoencoder_rows, training_rows};
 use super::run::check_names;
 use super::stage::{Progress, Stage, finished, started};
-use super::{arima, encoding, indicators, low_pass, parallel, ranking};
+use pipewright_matmul::parallel;
+
+use super::{arima, encoding, indicators, low_pass, ranking};
 use crate::training_template::{FftMode, TrainingTemplate};
 
 /// The assets (their positions) for which `wanted` holds.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 ///
 /// # Panics
 /// If `f` does.
-pub(super) fn map<T: Send>(
+pub fn map<T: Send>(
     items: usize,
     threads: usize,
     f: impl Fn(usize) -> T + Sync,
@@ -60,8 +60,7 @@ pub(super) fn map<T: Send>(
 ///
 /// # Panics
 /// If `f` does.
-#[cfg(feature = "plots")]
-pub(super) fn stream<T: Send, E>(
+pub fn stream<T: Send, E>(
     items: usize,
     threads: usize,
     f: impl Fn(usize) -> T + Sync,
@@ -99,7 +98,7 @@ pub(super) fn stream<T: Send, E>(
 ///
 /// # Panics
 /// If `f` does, or without workers.
-pub(super) fn for_each<W: Send, I: Send>(
+pub fn for_each<W: Send, I: Send>(
     workers: &mut [W],
     items: impl Iterator<Item = I> + Send,
     f: impl Fn(&mut W, I) + Sync,
@@ -125,7 +124,6 @@ pub(super) fn for_each<W: Send, I: Send>(
 mod tests {
     use super::*;
 
-    #[cfg(feature = "plots")]
     #[test]
     fn a_stream_hands_over_each_result_once_and_stops_when_it_is_refused() {
         for threads in [1, 2, 7] {
