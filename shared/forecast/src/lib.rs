@@ -4,7 +4,10 @@
 
 pub mod baseline;
 pub mod calendar;
+pub mod deepar;
 pub mod faults;
 pub mod hyperparameters;
 pub mod score;
+mod likelihood;
 pub mod series;
+mod special;

@@ -1,0 +1,207 @@
+//! DeepAR: an autoregressive recurrent network that learns from many series at
+//! once and predicts the distribution of each one's next points.
+//!
+//! [`Trainer`] makes a [`Model`] of series, epoch by epoch; a model predicts by
+//! ancestral sampling, and is kept as one file ([`Model::write`]).
+//!
+//! Source: Salinas, Flunkert, Gasthaus and Januschowski, arXiv 1704.04110.
+//!
+//! | setting | purpose | default of DeepAR |
+//! |---|---|---|
+//! | frequency | the time between two points; decides calendar features and lags | |
+//! | context | points before a forecast that the network is unrolled over | |
+//! | prediction | points that are forecast | |
+//! | likelihood | the distribution of a point | student-T |
+//! | cells, layers | hidden units a layer, LSTM layers | 40, 2 |
+//! | dropout | probability of zoneout while training | 0.1 |
+//! | embedding | numbers that stand for a category | 10 |
+//! | learning rate | Adam's, at first | 0.001 |
+//! | batch | windows a step of the optimiser | 128 |
+//! | epochs | passes over the data, of about 10 batches | |
+//! | patience | epochs without a new lowest loss that end the training | none |
+
+mod artifact;
+mod network;
+mod predict;
+mod train;
+mod window;
+
+use pipewright_matmul::random::Random;
+use pipewright_matmul::Real;
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Frequency;
+use crate::hyperparameters::Likelihood;
+
+pub use artifact::{ArtifactError, VERSION};
+pub use predict::{PredictError, Prediction};
+pub use train::{BatchReport, Checkpoint, EpochReport, TrainError, Trainer};
+pub use window::Filling;
+
+use network::{Network, Shape};
+use window::Inputs;
+
+/// What a network is made for and how it is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The time between two points.
+    pub frequency: Frequency,
+    /// Points before a forecast that the network is unrolled over, at least 1.
+    pub context_length: usize,
+    /// Points that are forecast, at least 1.
+    pub prediction_length: usize,
+    /// The distribution of a point.
+    pub likelihood: Likelihood,
+    /// The number of categories of each categorical feature.
+    pub cardinality: Vec<u32>,
+    /// Dynamic features.
+    pub dynamic_features: usize,
+    /// Hidden units a layer.
+    pub cells: usize,
+    /// Layers.
+    pub layers: usize,
+    /// The probability of zoneout, in [0, 1).
+    pub dropout: f64,
+    /// Numbers that stand for a category.
+    pub embedding: usize,
+    /// Adam's learning rate at first.
+    pub learning_rate: f64,
+    /// Windows a batch, at least 1.
+    pub batch: usize,
+    /// The most epochs.
+    pub epochs: usize,
+    /// Epochs without a new lowest loss that end the training.
+    pub patience: Option<usize>,
+    /// What stands for missing values.
+    pub filling: Filling,
+    /// Of every random choice.
+    pub seed: u64,
+}
+
+/// The network of some settings, and where its inputs come from.
+#[derive(Debug, Clone)]
+struct Plan {
+    inputs: Inputs,
+    network: Network,
+    cardinality: Vec<u32>,
+    embedding: usize,
+    likelihood: Likelihood,
+    dropout: f64,
+    filling: Filling,
+    seed: u64,
+}
+
+impl Plan {
+    fn new(settings: &Settings, default_scale: f32) -> Self {
+        let inputs = Inputs {
+            frequency: settings.frequency,
+            lags: settings.frequency.lags(),
+            dynamic_features: settings.dynamic_features,
+            context: settings.context_length,
+            prediction: settings.prediction_length,
+            scaled: settings.likelihood.is_scaled(),
+            default_scale,
+        };
+        let network = Network::new(Shape {
+            dynamic: inputs.width(),
+            fixed: 1 + settings.cardinality.len() * settings.embedding,
+            units: settings.cells,
+            layers: settings.layers,
+            outputs: settings.likelihood.parameter_count(),
+        });
+        Self {
+            inputs,
+            network,
+            cardinality: settings.cardinality.clone(),
+            embedding: settings.embedding,
+            likelihood: settings.likelihood,
+            dropout: settings.dropout,
+            filling: settings.filling,
+            seed: settings.seed,
+        }
+    }
+
+    /// Numbers of the network and, after them, of the embeddings: feature after
+    /// feature, category after category.
+    fn size(&self) -> usize {
+        let categories: usize = self.cardinality.iter().map(|n| *n as usize).sum();
+        self.network.size() + categories * self.embedding
+    }
+
+    fn initial<T: Real>(&self, random: &mut Random) -> Vec<T> {
+        let mut weights = self.network.initial(random);
+        for categories in &self.cardinality {
+            let sum = f64::from(*categories) + count(self.embedding);
+            let limit = (6.0 / sum).sqrt();
+            let numbers = *categories as usize * self.embedding;
+            weights.extend((0..numbers).map(|_| T::of((2.0 * random.unit() - 1.0) * limit)));
+        }
+        weights
+    }
+
+    /// Where the embedding of each categorical feature's category is.
+    fn embeddings<'a>(&'a self, cat: &'a [u32]) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+        let mut at = self.network.size();
+        self.cardinality.iter().zip(cat).map(move |(categories, category)| {
+            let here = at + *category as usize * self.embedding;
+            at += *categories as usize * self.embedding;
+            here..here + self.embedding
+        })
+    }
+
+    /// Writes the inputs that are the same at each step of a window.
+    fn write_fixed<T: Real>(&self, weights: &[T], cat: &[u32], scale: f32, row: &mut [T]) {
+        row[0] = T::of(f64::from(scale).ln());
+        let places = row[1..].chunks_exact_mut(self.embedding.max(1));
+        for (place, embedding) in places.zip(self.embeddings(cat)) {
+            place.copy_from_slice(&weights[embedding]);
+        }
+    }
+
+    fn steps(&self) -> usize {
+        self.inputs.context + self.inputs.prediction
+    }
+}
+
+/// A trained network.
+#[derive(Debug, Clone)]
+pub struct Model {
+    settings: Settings,
+    plan: Plan,
+    weights: Vec<f32>,
+    training: Summary,
+}
+
+/// How a model was trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Epochs that were finished.
+    pub epochs: usize,
+    /// The epoch, from 0, whose weights the model has: the one with the lowest loss.
+    pub best_epoch: usize,
+    /// That epoch's mean loss a point.
+    pub loss: f64,
+    /// Windows that were learned from.
+    pub windows: u64,
+    /// Series that were long enough to learn from.
+    pub series: usize,
+}
+
+impl Model {
+    /// What the model is made for and how it was trained.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How the training went.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.training
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+fn count(n: usize) -> f64 {
+    n as f64
+}

@@ -1,0 +1,260 @@
+//! The distributions that the network can predict: density, gradient and samples.
+//!
+//! The network gives raw numbers `z`; `sp` is the softplus `ln(1 + e^z)` with a
+//! floor of 1e-6, and `s` is the scale of the window.
+//!
+//! | likelihood | parameters of the distribution |
+//! |---|---|
+//! | gaussian | mean `s z1`, deviation `s sp(z2)` |
+//! | student-T | location `s z1`, scale `s sp(z2)`, degrees of freedom `2 + sp(z3)` |
+//! | negative-binomial | mean `m = s sp(z1)`, shape `a = sp(z2) / sqrt(s)`; variance `m + a m^2` |
+//! | beta | `sp(z1)`, `sp(z2)`; no scale |
+//! | deterministic-L1 | the value `s z1` alone |
+//!
+//! Sources: Salinas et al. (arXiv 1704.04110), section 3, for gaussian and
+//! negative-binomial; GluonTS' distributions for the others.
+//!
+//! Everything is computed in double precision and divided by the scale first, so
+//! that values of 1e15 and of 1e-12 are alike.
+
+use std::f64::consts::PI;
+
+use pipewright_matmul::random::Random;
+use rand_distr::{Beta, Distribution, Gamma, Poisson, StandardNormal};
+
+use crate::hyperparameters::Likelihood;
+use crate::special::{digamma, ln_gamma};
+
+/// The least that a positive parameter can be.
+const FLOOR: f64 = 1e-6;
+
+/// The greatest gradient of one point, by the scaled parameters. An outlier a
+/// million deviations away would else make the whole batch's gradient infinite;
+/// a batch's gradient is clipped to a norm of 10 anyway.
+const GREATEST_GRADIENT: f64 = 1e6;
+
+/// The most parameters that a distribution has.
+pub(crate) const MOST_PARAMETERS: usize = 3;
+
+/// The raw numbers for one point; those that a likelihood does not have are 0.
+pub(crate) type Raw = [f64; MOST_PARAMETERS];
+
+impl Likelihood {
+    /// How many raw numbers the network gives for a point.
+    #[must_use]
+    pub fn parameter_count(self) -> usize {
+        match self {
+            Self::StudentT => 3,
+            Self::Gaussian | Self::NegativeBinomial | Self::Beta => 2,
+            Self::DeterministicL1 => 1,
+        }
+    }
+
+    /// Whether values are divided by the scale of their window.
+    #[must_use]
+    pub fn is_scaled(self) -> bool {
+        self != Self::Beta
+    }
+
+    /// What stands for a missing value before the first observed one.
+    pub(crate) fn fill(self) -> f32 {
+        match self {
+            Self::Beta => 0.5,
+            _ => 0.0,
+        }
+    }
+
+    /// `-ln p(value)` in the units of the value (for deterministic-L1 the
+    /// absolute error), and its gradient by the raw numbers.
+    pub(crate) fn loss(self, raw: Raw, value: f64, scale: f64) -> (f64, Raw) {
+        match self {
+            Self::Gaussian => gaussian(raw, value, scale),
+            Self::StudentT => student_t(raw, value, scale),
+            Self::NegativeBinomial => negative_binomial(raw, value, scale),
+            Self::Beta => beta(raw, value),
+            Self::DeterministicL1 => {
+                let error = scale * raw[0] - value;
+                (error.abs(), [scale * error.signum(), 0.0, 0.0])
+            }
+        }
+    }
+
+    /// A sample of the distribution.
+    pub(crate) fn sample(self, raw: Raw, scale: f64, random: &mut Random) -> f64 {
+        let random = &mut Source(random);
+        match self {
+            Self::Gaussian => {
+                let normal: f64 = StandardNormal.sample(random);
+                scale * (raw[0] + softplus(raw[1]).0 * normal)
+            }
+            Self::StudentT => {
+                let degrees = 2.0 + softplus(raw[2]).0;
+                let normal: f64 = StandardNormal.sample(random);
+                let spread = gamma(degrees / 2.0, 2.0 / degrees, random).sqrt();
+                scale * (raw[0] + softplus(raw[1]).0 * normal / spread)
+            }
+            Self::NegativeBinomial => {
+                let Counts { mean, shape, .. } = Counts::of(raw, scale);
+                let rate = gamma(1.0 / shape, shape * mean, random);
+                // A rate of 0 or beyond the sampler's limit is its own sample.
+                Poisson::new(rate).map_or(rate, |poisson| poisson.sample(random))
+            }
+            Self::Beta => {
+                let (a, b) = (softplus(raw[0]).0, softplus(raw[1]).0);
+                // Both are at least the floor and finite, which is all that is asked.
+                Beta::new(a, b).map_or(0.5, |beta| beta.sample(random))
+            }
+            Self::DeterministicL1 => scale * raw[0],
+        }
+    }
+}
+
+/// Random bits as the samplers take them.
+struct Source<'a>(&'a mut Random);
+
+impl rand_core::TryRng for Source<'_> {
+    type Error = std::convert::Infallible;
+
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok((self.0.bits() >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.0.bits())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        for chunk in bytes.chunks_mut(8) {
+            let word = self.0.bits().to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+fn gamma(shape: f64, scale: f64, random: &mut Source<'_>) -> f64 {
+    // Only parameters of which no network can make a distribution are refused:
+    // infinite or NaN ones. Their sample is as undefined as they are.
+    Gamma::new(shape, scale).map_or(f64::NAN, |gamma| gamma.sample(random))
+}
+
+/// `ln(1 + e^z)`, at least the floor, and its derivative.
+fn softplus(z: f64) -> (f64, f64) {
+    let value = if z > 30.0 { z } else { z.exp().ln_1p() };
+    if value < FLOOR {
+        (FLOOR, 0.0)
+    } else {
+        (value, 1.0 / (1.0 + (-z).exp()))
+    }
+}
+
+fn bounded(gradient: Raw) -> Raw {
+    let greatest = gradient.iter().fold(0.0_f64, |most, g| most.max(g.abs()));
+    if greatest > GREATEST_GRADIENT {
+        gradient.map(|g| g / greatest * GREATEST_GRADIENT)
+    } else {
+        gradient
+    }
+}
+
+fn gaussian(raw: Raw, value: f64, scale: f64) -> (f64, Raw) {
+    let (deviation, slope) = softplus(raw[1]);
+    let error = (value / scale - raw[0]) / deviation;
+    let loss = 0.5 * error * error + deviation.ln() + scale.ln() + 0.5 * (2.0 * PI).ln();
+    let gradient = [
+        -error / deviation,
+        (1.0 - error * error) / deviation * slope,
+        0.0,
+    ];
+    (loss, bounded(gradient))
+}
+
+fn student_t(raw: Raw, value: f64, scale: f64) -> (f64, Raw) {
+    let (spread, spread_slope) = softplus(raw[1]);
+    let (above_two, degrees_slope) = softplus(raw[2]);
+    let degrees = 2.0 + above_two;
+    let error = (value / scale - raw[0]) / spread;
+    let ratio = error * error / degrees;
+    let half = 0.5 * (degrees + 1.0);
+    let loss = ln_gamma(0.5 * degrees) - ln_gamma(half)
+        + 0.5 * (PI * degrees).ln()
+        + spread.ln()
+        + scale.ln()
+        + half * ratio.ln_1p();
+    // By the error; its limit for a large one is (degrees + 1) / error.
+    let by_error = if ratio > 1.0 {
+        (degrees + 1.0) / (error * (1.0 + 1.0 / ratio))
+    } else {
+        (degrees + 1.0) * error / (degrees * (1.0 + ratio))
+    };
+    let by_degrees = 0.5 * (digamma(0.5 * degrees) - digamma(half))
+        + 0.5 / degrees
+        + 0.5 * ratio.ln_1p()
+        - half / degrees * (1.0 / (1.0 + 1.0 / ratio));
+    let gradient = [
+        -by_error / spread,
+        (1.0 - error * by_error) / spread * spread_slope,
+        by_degrees * degrees_slope,
+    ];
+    (loss, bounded(gradient))
+}
+
+/// The parameters of a negative binomial distribution, and their derivatives by
+/// the raw numbers.
+struct Counts {
+    mean: f64,
+    mean_slope: f64,
+    shape: f64,
+    shape_slope: f64,
+}
+
+impl Counts {
+    fn of(raw: Raw, scale: f64) -> Self {
+        let (mean, mean_slope) = softplus(raw[0]);
+        let (shape, shape_slope) = softplus(raw[1]);
+        let root = scale.sqrt();
+        Self {
+            mean: scale * mean,
+            mean_slope: scale * mean_slope,
+            shape: shape / root,
+            shape_slope: shape_slope / root,
+        }
+    }
+}
+
+fn negative_binomial(raw: Raw, value: f64, scale: f64) -> (f64, Raw) {
+    let counts = Counts::of(raw, scale);
+    let (m, a) = (counts.mean, counts.shape);
+    let r = 1.0 / a;
+    let spread = (a * m).ln_1p();
+    let loss = ln_gamma(value + 1.0) + ln_gamma(r) - ln_gamma(value + r) + r * spread
+        - value * ((a * m).ln() - spread);
+    let by_mean = (m - value) / (m * (1.0 + a * m));
+    let by_shape =
+        r * r * (digamma(value + r) - digamma(r) - spread) - (value - m) * r / (1.0 + a * m);
+    let gradient = [
+        by_mean * counts.mean_slope,
+        by_shape * counts.shape_slope,
+        0.0,
+    ];
+    (loss, bounded(gradient))
+}
+
+fn beta(raw: Raw, value: f64) -> (f64, Raw) {
+    let (a, a_slope) = softplus(raw[0]);
+    let (b, b_slope) = softplus(raw[1]);
+    // At 0 and 1 the density is 0 or infinite.
+    let value = value.clamp(FLOOR, 1.0 - FLOOR);
+    let (from_0, from_1) = (value.ln(), (-value).ln_1p());
+    let loss = ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
+        - (a - 1.0) * from_0
+        - (b - 1.0) * from_1;
+    let both = digamma(a + b);
+    let gradient = [
+        (digamma(a) - both - from_0) * a_slope,
+        (digamma(b) - both - from_1) * b_slope,
+        0.0,
+    ];
+    (loss, bounded(gradient))
+}
