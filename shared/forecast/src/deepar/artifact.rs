@@ -158,7 +158,7 @@ impl Header {
             settings.batch,
         ];
         // The file's own checksum holds, so only a faulty writer makes these.
-        if positive.contains(&0) || !(self.default_scale() > 0.0) {
+        if positive.contains(&0) || self.default_scale().is_nan() || self.default_scale() <= 0.0 {
             return Err(damaged("a size in its header is 0".to_owned()));
         }
         Ok(settings)
@@ -227,8 +227,7 @@ impl Checkpoint {
     /// # Errors
     /// [`ArtifactError`]: the file is another's, damaged or of a later version.
     pub fn read(from: &mut dyn Read) -> Result<Self, ArtifactError> {
-        let (header, [weights, first, second, best]) =
-            read_file(from, CHECKPOINT, "checkpoint")?;
+        let (header, [weights, first, second, best]) = read_file(from, CHECKPOINT, "checkpoint")?;
         let settings = header.settings()?;
         let default_scale = header.default_scale();
         sized(&Plan::new(&settings, default_scale), &weights)?;
@@ -313,7 +312,9 @@ fn read_file<const N: usize>(
     let header: Header = serde_json::from_slice(header)
         .map_err(|error| ArtifactError::Damaged(format!("its header: {error}")))?;
     if Some(numbers.len()) != header.weights.checked_mul(4 * N) {
-        return Err(damaged("it has another number of weights than its header says"));
+        return Err(damaged(
+            "it has another number of weights than its header says",
+        ));
     }
     let mut numbers = numbers
         .chunks_exact(4)

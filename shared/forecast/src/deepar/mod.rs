@@ -21,13 +21,17 @@
 //! | patience | epochs without a new lowest loss that end the training | none |
 
 mod artifact;
+#[cfg(test)]
+mod golden;
 mod network;
 mod predict;
+#[cfg(test)]
+mod tests;
 mod train;
 mod window;
 
-use pipewright_matmul::random::Random;
 use pipewright_matmul::Real;
+use pipewright_matmul::random::Random;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Frequency;
@@ -140,13 +144,19 @@ impl Plan {
     }
 
     /// Where the embedding of each categorical feature's category is.
-    fn embeddings<'a>(&'a self, cat: &'a [u32]) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+    fn embeddings<'a>(
+        &'a self,
+        cat: &'a [u32],
+    ) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
         let mut at = self.network.size();
-        self.cardinality.iter().zip(cat).map(move |(categories, category)| {
-            let here = at + *category as usize * self.embedding;
-            at += *categories as usize * self.embedding;
-            here..here + self.embedding
-        })
+        self.cardinality
+            .iter()
+            .zip(cat)
+            .map(move |(categories, category)| {
+                let here = at + *category as usize * self.embedding;
+                at += *categories as usize * self.embedding;
+                here..here + self.embedding
+            })
     }
 
     /// Writes the inputs that are the same at each step of a window.

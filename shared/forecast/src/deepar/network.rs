@@ -90,7 +90,14 @@ impl Network {
         let fixed = block(shape.fixed, gates);
         let layers = (0..shape.layers)
             .map(|layer| LayerBlocks {
-                input: block(if layer == 0 { shape.dynamic } else { shape.units }, gates),
+                input: block(
+                    if layer == 0 {
+                        shape.dynamic
+                    } else {
+                        shape.units
+                    },
+                    gates,
+                ),
                 recurrent: block(shape.units, gates),
                 bias: block(1, gates),
             })

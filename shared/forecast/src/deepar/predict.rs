@@ -83,6 +83,15 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// A forecast of given samples, each of the same length, at least one.
+    #[cfg(test)]
+    pub(super) fn of(samples: Vec<Vec<f32>>) -> Self {
+        Self {
+            length: samples[0].len(),
+            samples: samples.concat(),
+        }
+    }
+
     /// The samples, each a path over the next points.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.samples.chunks_exact(self.length)
@@ -254,11 +263,7 @@ impl<'a> Path<'a> {
         let zoneout = Zoneout::Expected(plan.dropout);
         self.part
             .zone_out(&plan.network, zoneout, &mut Random::new(0));
-        for row in self
-            .part
-            .fixed
-            .chunks_exact_mut(plan.network.shape().fixed)
-        {
+        for row in self.part.fixed.chunks_exact_mut(plan.network.shape().fixed) {
             plan.write_fixed(
                 &self.model.weights,
                 self.track.cat(),
@@ -327,7 +332,11 @@ impl<'a> Path<'a> {
 
 fn quantile(sorted: &[f32], level: f64) -> f32 {
     let place = (count(sorted.len() - 1) * level).round_ties_even();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
     let place = place as usize;
     sorted[place.min(sorted.len() - 1)]
 }
