@@ -7,7 +7,7 @@ pub mod calendar;
 pub mod deepar;
 pub mod faults;
 pub mod hyperparameters;
-pub mod score;
 mod likelihood;
+pub mod score;
 pub mod series;
 mod special;

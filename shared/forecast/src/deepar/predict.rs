@@ -14,6 +14,7 @@ use super::network::{Part, Zoneout};
 use super::train::{Purpose, random, raw_at};
 use super::window::{Filling, Track, Window};
 use super::{Model, count};
+use crate::score::sample_quantile;
 use crate::series::Series;
 
 /// Samples that are drawn together: enough for a fast product, few enough that a
@@ -121,7 +122,7 @@ impl Prediction {
             sorted.extend(self.samples().map(|sample| sample[point]));
             sorted.sort_unstable_by(f32::total_cmp);
             for (values, level) in quantiles.iter_mut().zip(levels) {
-                values.push(f64::from(quantile(&sorted, *level)));
+                values.extend(sample_quantile(&sorted, *level).map(f64::from));
             }
         }
         quantiles
@@ -328,15 +329,4 @@ impl<'a> Path<'a> {
             samples.extend_from_slice(&values[context..]);
         }
     }
-}
-
-fn quantile(sorted: &[f32], level: f64) -> f32 {
-    let place = (count(sorted.len() - 1) * level).round_ties_even();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index"
-    )]
-    let place = place as usize;
-    sorted[place.min(sorted.len() - 1)]
 }
