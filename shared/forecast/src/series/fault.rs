@@ -54,7 +54,7 @@ pub enum RecordFault {
     #[error("the line is not UTF-8, first at byte {0}")]
     NotText(usize),
     /// A line is not a JSON object.
-    #[error("the line is not one JSON object: {0}")]
+    #[error("this is not one JSON object: {0}")]
     NotJson(String),
     /// A field is not there.
     #[error("the field `{field}` is missing{}", near.as_deref().map_or_else(String::new, |near| format!("; is it `{near}`?")))]

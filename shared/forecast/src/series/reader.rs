@@ -263,9 +263,9 @@ mod tests {
   a.json, line 5: target is `{}`; it must be a list of numbers
   a.json, line 5: cat is `[-1]`; it must be a list of whole numbers from 0
   a.json, line 5: dynamic_feat is `{}`; it must be a list of lists of numbers
-  a.json, line 6: the line is not one JSON object: invalid type: sequence, expected an object with `start` and `target`
-  a.json, line 7: the line is not one JSON object: the field `start` stands twice (column 43)
-  a.json, line 8: the line is not one JSON object: trailing characters (column 37)
+  a.json, line 6: this is not one JSON object: invalid type: sequence, expected an object with `start` and `target`
+  a.json, line 7: this is not one JSON object: the field `start` stands twice (column 43)
+  a.json, line 8: this is not one JSON object: trailing characters (column 37)
   a.json, line 9: dynamic_feat[0] has 1 value; it must have 2: the 2 of target"
         );
     }
