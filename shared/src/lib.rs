@@ -1,6 +1,7 @@
 //! What Pipewright decides, apart from where it runs: no AWS SDK, no clock, no
 //! environment, no I/O but what is passed in.
 
+pub mod arn;
 mod canonical_json;
 pub mod custom_resource;
 pub mod definition;

@@ -14,6 +14,9 @@ import uuid
 from dataclasses import dataclass, field
 
 LOG_STREAM = "2026/01/01/[$LATEST]0123456789abcdef"
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -105,17 +108,22 @@ class ReplyServer(_Server):
 
 
 class S3Server(_Server):
-    """As much of S3 as the function uses; `trouble` maps a method to how it misbehaves."""
+    """As much of S3 as the function uses; `trouble` maps a method to how it misbehaves.
+
+    All buckets are those of `owner`: a call that expects another, or expects nothing, is refused.
+    """
 
     def __init__(self):
         self.objects = {}
         self.trouble = {}
+        self.owner = ACCOUNT
 
         class Handler(_Handler):
             def serve(self):
                 body = self.body()
                 how = self.server.trouble.get(self.command)
-                if how == "403":
+                expected = self.headers.get("x-amz-expected-bucket-owner")
+                if how == "403" or expected != self.server.owner:
                     return self.answer(403, _error("AccessDenied"))
                 if how == "500":
                     return self.answer(500, _error("InternalError"))
@@ -175,7 +183,7 @@ class Function:
                     headers = [
                         ("Lambda-Runtime-Aws-Request-Id", invocation.id),
                         ("Lambda-Runtime-Deadline-Ms", str(int(invocation.deadline * 1000))),
-                        ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:x:1:function:f"),
+                        ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN),
                         ("Content-Type", "application/json"),
                     ]
                     return self.answer(200, invocation.event, headers)
@@ -203,7 +211,7 @@ class Function:
                 "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
                 "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/function",
                 "AWS_LAMBDA_LOG_STREAM_NAME": LOG_STREAM,
-                "AWS_REGION": "eu-west-1",
+                "AWS_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "AWS_EC2_METADATA_DISABLED": "true",

@@ -215,6 +215,14 @@ def test_an_s3_that_misbehaves_is_told(function, replies, s3, how, says):
     assert reply["PhysicalResourceId"].endswith(".json")
 
 
+def test_a_bucket_that_another_account_made_beforehand_gets_nothing(function, replies, s3):
+    s3.owner = "210987654321"
+    fails(function, replies, event(replies), "name a bucket of account 123456789012")
+    template = {"Bucket": "templates", "Key": "t", "Sha256": "0" * 64}
+    fails(function, replies, event(replies, {"Template": template}), "of account 123456789012")
+    assert s3.objects == {}
+
+
 def test_an_s3_that_hangs_for_long_is_named_in_time(function, replies, s3):
     s3.trouble["PUT"] = "hang"
     fails(function, replies, event(replies), "s3:PutObject", seconds=30.0)

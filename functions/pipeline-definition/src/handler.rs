@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::location::{Location, Made, PhysicalId, sha256};
 use crate::properties::{Properties, TemplateSource};
-use crate::store::{Store, StoreError, Version};
+use crate::store::{Bucket, Store, StoreError, Version};
 
 /// The script that starts the processing step.
 const EXECUTOR: &str = include_str!("../../../docker/executor/run-fe-step.sh");
@@ -49,18 +49,18 @@ impl<S: Store> PipelineDefinition<S> {
         let properties = Properties::read(&request.properties)
             .map_err(|faults| Failure::with_faults("the properties are wrong", faults))?;
         let location = Location {
-            bucket: properties.bucket,
+            bucket: bucket_of(request, properties.bucket),
             prefix: properties.prefix,
             stack_digest: request.stack_digest(),
         };
-        let template = self.template(&properties.template).await?;
+        let template = self.template(request, &properties.template).await?;
         let given_executor = properties
             .values
             .get("ExecutorS3Uri")
             .and_then(Value::as_str);
         let executor_key = location.executor_key(&sha256(self.executor.as_bytes()));
         let executor_uri = given_executor.map_or_else(
-            || format!("s3://{}/{executor_key}", location.bucket),
+            || format!("s3://{}/{executor_key}", location.bucket.name),
             str::to_owned,
         );
         let definition = fill(&template, &properties.values, &executor_uri)?;
@@ -127,7 +127,7 @@ impl<S: Store> PipelineDefinition<S> {
             let executor_uri = match &made.script {
                 Some(script) => {
                     let key = location.executor_key(script);
-                    there(&key).then(|| format!("s3://{bucket}/{key}"))?
+                    there(&key).then(|| format!("s3://{}/{key}", bucket.name))?
                 }
                 None => properties["Values"]["ExecutorS3Uri"].as_str()?.to_owned(),
             };
@@ -140,7 +140,11 @@ impl<S: Store> PipelineDefinition<S> {
     }
 
     /// The template's text.
-    async fn template(&self, source: &TemplateSource) -> Result<String, Failure> {
+    async fn template(
+        &self,
+        request: &Request,
+        source: &TemplateSource,
+    ) -> Result<String, Failure> {
         let (bucket, key, version_id, expected) = match source {
             TemplateSource::Shipped => return Ok(template::shipped().to_owned()),
             TemplateSource::Inline(text) => return Ok(text.clone()),
@@ -153,7 +157,12 @@ impl<S: Store> PipelineDefinition<S> {
         };
         let bytes = self
             .store
-            .get(bucket, key, version_id, LARGEST_DEFINITION)
+            .get(
+                &bucket_of(request, bucket.clone()),
+                key,
+                version_id,
+                LARGEST_DEFINITION,
+            )
             .await
             .map_err(|error| Failure::new(format!("the template cannot be read: {error}")))?;
         let found = sha256(&bytes);
@@ -227,13 +236,13 @@ impl<S: Store> Handler for PipelineDefinition<S> {
     ) -> Result<Resource, Failure> {
         // By the id first: properties of an older version of ours may no longer
         // be understood.
-        let current = PhysicalId::parse(&physical_id)
+        let current = PhysicalId::parse(&physical_id, &request.account)
             .map(|id| id.location)
             .filter(|location| location.stack_digest == request.stack_digest());
         let wanted = Properties::read(&request.properties)
             .ok()
             .map(|properties| Location {
-                bucket: properties.bucket,
+                bucket: bucket_of(&request, properties.bucket),
                 prefix: properties.prefix,
                 stack_digest: request.stack_digest(),
             });
@@ -253,7 +262,7 @@ impl<S: Store> Handler for PipelineDefinition<S> {
     }
 
     async fn delete(&self, request: Request, physical_id: String) -> Result<(), Failure> {
-        let id = match PhysicalId::parse(&physical_id) {
+        let id = match PhysicalId::parse(&physical_id, &request.account) {
             Some(id) if id.location.stack_digest == request.stack_digest() => id,
             _ => {
                 tracing::warn!(
@@ -279,10 +288,19 @@ impl<S: Store> Handler for PipelineDefinition<S> {
 /// What CloudFormation learns of a definition.
 fn resource(id: &PhysicalId, executor_uri: String) -> Resource {
     Resource::new(id.to_string())
-        .with("Bucket", id.location.bucket.as_str())
+        .with("Bucket", id.location.bucket.name.as_str())
         .with("Key", id.key())
         .with("Sha256", id.sha256.as_str())
         .with("ExecutorS3Uri", executor_uri)
+}
+
+/// A bucket that the properties name: of the function's own account, as
+/// everything that it reads and writes must be.
+fn bucket_of(request: &Request, name: String) -> Bucket {
+    Bucket {
+        name,
+        owner: request.account.clone(),
+    }
 }
 
 /// The digest of properties, whatever the order of their names.
@@ -387,7 +405,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::memory::{Call, MemoryStore, Trouble};
+    use crate::memory::{Call, MemoryStore, OWNER, Trouble};
 
     /// A template with one hole in a text and one outside of texts.
     const TEMPLATE: &str = r#"{"Version":"2020-12-01","Steps":[
@@ -428,16 +446,22 @@ mod tests {
     }
 
     fn request(stack: &str, properties: &Value) -> Request {
+        request_in(OWNER, stack, properties)
+    }
+
+    /// A creation that a function in `account` is asked for.
+    fn request_in(account: &str, stack: &str, properties: &Value) -> Request {
         let event = json!({
             "RequestType": "Create",
-            "ResponseURL": "https://b.s3.amazonaws.com/k?q",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?q",
             "StackId": stack,
             "RequestId": "r",
             "LogicalResourceId": "PipelineDefinition",
             "ResourceProperties": properties,
         });
-        let envelope = Envelope::read(&event.to_string(), UrlPolicy::AwsOnly).unwrap();
-        let (request, operation) = envelope.request(&envelope.subject()).unwrap();
+        let envelope =
+            Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
+        let (request, operation) = envelope.request(&envelope.subject(), account).unwrap();
         assert_eq!(operation, Operation::Create);
         request
     }
@@ -654,6 +678,35 @@ mod tests {
         );
     }
 
+    /// Nothing is read from, written to or deleted in a bucket of another account than the
+    /// function's, whoever made it under the name that was meant.
+    #[tokio::test]
+    async fn a_bucket_of_another_account_is_left_alone() {
+        let store = store();
+        let ours = create(&store, &inline("A")).await.unwrap();
+        let version = store.insert("templates", "t.json", TEMPLATE.as_bytes());
+        let before = store.keys("pipelines");
+        let mut from_s3 = inline("A");
+        from_s3["Template"] = json!({"Bucket": "templates", "Key": "t.json", "VersionId": version});
+        let handler = PipelineDefinition::new(store.clone());
+        let account = "210987654321";
+        for properties in [inline("B"), from_s3] {
+            let request = || request_in(account, "stack", &properties);
+            for failure in [
+                handler.create(request()).await.unwrap_err(),
+                handler
+                    .update(request(), ours.clone(), Value::Null)
+                    .await
+                    .unwrap_err(),
+                handler.delete(request(), ours.clone()).await.unwrap_err(),
+            ] {
+                let failure = failure.to_string();
+                assert!(failure.contains(account), "{failure}");
+            }
+        }
+        assert_eq!(store.keys("pipelines"), before);
+    }
+
     /// An update deletes nothing.
     #[tokio::test]
     async fn an_update_deletes_nothing() {
@@ -700,7 +753,7 @@ mod tests {
             .unwrap_err();
         assert!(failure.to_string().contains("Shape"), "{failure}");
         let (bucket, _) = first.0.split_once('/').unwrap();
-        let id = PhysicalId::parse(&first.0).unwrap();
+        let id = PhysicalId::parse(&first.0, OWNER).unwrap();
         let made = Made {
             definition: id.sha256.clone(),
             script: Some(sha256(EXECUTOR.as_bytes())),
@@ -832,15 +885,16 @@ mod tests {
         store.trouble(Call::Put, Trouble::HappensAndFails);
         let event = json!({
             "RequestType": "Create",
-            "ResponseURL": "https://b.s3.amazonaws.com/k?q",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?q",
             "StackId": "stack",
             "RequestId": "r",
             "LogicalResourceId": "PipelineDefinition",
             "ResourceProperties": inline("A"),
         });
-        let envelope = Envelope::read(&event.to_string(), UrlPolicy::AwsOnly).unwrap();
+        let envelope =
+            Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject).unwrap();
+        let (request, _) = envelope.request(&subject, OWNER).unwrap();
         PipelineDefinition::new(store.clone())
             .create(request)
             .await

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::PipelineDefinition;
 use crate::location::sha256;
-use crate::memory::{Call, MemoryStore, Trouble};
+use crate::memory::{Call, MemoryStore, OWNER, Trouble};
 
 const BUCKETS: [&str; 2] = ["pipelines", "pipelines-2"];
 const PREFIXES: [Option<&str>; 2] = [None, Some("other/prefix")];
@@ -202,7 +202,7 @@ impl World {
     ) -> Checked<Option<Answer>> {
         let mut event = json!({
             "RequestType": operation,
-            "ResponseURL": "https://b.s3.amazonaws.com/k?secret",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?secret",
             "StackId": self.arn(stack),
             // Used again and again.
             "RequestId": "request",
@@ -233,7 +233,8 @@ impl World {
             now,
             deadline: now + Duration::from_secs(60),
             log: LogLocation::default(),
-            policy: UrlPolicy::AwsOnly,
+            policy: UrlPolicy::of_region("eu-west-1"),
+            account: Some(OWNER.to_owned()),
         };
         let mut answer: Option<Answer> = None;
         for _ in 0..3 {
@@ -690,7 +691,8 @@ async fn the_fixtures_are_answered_as_their_names_say() {
         now,
         deadline: now + Duration::from_secs(60),
         log: LogLocation::default(),
-        policy: UrlPolicy::AwsOrLoopback,
+        policy: UrlPolicy::of_region("eu-west-1").or_loopback(),
+        account: Some(OWNER.to_owned()),
     };
     let mut made = Vec::new();
     for (event, succeeds) in [

@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::store::Bucket;
+
 /// SageMaker keeps the base name of what it copies into a container.
 const EXECUTOR_NAME: &str = "run-fe-step.sh";
 
@@ -40,7 +42,7 @@ pub struct Made {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// The bucket.
-    pub bucket: String,
+    pub bucket: Bucket,
     /// The key prefix, without a slash at either end.
     pub prefix: String,
     /// [`Request::stack_digest`](pipewright::custom_resource::Request::stack_digest).
@@ -124,9 +126,10 @@ pub struct PhysicalId {
 }
 
 impl PhysicalId {
-    /// Reads an id; none if it has not the shape that this function gives ids.
+    /// Reads an id, whose bucket must belong to the account `owner`; none if it
+    /// has not the shape that this function gives ids.
     #[must_use]
-    pub fn parse(id: &str) -> Option<Self> {
+    pub fn parse(id: &str, owner: &str) -> Option<Self> {
         let (bucket, key) = id.split_once('/')?;
         let (folder, file) = key.rsplit_once('/')?;
         let (prefix, stack_digest) = folder.rsplit_once('/')?;
@@ -137,7 +140,10 @@ impl PhysicalId {
             && is_hex(sha256, SHA256_LEN);
         shaped.then(|| Self {
             location: Location {
-                bucket: bucket.to_owned(),
+                bucket: Bucket {
+                    name: bucket.to_owned(),
+                    owner: owner.to_owned(),
+                },
                 prefix: prefix.to_owned(),
                 stack_digest: stack_digest.to_owned(),
             },
@@ -154,7 +160,7 @@ impl PhysicalId {
 
 impl std::fmt::Display for PhysicalId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.location.bucket, self.key())
+        write!(formatter, "{}/{}", self.location.bucket.name, self.key())
     }
 }
 
@@ -208,11 +214,19 @@ fn is_hex(text: &str, len: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::OWNER;
     use proptest::prelude::*;
+
+    fn bucket(name: &str) -> Bucket {
+        Bucket {
+            name: name.to_owned(),
+            owner: OWNER.to_owned(),
+        }
+    }
 
     fn location() -> Location {
         Location {
-            bucket: "bucket".to_owned(),
+            bucket: bucket("bucket"),
             prefix: "a/b".to_owned(),
             stack_digest: "0123456789abcdef".to_owned(),
         }
@@ -284,28 +298,28 @@ mod tests {
             format!("/a/0123456789abcdef/{digest}.json"),
             format!("BUCKET/a/0123456789abcdef/{digest}.json"),
         ] {
-            assert_eq!(PhysicalId::parse(&id), None, "{id}");
+            assert_eq!(PhysicalId::parse(&id, OWNER), None, "{id}");
         }
     }
 
     proptest! {
         #[test]
         fn an_id_reads_back_as_what_it_was_written_from(
-            bucket in "[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]",
+            name in "[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]",
             prefix in "[A-Za-z0-9_-]{1,9}(/[A-Za-z0-9_-]{1,9}){0,3}",
             stack_digest in "[0-9a-f]{16}",
             sha256 in "[0-9a-f]{64}",
         ) {
             let id = PhysicalId {
-                location: Location { bucket, prefix, stack_digest },
+                location: Location { bucket: bucket(&name), prefix, stack_digest },
                 sha256,
             };
-            prop_assert_eq!(PhysicalId::parse(&id.to_string()), Some(id));
+            prop_assert_eq!(PhysicalId::parse(&id.to_string(), OWNER), Some(id));
         }
 
         #[test]
         fn no_text_makes_the_reader_panic(id in any::<String>()) {
-            let _ = PhysicalId::parse(&id);
+            let _ = PhysicalId::parse(&id, OWNER);
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use crate::store::{Store, StoreError, Version};
+use crate::store::{Bucket, Store, StoreError, Version};
+
+/// The account that the buckets belong to.
+pub(crate) const OWNER: &str = "123456789012";
 
 /// A call of [`Store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,36 +118,37 @@ impl MemoryStore {
     async fn perform<T>(
         &self,
         call: Call,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         action: impl FnOnce(&mut State) -> Result<T, StoreError> + Send,
     ) -> Result<T, StoreError> {
         let failed = || StoreError::Failed {
             action: "s3:Something",
-            bucket: bucket.to_owned(),
+            bucket: bucket.name.clone(),
             key: key.to_owned(),
             cause: "InternalError: as told".to_owned(),
+        };
+        let denied = || StoreError::Denied {
+            action: "s3:Something",
+            bucket: bucket.name.clone(),
+            key: key.to_owned(),
+            owner: bucket.owner.clone(),
+            code: "AccessDenied".to_owned(),
         };
         let trouble = self.next_trouble(call);
         match trouble {
             Some(Trouble::Fails) => return Err(failed()),
             Some(Trouble::Hangs) => return std::future::pending().await,
             Some(Trouble::Panics) => panic!("as told"),
-            Some(Trouble::Denied) => {
-                return Err(StoreError::Denied {
-                    action: "s3:Something",
-                    bucket: bucket.to_owned(),
-                    key: key.to_owned(),
-                    code: "AccessDenied".to_owned(),
-                });
-            }
+            Some(Trouble::Denied) => return Err(denied()),
+            _ if bucket.owner != OWNER => return Err(denied()),
             _ => {}
         }
         let result = {
             let mut state = self.0.lock().unwrap();
-            if !state.buckets.contains_key(bucket) {
+            if !state.buckets.contains_key(&bucket.name) {
                 return Err(StoreError::NoBucket {
-                    bucket: bucket.to_owned(),
+                    bucket: bucket.name.clone(),
                 });
             }
             action(&mut state)
@@ -176,26 +180,26 @@ impl State {
 impl Store for MemoryStore {
     async fn get(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         version_id: Option<&str>,
         limit: usize,
     ) -> Result<Vec<u8>, StoreError> {
         self.perform(Call::Get, bucket, key, |state| {
-            let bytes = state.buckets[bucket]
+            let bytes = state.buckets[&bucket.name]
                 .iter()
                 .rfind(|stored| {
                     stored.key == key && version_id.is_none_or(|id| id == stored.version_id)
                 })
                 .and_then(|stored| stored.bytes.clone())
                 .ok_or_else(|| StoreError::NoObject {
-                    bucket: bucket.to_owned(),
+                    bucket: bucket.name.clone(),
                     key: key.to_owned(),
                     version_id: version_id.map(str::to_owned),
                 })?;
             if bytes.len() > limit {
                 return Err(StoreError::TooLarge {
-                    bucket: bucket.to_owned(),
+                    bucket: bucket.name.clone(),
                     key: key.to_owned(),
                     limit,
                 });
@@ -207,21 +211,21 @@ impl Store for MemoryStore {
 
     async fn put(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         _content_type: &str,
         bytes: Vec<u8>,
     ) -> Result<(), StoreError> {
         self.perform(Call::Put, bucket, key, |state| {
-            state.insert(bucket, key, Some(bytes));
+            state.insert(&bucket.name, key, Some(bytes));
             Ok(())
         })
         .await
     }
 
-    async fn versions(&self, bucket: &str, prefix: &str) -> Result<Vec<Version>, StoreError> {
+    async fn versions(&self, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, StoreError> {
         self.perform(Call::Versions, bucket, prefix, |state| {
-            let stored = &state.buckets[bucket];
+            let stored = &state.buckets[&bucket.name];
             Ok(stored
                 .iter()
                 .enumerate()
@@ -239,9 +243,9 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn delete(&self, bucket: &str, versions: Vec<Version>) -> Result<(), StoreError> {
+    async fn delete(&self, bucket: &Bucket, versions: Vec<Version>) -> Result<(), StoreError> {
         self.perform(Call::Delete, bucket, "", |state| {
-            if let Some(stored) = state.buckets.get_mut(bucket) {
+            if let Some(stored) = state.buckets.get_mut(&bucket.name) {
                 stored.retain(|stored| {
                     !versions.iter().any(|version| {
                         version.key == stored.key && version.version_id == stored.version_id

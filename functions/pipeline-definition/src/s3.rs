@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use pipewright_aws::error_chain;
 
-use crate::store::{Store, StoreError, Version};
+use crate::store::{Bucket, Store, StoreError, Version};
 
 /// S3's limit on the objects of one DeleteObjects call.
 const DELETE_BATCH: usize = 1_000;
@@ -28,7 +28,7 @@ impl S3Store {
 impl Store for S3Store {
     async fn get(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         version_id: Option<&str>,
         limit: usize,
@@ -41,7 +41,8 @@ impl Store for S3Store {
         let object = self
             .client
             .get_object()
-            .bucket(bucket)
+            .bucket(&bucket.name)
+            .expected_bucket_owner(&bucket.owner)
             .key(key)
             .set_version_id(version_id.map(str::to_owned))
             .send()
@@ -55,7 +56,7 @@ impl Store for S3Store {
                 error => error,
             })?;
         let too_large = || StoreError::TooLarge {
-            bucket: bucket.to_owned(),
+            bucket: bucket.name.clone(),
             key: key.to_owned(),
             limit,
         };
@@ -78,7 +79,7 @@ impl Store for S3Store {
 
     async fn put(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         content_type: &str,
         bytes: Vec<u8>,
@@ -90,7 +91,8 @@ impl Store for S3Store {
         };
         self.client
             .put_object()
-            .bucket(bucket)
+            .bucket(&bucket.name)
+            .expected_bucket_owner(&bucket.owner)
             .key(key)
             .content_type(content_type)
             .body(ByteStream::from(bytes))
@@ -100,7 +102,7 @@ impl Store for S3Store {
         Ok(())
     }
 
-    async fn versions(&self, bucket: &str, prefix: &str) -> Result<Vec<Version>, StoreError> {
+    async fn versions(&self, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, StoreError> {
         let call = Call {
             action: "s3:ListBucketVersions",
             bucket,
@@ -112,7 +114,8 @@ impl Store for S3Store {
             let page = self
                 .client
                 .list_object_versions()
-                .bucket(bucket)
+                .bucket(&bucket.name)
+                .expected_bucket_owner(&bucket.owner)
                 .prefix(prefix)
                 .set_key_marker(key_marker.take())
                 .set_version_id_marker(version_marker.take())
@@ -146,7 +149,7 @@ impl Store for S3Store {
         }
     }
 
-    async fn delete(&self, bucket: &str, versions: Vec<Version>) -> Result<(), StoreError> {
+    async fn delete(&self, bucket: &Bucket, versions: Vec<Version>) -> Result<(), StoreError> {
         for batch in versions.chunks(DELETE_BATCH) {
             let call = Call {
                 action: "s3:DeleteObjectVersion",
@@ -171,7 +174,8 @@ impl Store for S3Store {
             let answer = self
                 .client
                 .delete_objects()
-                .bucket(bucket)
+                .bucket(&bucket.name)
+                .expected_bucket_owner(&bucket.owner)
                 .delete(delete)
                 .send()
                 .await
@@ -195,7 +199,7 @@ impl Store for S3Store {
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
     action: &'static str,
-    bucket: &'a str,
+    bucket: &'a Bucket,
     key: &'a str,
 }
 
@@ -218,7 +222,7 @@ impl Call<'_> {
     }
 
     fn coded(self, code: &str, message: &str) -> StoreError {
-        let (bucket, key) = (self.bucket.to_owned(), self.key.to_owned());
+        let (bucket, key) = (self.bucket.name.clone(), self.key.to_owned());
         match code {
             "NoSuchBucket" => StoreError::NoBucket { bucket },
             // 405: the version asked for is a delete marker.
@@ -231,6 +235,7 @@ impl Call<'_> {
                 action: self.action,
                 bucket,
                 key,
+                owner: self.bucket.owner.clone(),
                 code: code.to_owned(),
             },
             _ => self.failed(format!("{code}: {message}")),
@@ -240,7 +245,7 @@ impl Call<'_> {
     fn failed(self, cause: impl std::fmt::Display) -> StoreError {
         StoreError::Failed {
             action: self.action,
-            bucket: self.bucket.to_owned(),
+            bucket: self.bucket.name.clone(),
             key: self.key.to_owned(),
             cause: cause.to_string(),
         }

@@ -2,6 +2,16 @@
 
 use std::future::Future;
 
+/// A bucket, and the account that it must belong to: S3 refuses every call to
+/// one that another account has made under this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// The account's 12 digits.
+    pub owner: String,
+}
+
 /// One version of an object, or a delete marker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
@@ -45,9 +55,11 @@ pub enum StoreError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The function may not do it.
+    /// The function may not do it, or the bucket is another account's, which
+    /// S3 answers alike.
     #[error(
-        "S3 refuses {action} on s3://{bucket}/{key} ({code}): give the function's role this right"
+        "S3 refuses {action} on s3://{bucket}/{key} ({code}): give the function's role this right, or name a bucket \
+         of account {owner} if this one belongs to another"
     )]
     Denied {
         /// The permission that is lacking, such as `s3:PutObject`.
@@ -56,6 +68,8 @@ pub enum StoreError {
         bucket: String,
         /// The key, or what keys begin with.
         key: String,
+        /// The account that the bucket must belong to.
+        owner: String,
         /// S3's code.
         code: String,
     },
@@ -79,7 +93,7 @@ pub trait Store: Send + Sync + 'static {
     /// at most `limit`.
     fn get(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         version_id: Option<&str>,
         limit: usize,
@@ -88,7 +102,7 @@ pub trait Store: Send + Sync + 'static {
     /// Writes an object whole.
     fn put(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         key: &str,
         content_type: &str,
         bytes: Vec<u8>,
@@ -97,7 +111,7 @@ pub trait Store: Send + Sync + 'static {
     /// All versions and delete markers of all keys that begin with `prefix`.
     fn versions(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         prefix: &str,
     ) -> impl Future<Output = Result<Vec<Version>, StoreError>> + Send;
 
@@ -105,7 +119,7 @@ pub trait Store: Send + Sync + 'static {
     /// counts as deleted.
     fn delete(
         &self,
-        bucket: &str,
+        bucket: &Bucket,
         versions: Vec<Version>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -49,6 +49,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use pipewright::arn::Home;
 use pipewright::custom_resource::{
     Envelope, EnvelopeError, Failure, Handler, LogLocation, Operation, Outcome, Reply, ReplyError,
     Request, Resource, ResponseUrl, Schedule, Subject, Transport, TransportError, UrlPolicy,
@@ -70,17 +71,20 @@ pub const ALLOW_LOOPBACK: &str = "PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL";
 pub async fn run<H: Handler>(handler: H) -> Result<(), lambda_runtime::Error> {
     let handler = Arc::new(handler);
     let transport = Arc::new(HttpTransport::default());
-    let policy = match std::env::var(ALLOW_LOOPBACK) {
-        Ok(value) if value == "1" => {
-            tracing::warn!("replies may go to this machine, since {ALLOW_LOOPBACK} is set");
-            UrlPolicy::AwsOrLoopback
-        }
-        _ => UrlPolicy::AwsOnly,
-    };
+    let loopback = std::env::var(ALLOW_LOOPBACK).is_ok_and(|value| value == "1");
+    if loopback {
+        tracing::warn!("replies may go to this machine, since {ALLOW_LOOPBACK} is set");
+    }
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
         let transport = Arc::clone(&transport);
         async move {
+            let home = Home::of(&event.context.invoked_function_arn);
+            let region = match &home {
+                Some(home) => home.region.clone(),
+                None => std::env::var("AWS_REGION").unwrap_or_default(),
+            };
+            let policy = UrlPolicy::of_region(region);
             let invocation = Invocation {
                 now: since_epoch(wall_clock()),
                 deadline: Duration::from_millis(event.context.deadline),
@@ -89,7 +93,12 @@ pub async fn run<H: Handler>(handler: H) -> Result<(), lambda_runtime::Error> {
                     stream: event.context.env_config.log_stream.clone(),
                     invocation: event.context.request_id.clone(),
                 },
-                policy,
+                policy: if loopback {
+                    policy.or_loopback()
+                } else {
+                    policy
+                },
+                account: home.map(|home| home.account),
             };
             respond(event.payload.get(), &invocation, &handler, &*transport)
                 .await
@@ -113,6 +122,9 @@ pub struct Invocation {
     pub log: LogLocation,
     /// Which hosts a reply may go to.
     pub policy: UrlPolicy,
+    /// The account that the function runs in, by the ARN that it was invoked
+    /// under. Emulators may give none; then it is that of the stack.
+    pub account: Option<String>,
 }
 
 /// Why CloudFormation has got no answer. The invocation must then fail, so that
@@ -156,11 +168,18 @@ pub async fn respond<H: Handler, T: Transport>(
 ) -> Result<(), NotAnswered> {
     let begun = Instant::now();
     let schedule = Schedule::new(invocation.now, invocation.deadline);
-    let envelope = Envelope::read(event, invocation.policy).inspect_err(|error| {
+    let envelope = Envelope::read(event, &invocation.policy).inspect_err(|error| {
         tracing::error!(%error, "the event cannot be answered");
     })?;
     let subject = envelope.subject();
-    let outcome = match envelope.request(&subject) {
+    let account = invocation
+        .account
+        .clone()
+        .or_else(|| Home::of(envelope.stack_id()).map(|home| home.account))
+        .ok_or_else(|| {
+            Failure::new("neither the function's ARN nor StackId names the account that it runs in")
+        });
+    let outcome = match account.and_then(|account| envelope.request(&subject, &account)) {
         Ok((request, operation)) => {
             tracing::info!(
                 stack = request.stack_id,
@@ -507,7 +526,7 @@ mod tests {
     fn event(operation: &str, id: Option<&str>) -> String {
         let mut event = json!({
             "RequestType": operation,
-            "ResponseURL": "https://bucket.s3.amazonaws.com/key?X-Amz-Signature=secret",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?X-Amz-Signature=secret",
             "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1",
             "RequestId": "r-1",
             "LogicalResourceId": "Definition",
@@ -520,6 +539,10 @@ mod tests {
         event.to_string()
     }
 
+    fn policy() -> UrlPolicy {
+        UrlPolicy::of_region("eu-west-1")
+    }
+
     fn invocation(seconds: u64) -> Invocation {
         let now = Duration::from_secs(1_780_000_000);
         Invocation {
@@ -530,7 +553,8 @@ mod tests {
                 stream: "stream".to_owned(),
                 invocation: "i".to_owned(),
             },
-            policy: UrlPolicy::AwsOnly,
+            policy: policy(),
+            account: None,
         }
     }
 
@@ -613,6 +637,39 @@ mod tests {
             begun.elapsed()
         );
         assert_eq!(transport.reply()["Status"], "FAILED");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_account_is_the_functions_or_else_the_stacks() {
+        struct Account;
+        impl Handler for Account {
+            async fn create(&self, request: Request) -> Result<Resource, Failure> {
+                Ok(Resource::new(request.account))
+            }
+            async fn update(&self, _: Request, _: String, _: Value) -> Result<Resource, Failure> {
+                Err(Failure::new("not asked for"))
+            }
+            async fn delete(&self, _: Request, _: String) -> Result<(), Failure> {
+                Err(Failure::new("not asked for"))
+            }
+        }
+        let no_arn = event("Create", None).replace("arn:aws:cloudformation", "urn:x");
+        for (function, event, told) in [
+            (Some("210987654321"), event("Create", None), "210987654321"),
+            (None, event("Create", None), "123456789012"),
+            (None, no_arn, "failed-create-"),
+        ] {
+            let transport = Answers::default();
+            let invocation = Invocation {
+                account: function.map(str::to_owned),
+                ..invocation(60)
+            };
+            respond(&event, &invocation, &Arc::new(Account), &transport)
+                .await
+                .unwrap();
+            let id = transport.reply()["PhysicalResourceId"].clone();
+            assert!(id.as_str().unwrap().starts_with(told), "{id}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -743,8 +800,8 @@ mod tests {
 
     #[test]
     fn an_error_that_quotes_the_secret_is_not_repeated() {
-        let url = "https://b.s3.amazonaws.com/k?X-Amz-Signature=1";
-        let url = ResponseUrl::parse(url, UrlPolicy::AwsOnly).unwrap();
+        let url = "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?X-Amz-Signature=1";
+        let url = ResponseUrl::parse(url, &policy()).unwrap();
         assert_eq!(without_secret("dns error", &url), "dns error");
         assert!(!without_secret("bad /k?X-Amz-Signature=1", &url).contains("Signature"));
     }

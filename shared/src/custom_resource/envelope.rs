@@ -71,6 +71,9 @@ pub struct Request {
     pub request_id: String,
     /// The resource's name in the template.
     pub logical_resource_id: String,
+    /// The account that the function runs in: what it writes to is to belong
+    /// to this one.
+    pub account: String,
     /// The resource's type, such as `Custom::Something`; empty if not given.
     pub resource_type: String,
     /// The resource's properties. CloudFormation gives numbers and booleans in
@@ -95,7 +98,7 @@ impl Envelope {
     /// [`EnvelopeError`] when no answer is possible: the event is no object,
     /// lacks `ResponseURL`, `StackId`, `RequestId` or `LogicalResourceId`, or
     /// `policy` refuses the address.
-    pub fn read(event: &str, policy: UrlPolicy) -> Result<Self, EnvelopeError> {
+    pub fn read(event: &str, policy: &UrlPolicy) -> Result<Self, EnvelopeError> {
         let mut rest: BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(event).map_err(|_| EnvelopeError::NotAnObject)?;
         let mut take = |name: &'static str| {
@@ -151,14 +154,18 @@ impl Envelope {
         }
     }
 
-    /// The rest of the request.
+    /// The rest of the request, to a function that runs in `account`.
     ///
     /// # Errors
     /// All that is wrong with `RequestType`, `PhysicalResourceId`,
     /// `ResourceProperties` and `OldResourceProperties`, to be answered as a
     /// failure. The properties of a deletion count as an empty object when
     /// they are missing, so that a resource can always be deleted.
-    pub fn request(&self, subject: &Subject) -> Result<(Request, Operation), Failure> {
+    pub fn request(
+        &self,
+        subject: &Subject,
+        account: &str,
+    ) -> Result<(Request, Operation), Failure> {
         let mut faults = Vec::new();
         let request_type = self.rest.get("RequestType").and_then(|value| text(value));
         let deletion = request_type.as_deref() == Some("Delete");
@@ -211,6 +218,7 @@ impl Envelope {
                     stack_id: self.stack_id.clone(),
                     request_id: self.request_id.clone(),
                     logical_resource_id: self.logical_resource_id.clone(),
+                    account: account.to_owned(),
                     resource_type: self
                         .rest
                         .get("ResourceType")
@@ -353,10 +361,16 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    const ACCOUNT: &str = "123456789012";
+
+    fn policy() -> UrlPolicy {
+        UrlPolicy::of_region("eu-west-1")
+    }
+
     fn event() -> Value {
         json!({
             "RequestType": "Update",
-            "ResponseURL": "https://bucket.s3.amazonaws.com/key?X-Amz-Signature=secret",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?X-Amz-Signature=secret",
             "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1",
             "RequestId": "r-1",
             "LogicalResourceId": "Definition",
@@ -368,12 +382,12 @@ mod tests {
     }
 
     fn read(event: &Value) -> Result<Envelope, EnvelopeError> {
-        Envelope::read(&event.to_string(), UrlPolicy::AwsOnly)
+        Envelope::read(&event.to_string(), &policy())
     }
 
     fn request(event: &Value) -> Result<(Request, Operation), Failure> {
         let envelope = read(event).unwrap();
-        envelope.request(&envelope.subject())
+        envelope.request(&envelope.subject(), ACCOUNT)
     }
 
     #[test]
@@ -414,7 +428,7 @@ mod tests {
         }
         for not_an_object in ["", "7", "[]", "null", "\"x\"", "{"] {
             assert_eq!(
-                Envelope::read(not_an_object, UrlPolicy::AwsOnly).unwrap_err(),
+                Envelope::read(not_an_object, &policy()).unwrap_err(),
                 EnvelopeError::NotAnObject
             );
         }
@@ -441,8 +455,8 @@ mod tests {
         let text = event()
             .to_string()
             .replace("{\"A\":\"1\"}", &format!("{{\"A\":{deep}}}"));
-        let envelope = Envelope::read(&text, UrlPolicy::AwsOnly).unwrap();
-        let failure = envelope.request(&envelope.subject()).unwrap_err();
+        let envelope = Envelope::read(&text, &policy()).unwrap();
+        let failure = envelope.request(&envelope.subject(), ACCOUNT).unwrap_err();
         assert!(
             failure
                 .to_string()
@@ -471,7 +485,7 @@ mod tests {
     fn a_failed_update_or_deletion_keeps_the_id_it_came_with() {
         let envelope = read(&event()).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject).unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
         request.claim("bucket/new");
         assert_eq!(subject.failure_id(), "bucket/key");
     }
@@ -492,7 +506,7 @@ mod tests {
         );
         assert_eq!(subject.failure_id(), envelope.subject().failure_id());
 
-        let (request, _) = envelope.request(&subject).unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
         request.claim("");
         assert!(is_failed_create(subject.failure_id()));
         request.claim("bucket/key");
@@ -523,7 +537,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in any::<String>()) {
-            let _ = Envelope::read(&text, UrlPolicy::AwsOrLoopback);
+            let _ = Envelope::read(&text, &policy().or_loopback());
         }
 
         #[test]
@@ -533,7 +547,7 @@ mod tests {
             event[&name] = json!({ "x": secret });
             let shown = match read(&event) {
                 Err(error) => error.to_string(),
-                Ok(envelope) => match envelope.request(&envelope.subject()) {
+                Ok(envelope) => match envelope.request(&envelope.subject(), ACCOUNT) {
                     Err(failure) => failure.to_string(),
                     Ok(_) => String::new(),
                 },

@@ -192,12 +192,12 @@ mod tests {
 
     fn envelope(logical: &str) -> Envelope {
         let event = json!({
-            "ResponseURL": "https://bucket.s3.amazonaws.com/key?X-Amz-Signature=secret",
+            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?secret",
             "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1",
             "RequestId": "r-1",
             "LogicalResourceId": logical,
         });
-        Envelope::read(&event.to_string(), UrlPolicy::AwsOnly).unwrap()
+        Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap()
     }
 
     fn log() -> LogLocation {

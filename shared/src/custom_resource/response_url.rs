@@ -14,14 +14,58 @@ const AWS_SUFFIXES: [&str; 7] = [
     "csp.hci.ic.gov",
 ];
 
-/// Which hosts a reply may be put to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UrlPolicy {
-    /// Hosts of AWS, by https.
-    AwsOnly,
-    /// Those, and for tests also this machine (`127.0.0.1`, `[::1]`,
-    /// `localhost`) by http or https.
-    AwsOrLoopback,
+/// How the name of the bucket that takes replies begins; the region without
+/// its hyphens follows.
+const BUCKET: &str = "cloudformation-custom-resource-response-";
+
+/// Which hosts a reply may be put to: those of the bucket that CloudFormation
+/// has replies put into, in one region. CloudFormation calls a function of the
+/// stack's own region only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlPolicy {
+    region: String,
+    loopback: bool,
+}
+
+impl UrlPolicy {
+    /// CloudFormation's bucket in `region`, by https.
+    #[must_use]
+    pub fn of_region(region: impl Into<String>) -> Self {
+        Self {
+            region: region.into(),
+            loopback: false,
+        }
+    }
+
+    /// The same and, for tests, this machine as well (`127.0.0.1`, `[::1]`,
+    /// `localhost`), by http or https.
+    #[must_use]
+    pub fn or_loopback(mut self) -> Self {
+        self.loopback = true;
+        self
+    }
+
+    /// Whether `host`, in lower case, is CloudFormation's bucket, by one of S3's
+    /// names for it: `<bucket>.s3.`, `.s3-<region>.`, `.s3.<region>.` or
+    /// `.s3.dualstack.<region>.` before the suffix of a partition.
+    fn takes(&self, host: &str) -> bool {
+        let region = &self.region;
+        let bucket = format!("{BUCKET}{}.", region.replace('-', ""));
+        let Some(place) = host.strip_prefix(&bucket) else {
+            return false;
+        };
+        AWS_SUFFIXES.iter().any(|suffix| {
+            place
+                .strip_suffix(suffix)
+                .and_then(|service| service.strip_suffix('.'))
+                .is_some_and(|service| {
+                    service == "s3"
+                        || service == format!("s3-{region}")
+                        || service == format!("s3.{region}")
+                        || service == format!("s3.dualstack.{region}")
+                })
+        })
+    }
 }
 
 /// The presigned address that CloudFormation waits at. Whoever has it can
@@ -46,9 +90,10 @@ pub enum RefusedUrl {
         /// The host it named.
         host: String,
     },
-    /// A host outside AWS.
+    /// A host that is not CloudFormation's.
     #[error(
-        "ResponseURL names host {host}, which belongs to no AWS partition, so no reply is sent there"
+        "ResponseURL names host {host}, which is not the bucket that CloudFormation has replies put into in this \
+         region, so no reply is sent there"
     )]
     ForeignHost {
         /// The host it named.
@@ -61,9 +106,8 @@ impl ResponseUrl {
     ///
     /// # Errors
     /// [`RefusedUrl`] when it is no URL, is not https, holds credentials or an
-    /// unusual port, or names a host that does not end with the DNS suffix of
-    /// an AWS partition.
-    pub fn parse(url: &str, policy: UrlPolicy) -> Result<Self, RefusedUrl> {
+    /// unusual port, or names another host than CloudFormation's.
+    pub fn parse(url: &str, policy: &UrlPolicy) -> Result<Self, RefusedUrl> {
         // A URL is printable ASCII; a backslash is a slash to some readers, and
         // a fragment is nothing that is ever sent.
         if !url
@@ -82,7 +126,7 @@ impl ResponseUrl {
         let host = host.to_ascii_lowercase();
 
         let loopback = ["127.0.0.1", "[::1]", "localhost"].contains(&host.as_str());
-        if loopback && policy == UrlPolicy::AwsOrLoopback {
+        if loopback && policy.loopback {
             return Ok(Self {
                 url: url.to_owned(),
                 host,
@@ -94,11 +138,7 @@ impl ResponseUrl {
         if !https {
             return Err(RefusedUrl::NotHttps { host });
         }
-        let of_aws = AWS_SUFFIXES.iter().any(|suffix| {
-            host.strip_suffix(suffix)
-                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.'))
-        });
-        if !of_aws || port.is_some_and(|port| port != "443") {
+        if !policy.takes(&host) || port.is_some_and(|port| port != "443") {
             return Err(RefusedUrl::ForeignHost { host });
         }
         Ok(Self {
@@ -168,44 +208,79 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<ResponseUrl, RefusedUrl> {
-        ResponseUrl::parse(url, UrlPolicy::AwsOnly)
+        ResponseUrl::parse(url, &UrlPolicy::of_region("us-east-1"))
     }
 
-    /// Replies go by https to hosts of AWS, in every partition.
+    /// Replies go by https to the bucket that CloudFormation has replies put into in the function's
+    /// region, in every partition.
     #[test]
-    fn a_host_of_every_aws_partition_is_taken() {
-        for host in [
-            "cloudformation-custom-resource-response-useast1.s3.amazonaws.com",
-            "cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com",
-            "cloudformation-custom-resource-response-usgovwest1.s3.us-gov-west-1.amazonaws.com",
-            "cloudformation-custom-resource-response-cnnorth1.s3.cn-north-1.amazonaws.com.cn",
-            "cloudformation-custom-resource-response-euscdee1.s3.eusc-de-east-1.amazonaws.eu",
-            "bucket.s3.us-iso-east-1.c2s.ic.gov",
-            "bucket.s3.us-isob-east-1.sc2s.sgov.gov",
-            "bucket.s3.eu-isoe-west-1.cloud.adc-e.uk",
-            "bucket.s3.us-isof-south-1.csp.hci.ic.gov",
-            "BUCKET.S3.AMAZONAWS.COM",
+    fn cloudformations_bucket_is_taken_in_every_partition() {
+        for (region, host) in [
+            ("us-east-1", "useast1.s3.amazonaws.com"),
+            ("us-east-1", "USEAST1.S3.AMAZONAWS.COM"),
+            ("us-east-1", "useast1.s3.us-east-1.amazonaws.com"),
+            ("eu-west-1", "euwest1.s3-eu-west-1.amazonaws.com"),
+            ("eu-west-1", "euwest1.s3.dualstack.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1", "usgovwest1.s3.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "cnnorth1.s3.cn-north-1.amazonaws.com.cn"),
+            (
+                "eusc-de-east-1",
+                "euscdeeast1.s3.eusc-de-east-1.amazonaws.eu",
+            ),
+            ("us-iso-east-1", "usisoeast1.s3.us-iso-east-1.c2s.ic.gov"),
+            (
+                "us-isob-east-1",
+                "usisobeast1.s3.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                "eu-isoe-west-1",
+                "euisoewest1.s3.eu-isoe-west-1.cloud.adc-e.uk",
+            ),
+            (
+                "us-isof-south-1",
+                "usisofsouth1.s3.us-isof-south-1.csp.hci.ic.gov",
+            ),
         ] {
+            let host = format!("{BUCKET}{host}");
+            let policy = UrlPolicy::of_region(region);
             let url = format!("https://{host}/arn%3Aaws?X-Amz-Signature=abc");
-            assert_eq!(parse(&url).unwrap().host(), host.to_ascii_lowercase());
-            assert!(parse(&format!("https://{host}:443/x?y")).is_ok());
+            let taken = ResponseUrl::parse(&url, &policy).unwrap();
+            assert_eq!(taken.host(), host.to_ascii_lowercase());
+            assert!(ResponseUrl::parse(&format!("https://{host}:443/x?y"), &policy).is_ok());
         }
     }
 
-    /// Replies go to no host outside AWS; a refused one is named.
+    /// Replies go to no other host, be it one of AWS's or a customer's in AWS; a refused one is
+    /// named.
     #[test]
-    fn a_host_outside_aws_is_refused_by_name() {
+    fn another_host_is_refused_by_name() {
+        let bucket = format!("{BUCKET}useast1");
         for host in [
-            "example.com",
-            "amazonaws.com.example.com",
-            "evilamazonaws.com",
-            "s3.amazonaws.com.",
-            "amazonaws.com",
-            ".amazonaws.com",
-            "s3.amazonaws.com.cn.example",
-            "169.254.169.254",
-            "127.0.0.1",
-            "localhost",
+            "example.com".to_owned(),
+            "amazonaws.com.example.com".to_owned(),
+            "s3.amazonaws.com.".to_owned(),
+            "amazonaws.com".to_owned(),
+            ".amazonaws.com".to_owned(),
+            "169.254.169.254".to_owned(),
+            "127.0.0.1".to_owned(),
+            "localhost".to_owned(),
+            "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com".to_owned(),
+            "ec2-198-51-100-7.compute-1.amazonaws.com".to_owned(),
+            "load-balancer-1.us-east-1.elb.amazonaws.com".to_owned(),
+            "s3.amazonaws.com".to_owned(),
+            "bucket.s3.amazonaws.com".to_owned(),
+            "bucket.s3.us-east-1.amazonaws.com".to_owned(),
+            // Names that anybody may give a bucket of theirs.
+            format!("{bucket}-2.s3.amazonaws.com"),
+            format!("{bucket}.x.s3.amazonaws.com"),
+            format!("my-{bucket}.s3.amazonaws.com"),
+            format!("{BUCKET}.s3.amazonaws.com"),
+            format!("{BUCKET}useast2.s3.amazonaws.com"),
+            format!("{bucket}.s3.us-east-2.amazonaws.com"),
+            format!("{bucket}.s3-website-us-east-1.amazonaws.com"),
+            format!("{bucket}.s3.amazonaws.com.example.com"),
+            format!("{bucket}.amazonaws.com"),
+            format!("{bucket}.s3.evilamazonaws.com"),
         ] {
             let refused = parse(&format!("https://{host}/x?X-Amz-Signature=abc")).unwrap_err();
             assert!(
@@ -224,36 +299,43 @@ mod tests {
         );
     }
 
+    /// CloudFormation's bucket in the region of these tests.
+    const HOST: &str = "cloudformation-custom-resource-response-useast1.s3.amazonaws.com";
+
     #[test]
     fn tricks_that_hide_the_true_host_are_refused() {
         for url in [
             "",
             "https://",
             "https:///x",
-            "https:s3.amazonaws.com/x",
-            "ftp://s3.amazonaws.com/x",
-            "https://user@s3.amazonaws.com/x",
-            "https://user:pass@s3.amazonaws.com/x",
-            "https://example.com\\.s3.amazonaws.com/x",
-            "https://example.com#.s3.amazonaws.com/x",
-            "https://example.com?.s3.amazonaws.com",
-            "https://example.com/.s3.amazonaws.com",
-            "https://s3.amazonaws.com:8443/x",
-            "https://s3.amazonaws.com:/x",
-            "https://s3.amazonaws.com /x",
-            "https://s3.amazonaws.com\n/x",
-            "https://s3\u{3002}amazonaws.com/x",
-            "https://[::1].s3.amazonaws.com/x",
-            "https://-.amazonaws.com/x",
+            "https:HOST/x",
+            "ftp://HOST/x",
+            "https://user@HOST/x",
+            "https://user:pass@HOST/x",
+            "https://example.com\\.HOST/x",
+            "https://example.com#.HOST/x",
+            "https://example.com?.HOST",
+            "https://example.com/.HOST",
+            "https://HOST:8443/x",
+            "https://HOST:/x",
+            "https://HOST /x",
+            "https://HOST\n/x",
+            "https://[::1].HOST/x",
+            "https://-.HOST/x",
+            "https://.HOST/x",
+            "https://HOST./x",
         ] {
-            assert!(parse(url).is_err(), "{url:?}");
+            let url = url.replace("HOST", HOST);
+            assert!(parse(&url).is_err(), "{url:?}");
         }
+        let cut = HOST.replace(".amazonaws", "\u{3002}amazonaws");
+        assert!(parse(&format!("https://{cut}/x")).is_err());
     }
 
     #[test]
     fn plain_http_is_refused() {
         assert!(matches!(
-            parse("http://bucket.s3.amazonaws.com/x?y"),
+            parse(&format!("http://{HOST}/x?y")),
             Err(RefusedUrl::NotHttps { .. })
         ));
     }
@@ -262,21 +344,18 @@ mod tests {
     /// that is deployed sets.
     #[test]
     fn loopback_is_taken_only_behind_the_switch() {
+        let policy = UrlPolicy::of_region("us-east-1").or_loopback();
         for url in [
             "http://127.0.0.1:4566/x?y",
             "https://localhost/x",
             "http://[::1]:80/x",
         ] {
             assert!(parse(url).is_err(), "{url}");
-            assert!(
-                ResponseUrl::parse(url, UrlPolicy::AwsOrLoopback).is_ok(),
-                "{url}"
-            );
+            assert!(ResponseUrl::parse(url, &policy).is_ok(), "{url}");
         }
-        assert!(ResponseUrl::parse("http://127.0.0.2/x", UrlPolicy::AwsOrLoopback).is_err());
-        assert!(
-            ResponseUrl::parse("http://127.0.0.1@example.com/x", UrlPolicy::AwsOrLoopback).is_err()
-        );
+        for url in ["http://127.0.0.2/x", "http://127.0.0.1@example.com/x"] {
+            assert!(ResponseUrl::parse(url, &policy).is_err(), "{url}");
+        }
     }
 
     /// Nothing of a ResponseURL but its host is shown by an error or by debug
@@ -284,7 +363,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_an_error_shows_path_or_query() {
         let secret = "X-Amz-Signature=0123456789abcdef";
-        let url = parse(&format!("https://b.s3.amazonaws.com/path-part?{secret}")).unwrap();
+        let url = parse(&format!("https://{HOST}/path-part?{secret}")).unwrap();
         let shown = format!("{url:?} {:#?}", url);
         assert!(
             !shown.contains(secret) && !shown.contains("path-part"),
