@@ -13,6 +13,9 @@ from system import REGION, ROOT, LocalSystem
 
 SCRIPT = ROOT / "docker/executor/run-fe-step.sh"
 ARN = f"arn:aws:sagemaker:{REGION}:123456789012:pipeline/prediction/execution/abc123"
+JOB_CONFIG = {
+    "ProcessingJobArn": f"arn:aws:sagemaker:{REGION}:123456789012:processing-job/pipelines-abc123-x"
+}
 DAY_MS = 86_400_000
 FIRST = datetime.date(2020, 1, 1)
 
@@ -99,6 +102,8 @@ class Job:
         self.id = execution_id
         assets = root / "processing/input/assets"
         assets.mkdir(parents=True)
+        (root / "config").mkdir()
+        (root / "config/processingjobconfig.json").write_text(json.dumps(JOB_CONFIG))
         for ticker, factor in {"AAA": 1.0, "B.B": 0.5}.items():
             rows = (
                 f"{FIRST + datetime.timedelta(day)},{factor * (100 + day % 17 + day / 10)}\n"

@@ -140,7 +140,6 @@ def test_a_bucket_that_does_not_exist_is_named(aws, tmp_path):
 
 def test_a_host_that_is_not_the_primary_does_nothing(aws, tmp_path):
     job = Job(aws, tmp_path, "run-hosts")
-    (tmp_path / "config").mkdir()
     config = {"current_host": "algo-2", "hosts": ["algo-2", "algo-1"]}
     (tmp_path / "config/resourceconfig.json").write_text(json.dumps(config))
     status, output, _ = job.run()

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import BINARIES
-from processing_job import ARN, FIRST, SCRIPT, put, template
+from processing_job import ARN, FIRST, JOB_CONFIG, SCRIPT, put, template
 from system import ACCOUNT, REGION
 
 ROOT_USER = f"arn:aws:iam::{ACCOUNT}:root"
@@ -127,6 +127,8 @@ def run_job(system, tmp_path):
     """Runs the processing step for a small record of its own, with given credentials."""
     assets = tmp_path / "processing/input/assets"
     assets.mkdir(parents=True)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/processingjobconfig.json").write_text(json.dumps(JOB_CONFIG))
     days = (FIRST + datetime.timedelta(day) for day in range(366))
     rows = (f"{day},{100 + number % 17}\n" for number, day in enumerate(days))
     (assets / "AAA.csv").write_text("Date,Close\n" + "".join(rows))

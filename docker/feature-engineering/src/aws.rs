@@ -20,8 +20,8 @@ use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_item, repo
 /// How long an attempt to upload one file may take: gigabytes over a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// The clients of everything that `environment` names.
-pub fn connect(config: &SdkConfig, environment: &Environment) -> (Tables, Bucket) {
+/// The clients of everything that `environment` names, for a job in `account`.
+pub fn connect(config: &SdkConfig, environment: &Environment, account: &str) -> (Tables, Bucket) {
     let tables = Tables {
         client: dynamodb::client(config),
         executions: environment.executions_table.clone(),
@@ -37,6 +37,7 @@ pub fn connect(config: &SdkConfig, environment: &Environment) -> (Tables, Bucket
     let bucket = Bucket {
         client: pipewright_aws::s3::client(&patient),
         name: environment.models_bucket.clone(),
+        owner: account.to_owned(),
     };
     (tables, bucket)
 }
@@ -174,6 +175,9 @@ impl Store for Tables {
 pub struct Bucket {
     client: aws_sdk_s3::Client,
     name: String,
+    /// The account that it must belong to: S3 refuses to write to one that
+    /// another account has made under this name.
+    owner: String,
 }
 
 impl Objects for Bucket {
@@ -191,6 +195,7 @@ impl Objects for Bucket {
         self.client
             .put_object()
             .bucket(&self.name)
+            .expected_bucket_owner(&self.owner)
             .key(key)
             .set_content_type(content_type(key).map(str::to_owned))
             .body(stream)
@@ -224,5 +229,50 @@ fn cause<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> String {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => pipewright_aws::error_chain(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// The container writes to no bucket of another account than its job's.
+    #[tokio::test]
+    async fn an_upload_names_the_account_that_its_bucket_belongs_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let request = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            let mut part = [0; 4096];
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = stream.read(&mut part).unwrap();
+                head.extend_from_slice(&part[..read]);
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .unwrap();
+            String::from_utf8_lossy(&head).to_ascii_lowercase()
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+            .region(aws_sdk_s3::config::Region::new("eu-west-1"))
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(
+                aws_sdk_s3::config::Credentials::new("a", "b", None, None, "test"),
+            ))
+            .http_client(pipewright_aws::http_client())
+            .endpoint_url(endpoint)
+            .build();
+        let environment = Environment::read(|name| Some(name.to_lowercase())).unwrap();
+        let (_, bucket) = connect(&config, &environment, "123456789012");
+        bucket.put("key", Body::Text("x")).await.unwrap();
+        let head = request.join().unwrap();
+        assert!(head.starts_with("put /models_bucket/key"), "{head}");
+        assert!(
+            head.contains("x-amz-expected-bucket-owner: 123456789012"),
+            "{head}"
+        );
     }
 }

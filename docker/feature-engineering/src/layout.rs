@@ -30,6 +30,11 @@ impl Layout {
         self.root.join("config/resourceconfig.json")
     }
 
+    /// Tells which job this is.
+    pub fn job_config(&self) -> PathBuf {
+        self.root.join("config/processingjobconfig.json")
+    }
+
     /// SageMaker shows this file's start as the job's failure reason.
     pub fn message(&self) -> PathBuf {
         self.root.join("output/message")

@@ -1,12 +1,13 @@
 //! The processing step: feature engineering in a SageMaker processing container.
 //!
-//! Decisions are pure ([`hosts`], [`journal::LogQueue`], [`report`], [`store`]'s
+//! Decisions are pure ([`hosts`], [`job`], [`journal::LogQueue`], [`report`], [`store`]'s
 //! item shapes, [`text`]); files and AWS are reached through [`outputs`] and the
 //! traits of [`store`], so that the whole step runs in tests without AWS.
 
 pub mod aws;
 pub mod environment;
 pub mod hosts;
+pub mod job;
 pub mod journal;
 pub mod layout;
 pub mod outputs;

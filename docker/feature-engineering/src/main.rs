@@ -60,8 +60,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<step::Outcome> {
         layout: &layout,
         journal: &journal,
     };
-    let connect = async |environment: &Environment| {
-        aws::connect(&pipewright_aws::config().await, environment)
+    let connect = async |environment: &Environment, account: &str| {
+        aws::connect(&pipewright_aws::config().await, environment, account)
     };
     Ok(step::run(job, variable, connect, stop).await)
 }

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::environment::{Environment, EnvironmentError};
 use crate::hosts::{self, ResourceConfigError, Role};
+use crate::job::{self, JobConfigError};
 use crate::journal::{EpochMs, Journal, SYNC_INTERVAL_MS};
 use crate::layout::Layout;
 use crate::outputs::{OutputError, Staging};
@@ -83,6 +84,9 @@ pub enum StepError {
     /// The hosts can't be understood.
     #[error(transparent)]
     ResourceConfig(#[from] ResourceConfigError),
+    /// The job's account is not known.
+    #[error(transparent)]
+    JobConfig(#[from] JobConfigError),
     /// A file can't be read.
     #[error("{}: cannot be read: {source}", .path.display())]
     Read {
@@ -194,7 +198,7 @@ pub struct Job<'a> {
 }
 
 /// Does the step. `variable` reads the environment, `connect` makes the clients
-/// once it is known to be complete, and `stop` resolves to a signal's name when
+/// once it is known to be complete, given the account that the job runs in, and `stop` resolves to a signal's name when
 /// the job is being stopped.
 ///
 /// Failures are told in the log, in `output/message` and, once the record is
@@ -202,7 +206,7 @@ pub struct Job<'a> {
 pub async fn run<S, O>(
     job: Job<'_>,
     variable: impl Fn(&str) -> Option<String>,
-    connect: impl AsyncFnOnce(&Environment) -> (S, O),
+    connect: impl AsyncFnOnce(&Environment, &str) -> (S, O),
     stop: impl Future<Output = &'static str>,
 ) -> Outcome
 where
@@ -230,7 +234,7 @@ where
 async fn attempt<S: Store, O: Objects>(
     job: &Job<'_>,
     variable: impl Fn(&str) -> Option<String>,
-    connect: impl AsyncFnOnce(&Environment) -> (S, O),
+    connect: impl AsyncFnOnce(&Environment, &str) -> (S, O),
     stop: impl Future<Output = &'static str>,
 ) -> Result<Outcome, StepError> {
     let journal = job.journal;
@@ -249,13 +253,14 @@ async fn attempt<S: Store, O: Objects>(
         )),
     }
     let environment = Environment::read(variable)?;
+    let account = job::account(read_if_there(&job.layout.job_config())?.as_deref())?;
     let id = RecordId::new(job.execution_id)?;
     journal.info(format!(
         "feature-engineering {}: execution {id}, pipeline execution {}",
         env!("CARGO_PKG_VERSION"),
         environment.pipeline_execution_id
     ));
-    let (store, objects) = connect(&environment).await;
+    let (store, objects) = connect(&environment, &account).await;
 
     let mut stop = std::pin::pin!(stop);
     let record = tokio::select! {
@@ -836,6 +841,11 @@ mod tests {
             fs::create_dir_all(&assets).unwrap();
             fs::write(assets.join("AAA.csv"), prices(1.0)).unwrap();
             fs::write(assets.join("B.B.csv"), prices(0.5)).unwrap();
+            let config = dir.path().join("config");
+            fs::create_dir_all(&config).unwrap();
+            let arn = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/x";
+            let job = json!({"ProcessingJobArn": arn}).to_string();
+            fs::write(config.join("processingjobconfig.json"), job).unwrap();
             let mut store = FakeStore::with_record(item(&json!({
                 "Id": "run-1", "entry": "record",
                 "pipelineExecutionArn": ARN, "parameters": template()
@@ -901,7 +911,10 @@ mod tests {
             run(
                 job,
                 variable,
-                async |_: &Environment| (&self.store, &self.objects),
+                async |_: &Environment, account: &str| {
+                    assert_eq!(account, "123456789012");
+                    (&self.store, &self.objects)
+                },
                 stop,
             )
             .await
@@ -1322,10 +1335,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_whose_account_is_not_known_writes_nothing() {
+        let scene = Scene::new("step-account");
+        fs::remove_file(scene.dir.path().join("config/processingjobconfig.json")).unwrap();
+        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        let message = scene.message();
+        assert!(message.contains("processingjobconfig.json"), "{message}");
+        assert!(scene.objects.keys().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_host_that_is_not_the_primary_does_nothing_and_says_so() {
         let scene = Scene::new("step-bystander");
         let config = scene.dir.path().join("config");
-        fs::create_dir_all(&config).unwrap();
         fs::write(
             config.join("resourceconfig.json"),
             r#"{"current_host":"algo-2","hosts":["algo-1","algo-2"]}"#,
@@ -1349,7 +1371,6 @@ mod tests {
     async fn the_primary_of_many_hosts_does_the_step() {
         let scene = Scene::new("step-primary");
         let config = scene.dir.path().join("config");
-        fs::create_dir_all(&config).unwrap();
         fs::write(
             config.join("resourceconfig.json"),
             r#"{"current_host":"algo-1","hosts":["algo-1","algo-2"]}"#,
