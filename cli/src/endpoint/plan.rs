@@ -1,7 +1,8 @@
 //! What an endpoint is to be called and which model it is to serve: decided
 //! from the execution's history alone.
 
-use pipewright::record::{History, RecordId};
+use pipewright::record::history::Step;
+use pipewright::record::{History, Kind, RecordId, made_by, names};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,12 @@ pub(crate) enum NoModel {
     /// Its model was deleted.
     #[error("the model {model} of execution {id} was deleted")]
     Deleted { id: String, model: String },
+    /// The record names a model that no step of it made.
+    #[error(
+        "no step of execution {id} made the model {model} that its record names, so it is not served: see what made it \
+         with `aws sagemaker describe-model --model-name {model}`"
+    )]
+    NotMade { id: String, model: String },
     /// Its model was never trained.
     #[error(
         "the model {model} of execution {id} is simulated: nothing was trained, and an endpoint could serve nothing; \
@@ -118,11 +125,14 @@ pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoM
             reason: history.failure_reason.clone(),
         });
     }
-    let Some(model) = of_record(pipewright::record::names::MODEL_NAME) else {
+    let Some(model) = of_record(names::MODEL_NAME) else {
         return Err(NoModel::NotYet { id, status });
     };
-    if of_record(pipewright::record::names::MODEL_STATUS).as_deref() == Some("Deleted") {
+    if of_record(names::MODEL_STATUS).as_deref() == Some("Deleted") {
         return Err(NoModel::Deleted { id, model });
+    }
+    if !is_made(history) {
+        return Err(NoModel::NotMade { id, model });
     }
     if !simulated && is_simulated(history) {
         return Err(NoModel::Simulated { id, model });
@@ -130,23 +140,35 @@ pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoM
     Ok(model)
 }
 
+/// Whether a step made the model that the record names. A model's tags may name
+/// any execution; a step's event is SageMaker's own word.
+fn is_made(history: &History) -> bool {
+    let is_model_step = |step: &&Step| step.step_type.as_deref() == made_by(Kind::Model);
+    let mut steps = history.steps.iter().filter(is_model_step);
+    steps.any(|step| made_the_model(history, step))
+}
+
 /// Whether a stand-in only pretended to train the model, or to make it.
 fn is_simulated(history: &History) -> bool {
-    let arn = history
-        .record
-        .as_ref()
-        .and_then(|record| record[pipewright::record::names::MODEL_ARN].as_str());
-    let made_the_model = |step: &pipewright::record::history::Step| matches!((arn, &step.resource_arn), (Some(arn), Some(made)) if made.eq_ignore_ascii_case(arn));
     history.steps.iter().any(|step| {
-        step.simulated && (step.step_type.as_deref() == Some("Training") || made_the_model(step))
+        step.simulated
+            && (step.step_type.as_deref() == Some("Training") || made_the_model(history, step))
     })
+}
+
+/// Whether a step made the model that the record names, whatever the case of
+/// its ARN.
+fn made_the_model(history: &History, step: &Step) -> bool {
+    let record = history.record.as_ref();
+    let arn = record.and_then(|record| record[names::MODEL_ARN].as_str());
+    let made = step.resource_arn.as_deref();
+    arn.zip(made)
+        .is_some_and(|(arn, made)| made.eq_ignore_ascii_case(arn))
 }
 
 /// The name that the record knows an execution's endpoint by.
 pub(crate) fn recorded_name(record: Option<&Value>) -> Option<String> {
-    record?[pipewright::record::names::ENDPOINT_NAME]
-        .as_str()
-        .map(str::to_owned)
+    record?[names::ENDPOINT_NAME].as_str().map(str::to_owned)
 }
 
 /// Takes an instance type for hosting, such as `ml.m5.large`.
@@ -209,9 +231,18 @@ mod tests {
         json!({"pipelineStatus": "Succeeded", "modelName": "m", "modelArn": MODEL_ARN, "modelStatus": "Created"})
     }
 
+    /// The step that made the model.
+    fn create() -> Value {
+        json!({"stepType": "Model", "resourceArn": MODEL_ARN.to_uppercase()})
+    }
+
     #[test]
     fn the_model_of_a_success_is_served() {
-        let steps = [json!({"stepType": "Training"}), json!({"simulated": true})];
+        let steps = [
+            json!({"stepType": "Training"}),
+            create(),
+            json!({"simulated": true}),
+        ];
         assert_eq!(
             model_of(&history_of(&trained(), &steps), false).unwrap(),
             "m"
@@ -228,7 +259,7 @@ mod tests {
                     value => record[name] = value.clone(),
                 }
             }
-            model_of(&history_of(&record, &[]), true)
+            model_of(&history_of(&record, &[create()]), true)
                 .unwrap_err()
                 .to_string()
         };
@@ -243,13 +274,26 @@ mod tests {
         assert!(case(json!({"modelStatus": "Deleted"})).contains("was deleted"));
     }
 
+    /// A model that no step of the execution made is not served, whatever its record says.
+    #[test]
+    fn a_model_of_the_record_that_no_step_made_is_not_served() {
+        let other = json!({"stepType": "Model", "resourceArn": format!("{MODEL_ARN}-2")});
+        let training = json!({"stepType": "Training", "resourceArn": MODEL_ARN});
+        for steps in [vec![], vec![other], vec![training]] {
+            let refused = model_of(&history_of(&trained(), &steps), true).unwrap_err();
+            assert!(refused.to_string().contains("no step of"), "{refused}");
+        }
+    }
+
     #[test]
     fn a_simulated_model_is_served_only_where_that_is_wanted() {
-        for step in [
-            json!({"stepType": "Training", "simulated": true}),
-            json!({"resourceArn": MODEL_ARN.to_uppercase(), "simulated": true}),
+        let mut acted = create();
+        acted["simulated"] = true.into();
+        for steps in [
+            [json!({"stepType": "Training", "simulated": true}), create()],
+            [json!({"stepType": "Training"}), acted],
         ] {
-            let history = history_of(&trained(), &[step]);
+            let history = history_of(&trained(), &steps);
             let refused = model_of(&history, false).unwrap_err();
             assert!(refused.to_string().contains("--simulated"), "{refused}");
             assert_eq!(model_of(&history, true).unwrap(), "m");

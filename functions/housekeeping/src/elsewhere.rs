@@ -1,12 +1,21 @@
 //! Executions that were started elsewhere, and of which no event arrived.
 
-use pipewright::record::{ExecutionArn, Item, RecordId};
+use pipewright::record::{Candidate, ExecutionArn, Item, RecordId, names, whose};
 use pipewright_aws::sagemaker::ExecutionSummary;
 
 use crate::executions::{Looked, arn_of};
 use crate::handler::Run;
 use crate::plan::SEARCHED_FOR;
 use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
+
+/// Whether start-execution made this record for the execution, as far as is
+/// known; or the execution has it already.
+fn is_claimable(record: &Item, arn: &ExecutionArn) -> bool {
+    match arn_of(record) {
+        Some(known) => known.eq_ignore_ascii_case(arn.as_str()),
+        None => record.contains_key(names::CREATED_AT),
+    }
+}
 
 impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
     /// Gives a record to the pipeline's executions of the last week that have
@@ -39,26 +48,31 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             return Ok(());
         }
         let name = summary.display_name.as_deref();
-        let named = name.and_then(|name| RecordId::new(name).ok());
-        if let Some(named) = &named
-            && let Some(record) = self.world.records.record(named).await?
+        if let Some(named) = whose::started(name)
+            && let Some(record) = self.world.records.record(&named.id).await?
+            && is_claimable(&record, &arn)
         {
-            match arn_of(&record) {
-                Some(known) if known.eq_ignore_ascii_case(arn.as_str()) => return Ok(()),
-                Some(_) => {}
-                // Searched for by its name in its turn.
-                None => return Ok(()),
-            }
+            // Its own, or searched for by its name in its turn.
+            return Ok(());
         }
         let parameter = self.world.service.execution_id(arn.as_str()).await?;
-        if named.is_some() && parameter.as_deref() == name {
+        let parameter = parameter.as_deref();
+        if name.is_some_and(|name| RecordId::new(name).is_ok()) && parameter == name {
             // Started by start-execution, which made a record beforehand:
             // whoever deleted that wants none.
             return Ok(());
         }
-        // As its events find an id, and what they do where that is taken.
-        let first = RecordId::of_execution(parameter.as_deref(), name, &arn)?;
-        for id in [first, RecordId::new(arn.execution_id())?] {
+        // As its events find an id.
+        if let Some(candidate) = whose::started(parameter)
+            && let Some(record) = self.world.records.record(&candidate.id).await?
+            && is_claimable(&record, &arn)
+        {
+            return match arn_of(&record) {
+                Some(_) => Ok(()),
+                None => self.adopt_as(&candidate.id, &arn, &record).await,
+            };
+        }
+        for Candidate { id, .. } in whose::elsewhere(parameter, name, &arn)? {
             let record = self.world.records.record(&id).await?;
             match record.as_ref().and_then(arn_of) {
                 Some(known) if known.eq_ignore_ascii_case(arn.as_str()) => return Ok(()),
@@ -66,7 +80,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 None => return self.adopt_as(&id, &arn, &record.unwrap_or_default()).await,
             }
         }
-        Err("both ids that it could have belong to other executions".into())
+        Err("every id that it could have belongs to another execution".into())
     }
 
     async fn adopt_as(

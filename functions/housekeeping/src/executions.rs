@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, Told};
 use pipewright::record::{
-    Attribute, Beyond, Event, ExecutionArn, Item, Kind, RecordId, Refusal, Subject, is_final,
-    names, phase, writes,
+    Attribute, Beyond, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal, Subject,
+    is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -312,14 +312,16 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         let status = &event.status.name;
         if !self.settings.dry_run {
             let mut writes = writes(event, id, beyond);
-            writes.update.must_exist = kept == Kept::Yes;
+            if kept == Kept::Yes {
+                writes.update.expected = Expected::Exists;
+            }
             match self.world.records.update(&writes.update).await? {
                 // Whoever deleted the record wants none.
                 Some(Refusal::Absent) => return Ok(()),
                 Some(Refusal::OtherExecution) => {
                     return Err("the record belongs to another execution meanwhile".into());
                 }
-                Some(Refusal::NotLater) | None => {}
+                Some(Refusal::NotLater | Refusal::NotMade) | None => {}
             }
             self.world.records.put(&writes.change).await?;
         }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use pipewright::arn::Home;
 use pipewright::record::event::{EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts};
+use pipewright::record::reconcile::Told;
 use pipewright::record::{
-    Beyond, ChangeItem, Event, EventError, ExecutionArn, InvalidRecordId, RecordId, Refusal,
-    Subject, writes,
+    Beyond, Candidate, ChangeItem, Event, EventError, ExecutionArn, Expected, InvalidRecordId,
+    Item, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose, writes,
 };
 use serde_json::Value;
 
@@ -88,6 +90,16 @@ pub(crate) struct Ours {
     pub(crate) package_group: String,
 }
 
+/// What was tried under an id.
+enum Tried {
+    /// The event is recorded under it.
+    Recorded(Outcome),
+    /// No record is there that could take it.
+    Absent,
+    /// The record there is another execution's.
+    OtherExecution,
+}
+
 /// Records events.
 #[derive(Debug)]
 pub(crate) struct Handler<R, E, Q> {
@@ -95,9 +107,9 @@ pub(crate) struct Handler<R, E, Q> {
     records: R,
     endpoints: E,
     questions: Q,
-    /// Parameter `ExecutionId` by the execution's ARN key. It is fixed at the
-    /// start of an execution; that one has none is not remembered, since right
-    /// after the start SageMaker may not know yet.
+    /// The record's id by the execution's ARN key, of executions that have a
+    /// parameter `ExecutionId`. That one has none is not remembered, since
+    /// right after the start SageMaker may not know yet.
     remembered: Mutex<HashMap<String, RecordId>>,
 }
 
@@ -112,36 +124,43 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         }
     }
 
-    /// Records one EventBridge event.
+    /// Records one EventBridge event, in a function that runs in `home`.
     ///
     /// In the normal case that is two writes and no read. A step's event asks
     /// SageMaker for its execution's id once while the process is warm; an
     /// execution started elsewhere, or one whose id another execution has,
-    /// costs at most two refused updates and two questions more.
-    pub(crate) async fn handle(&self, event: &Value) -> Result<Outcome, HandlerError> {
+    /// costs at most three refused updates and two questions more. The event
+    /// of a model or package that comes before its step's, and that of such a
+    /// step, read the execution's changes as well.
+    pub(crate) async fn handle(&self, home: &Home, event: &Value) -> Result<Outcome, HandlerError> {
+        let not_ours = |why: String| Ok(Outcome::NotOurs { why });
+        if let Some(why) = sent_elsewhere(home, event) {
+            return not_ours(why);
+        }
         let event = match Event::parse(event) {
             Ok(event) => event,
-            Err(error @ EventError::NotFollowed { .. }) => {
-                return Ok(Outcome::NotOurs {
-                    why: error.to_string(),
-                });
-            }
+            Err(error @ EventError::NotFollowed { .. }) => return not_ours(error.to_string()),
             Err(error) => return Err(HandlerError::Malformed(error)),
         };
         for field in &event.unread_fields {
             tracing::warn!(kind = event.kind().name(), field, "field could not be read");
+        }
+        if let Some(arn) = subject_arn(&event)
+            && !home.holds(arn)
+        {
+            return not_ours(format!("{arn} is in another account or region"));
         }
         match &event.subject {
             Subject::Execution(facts) => self.execution(&event, facts).await,
             Subject::Step(facts) => match self.foreign(&facts.arn) {
                 Some(outcome) => Ok(outcome),
                 None => {
-                    self.of_execution(&event, &facts.arn, Beyond::default())
-                        .await
+                    let beyond = Beyond::default();
+                    self.of_execution(&event, &facts.arn, None, &beyond).await
                 }
             },
-            Subject::Model(facts) => self.model(&event, facts).await,
-            Subject::Package(facts) => self.package(&event, facts).await,
+            Subject::Model(facts) => self.model(home, &event, facts).await,
+            Subject::Package(facts) => self.package(home, &event, facts).await,
             Subject::Endpoint(facts) => self.endpoint(&event, facts).await,
         }
     }
@@ -169,22 +188,22 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
                 .map_err(HandlerError::Lookup)?;
         }
         // The display name is the id of every execution that start-execution
-        // started, and it made the record beforehand. Where there is none, or
-        // another execution's, somebody else chose the name.
-        let named = facts.display_name.as_deref().map(RecordId::new);
-        if let Some(Ok(id)) = named {
-            let mut writes = writes(event, &id, &beyond);
-            writes.update.must_exist = true;
-            match self.update(&id, &writes.update).await? {
-                None => return self.finish(id, &writes.change, true).await,
-                Some(Refusal::NotLater) => return self.finish(id, &writes.change, false).await,
-                Some(Refusal::Absent | Refusal::OtherExecution) => {}
-            }
+        // started: nothing need be asked.
+        let name = facts.display_name.as_deref();
+        if let Some(candidate) = whose::started(name)
+            && let Tried::Recorded(outcome) = self.record(event, candidate, &beyond).await?
+        {
+            return Ok(outcome);
         }
-        self.of_execution(event, &facts.arn, beyond).await
+        self.of_execution(event, &facts.arn, name, &beyond).await
     }
 
-    async fn model(&self, event: &Event, facts: &ModelFacts) -> Result<Outcome, HandlerError> {
+    async fn model(
+        &self,
+        home: &Home,
+        event: &Event,
+        facts: &ModelFacts,
+    ) -> Result<Outcome, HandlerError> {
         let tag = match (&facts.execution, &facts.arn) {
             (Some(arn), _) => Some(arn.clone()),
             (None, Some(model)) => self
@@ -199,19 +218,12 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             Some(arn) => Some(arn),
             None => self.execution_in_name(facts).await?,
         };
-        let Some(arn) = arn else {
-            return Ok(Outcome::NotOurs {
+        match (arn, &facts.arn) {
+            (Some(arn), Some(model)) => self.made(home, event, model, &arn).await,
+            _ => Ok(Outcome::NotOurs {
                 why: "model that no pipeline of ours made".to_owned(),
-            });
-        };
-        if let Some(outcome) = self.foreign(&arn) {
-            return Ok(outcome);
+            }),
         }
-        let beyond = Beyond {
-            execution: Some(arn.clone()),
-            ..Beyond::default()
-        };
-        self.of_execution(event, &arn, beyond).await
     }
 
     /// The execution of our pipeline whose id stands in a model's name,
@@ -231,15 +243,22 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             known.then(|| ExecutionArn::parse(arn).ok())?
         };
         match guess() {
-            Some(arn) => {
-                let exists = self.questions.exists(arn.as_str()).await;
-                Ok(exists.map_err(HandlerError::Lookup)?.then_some(arn))
-            }
+            Some(arn) => Ok(self.exists(&arn).await?.then_some(arn)),
             None => Ok(None),
         }
     }
 
-    async fn package(&self, event: &Event, facts: &PackageFacts) -> Result<Outcome, HandlerError> {
+    async fn exists(&self, arn: &ExecutionArn) -> Result<bool, HandlerError> {
+        let exists = self.questions.exists(arn.as_str()).await;
+        exists.map_err(HandlerError::Lookup)
+    }
+
+    async fn package(
+        &self,
+        home: &Home,
+        event: &Event,
+        facts: &PackageFacts,
+    ) -> Result<Outcome, HandlerError> {
         let group = facts.group.as_deref().or_else(|| {
             let (_, name) = facts.arn.split_once(":model-package/")?;
             name.split('/').next()
@@ -249,6 +268,12 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
                 why: format!("package of group {}", group.unwrap_or("none")),
             });
         }
+        if let Some(arn) = &facts.execution
+            && home.holds(arn.as_str())
+            && self.foreign(arn).is_none()
+        {
+            return self.made(home, event, &facts.arn, arn).await;
+        }
         let id = match &facts.execution_id {
             Some(id) => Some(id.clone()),
             None => self
@@ -257,18 +282,51 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
                 .await
                 .map_err(HandlerError::Lookup)?,
         };
-        match (id.map(RecordId::new), &facts.execution) {
-            (Some(Ok(id)), arn) => {
-                self.record(event, id, arn.as_ref(), Beyond::default())
-                    .await
-            }
-            (_, Some(arn)) if self.foreign(arn).is_none() => {
-                self.of_execution(event, arn, Beyond::default()).await
-            }
-            _ => Ok(Outcome::NotOurs {
+        let Some(Ok(id)) = id.map(RecordId::new) else {
+            return Ok(Outcome::NotOurs {
                 why: "package that names no execution".to_owned(),
+            });
+        };
+        let generated = id.is_generated();
+        let candidate = Candidate {
+            id: id.clone(),
+            expected: Expected::Started,
+        };
+        let beyond = Beyond::default();
+        match self.record(event, candidate, &beyond).await? {
+            Tried::Recorded(outcome) => Ok(outcome),
+            // Its execution's own events may yet come and make the record.
+            Tried::Absent if generated => self.pending(event, id, &beyond).await,
+            Tried::Absent | Tried::OtherExecution => Ok(Outcome::NotOurs {
+                why: format!("package that names execution {id}, which nobody started"),
             }),
         }
+    }
+
+    /// Records the event of a model or package that names the execution `arn`.
+    /// That it does proves nothing: it needs a record that is there, and
+    /// changes only its own item until a step's event says that it was made
+    /// there.
+    async fn made(
+        &self,
+        home: &Home,
+        event: &Event,
+        made: &str,
+        arn: &ExecutionArn,
+    ) -> Result<Outcome, HandlerError> {
+        if !home.holds(arn.as_str()) {
+            return Ok(Outcome::NotOurs {
+                why: format!("{made} names {arn}, which is in another account or region"),
+            });
+        }
+        if let Some(outcome) = self.foreign(arn) {
+            return Ok(outcome);
+        }
+        let beyond = Beyond {
+            execution: Some(arn.clone()),
+            ..Beyond::default()
+        };
+        self.of_execution(event, arn, None, &beyond).await
     }
 
     async fn endpoint(
@@ -281,31 +339,26 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             .execution_of(&facts.name)
             .await
             .map_err(HandlerError::Lookup)?;
-        match registered {
-            Some(id) => {
-                self.record(event, RecordId::new(id)?, None, Beyond::default())
-                    .await
-            }
-            None => Ok(Outcome::NotOurs {
+        let Some(id) = registered else {
+            return Ok(Outcome::NotOurs {
                 why: format!("endpoint {} is not registered", facts.name),
-            }),
-        }
+            });
+        };
+        let id = RecordId::new(id)?;
+        let writes = writes(event, &id, &Beyond::default());
+        let refusal = self.update(&id, &writes.update).await?;
+        self.finish(id, &writes.change, refusal.is_none()).await
     }
 
     /// Records an event of the execution `arn`, whose id has to be found.
+    /// `told` is its display name, where the event tells.
     async fn of_execution(
         &self,
         event: &Event,
         arn: &ExecutionArn,
-        beyond: Beyond,
+        told: Option<&str>,
+        beyond: &Beyond,
     ) -> Result<Outcome, HandlerError> {
-        let id = self.id_of(arn).await?;
-        self.record(event, id, Some(arn), beyond).await
-    }
-
-    /// The id of an execution's record ([`RecordId::of_execution`]). SageMaker is
-    /// asked for the display name only where it counts.
-    async fn id_of(&self, arn: &ExecutionArn) -> Result<RecordId, HandlerError> {
         let key = arn.key();
         // Nothing panics while the map is locked.
         let lock = || {
@@ -313,64 +366,185 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if let Some(id) = lock().get(&key) {
-            return Ok(id.clone());
+        let remembered = lock().get(&key).cloned();
+        if let Some(id) = remembered {
+            let candidate = Candidate {
+                id,
+                expected: Expected::Exists,
+            };
+            if let Tried::Recorded(outcome) = self.record(event, candidate, beyond).await? {
+                return Ok(outcome);
+            }
         }
         let parameter = self
             .questions
             .execution_id(arn.as_str())
             .await
             .map_err(HandlerError::Lookup)?;
-        if let Some(Ok(id)) = parameter.map(RecordId::new) {
+        let (id, outcome) = self
+            .look_for(event, arn, parameter.as_deref(), told, beyond)
+            .await?;
+        if let (Some(id), true) = (id, parameter.is_some()) {
             let mut remembered = lock();
             if remembered.len() >= REMEMBERED_EXECUTIONS {
                 remembered.clear();
             }
-            remembered.insert(key, id.clone());
-            return Ok(id);
+            remembered.insert(key, id);
         }
-        let name = self
-            .questions
-            .display_name(arn.as_str())
-            .await
-            .map_err(HandlerError::Lookup)?;
-        Ok(RecordId::of_execution(None, name.as_deref(), arn)?)
+        Ok(outcome)
     }
 
-    /// Makes both writes under `id`, or, if that belongs to another execution,
-    /// under SageMaker's own id of this one.
+    /// Tries the ids that the execution `arn` may have, with its parameter
+    /// `ExecutionId`; gives the one that the event is recorded under. SageMaker
+    /// is asked for the display name only where it counts.
+    async fn look_for(
+        &self,
+        event: &Event,
+        arn: &ExecutionArn,
+        parameter: Option<&str>,
+        told: Option<&str>,
+        beyond: &Beyond,
+    ) -> Result<(Option<RecordId>, Outcome), HandlerError> {
+        // What the event told was tried before.
+        if let Some(candidate) = whose::started(parameter)
+            && parameter != told
+        {
+            let id = candidate.id.clone();
+            if let Tried::Recorded(outcome) = self.record(event, candidate, beyond).await? {
+                return Ok((Some(id), outcome));
+            }
+        }
+        let asked = match told {
+            Some(_) => None,
+            None => self
+                .questions
+                .display_name(arn.as_str())
+                .await
+                .map_err(HandlerError::Lookup)?,
+        };
+        let name = told.or(asked.as_deref());
+        if let Some(candidate) = whose::started(name)
+            && name != told
+            && name != parameter
+        {
+            let id = candidate.id.clone();
+            if let Tried::Recorded(outcome) = self.record(event, candidate, beyond).await? {
+                return Ok((Some(id), outcome));
+            }
+        }
+        let is_proof = made_by(event.kind()).is_none();
+        let mut last = None;
+        for mut candidate in whose::elsewhere(parameter, name, arn)? {
+            let id = candidate.id.clone();
+            if !is_proof {
+                candidate.expected = Expected::Exists;
+            }
+            match self.record(event, candidate, beyond).await? {
+                Tried::Recorded(outcome) => return Ok((Some(id), outcome)),
+                // Its execution's own events may yet come and make the record.
+                Tried::Absent if self.exists(arn).await? => {
+                    return Ok((None, self.pending(event, id, beyond).await?));
+                }
+                Tried::Absent => {
+                    let why = format!("{arn}, which it names, does not exist");
+                    return Ok((None, Outcome::NotOurs { why }));
+                }
+                Tried::OtherExecution => last = Some(id),
+            }
+        }
+        Err(HandlerError::Taken {
+            id: last.map_or_else(|| RecordId::new(arn.execution_id()), Ok)?,
+            arn: arn.to_string(),
+        })
+    }
+
+    /// Makes both writes under an id, if the record there is what it must be.
     async fn record(
         &self,
         event: &Event,
-        id: RecordId,
-        arn: Option<&ExecutionArn>,
-        beyond: Beyond,
-    ) -> Result<Outcome, HandlerError> {
-        let first = writes(event, &id, &beyond);
-        match (self.update(&id, &first.update).await?, arn) {
-            (None, _) => self.finish(id, &first.change, true).await,
-            (Some(Refusal::OtherExecution), Some(arn)) => {
-                let own = RecordId::new(arn.execution_id())?;
-                tracing::warn!(%id, %arn, "execution id belongs to another execution");
-                let second = writes(event, &own, &beyond);
-                match self.update(&own, &second.update).await? {
-                    Some(Refusal::OtherExecution | Refusal::Absent) => Err(HandlerError::Taken {
-                        id: own,
-                        arn: arn.to_string(),
-                    }),
-                    refusal => self.finish(own, &second.change, refusal.is_none()).await,
-                }
-            }
-            (Some(Refusal::NotLater | Refusal::Absent | Refusal::OtherExecution), _) => {
-                self.finish(id, &first.change, false).await
-            }
+        candidate: Candidate,
+        beyond: &Beyond,
+    ) -> Result<Tried, HandlerError> {
+        let Candidate { id, expected } = candidate;
+        let Writes { mut update, change } = writes(event, &id, beyond);
+        update = update.of(expected);
+        if let (Some(_), Some(made)) = (made_by(event.kind()), event.made_arn()) {
+            update = update.if_made(event.kind(), made);
         }
+        let outcome = match self.update(&id, &update).await? {
+            None => self.finish(id.clone(), &change, true).await?,
+            Some(Refusal::NotLater) => self.finish(id.clone(), &change, false).await?,
+            Some(Refusal::NotMade) => self.pending(event, id.clone(), beyond).await?,
+            Some(Refusal::Absent) => return Ok(Tried::Absent),
+            Some(Refusal::OtherExecution) => return Ok(Tried::OtherExecution),
+        };
+        self.take_up_what_was_made(event, &id, beyond).await?;
+        Ok(Tried::Recorded(outcome))
+    }
+
+    /// Writes the change item of a model or package of which it is not known
+    /// yet whether a step of the execution made it; if a step did, it is in the
+    /// record at once. Otherwise that step's event takes it up, since either
+    /// looks for the other's change item after it has written its own.
+    async fn pending(
+        &self,
+        event: &Event,
+        id: RecordId,
+        beyond: &Beyond,
+    ) -> Result<Outcome, HandlerError> {
+        let Writes { update, change } = writes(event, &id, beyond);
+        self.put(&id, &change).await?;
+        let told = Told::of(&self.changes(&id).await?);
+        let made = event
+            .made_arn()
+            .is_some_and(|made| told.is_made(event.kind(), made));
+        let latest = made && {
+            let update = update.of(Expected::Exists);
+            self.update(&id, &update).await?.is_none()
+        };
+        Ok(Outcome::Recorded { id, latest })
+    }
+
+    /// After the event of a step that made a model or package: what was told of
+    /// that before goes into the record.
+    async fn take_up_what_was_made(
+        &self,
+        event: &Event,
+        id: &RecordId,
+        beyond: &Beyond,
+    ) -> Result<(), HandlerError> {
+        let Subject::Step(facts) = &event.subject else {
+            return Ok(());
+        };
+        let kind = [Kind::Model, Kind::Package]
+            .into_iter()
+            .find(|kind| made_by(*kind) == facts.step_type.as_deref());
+        let (Some(kind), Some(made)) = (kind, &facts.resource_arn) else {
+            return Ok(());
+        };
+        let changes = self.changes(id).await?;
+        let latest = changes
+            .iter()
+            .filter_map(Event::of_change)
+            .filter(|told| told.kind() == kind)
+            .filter(|told| {
+                told.made_arn()
+                    .is_some_and(|arn| arn.eq_ignore_ascii_case(made))
+            })
+            .max_by_key(Event::position);
+        if let Some(told) = latest {
+            let update = writes(&told, id, beyond).update.of(Expected::Exists);
+            // Refused, a later event of it is there, or somebody has deleted
+            // the record.
+            self.update(id, &update).await?;
+        }
+        Ok(())
     }
 
     async fn update(
         &self,
         id: &RecordId,
-        update: &pipewright::record::RecordUpdate,
+        update: &RecordUpdate,
     ) -> Result<Option<Refusal>, HandlerError> {
         self.records
             .update(update)
@@ -381,15 +555,48 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             })
     }
 
+    async fn put(&self, id: &RecordId, change: &ChangeItem) -> Result<(), HandlerError> {
+        self.records
+            .put(change)
+            .await
+            .map_err(|source| HandlerError::Write {
+                id: id.clone(),
+                source,
+            })
+    }
+
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, HandlerError> {
+        self.records.changes(id).await.map_err(HandlerError::Lookup)
+    }
+
     async fn finish(
         &self,
         id: RecordId,
         change: &ChangeItem,
         latest: bool,
     ) -> Result<Outcome, HandlerError> {
-        match self.records.put(change).await {
-            Ok(()) => Ok(Outcome::Recorded { id, latest }),
-            Err(source) => Err(HandlerError::Write { id, source }),
-        }
+        self.put(&id, change).await?;
+        Ok(Outcome::Recorded { id, latest })
+    }
+}
+
+/// Why an event that says where it was sent is not ours, if it was sent
+/// elsewhere.
+fn sent_elsewhere(home: &Home, event: &Value) -> Option<String> {
+    let other = |field: &str, ours: &str| {
+        let theirs = event[field].as_str()?;
+        (theirs != ours).then(|| format!("event of {field} {theirs}"))
+    };
+    other("account", &home.account).or_else(|| other("region", &home.region))
+}
+
+/// The ARN of what an event is about, where it tells.
+fn subject_arn(event: &Event) -> Option<&str> {
+    match &event.subject {
+        Subject::Execution(facts) => Some(facts.arn.as_str()),
+        Subject::Step(facts) => Some(facts.arn.as_str()),
+        Subject::Model(facts) => facts.arn.as_deref(),
+        Subject::Package(facts) => Some(&facts.arn),
+        Subject::Endpoint(facts) => facts.arn.as_deref(),
     }
 }

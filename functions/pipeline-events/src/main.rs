@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use pipewright::arn::Home;
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, logging, sagemaker};
@@ -36,7 +37,8 @@ async fn main() -> anyhow::Result<()> {
     let service = service_fn(move |event: LambdaEvent<Value>| {
         let (handler, stack) = (Arc::clone(&handler), Arc::clone(&stack));
         async move {
-            let result = handler.handle(&event.payload).await;
+            let home = home(&event.context.invoked_function_arn, &event.payload)?;
+            let result = handler.handle(&home, &event.payload).await;
             let metrics = metrics::of(&stack, &event.payload, &result, now());
             if let Err(error) = metrics.emit() {
                 tracing::error!(%error, "metrics could not be written");
@@ -47,6 +49,23 @@ async fn main() -> anyhow::Result<()> {
     lambda_runtime::run(service)
         .await
         .map_err(anyhow::Error::from_boxed)
+}
+
+/// The account and region that the function runs in, by the ARN that it was
+/// invoked under; where an emulator gives none, those that the event names.
+fn home(function_arn: &str, event: &Value) -> Result<Home, Diagnostic> {
+    let of_event = || {
+        Some(Home {
+            account: event["account"].as_str()?.to_owned(),
+            region: event["region"].as_str()?.to_owned(),
+        })
+    };
+    Home::of(function_arn).or_else(of_event).ok_or_else(|| Diagnostic {
+        error_type: "UnknownAccount".to_owned(),
+        error_message: format!(
+            "neither the function's ARN {function_arn:?} nor the event names an account and a region"
+        ),
+    })
 }
 
 /// Logs what became of the event, and says so to whoever invoked the function.

@@ -1,9 +1,9 @@
 //! What the handler needs of the world, as small traits: the tables and
 //! SageMaker behind them in the function, in-memory ones in its tests.
 
-use pipewright::record::{ChangeItem, Item, RecordUpdate, Refusal, event, names};
+use pipewright::record::{ChangeItem, Item, RecordId, RecordUpdate, Refusal, event, names};
 use pipewright_aws::dynamodb::{Executions, Table};
-use pipewright_aws::sagemaker::SageMaker;
+use pipewright_aws::sagemaker::{SageMaker, unless_not_found};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -15,6 +15,9 @@ pub(crate) trait Records {
 
     /// Writes a change item.
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+
+    /// An execution's change items, as they are now.
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
 }
 
 /// The table of endpoints.
@@ -23,7 +26,8 @@ pub(crate) trait Endpoints {
     async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure>;
 }
 
-/// What SageMaker is asked.
+/// What SageMaker is asked. That it does not have what is asked about is an
+/// answer: `None`, or `false`.
 pub(crate) trait Questions {
     /// Parameter `ExecutionId` of an execution.
     async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
@@ -37,11 +41,10 @@ pub(crate) trait Questions {
     /// Why an execution failed.
     async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
 
-    /// The execution in a model's tags; `None` also if the model is gone.
+    /// The execution in a model's tags.
     async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure>;
 
-    /// `ExecutionId` in a package's customer metadata; `None` also if the
-    /// package is gone.
+    /// `ExecutionId` in a package's customer metadata.
     async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure>;
 }
 
@@ -52,6 +55,10 @@ impl Records for Executions {
 
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
         Ok(self.put_change(change).await?)
+    }
+
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        Ok(Self::changes(self, id).await?)
     }
 }
 
@@ -68,13 +75,15 @@ impl Endpoints for Table {
 
 impl Questions for SageMaker {
     async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
-        Ok(self
+        let answer = self
             .execution_parameter(execution_arn, event::EXECUTION_ID)
-            .await?)
+            .await;
+        Ok(unless_not_found(answer)?.flatten())
     }
 
     async fn display_name(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
-        Ok(self.describe_execution(execution_arn).await?.display_name)
+        let state = self.execution_state(execution_arn).await?;
+        Ok(state.and_then(|state| state.display_name))
     }
 
     async fn exists(&self, execution_arn: &str) -> Result<bool, Failure> {
@@ -82,23 +91,19 @@ impl Questions for SageMaker {
     }
 
     async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
-        Ok(self.describe_execution(execution_arn).await?.failure_reason)
+        let state = self.execution_state(execution_arn).await?;
+        Ok(state.and_then(|state| state.failure_reason))
     }
 
     async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
-        match self.tag(model_arn, event::EXECUTION_TAG).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            answer => Ok(answer?),
-        }
+        let answer = self.tag(model_arn, event::EXECUTION_TAG).await;
+        Ok(unless_not_found(answer)?.flatten())
     }
 
     async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
-        match self
+        let answer = self
             .package_metadata(package_arn, event::EXECUTION_ID)
-            .await
-        {
-            Err(error) if error.is_not_found() => Ok(None),
-            answer => Ok(answer?),
-        }
+            .await;
+        Ok(unless_not_found(answer)?.flatten())
     }
 }

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
+use pipewright::arn::Home;
 use pipewright::record::{
-    Attribute, ChangeItem, Item, RecordUpdate, Refusal, attribute::item_from_json,
+    Attribute, ChangeItem, Item, RecordId, RecordUpdate, Refusal, attribute::item_from_json,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -47,6 +48,8 @@ struct World {
     model_tags: BTreeMap<String, String>,
     package_ids: BTreeMap<String, String>,
     endpoints: BTreeMap<String, String>,
+    /// Why an execution failed.
+    failure_reason: Option<&'static str>,
     broken: bool,
 }
 
@@ -70,6 +73,9 @@ impl World {
         self.operations.lock().unwrap().push(name);
         if self.broken {
             return Err("the world is broken".into());
+        }
+        if name == "query" {
+            return Ok(Fate::Done);
         }
         Ok(self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Done))
     }
@@ -113,6 +119,16 @@ impl Records for &World {
         }
     }
 
+    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        self.operation("query").await?;
+        let items = self.items.lock().unwrap();
+        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
+        Ok(of_id
+            .filter(|((_, entry), _)| entry.starts_with("change#"))
+            .map(|(_, item)| item.clone())
+            .collect())
+    }
+
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
         let fate = self.operation("put").await?;
         if fate != Fate::Refused {
@@ -149,9 +165,7 @@ impl Questions for &World {
     }
 
     async fn failure_reason(&self, _: &str) -> Result<Option<String>, Failure> {
-        Ok(Some(
-            "Step failure: one or multiple steps failed.".to_owned(),
-        ))
+        Ok(self.failure_reason.map(str::to_owned))
     }
 
     async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
@@ -173,6 +187,11 @@ fn handler(world: &World) -> TestHandler<'_> {
     Handler::new(ours, world, world, world)
 }
 
+/// Where the function runs.
+fn home() -> Home {
+    Home::of("arn:aws:lambda:eu-west-1:123456789012:function:pipeline-events").unwrap()
+}
+
 /// Runs a future that only ever lets others go first.
 fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
@@ -185,7 +204,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn deliver(world: &World, event: &Value) -> Result<Outcome, HandlerError> {
-    run(handler(world).handle(event))
+    run(handler(world).handle(&home(), event))
 }
 
 fn recorded_under(result: Result<Outcome, HandlerError>) -> (String, bool) {
@@ -247,6 +266,22 @@ fn package(at: i64, approval: &str) -> Value {
     )
 }
 
+/// The event of the step that made the model.
+fn made_model(at: i64) -> Value {
+    let mut event = step(at, "create-model", "Succeeded");
+    event["detail"]["stepType"] = "Model".into();
+    event["detail"]["metadata"] = json!({"model": {"arn": MODEL}});
+    event
+}
+
+/// The event of the step that registered the package.
+fn made_package(at: i64) -> Value {
+    let mut event = step(at, "register", "Succeeded");
+    event["detail"]["stepType"] = "RegisterModel".into();
+    event["detail"]["metadata"] = json!({"registerModel": {"arn": PACKAGE}});
+    event
+}
+
 fn endpoint(at: i64, status: &str) -> Value {
     let detail = json!({"EndpointName": "forecast", "EndpointStatus": status});
     event("SageMaker Endpoint State Change", T0 + at, detail)
@@ -267,6 +302,7 @@ fn started_by_us() -> World {
         model_tags: BTreeMap::from([(MODEL.to_owned(), arn)]),
         package_ids: BTreeMap::from([(PACKAGE.to_owned(), "run-1".to_owned())]),
         endpoints: BTreeMap::from([("forecast".to_owned(), "run-1".to_owned())]),
+        failure_reason: Some("Step failure: one or multiple steps failed."),
         ..World::default()
     }
 }
@@ -291,7 +327,7 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
         .enumerate()
     {
         let at = i64::try_from(at).unwrap();
-        recorded_under(run(handler.handle(&step(at, "train", status))));
+        recorded_under(run(handler.handle(&home(), &step(at, "train", status))));
     }
     let operations = world.operations.lock().unwrap();
     assert_eq!(operations[..3], ["ask", "update", "put"]);
@@ -299,23 +335,50 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
     assert_eq!(operations.len(), 7);
 }
 
-/// The worst case, an execution from elsewhere that has another one's id,
-/// is three updates, two questions and one put.
+/// The worst case, an execution from elsewhere whose parameter and name are both other ones' ids,
+/// is four updates, two questions and one put.
 #[test]
-fn the_worst_case_is_three_updates_two_questions_and_one_put() {
-    // Started elsewhere under a name that is another execution's.
+fn the_worst_case_is_four_updates_two_questions_and_one_put() {
     let mut world = started_by_us();
-    world.parameters.clear();
+    let taken = ["20240506-070000-000000aa", "20240506-070000-000000bb"];
     let other = item_from_json(json!({"arnKey": "other"}).as_object().unwrap());
-    *world.items.lock().unwrap() =
-        Items::from([(("run-1".to_owned(), "record".to_owned()), other)]);
-    let result = deliver(&world, &execution(1, "Executing", Some("run-1")));
+    *world.items.lock().unwrap() = taken
+        .map(|id| ((id.to_owned(), "record".to_owned()), other.clone()))
+        .into();
+    world
+        .parameters
+        .insert(execution_arn(), taken[0].to_owned());
+    world
+        .display_names
+        .insert(execution_arn(), taken[1].to_owned());
+    let result = deliver(&world, &step(1, "train", "Executing"));
     assert_eq!(recorded_under(result), (OWN_ID.to_owned(), true));
     let operations = world.operations.lock().unwrap();
     assert_eq!(
         *operations,
-        ["update", "ask", "ask", "update", "update", "put"]
+        ["ask", "update", "ask", "update", "update", "update", "put"]
     );
+}
+
+/// The event of a model or package that comes before its step's is three writes and a read; a
+/// step that made one reads as well.
+#[test]
+fn what_a_step_made_costs_a_read_with_either_event() {
+    let world = started_by_us();
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
+    deliver(&world, &model(1, tags.clone())).unwrap();
+    assert_eq!(
+        std::mem::take(&mut *world.operations.lock().unwrap()),
+        ["ask", "update", "put", "query"]
+    );
+    deliver(&world, &made_model(2)).unwrap();
+    assert_eq!(
+        std::mem::take(&mut *world.operations.lock().unwrap()),
+        ["ask", "update", "put", "query", "update"]
+    );
+    assert_eq!(world.record("run-1")["modelArn"], Attribute::s(MODEL));
+    deliver(&world, &model(3, tags)).unwrap();
+    assert_eq!(*world.operations.lock().unwrap(), ["ask", "update", "put"]);
 }
 
 /// A late event adds to the history and changes nothing of the present
@@ -333,44 +396,82 @@ fn a_late_event_leaves_its_change_item_only() {
     assert_eq!(world.items.lock().unwrap().len(), 3);
 }
 
+/// An execution that start-execution did not start goes by SageMaker's own id, whatever name and
+/// parameter it was given.
 #[test]
-fn an_execution_started_elsewhere_is_tracked_under_its_parameter() {
-    let mut world = started_by_us();
-    world.items.lock().unwrap().clear();
-    let arn = execution_arn();
-    world.parameters.insert(arn, "by-hand".to_owned());
-    for event in [
-        execution(1, "Executing", Some("some name")),
-        execution(2, "Stopping", Some("a-name")),
-        execution(3, "Stopped", None),
-        step(1, "train", "Starting"),
-    ] {
-        assert_eq!(recorded_under(deliver(&world, &event)).0, "by-hand");
-    }
-    assert_eq!(
-        world.record("by-hand")["pipelineStatus"],
-        Attribute::s("Stopped")
-    );
-}
-
-#[test]
-fn without_the_parameter_its_display_name_or_sagemakers_own_id_counts() {
-    for (name, expected) in [
-        (Some("a-name"), "a-name"),
-        (Some("A name"), OWN_ID),
-        (None, OWN_ID),
+fn an_execution_started_elsewhere_goes_by_sagemakers_own_id() {
+    for (parameter, name) in [
+        (Some("by-hand"), Some("a-name")),
+        (Some("by-hand"), None),
+        (None, Some("a-name")),
+        (None, Some("A name")),
+        (None, None),
     ] {
         let mut world = World::default();
-        if let Some(name) = name {
-            world.display_names.insert(execution_arn(), name.to_owned());
+        let arn = execution_arn();
+        world
+            .parameters
+            .extend(parameter.map(|id| (arn.clone(), id.to_owned())));
+        world
+            .display_names
+            .extend(name.map(|name| (arn.clone(), name.to_owned())));
+        for event in [
+            execution(1, "Executing", name),
+            execution(2, "Stopping", None),
+            step(1, "train", "Starting"),
+        ] {
+            assert_eq!(recorded_under(deliver(&world, &event)).0, OWN_ID);
         }
+        assert_eq!(
+            world.record(OWN_ID)["pipelineStatus"],
+            Attribute::s("Stopping")
+        );
+    }
+}
+
+/// An execution whose record was deleted keeps the id that start-execution made up for it.
+#[test]
+fn an_id_that_start_execution_made_up_is_used_without_its_record() {
+    let id = "20261128-224951-a171ed4c";
+    for (parameter, name) in [(Some(id), Some(id)), (None, Some(id)), (Some(id), None)] {
+        let mut world = World::default();
+        let arn = execution_arn();
+        world
+            .parameters
+            .extend(parameter.map(|id| (arn.clone(), id.to_owned())));
+        world
+            .display_names
+            .extend(name.map(|name| (arn.clone(), name.to_owned())));
         for event in [
             execution(1, "Executing", name),
             step(1, "train", "Starting"),
+            execution(2, "Stopping", None),
         ] {
-            assert_eq!(recorded_under(deliver(&world, &event)).0, expected);
+            assert_eq!(recorded_under(deliver(&world, &event)).0, id);
         }
     }
+}
+
+/// Executions started elsewhere under one display name have each their own record, in whatever
+/// order their events come.
+#[test]
+fn a_shared_display_name_is_nobodys_id() {
+    let name = Some("PipelineExecutionViaLambda");
+    let first = execution(1, "Succeeded", name);
+    let mut second = execution(2, "Failed", name);
+    let arn = execution_arn().replace(OWN_ID, "bbbbbbbbbbbb");
+    second["detail"]["pipelineExecutionArn"] = arn.into();
+    let items = |events: [&Value; 2]| {
+        let world = World::default();
+        for event in events {
+            deliver(&world, event).unwrap();
+        }
+        world.items.into_inner().unwrap()
+    };
+    let ordered = items([&first, &second]);
+    assert_eq!(items([&second, &first]), ordered);
+    assert!(ordered.contains_key(&(OWN_ID.to_owned(), "record".to_owned())));
+    assert!(ordered.contains_key(&("bbbbbbbbbbbb".to_owned(), "record".to_owned())));
 }
 
 /// The record of another execution is left alone, though the id be the
@@ -414,6 +515,9 @@ fn a_failed_executions_reason_is_asked_for_and_a_retry_clears_it() {
 #[test]
 fn models_packages_and_endpoints_find_their_execution() {
     let world = started_by_us();
+    for event in [made_model(1), made_package(1)] {
+        deliver(&world, &event).unwrap();
+    }
     let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn().to_uppercase().replace(
         "ARN:AWS:SAGEMAKER:EU-WEST-1", "arn:aws:sagemaker:eu-west-1").replace("PIPELINE/", "pipeline/").replace("/EXECUTION/", "/execution/")});
     for event in [
@@ -440,6 +544,7 @@ fn models_packages_and_endpoints_find_their_execution() {
 fn a_deleted_model_is_found_by_the_execution_in_its_name() {
     let mut world = started_by_us();
     world.model_tags.clear();
+    deliver(&world, &made_model(1)).unwrap();
     assert_eq!(
         recorded_under(deliver(&world, &model(2, json!({})))).0,
         "run-1"
@@ -451,6 +556,122 @@ fn a_deleted_model_is_found_by_the_execution_in_its_name() {
     world.parameters.clear();
     let outcome = deliver(&world, &model(2, json!({}))).unwrap();
     assert!(matches!(outcome, Outcome::NotOurs { .. }));
+}
+
+/// A model or package belongs to an execution if a step of that execution made it: a tag, or what
+/// was written into a package's metadata, moves nothing in the record and is not shown.
+#[test]
+fn a_tag_alone_moves_nothing() {
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
+    let mut tagged = model(5, tags.clone());
+    let stranger = MODEL.replace("model-x", "stranger");
+    tagged["detail"]["ModelName"] = "stranger".into();
+    tagged["detail"]["ModelArn"] = stranger.clone().into();
+    let mut registered = package(5, "Approved");
+    registered["detail"]["ModelPackageArn"] = format!("{PACKAGE}0").into();
+    registered["detail"]["CustomerMetadataProperties"] = json!({"ExecutionId": "run-1"});
+    let mut generated = package(5, "Approved");
+    generated["detail"]["ModelPackageArn"] = format!("{PACKAGE}1").into();
+    generated["detail"]["MetadataProperties"] = json!({"GeneratedBy": execution_arn()});
+    let own = [
+        execution(0, "Executing", Some("run-1")),
+        made_model(1),
+        made_package(1),
+        model(2, tags),
+        package(2, "PendingManualApproval"),
+        execution(3, "Succeeded", Some("run-1")),
+    ];
+    let record_of = |events: &[&Value]| {
+        let world = started_by_us();
+        for event in events {
+            deliver(&world, event).unwrap();
+        }
+        let items = world.items.lock().unwrap().clone();
+        let history = pipewright::record::history("run-1", items.values()).unwrap();
+        (world.record("run-1"), history.resources)
+    };
+    let strangers = [&tagged, &registered, &generated];
+    let own: Vec<&Value> = own.iter().collect();
+    let expected = record_of(&own);
+    assert_eq!(expected.0["modelArn"], Attribute::s(MODEL));
+    assert_eq!(expected.0["modelPackageArn"], Attribute::s(PACKAGE));
+    assert_eq!(expected.1.len(), 2);
+    for place in 0..=own.len() {
+        let mut events = own.clone();
+        events.splice(place..place, strangers);
+        assert_eq!(record_of(&events), expected, "at {place}");
+    }
+}
+
+/// A package that names an execution which nobody started makes no record, nor does a model.
+#[test]
+fn a_package_that_names_no_execution_makes_no_record() {
+    let world = World::default();
+    let mut by_hand = package(1, "Approved");
+    by_hand["detail"]["CustomerMetadataProperties"] = json!({"ExecutionId": "made-up"});
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
+    for event in [by_hand, model(1, tags)] {
+        let outcome = deliver(&world, &event).unwrap();
+        assert!(matches!(outcome, Outcome::NotOurs { .. }), "{outcome:?}");
+    }
+    assert!(world.items.lock().unwrap().is_empty());
+}
+
+/// Events of another account or region are not ours, nor is what lies there.
+#[test]
+fn an_event_of_another_account_or_region_is_not_ours() {
+    let world = started_by_us();
+    let before = world.items.lock().unwrap().clone();
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
+    for event in [
+        execution(1, "Executing", Some("run-1")),
+        step(1, "train", "Executing"),
+        model(1, tags),
+        package(1, "Approved"),
+        endpoint(1, "IN_SERVICE"),
+    ] {
+        for (ours, theirs) in [("eu-west-1", "us-east-1"), ("123456789012", "210987654321")] {
+            let mut copies = vec![event.to_string().replace(ours, theirs)];
+            if event["detail"]["EndpointName"].is_null() {
+                // Such an event, sent on by a bus of ours.
+                let mut sent_on: Value = serde_json::from_str(&copies[0]).unwrap();
+                for field in ["account", "region"] {
+                    sent_on[field] = event[field].clone();
+                }
+                copies.push(sent_on.to_string());
+            }
+            for copy in copies {
+                let outcome = deliver(&world, &serde_json::from_str(&copy).unwrap()).unwrap();
+                assert!(matches!(outcome, Outcome::NotOurs { .. }), "{copy}");
+            }
+        }
+    }
+    // The tag of a model of ours may name an execution elsewhere.
+    let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn().replace("eu-", "us-")});
+    let outcome = deliver(&world, &model(1, tags)).unwrap();
+    assert!(matches!(outcome, Outcome::NotOurs { .. }));
+    assert_eq!(*world.items.lock().unwrap(), before);
+}
+
+/// What SageMaker no longer has is an answer: the event is recorded with what it says.
+#[test]
+fn an_event_of_an_execution_that_is_gone_is_recorded_with_what_it_says() {
+    let mut world = started_by_us();
+    let arn_key = json!({"Id": "run-1", "entry": "record", "arnKey": execution_arn()});
+    let record = item_from_json(arn_key.as_object().unwrap());
+    world
+        .items
+        .lock()
+        .unwrap()
+        .insert(("run-1".to_owned(), "record".to_owned()), record);
+    world.parameters.clear();
+    world.display_names.clear();
+    world.failure_reason = None;
+    let result = deliver(&world, &execution(1, "Failed", Some("run-1")));
+    assert_eq!(recorded_under(result), ("run-1".to_owned(), true));
+    assert!(!world.record("run-1").contains_key("failureReason"));
+    let result = deliver(&world, &step(1, "train", "Failed"));
+    assert_eq!(recorded_under(result).0, OWN_ID);
 }
 
 /// An event of what is not ours writes nothing.
@@ -555,7 +776,13 @@ fn any_event() -> impl Strategy<Value = Value> {
                 let mut event = step(at, &format!("step-{name}"), status);
                 event["detail"]["stepType"] = step_type.into();
                 if status == "Succeeded" {
-                    event["detail"]["metadata"] = json!({"model": {"arn": format!("arn-{at}")}});
+                    let made = match (step_type, name) {
+                        ("Model", 0) => MODEL.to_owned(),
+                        ("Model", 1) => MODEL.to_ascii_uppercase(),
+                        ("RegisterModel", 0) => PACKAGE.to_owned(),
+                        _ => format!("arn-{at}"),
+                    };
+                    event["detail"]["metadata"] = json!({"made": {"arn": made}});
                 }
                 if !lower {
                     let arn = execution_arn().replace("pipeline/assets", "pipeline/Assets");
@@ -604,9 +831,9 @@ fn with_extra(mut event: Value, extra: Option<i64>) -> Value {
 
 /// Delivers events in turn, each until it is recorded, as Lambda would.
 fn deliver_all<'a>(world: &World, events: impl IntoIterator<Item = &'a Value>) {
-    let handler = handler(world);
+    let (handler, home) = (handler(world), home());
     for event in events {
-        while run(handler.handle(event)).is_err() {}
+        while run(handler.handle(&home, event)).is_err() {}
     }
 }
 
@@ -614,8 +841,8 @@ fn deliver_all<'a>(world: &World, events: impl IntoIterator<Item = &'a Value>) {
 /// way makes its next operation. A delivery that fails starts over.
 fn deliver_interleaved(world: &World, events: &[Value], choices: &[usize]) {
     type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + 'a>>;
-    let handler = handler(world);
-    let start = |event| -> Delivery<'_> { Box::pin(handler.handle(event)) };
+    let (handler, home) = (handler(world), home());
+    let start = |event| -> Delivery<'_> { Box::pin(handler.handle(&home, event)) };
     let mut under_way: Vec<(&Value, Delivery<'_>)> =
         events.iter().map(|event| (event, start(event))).collect();
     let mut choices = choices.iter().cycle();

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use pipewright::record::{
-    Attribute, ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, names,
+    Attribute, ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, names,
 };
 
 pub mod endpoints;
@@ -493,15 +493,34 @@ impl Expression {
             .join(" ");
 
         let mut conditions = Vec::new();
-        if update.must_exist {
+        if update.expected != Expected::Anything {
             conditions.push(format!("attribute_exists({})", name(names::ID)));
         }
-        if let Some(arn) = &update.arn_key {
-            let attribute = name(names::ARN_KEY);
+        let unclaimed = |attribute: &str, created: Option<String>| match created {
+            Some(created) => {
+                format!("(attribute_not_exists({attribute}) AND attribute_exists({created}))")
+            }
+            None => format!("attribute_not_exists({attribute})"),
+        };
+        let created = (update.expected == Expected::Started).then(|| name(names::CREATED_AT));
+        match &update.arn_key {
+            Some(arn) => {
+                let attribute = name(names::ARN_KEY);
+                let arn = value(AttributeValue::S(arn.clone()));
+                conditions.push(format!(
+                    "({} OR {attribute} = {arn})",
+                    unclaimed(&attribute, created)
+                ));
+            }
+            None => conditions.extend(created.map(|created| {
+                let attribute = name(names::ARN_KEY);
+                format!("(attribute_exists({attribute}) OR attribute_exists({created}))")
+            })),
+        }
+        if let Some((attribute, arn)) = &update.made {
+            let attribute = name(attribute);
             let arn = value(AttributeValue::S(arn.clone()));
-            conditions.push(format!(
-                "(attribute_not_exists({attribute}) OR {attribute} = {arn})"
-            ));
+            conditions.push(format!("{attribute} = {arn}"));
         }
         if let Some((attribute, position)) = &update.position {
             let attribute = name(attribute);
@@ -536,7 +555,8 @@ mod tests {
             remove: BTreeSet::from(["c"]),
             position: Some(("b", "1".to_owned())),
             arn_key: Some("arn".to_owned()),
-            must_exist: true,
+            expected: Expected::Exists,
+            made: None,
         }
     }
 
@@ -557,6 +577,38 @@ mod tests {
         assert_eq!(expression.names["#n4"], "arnKey");
         assert_eq!(expression.names.len(), 5);
         assert_eq!(expression.values.len(), 4);
+    }
+
+    #[test]
+    fn what_the_record_and_its_step_must_be_are_conditions() {
+        let only = |expected, arn_key: Option<&str>, made: Option<&str>| {
+            let update = RecordUpdate {
+                position: None,
+                arn_key: arn_key.map(str::to_owned),
+                expected,
+                made: made.map(|arn| (names::MODEL_STEP_ARN, arn.to_owned())),
+                ..update()
+            };
+            let mut condition = Expression::of(&update).condition.unwrap_or_default();
+            for (placeholder, name) in Expression::of(&update).names {
+                condition = condition.replace(&placeholder, &name);
+            }
+            condition
+        };
+        assert_eq!(only(Expected::Anything, None, None), "");
+        assert_eq!(
+            only(Expected::Started, Some("a"), None),
+            "attribute_exists(Id) AND ((attribute_not_exists(arnKey) AND \
+             attribute_exists(createdAt)) OR arnKey = :v2)"
+        );
+        assert_eq!(
+            only(Expected::Started, None, None),
+            "attribute_exists(Id) AND (attribute_exists(arnKey) OR attribute_exists(createdAt))"
+        );
+        assert_eq!(
+            only(Expected::Exists, None, Some("m")),
+            "attribute_exists(Id) AND modelStepArn = :v2"
+        );
     }
 
     #[test]

@@ -62,7 +62,10 @@ impl SageMakerError {
 }
 
 /// `None` for what does not exist.
-fn unless_not_found<T>(answer: Result<T, SageMakerError>) -> Result<Option<T>, SageMakerError> {
+///
+/// # Errors
+/// Any other error of the answer.
+pub fn unless_not_found<T>(answer: Result<T, SageMakerError>) -> Result<Option<T>, SageMakerError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(None),
         answer => answer.map(Some),

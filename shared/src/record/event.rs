@@ -8,12 +8,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::attribute::{Attribute, Item};
 use super::id::ExecutionArn;
-use super::moment;
 use super::status::{Kind, Status};
+use super::{moment, names};
 use crate::canonical_json;
 
 /// One event of one of the five families we follow.
@@ -264,6 +265,34 @@ impl Event {
         })
     }
 
+    /// The event that a change item was made of; `None` if the item is none, or
+    /// its detail was too long to be kept whole.
+    pub fn of_change(item: &Item) -> Option<Self> {
+        let text = |name| item.get(name).and_then(Attribute::as_str);
+        if item.contains_key(names::DETAIL_BYTES) {
+            return None;
+        }
+        let detail_type = match Kind::from_name(text(names::KIND)?)? {
+            Kind::Execution => EXECUTION_CHANGE,
+            Kind::Step => STEP_CHANGE,
+            Kind::Model => MODEL_CHANGE,
+            Kind::Package => PACKAGE_CHANGE,
+            Kind::Endpoint => ENDPOINT_CHANGE,
+        };
+        let detail: Value = serde_json::from_str(text(names::DETAIL)?).ok()?;
+        let event = Self::parse(&json!({
+            "source": SOURCE,
+            "detail-type": detail_type,
+            "time": item.get(names::AT)?.as_i64()?,
+            "detail": detail,
+        }))
+        .ok()?;
+        match item.get(names::RECONCILED).and_then(Attribute::as_bool) {
+            Some(true) => Some(event.into_reconciled()),
+            _ => Some(event),
+        }
+    }
+
     /// The event that stands for one that did not arrive: below every true
     /// event of its moment and rank, and marked.
     #[must_use]
@@ -273,6 +302,16 @@ impl Event {
             self.digest.insert(0, '-');
         }
         self
+    }
+
+    /// The ARN of the model or package that it is about, or that a step made.
+    pub fn made_arn(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Step(facts) => facts.resource_arn.as_deref(),
+            Subject::Model(facts) => facts.arn.as_deref(),
+            Subject::Package(facts) => Some(&facts.arn),
+            Subject::Execution(_) | Subject::Endpoint(_) => None,
+        }
     }
 
     /// The family of the event.

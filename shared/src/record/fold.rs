@@ -24,6 +24,12 @@ const MAX_DETAIL_BYTES: usize = 350_000;
 /// 1,024 for the whole key). The digest tells apart what the cut makes alike.
 const MAX_KEY_PART_BYTES: usize = 128;
 
+/// The type of the steps that make models.
+const MODEL_STEP: &str = "Model";
+
+/// The type of the steps that make packages.
+const REGISTER_STEP: &str = "RegisterModel";
+
 /// What one event writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writes {
@@ -35,8 +41,9 @@ pub struct Writes {
 
 /// An update of an execution's item `record` that may be refused.
 ///
-/// The conditions, in words: the record exists if it must; it has no ARN or
-/// the same one; the family has no position or a lower one.
+/// The conditions, in words: the record is what it must be; it has no ARN or
+/// the same one; the step that is to have made the subject is known to have
+/// made this one; the family has no position or a lower one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordUpdate {
     /// Whose record.
@@ -51,17 +58,35 @@ pub struct RecordUpdate {
     pub position: Option<(&'static str, String)>,
     /// The lower-cased ARN that the record must have, if it has one.
     pub arn_key: Option<String>,
-    /// Whether the record must be there already.
-    pub must_exist: bool,
+    /// What the record must be.
+    pub expected: Expected,
+    /// Of a model or package: the attribute of the record with the ARN of what
+    /// the step made, and the ARN that it must have.
+    pub made: Option<(&'static str, String)>,
+}
+
+/// What a record must be for an update to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It may be there or not.
+    Anything,
+    /// It is there.
+    Exists,
+    /// start-execution made it, and no execution has it so far; or this one
+    /// has it already.
+    Started,
 }
 
 /// Why an update was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The record was to exist and doesn't.
+    /// The record was to exist, or to be one of start-execution, and isn't.
     Absent,
     /// The record belongs to another execution.
     OtherExecution,
+    /// No step of the execution is known to have made the model or package, or
+    /// another one than the last that did.
+    NotMade,
     /// A later event of the family, or this very event, was written before.
     NotLater,
 }
@@ -82,6 +107,19 @@ pub struct Beyond {
     /// The execution, where the event doesn't name it. Only compared with the
     /// record's.
     pub execution: Option<ExecutionArn>,
+}
+
+/// The type of the steps that make what is of this kind; `None` for what no
+/// step makes.
+///
+/// Whoever may tag models, or register packages, can name any execution there.
+/// That a step made them is SageMaker's own word, which nobody else can give.
+pub fn made_by(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Model => Some(MODEL_STEP),
+        Kind::Package => Some(REGISTER_STEP),
+        Kind::Execution | Kind::Step | Kind::Endpoint => None,
+    }
 }
 
 /// What `event` writes to the execution recorded under `id`.
@@ -134,8 +172,8 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
         },
         Subject::Step(facts) => {
             let (position, attribute) = match facts.step_type.as_deref() {
-                Some("Model") => (names::MODEL_STEP_POSITION, names::MODEL_STEP_ARN),
-                Some("RegisterModel") => (
+                Some(MODEL_STEP) => (names::MODEL_STEP_POSITION, names::MODEL_STEP_ARN),
+                Some(REGISTER_STEP) => (
                     names::MODEL_PACKAGE_STEP_POSITION,
                     names::MODEL_PACKAGE_STEP_ARN,
                 ),
@@ -202,7 +240,8 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
         remove: BTreeSet::new(),
         position: None,
         arn_key: arn.map(ExecutionArn::key),
-        must_exist: false,
+        expected: Expected::Anything,
+        made: None,
     };
     if let Some(family) = family(event, beyond) {
         for (name, value) in family.attributes {
@@ -334,18 +373,50 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 impl RecordUpdate {
+    /// The same update, of a record that is as `expected`.
+    #[must_use]
+    pub fn of(mut self, expected: Expected) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// The same update, if the step of its execution that was last to make
+    /// what the event is about made the one with this ARN.
+    #[must_use]
+    pub fn if_made(mut self, kind: Kind, arn: &str) -> Self {
+        let attribute = match kind {
+            Kind::Model => Some(names::MODEL_STEP_ARN),
+            Kind::Package => Some(names::MODEL_PACKAGE_STEP_ARN),
+            Kind::Execution | Kind::Step | Kind::Endpoint => None,
+        };
+        self.made = attribute.map(|attribute| (attribute, arn.to_owned()));
+        self
+    }
+
     /// What the conditions say of the record as it is: `None` if they hold.
     ///
     /// The database decides by the same conditions; this tells which of them
     /// refused, from the item that it hands back.
     pub fn refusal(&self, before: Option<&Item>) -> Option<Refusal> {
         let Some(before) = before else {
-            return self.must_exist.then_some(Refusal::Absent);
+            return (self.expected != Expected::Anything).then_some(Refusal::Absent);
         };
-        if let (Some(ours), Some(theirs)) = (&self.arn_key, before.get(names::ARN_KEY))
-            && theirs.as_str() != Some(ours)
+        match (&self.arn_key, before.get(names::ARN_KEY)) {
+            (Some(ours), Some(theirs)) if theirs.as_str() != Some(ours) => {
+                return Some(Refusal::OtherExecution);
+            }
+            (_, None)
+                if self.expected == Expected::Started
+                    && !before.contains_key(names::CREATED_AT) =>
+            {
+                return Some(Refusal::Absent);
+            }
+            _ => {}
+        }
+        if let Some((attribute, arn)) = &self.made
+            && before.get(*attribute).and_then(Attribute::as_str) != Some(arn)
         {
-            return Some(Refusal::OtherExecution);
+            return Some(Refusal::NotMade);
         }
         if let Some((attribute, position)) = &self.position
             && let Some(written) = before.get(*attribute).and_then(Attribute::as_str)

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::attribute::{Attribute, Item, NotANumber, item_to_json};
+use super::fold::made_by;
 use super::names;
 use super::status::{Kind, is_final};
 
@@ -229,7 +230,7 @@ pub fn history<'a>(
         }
     }
     messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
-    let messages = without_superseded(messages);
+    let messages = without_superseded(without_strangers(messages));
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
@@ -354,6 +355,30 @@ fn subject(change: &Change) -> (Kind, Option<String>) {
 /// approval changes keeps its status.
 fn same_change(earlier: &Change, later: &Change) -> bool {
     earlier.status == later.status && earlier.approval_status == later.approval_status
+}
+
+/// Drops what is told of models and packages that no step of the execution
+/// made: they say themselves to which execution they belong, and may say
+/// anything.
+fn without_strangers(mut messages: Vec<Change>) -> Vec<Change> {
+    let made: BTreeSet<(Kind, String)> = messages
+        .iter()
+        .filter(|message| message.kind == Kind::Step)
+        .flat_map(|step| {
+            [Kind::Model, Kind::Package]
+                .into_iter()
+                .filter(|kind| step.step_type.as_deref() == made_by(*kind))
+                .filter_map(|kind| Some((kind, step.resource_arn.as_ref()?.to_ascii_lowercase())))
+        })
+        .collect();
+    messages.retain(|message| {
+        made_by(message.kind).is_none()
+            || message
+                .resource_arn
+                .as_ref()
+                .is_some_and(|arn| made.contains(&(message.kind, arn.to_ascii_lowercase())))
+    });
+    messages
 }
 
 /// How far from a change its event may be stamped, milliseconds.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::arn::Arn;
+
 /// The longest id that fits into a pipeline execution's display name.
 pub const MAX_RECORD_ID_LENGTH: usize = 82;
 
@@ -43,22 +45,18 @@ impl RecordId {
         }
     }
 
-    /// The id that an execution's events find for it: its parameter
-    /// `ExecutionId`; one started elsewhere may lack it, and goes by its display
-    /// name, or by SageMaker's own id if that can't be one.
-    ///
-    /// # Errors
-    /// [`InvalidRecordId`] if SageMaker's own id is none, which it always is.
-    pub fn of_execution(
-        parameter: Option<&str>,
-        display_name: Option<&str>,
-        arn: &ExecutionArn,
-    ) -> Result<Self, InvalidRecordId> {
-        [parameter, display_name]
-            .into_iter()
-            .flatten()
-            .find_map(|text| Self::new(text).ok())
-            .map_or_else(|| Self::new(arn.execution_id()), Ok)
+    /// Whether it has the form of the ids that start-execution makes up: 8
+    /// digits, 6 digits, and 8 digits or lower-case letters.
+    pub fn is_generated(&self) -> bool {
+        let digits = |byte: u8| byte.is_ascii_digit();
+        let any = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        let mut parts = self.0.split('-');
+        let mut part = |length: usize, of: &dyn Fn(u8) -> bool| {
+            parts
+                .next()
+                .is_some_and(|part| part.len() == length && part.bytes().all(of))
+        };
+        part(8, &digits) && part(6, &digits) && part(8, &any) && parts.next().is_none()
     }
 
     /// Takes a text that is an id by the way it was made.
@@ -122,16 +120,12 @@ impl ExecutionArn {
     }
 
     fn places(text: &str) -> Option<(usize, usize, usize)> {
-        let mut parts = text.splitn(6, ':');
-        let well_formed = parts.next()? == "arn"
-            && !parts.next()?.is_empty()
-            && parts.next()? == "sagemaker"
-            && !parts.next()?.is_empty()
-            && !parts.next()?.is_empty();
-        let resource = parts.next()?;
-        let rest = resource.strip_prefix("pipeline/")?;
+        let arn = Arn::parse(text)?;
+        let rest = arn.resource.strip_prefix("pipeline/")?;
         let (pipeline, id) = rest.split_once("/execution/")?;
-        if !well_formed
+        if arn.service != "sagemaker"
+            || arn.region.is_empty()
+            || arn.account.is_empty()
             || pipeline.is_empty()
             || id.is_empty()
             || pipeline.contains('/')
@@ -193,13 +187,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_find_an_execution_by_parameter_then_name_then_its_own_id() {
-        let arn = ExecutionArn::parse("arn:aws:sagemaker:r:1:pipeline/p/execution/own").unwrap();
-        let of = |parameter, name| RecordId::of_execution(parameter, name, &arn).unwrap();
-        assert_eq!(of(Some("run-1"), Some("name")).as_str(), "run-1");
-        assert_eq!(of(Some("no id!"), Some("name")).as_str(), "name");
-        assert_eq!(of(None, Some("no id!")).as_str(), "own");
-        assert_eq!(of(None, None).as_str(), "own");
+    fn a_generated_id_is_known_by_its_form() {
+        let is = |text: &str| RecordId::new(text).unwrap().is_generated();
+        assert!(is("20261128-224951-a171ed4c"));
+        for other in [
+            "a",
+            "20261128-224951",
+            "20261128-224951-a171ed4",
+            "20261128-224951-A171ED4C",
+            "20261128-224951-a171ed4c-2",
+            "2026112x-224951-a171ed4c",
+            "run-20261128-224951-a171ed4c",
+            "PipelineExecutionViaLambda",
+        ] {
+            assert!(!is(other), "{other}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! and interruption of their deliveries.
 //!
 //! - [`event`] reads an EventBridge event of any shape.
+//! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
 //! - [`reconcile`] says what has to be written because its event went missing.
 //! - [`start`] makes the record before the execution is started.
@@ -25,10 +26,12 @@ pub mod phase;
 pub mod reconcile;
 pub mod start;
 pub mod status;
+pub mod whose;
 
 pub use attribute::{Attribute, Item};
 pub use event::{Event, EventError, Subject};
-pub use fold::{Beyond, ChangeItem, RecordUpdate, Refusal, Writes, writes};
+pub use fold::{Beyond, ChangeItem, Expected, RecordUpdate, Refusal, Writes, made_by, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId};
 pub use status::{Kind, Status, is_final};
+pub use whose::Candidate;

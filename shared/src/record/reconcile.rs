@@ -30,7 +30,7 @@
 //! - A status that lasted from one event to another that did arrive, or to the
 //!   next reconciliation, leaves no trace: SageMaker knows the present only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -39,6 +39,7 @@ use super::event::{
     self, ENDPOINT_CHANGE, EXECUTION_CHANGE, EXECUTION_TAG, Event, EventError, MODEL_CHANGE,
     PACKAGE_CHANGE, STEP_CHANGE,
 };
+use super::fold::made_by;
 use super::id::ExecutionArn;
 use super::names;
 use super::status::{Kind, is_final};
@@ -177,6 +178,8 @@ struct Latest {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
     latest: BTreeMap<(Kind, String), Latest>,
+    /// The ARNs in lower case of the models and packages that steps made.
+    made: BTreeSet<(Kind, String)>,
 }
 
 impl Told {
@@ -184,6 +187,7 @@ impl Told {
     pub fn of<'a>(items: impl IntoIterator<Item = &'a Item>) -> Self {
         let mut told = Self::default();
         for item in items {
+            told.made.extend(made(item));
             if let Some((subject, change)) = latest_of(item)
                 && told
                     .latest
@@ -203,14 +207,21 @@ impl Told {
             .map(|latest| latest.status.as_str())
     }
 
-    /// ARNs of the models or packages told of, whether they are still there or
-    /// not.
+    /// ARNs of the models or packages told of that steps of the execution made,
+    /// whether they are still there or not.
     pub fn arns(&self, kind: Kind) -> Vec<&str> {
         self.latest
             .iter()
             .filter(|((of, _), _)| *of == kind)
             .filter_map(|(_, latest)| latest.resource_arn.as_deref())
+            .filter(|arn| self.is_made(kind, arn))
             .collect()
+    }
+
+    /// Whether a step of the execution is known to have made the model or
+    /// package of this ARN.
+    pub fn is_made(&self, kind: Kind, arn: &str) -> bool {
+        self.made.contains(&(kind, arn.to_ascii_lowercase()))
     }
 
     fn of_subject(&self, kind: Kind, name: &str) -> Option<&Latest> {
@@ -230,6 +241,17 @@ fn subject_name(kind: Kind, name: &str) -> String {
 /// The last part of an ARN: a model's name.
 fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// What a step's change item says that it made.
+fn made(item: &Item) -> Option<(Kind, String)> {
+    let text = |name| item.get(name).and_then(Attribute::as_str);
+    let step_type = text(names::STEP_TYPE)?;
+    let kind = [Kind::Model, Kind::Package]
+        .into_iter()
+        .find(|kind| made_by(*kind) == Some(step_type))?;
+    let is_step = text(names::KIND) == Some(Kind::Step.name());
+    is_step.then(|| Some((kind, text(names::RESOURCE_ARN)?.to_ascii_lowercase())))?
 }
 
 fn latest_of(item: &Item) -> Option<((Kind, String), Latest)> {
