@@ -13,7 +13,7 @@ import json
 import time
 
 import pytest
-from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, put, status
+from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, status
 from test_record import start_elsewhere
 
 from harness import Replay, configured, wait_for
@@ -156,11 +156,11 @@ class Functions:
             yield f"{execution.id}: {kind}" in mended
 
         self._count += 1
-        endpoints, name = Endpoints(self._system, self.model), f"roles-{self._count}"
+        name = f"roles-{self._count}"
+        endpoints = Endpoints(self._system, self.model, execution.id)
         endpoints.create(name)
-        entry = {"EndpointName": name, "executionId": execution.id}
-        put(self._system, "EndpointsTableName", entry)
-        fine, report = self.invoke("housekeeping", {"graceSeconds": 0, "idleEndpointHours": 0})
+        with configured(self._system, "housekeeping", IDLE_ENDPOINT_HOURS="0"):
+            fine, report = self.invoke("housekeeping", {"graceSeconds": 0})
         yield fine and f"{execution.id}: endpoint InService" in report["executions"]["reconciled"]
         yield name in report["endpoints"]["deleted"] and name not in endpoints.configs()
         wait_for(lambda: endpoints.status(name) is None)

@@ -7,7 +7,7 @@ import time
 import pytest
 from test_record import start_elsewhere
 
-from harness import SAMPLE_TEMPLATE, Replay, wait_for
+from harness import SAMPLE_TEMPLATE, Replay, configured, wait_for
 from system import STACK
 
 RULES = ("pipeline-execution", "pipeline-step", "model", "model-package", "endpoint")
@@ -246,16 +246,20 @@ def test_a_record_that_was_never_started_says_so(system):
 
 
 class Endpoints:
-    """Endpoints in the stand-in."""
+    """Endpoints in the stand-in that serve an execution's model."""
 
-    def __init__(self, system, model):
+    def __init__(self, system, model, execution_id):
         self._system = system
         self._sagemaker = system.client("sagemaker")
         self._model = model
+        self._execution_id = execution_id
 
-    def create(self, name, **tags):
+    def create(self, name, registered=True, **tags):
         """An endpoint in service, with the tags of this stack's ones and others."""
-        every = {"pipewright:stack": STACK, **tags}
+        every = {"pipewright:stack": STACK, "pipewright:execution": self._execution_id, **tags}
+        if registered:
+            entry = {"EndpointName": name, "executionId": self._execution_id}
+            put(self._system, "EndpointsTableName", entry)
         tags = [{"Key": key.replace("_", ":"), "Value": value} for key, value in every.items()]
         variant = {
             "VariantName": "AllTraffic",
@@ -286,15 +290,13 @@ class Endpoints:
 def endpoints(system, recorded):
     """Endpoints that serve the recorded execution's model."""
     execution, _, _ = recorded
-    return Endpoints(system, system.record(execution.id)["modelName"])
+    return Endpoints(system, system.record(execution.id)["modelName"], execution.id)
 
 
 def test_lost_events_of_an_endpoint_are_mended(system, recorded, endpoints):
     """Lost events of an endpoint of ours, its deletion included, are mended by the next run."""
     execution, _, _ = recorded
     with lost(system, "endpoint"):
-        entry = {"EndpointName": "untold", "executionId": execution.id}
-        put(system, "EndpointsTableName", entry)
         endpoints.create("untold", pipewright_keep="yes")
         keep_house(system)
         assert system.record(execution.id)["endpointStatus"] == "InService"
@@ -310,11 +312,12 @@ def test_lost_events_of_an_endpoint_are_mended(system, recorded, endpoints):
 
 def test_an_idle_endpoint_is_deleted_and_no_other(system, endpoints):
     """An idle endpoint of this stack is deleted with its configuration; one that is tagged to be
-    kept, was invoked, or is another stack's is not."""
+    kept, was invoked, is another stack's, or is not in the table of endpoints is not."""
     endpoints.create("idle")
     endpoints.create("kept", pipewright_keep="")
     endpoints.create("busy")
     endpoints.create("of-others", **{"pipewright:stack": "another"})
+    endpoints.create("only-tagged", registered=False)
     system.client("cloudwatch").put_metric_data(
         Namespace="AWS/SageMaker",
         MetricData=[
@@ -328,12 +331,15 @@ def test_an_idle_endpoint_is_deleted_and_no_other(system, endpoints):
             }
         ],
     )
-    safe = {"kept", "busy", "of-others"}
-    dry = keep_house(system, idleEndpointHours=0, dryRun=True)["endpoints"]
-    assert "idle" in dry["wouldDelete"] and not safe & set(dry["wouldDelete"])
-    assert dry["deleted"] == []
-    assert endpoints.status("idle") == "InService"
-    report = keep_house(system, idleEndpointHours=0)["endpoints"]
+    safe = {"kept", "busy", "of-others", "only-tagged"}
+    # No caller can ask for less than an hour, so that nothing in use looks idle.
+    with configured(system, "housekeeping", IDLE_ENDPOINT_HOURS="0"):
+        dry = keep_house(system, dryRun=True)["endpoints"]
+        assert "idle" in dry["wouldDelete"] and not safe & set(dry["wouldDelete"])
+        assert dry["deleted"] == []
+        assert endpoints.status("idle") == "InService"
+        report = keep_house(system)["endpoints"]
+    assert report["notRegistered"] == ["only-tagged"]
     assert "idle" in report["deleted"] and not safe & set(report["deleted"])
     assert report["kept"]["inUse"] >= 1 and report["kept"]["optedOut"] >= 1
     wait_for(lambda: endpoints.status("idle") is None)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 use crate::handler::Run;
-use crate::plan::{is_ours, kept_anyway};
+use crate::plan::{claims_to_be_ours, kept_anyway, serves};
 use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
 
 /// An endpoint of ours.
@@ -32,8 +32,11 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 return;
             }
         };
-        self.registered(&listed).await;
-        let ours = self.ours(&listed).await;
+        // Without the table nobody knows which endpoints are ours.
+        let Some(registered) = self.registered(&listed).await else {
+            return;
+        };
+        let ours = self.ours(&listed, &registered).await;
         self.report.endpoints.ours = ours.len();
         for (place, endpoint) in ours.iter().enumerate() {
             let deletions =
@@ -61,24 +64,30 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         }
     }
 
-    /// Makes right what records say of the endpoints that are registered.
-    async fn registered(&mut self, listed: &[ListedEndpoint]) {
+    /// Makes right what records say of the endpoints that are registered, and
+    /// gives the execution of each by its name in lower case; `None` if the
+    /// table can't be read.
+    async fn registered(&mut self, listed: &[ListedEndpoint]) -> Option<BTreeMap<String, String>> {
         let registry = &self.world.registry;
         let registered = match all(async |from| registry.registered(from).await).await {
             Ok(registered) => registered,
             Err(error) => {
                 self.failed("the registered endpoints", error);
-                return;
+                return None;
             }
         };
         let listed: BTreeSet<String> = listed
             .iter()
             .map(|endpoint| endpoint.name.to_ascii_lowercase())
             .collect();
+        let executions = registered
+            .iter()
+            .map(|entry| (entry.name.to_ascii_lowercase(), entry.execution.clone()))
+            .collect();
         for entry in registered {
             let is_listed = listed.contains(&entry.name.to_ascii_lowercase());
             if self.time_is_up() {
-                return;
+                break;
             }
             if !is_listed && entry.deleted_at.is_some() {
                 continue;
@@ -90,17 +99,24 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 self.failed(&format!("the record of endpoint {}", entry.name), error);
             }
         }
+        Some(executions)
     }
 
-    /// The endpoints that are tagged as ours.
-    async fn ours(&mut self, listed: &[ListedEndpoint]) -> Vec<Ours> {
+    /// The endpoints that are ours: tagged as such, and `registered` for the
+    /// execution that their tag names.
+    async fn ours(
+        &mut self,
+        listed: &[ListedEndpoint],
+        registered: &BTreeMap<String, String>,
+    ) -> Vec<Ours> {
         let mut ours = Vec::new();
         for (place, endpoint) in listed.iter().enumerate() {
             if self.time_is_up() {
                 self.report.endpoints.left += listed.len() - place;
                 break;
             }
-            match self.described(endpoint).await {
+            let execution = registered.get(&endpoint.name.to_ascii_lowercase());
+            match self.described(endpoint, execution).await {
                 Ok(Some(endpoint)) => ours.push(endpoint),
                 Ok(None) => {}
                 Err(error) => {
@@ -112,14 +128,29 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         ours
     }
 
-    async fn described(&self, listed: &ListedEndpoint) -> Result<Option<Ours>, Failure> {
+    async fn described(
+        &mut self,
+        listed: &ListedEndpoint,
+        execution: Option<&String>,
+    ) -> Result<Option<Ours>, Failure> {
         let service = &self.world.service;
         let tags: BTreeMap<String, String> =
             all(async |from| service.tags(&listed.arn, from).await)
                 .await?
                 .into_iter()
                 .collect();
-        if !is_ours(&tags, &self.settings.prefix) {
+        if !claims_to_be_ours(&tags, &self.settings.prefix) {
+            return Ok(None);
+        }
+        if !execution.is_some_and(|execution| serves(&tags, execution)) {
+            tracing::warn!(
+                endpoint = listed.name,
+                "tagged as ours, and the table of endpoints does not say so: left alone"
+            );
+            self.report
+                .endpoints
+                .not_registered
+                .push(listed.name.clone());
             return Ok(None);
         }
         let answer = service.endpoint(&listed.name).await?;

@@ -58,7 +58,10 @@ async fn main() -> anyhow::Result<()> {
             let request = Request::deserialize(&event.payload)
                 .map_err(|error| diagnostic("InvalidRequest", &error.to_string()))?;
             let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-            let report = keeper.run(&settings.asked(&request), deadline).await;
+            let asked = settings
+                .asked(&request)
+                .map_err(|error| diagnostic("InvalidRequest", &error.to_string()))?;
+            let report = keeper.run(&asked, deadline).await;
             answer(&report, &settings.prefix)
         }
     });

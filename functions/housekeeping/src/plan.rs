@@ -1,6 +1,7 @@
 //! What housekeeping decides, with the clock passed in.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use pipewright::record::reconcile::EndpointFound;
 use serde::Deserialize;
@@ -25,6 +26,14 @@ const RUNS_EVERY: i64 = 15 * 60 * 1000;
 
 /// The tag that says whose endpoint it is: the installation's prefix.
 const STACK_TAG: &str = "pipewright:stack";
+
+/// The tag that names the execution whose model an endpoint serves.
+const EXECUTION_TAG: &str = "pipewright:execution";
+
+/// The hours without an invocation after which an endpoint is idle that a
+/// caller may ask for: those that the template's parameter `IdleEndpointHours`
+/// takes.
+const IDLE_ENDPOINT_HOURS: RangeInclusive<u16> = 1..=720;
 
 /// The tag that keeps an endpoint, whatever its value, unless that is `false`.
 const KEEP_TAG: &str = "pipewright:keep";
@@ -63,9 +72,24 @@ pub(crate) struct Request {
     idle_endpoint_hours: Option<u16>,
 }
 
+/// A request for what no caller may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "idleEndpointHours is {hours}: it must be {} to {}, as the template's parameter IdleEndpointHours",
+    IDLE_ENDPOINT_HOURS.start(),
+    IDLE_ENDPOINT_HOURS.end()
+)]
+pub(crate) struct OutOfRange {
+    hours: u16,
+}
+
 impl Settings {
     /// These settings, as far as the request does not ask for others.
-    pub(crate) fn asked(&self, request: &Request) -> Self {
+    ///
+    /// # Errors
+    /// [`OutOfRange`] if it asks for what the template's parameters would not
+    /// take: a caller must not have endpoints deleted that are in use.
+    pub(crate) fn asked(&self, request: &Request) -> Result<Self, OutOfRange> {
         let mut settings = self.clone();
         settings.dry_run |= request.dry_run;
         if let Some(seconds) = request.grace_seconds {
@@ -75,9 +99,12 @@ impl Settings {
             settings.executions_per_run = most;
         }
         if let Some(hours) = request.idle_endpoint_hours {
+            if !IDLE_ENDPOINT_HOURS.contains(&hours) {
+                return Err(OutOfRange { hours });
+            }
             settings.idle_after = i64::from(hours) * 60 * 60 * 1000;
         }
-        settings
+        Ok(settings)
     }
 }
 
@@ -158,9 +185,17 @@ impl Kept {
     }
 }
 
-/// Whether an endpoint with these tags belongs to the installation.
-pub(crate) fn is_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
+/// Whether an endpoint with these tags says that it is the installation's.
+/// Whoever may tag can say so: that it is ours, the table of endpoints decides
+/// ([`serves`]).
+pub(crate) fn claims_to_be_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
     tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)
+}
+
+/// Whether an endpoint with these tags is the one that the table of endpoints
+/// has for `execution`.
+pub(crate) fn serves(tags: &BTreeMap<String, String>, execution: &str) -> bool {
+    tags.get(EXECUTION_TAG).is_some_and(|of| of == execution)
 }
 
 /// Why an endpoint of ours is kept without asking how it is used; `None` if its

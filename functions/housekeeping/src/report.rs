@@ -53,6 +53,10 @@ pub(crate) struct Executions {
 pub(crate) struct Endpoints {
     /// How many are ours.
     pub(crate) ours: usize,
+    /// Those that are tagged with the installation's prefix and that the table
+    /// of endpoints does not have, or has for another execution than their tag
+    /// says. They are never deleted.
+    pub(crate) not_registered: Vec<String>,
     /// How many of them, or of all if it is not known, were left to the next
     /// runs, for want of time or by the limit.
     pub(crate) left: usize,

@@ -177,6 +177,7 @@ impl Records for &World {
 
 impl Registry for &World {
     async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure> {
+        self.check("the table of endpoints")?;
         Ok(page(self.registered.borrow().values().cloned(), from))
     }
 
@@ -567,19 +568,21 @@ fn an_execution_started_elsewhere_that_no_event_told_of_gets_a_record() {
             ("own3", None, None),
             ("own4", Some("not a record's id"), None),
             ("own5", Some("run-1"), None),
+            ("own6", Some("20261128-224951-a171ed4c"), None),
         ],
     );
     let train = step("train", "Succeeded", None);
     world.steps.insert(arn("own1"), vec![train]);
     let report = keep(&world, &settings());
     assert_eq!(report.failures, [""; 0]);
-    let adopted = ["parameter", "named", "own3", "own4", "own5"];
+    let generated = "20261128-224951-a171ed4c";
+    let adopted = ["own1", "own2", "own3", "own4", "own5", generated];
     assert_eq!(report.executions.adopted, adopted);
-    let history = world.history("parameter");
+    let history = world.history("own1");
     assert_eq!(history.status.as_deref(), Some("Succeeded"));
     assert_eq!(history.steps[0].name, "train");
     assert!(history.changes.iter().all(|change| change.reconciled));
-    let record = world.record("parameter");
+    let record = world.record("own1");
     assert_eq!(record["arnKey"], Attribute::S(arn("own1")));
     assert_eq!(world.record("own5")["arnKey"], Attribute::S(arn("own5")));
 
@@ -723,7 +726,14 @@ fn add_endpoint(world: &mut World, name: &str, hours: i64) {
         .into();
     // On the second page.
     tags.push(("pipewright:stack".to_owned(), "pipewright".to_owned()));
+    tags.push(("pipewright:execution".to_owned(), "served".to_owned()));
     world.tags.insert(name.to_owned(), tags);
+    let entry = RegisteredEndpoint {
+        name: name.to_owned(),
+        execution: "served".to_owned(),
+        deleted_at: None,
+    };
+    world.registered.borrow_mut().insert(name.to_owned(), entry);
     let found = EndpointFound {
         status: "InService".to_owned(),
         created_at: Some(NOW - hours * HOUR),
@@ -777,6 +787,43 @@ fn an_idle_endpoint_is_deleted_with_its_configuration() {
     let configs = world.configs.borrow();
     assert_eq!(configs.len(), 5);
     assert!(!configs.contains("idle-1-config"));
+}
+
+/// An endpoint is deleted only if the table of endpoints has it, for the execution that its tag
+/// names.
+#[test]
+fn an_endpoint_that_is_only_tagged_as_ours_is_left_alone() {
+    let mut world = World::default();
+    for name in [
+        "ours",
+        "tagged-only",
+        "of-another-execution",
+        "no-execution",
+    ] {
+        add_endpoint(&mut world, name, 48);
+    }
+    world.registered.borrow_mut().remove("tagged-only");
+    let mut registered = world.registered.borrow_mut();
+    registered
+        .get_mut("of-another-execution")
+        .unwrap()
+        .execution = "another".to_owned();
+    drop(registered);
+    world.tags.get_mut("no-execution").unwrap().pop();
+    let report = keep(&world, &settings());
+    assert_eq!(report.endpoints.deleted, ["ours"]);
+    assert_eq!(report.endpoints.ours, 1);
+    assert_eq!(
+        report.endpoints.not_registered,
+        ["no-execution", "of-another-execution", "tagged-only"]
+    );
+
+    // Nothing is deleted while the table can't be read.
+    add_endpoint(&mut world, "ours", 48);
+    world.broken.insert("the table of endpoints".to_owned());
+    let report = keep(&world, &settings());
+    assert!(report.error().unwrap().contains("the registered endpoints"));
+    assert_eq!(report.endpoints.deleted, [""; 0]);
 }
 
 #[test]
@@ -833,6 +880,7 @@ fn a_configuration_that_another_endpoint_has_is_kept() {
 fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
     let mut world = World::default();
     world.put_record(&started("run-1"));
+    add_endpoint(&mut world, "forecast", 1);
     for name in ["forecast", "planned", "old"] {
         let entry = RegisteredEndpoint {
             name: name.to_owned(),
@@ -841,7 +889,6 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
         };
         world.registered.borrow_mut().insert(name.to_owned(), entry);
     }
-    add_endpoint(&mut world, "forecast", 1);
     world.invocations.insert("forecast".to_owned(), 1.0);
     keep(&world, &settings());
     assert_eq!(
@@ -874,18 +921,44 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
 #[test]
 fn a_request_may_ask_for_less_care_and_nothing_unknown() {
     let request = |json: serde_json::Value| serde_json::from_value::<Request>(json);
-    let asked = settings().asked(&request(json!({})).unwrap());
+    let asked = settings().asked(&request(json!({})).unwrap()).unwrap();
     assert_eq!(asked, settings());
     let asked = json!({
         "dryRun": true, "graceSeconds": 0, "executionsPerRun": 1, "idleEndpointHours": 1,
     });
-    let asked = settings().asked(&request(asked).unwrap());
+    let asked = settings().asked(&request(asked).unwrap()).unwrap();
     assert!(asked.dry_run);
     assert_eq!(
         (asked.grace, asked.executions_per_run, asked.idle_after),
         (0, 1, HOUR)
     );
     assert!(request(json!({"dryrun": true})).is_err());
+}
+
+/// A caller may ask for no other idle time than the template's parameter takes.
+#[test]
+fn no_request_makes_an_endpoint_idle_sooner_than_the_template_may() {
+    let template = include_str!("../../../template.yaml");
+    let parameter = template.split("\n  IdleEndpointHours:\n").nth(1).unwrap();
+    let limit = |name: &str| -> u16 {
+        let line = parameter
+            .lines()
+            .find(|line| line.trim_start().starts_with(name));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let asked = |hours: u16| {
+        let request = json!({"idleEndpointHours": hours});
+        settings().asked(&serde_json::from_value(request).unwrap())
+    };
+    let (least, most) = (limit("MinValue:"), limit("MaxValue:"));
+    assert_eq!((least, most), (1, 720));
+    for hours in [0, most + 1, u16::MAX] {
+        let error = asked(hours).unwrap_err().to_string();
+        assert!(error.contains("it must be 1 to 720"), "{error}");
+    }
+    for hours in [least, most] {
+        assert_eq!(asked(hours).unwrap().idle_after, i64::from(hours) * HOUR);
+    }
 }
 
 #[test]
