@@ -13,6 +13,23 @@ pub(crate) struct Installation {
     pub(crate) prefix: String,
 }
 
+/// The functions of every installation, without its prefix.
+const FUNCTIONS: [&str; 4] = [
+    "housekeeping",
+    "pipeline-definition",
+    "pipeline-events",
+    "start-execution",
+];
+
+/// Whether a function of this name is the one of an installation with that
+/// prefix. Its names may begin like those of another one: `pw-2` beside `pw`.
+pub(crate) fn has_function(prefix: &str, function: &str) -> bool {
+    function
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|name| FUNCTIONS.contains(&name))
+}
+
 impl Installation {
     /// The installation's own `name`: `<prefix>-<name>`.
     pub(crate) fn named(&self, name: &str) -> String {

@@ -1,6 +1,7 @@
 //! Which messages are to be replayed, or discarded.
 
 use super::message::{Failure, Kind, NotAnEnvelope};
+use crate::installation::has_function;
 
 /// The fewest characters that stand for an id.
 const MIN_ID_LENGTH: usize = 8;
@@ -96,11 +97,7 @@ impl Wish {
             Ok(failure) => failure,
             Err(problem) => return Verdict::Refused(problem.to_string()),
         };
-        let ours = failure
-            .function
-            .strip_prefix(&self.prefix)
-            .is_some_and(|name| name.starts_with('-'));
-        if !ours {
+        if !has_function(&self.prefix, &failure.function) {
             return Verdict::Refused(format!(
                 "function {} is none of installation {}",
                 failure.function, self.prefix
@@ -167,11 +164,11 @@ mod tests {
     fn all_means_all_events() {
         let all = wish(true, &[], true);
         assert!(matches!(
-            all.judge("m", &failure("pw-events", EVENT)),
+            all.judge("m", &failure("pw-pipeline-events", EVENT)),
             Verdict::Replay(_)
         ));
         for payload in [START, CUSTOM] {
-            let read = failure("pw-events", payload);
+            let read = failure("pw-pipeline-events", payload);
             let verdict = all.judge("m", &read);
             let Verdict::Spared(how) = verdict else {
                 panic!("{payload}: {verdict:?}");
@@ -179,7 +176,7 @@ mod tests {
             assert!(how.contains("name it with --message"), "{how}");
         }
         // It may be an event: that it was not replayed is a failure.
-        let read = failure("pw-events", "no envelope");
+        let read = failure("pw-pipeline-events", "no envelope");
         assert!(matches!(all.judge("m", &read), Verdict::Refused(_)));
     }
 
@@ -188,15 +185,15 @@ mod tests {
         let named = wish(false, &["12345678"], false);
         let id = "12345678-9";
         assert!(matches!(
-            named.judge(id, &failure("pw-start", START)),
+            named.judge(id, &failure("pw-start-execution", START)),
             Verdict::Replay(_)
         ));
-        let custom = failure("pw-definition", CUSTOM);
+        let custom = failure("pw-pipeline-definition", CUSTOM);
         assert!(matches!(named.judge(id, &custom), Verdict::Refused(_)));
         let twice = wish(false, &["12345678"], true);
         assert!(matches!(twice.judge(id, &custom), Verdict::Replay(_)));
         assert_eq!(
-            named.judge("another", &failure("pw-start", START)),
+            named.judge("another", &failure("pw-start-execution", START)),
             Verdict::NotChosen
         );
     }
@@ -216,7 +213,16 @@ mod tests {
 
     #[test]
     fn functions_of_others_are_not_invoked() {
-        for other in ["other-events", "pwx-events", "pw", "events"] {
+        // An installation `pw-2` is beside `pw`.
+        for other in [
+            "other-pipeline-events",
+            "pwx-pipeline-events",
+            "pw-2-pipeline-events",
+            "pw-anything",
+            "pw-",
+            "pw",
+            "pipeline-events",
+        ] {
             let read = failure(other, EVENT);
             let verdict = wish(true, &[], false).judge("m", &read);
             assert!(matches!(verdict, Verdict::Refused(_)), "{other}");
