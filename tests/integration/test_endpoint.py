@@ -157,7 +157,7 @@ def test_an_endpoint_of_somebody_else_is_left_alone(system, endpoint, trained):
 
 
 def test_an_execution_that_failed_has_nothing_to_serve(system, endpoint):
-    system.client("sagemaker").start_pipeline_execution(
+    started = system.client("sagemaker").start_pipeline_execution(
         PipelineName=system.outputs["PipelineName"],
         PipelineParameters=[
             {"Name": "ExecutionId", "Value": "nothing-to-serve"},
@@ -166,11 +166,13 @@ def test_an_execution_that_failed_has_nothing_to_serve(system, endpoint):
         ],
     )
 
+    execution_id = started["PipelineExecutionArn"].rpartition("/")[2]
+
     def failed():
-        record = system.record("nothing-to-serve")
+        record = system.record(execution_id)
         return record and record.get("pipelineStatus") == "Failed"
 
     wait_for(failed, within=60)
-    status, output = endpoint("create", "--execution", "nothing-to-serve", "--simulated")
+    status, output = endpoint("create", "--execution", execution_id, "--simulated")
     assert status == 1
     assert "ended as Failed" in output

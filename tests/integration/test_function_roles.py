@@ -121,7 +121,7 @@ class Functions:
         with lost(self._system, *RULES):
             arn = start_elsewhere(self._system, PipelineParameters=parameters("roles-elsewhere"))
             wait_for(lambda: status(self._system, arn) != "Executing", within=60)
-        return "roles-elsewhere"
+        return arn.rpartition("/")[2]
 
     def unrecorded(self, execution_id):
         """Leave nothing of a record."""

@@ -80,19 +80,20 @@ def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
             {"Name": "HyperParamPredictionLength", "Value": "7"},
         ],
     )
-    record = wait_for(lambda: ended(system, "started-by-hand"), within=60)
+    own_id = arn.rpartition("/")[2]
+    record = wait_for(lambda: ended(system, own_id), within=60)
     assert record["pipelineStatus"] == "Failed"
     assert record["pipelineExecutionArn"].lower() == arn.lower()
-    assert system.items("by-hand") == []
+    assert system.items("by-hand") == system.items("started-by-hand") == []
 
     def failed_step():
-        items = system.items("started-by-hand")
+        items = system.items(own_id)
         return [item for item in items if item.get("status") == "Failed" and "stepName" in item]
 
     step = wait_for(failed_step)[0]
     assert step["stepName"] == "Feature-Engineering-Step"
     assert "start-execution" in step["reason"]
-    assert shown(system, "started-by-hand", step["stepName"], "Failed", step["reason"])
+    assert shown(system, own_id, step["stepName"], "Failed", step["reason"])
 
 
 def test_a_stopped_execution_ends_as_stopped(system):
