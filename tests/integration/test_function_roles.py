@@ -13,7 +13,7 @@ import json
 import time
 
 import pytest
-from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, status
+from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, put, status
 from test_record import start_elsewhere
 
 from harness import Replay, configured, wait_for
@@ -158,7 +158,10 @@ class Functions:
         self._count += 1
         name = f"roles-{self._count}"
         endpoints = Endpoints(self._system, self.model, execution.id)
-        endpoints.create(name)
+        # Its events find no execution: it is registered after them.
+        endpoints.create(name, registered=False)
+        entry = {"EndpointName": name, "executionId": execution.id}
+        put(self._system, "EndpointsTableName", entry)
         with configured(self._system, "housekeeping", IDLE_ENDPOINT_HOURS="0"):
             fine, report = self.invoke("housekeeping", {"graceSeconds": 0})
         yield fine and f"{execution.id}: endpoint InService" in report["executions"]["reconciled"]
@@ -185,7 +188,8 @@ class Functions:
         del model["detail"]["Tags"]
         yield model
         package = by_kind["SageMaker Model Package State Change"]
-        del package["detail"]["CustomerMetadataProperties"]
+        for properties in ("CustomerMetadataProperties", "MetadataProperties"):
+            del package["detail"][properties]
         yield package
         _, sent = self.failed
         # SageMaker's event of an execution that failed does not say why.
