@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::fill::keys;
-use super::looks::{self, Look};
+use super::looks::{self, Accounts, Look};
 use crate::definition::source::kind_of;
 use crate::definition::{Definition, JsonPath};
 
@@ -97,6 +97,7 @@ pub fn extract(
     let patterns = Patterns::new(values)?;
     let mut writer = Writer {
         patterns: &patterns,
+        accounts: Accounts::of(definition),
         template: String::new(),
         used: BTreeSet::new(),
         remaining: Vec::new(),
@@ -201,6 +202,7 @@ enum Part<'t> {
 
 struct Writer<'m> {
     patterns: &'m Patterns<'m>,
+    accounts: Accounts,
     template: String,
     used: BTreeSet<&'m str>,
     remaining: Vec<Static>,
@@ -300,7 +302,7 @@ impl<'m> Writer<'m> {
                 }
                 Part::Literal(literal) => {
                     self.literal(literal, matches!(parts.get(index + 1), Some(Part::Hole(_))));
-                    for (look, found) in looks::find(literal) {
+                    for (look, found) in looks::find(literal, &self.accounts) {
                         self.remaining.push(Static {
                             path: path.clone().into_owned(),
                             look,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::extract::extract;
-use super::looks::{self, Look};
+use super::looks::{self, Accounts, Look, last_key};
 use crate::definition::{Definition, JsonPath, Segment, Step};
 
 /// Suggests a map of keys to today's values: roles and other ARNs, images,
@@ -29,7 +29,10 @@ pub fn propose(definition: &Definition) -> Map<String, Value> {
         },
     );
     let steps = definition.steps();
-    let mut proposal = Proposal::default();
+    let mut proposal = Proposal {
+        accounts: Accounts::of(definition),
+        ..Proposal::default()
+    };
     for (text, path, list) in &texts {
         match list {
             Some(items) => proposal.add_list(items, path, &steps),
@@ -75,6 +78,7 @@ fn is_after_s3(document: &Value, path: &JsonPath<'_>) -> bool {
 
 #[derive(Default)]
 struct Proposal {
+    accounts: Accounts,
     values: Map<String, Value>,
     taken: BTreeSet<String>,
     buckets: Vec<String>,
@@ -102,7 +106,7 @@ impl Proposal {
     }
 
     fn add_text(&mut self, text: &str, path: &JsonPath<'_>, steps: &[Step<'_>]) {
-        let found = looks::find(text);
+        let found = looks::find(text, &self.accounts);
         let whole = match found.as_slice() {
             [(look, part)] if part.len() == text.len() => Some(*look),
             _ => None,
@@ -139,7 +143,7 @@ impl Proposal {
             !items.is_empty()
                 && items.iter().all(|item| {
                     item.as_str()
-                        .is_some_and(|text| looks::find(text) == [(look, text)])
+                        .is_some_and(|text| looks::find(text, &self.accounts) == [(look, text)])
                 })
         };
         let name = if all(Look::Subnet) {
@@ -174,7 +178,7 @@ impl Proposal {
                         && after.is_none_or(|c| c == '/')
                 })
             });
-            let name = pascal(&without_account_and_region(&bucket));
+            let name = pascal(&self.without_account_and_region(&bucket));
             if alone {
                 let name = if name.is_empty() || name.ends_with("Bucket") {
                     name
@@ -186,6 +190,16 @@ impl Proposal {
                 self.add(&[name + "S3Uri"], format!("s3://{bucket}/").into());
             }
         }
+    }
+
+    fn without_account_and_region(&self, text: &str) -> String {
+        let mut rest = text.to_owned();
+        for (look, part) in looks::find(text, &self.accounts) {
+            if matches!(look, Look::AccountId | Look::Region) {
+                rest = rest.replace(part, "");
+            }
+        }
+        rest
     }
 
     /// Regions and accounts wherever they stand.
@@ -201,7 +215,7 @@ impl Proposal {
             if starts_word && let Some(length) = looks::region_length(rest) {
                 self.add(&["Region".to_owned()], rest[..length].into());
                 at += length;
-            } else if starts_word && digits == 12 {
+            } else if starts_word && digits == 12 && self.accounts.contains(&rest[..12]) {
                 self.add(&["AccountId".to_owned()], rest[..12].into());
                 at += 12;
             } else {
@@ -211,18 +225,6 @@ impl Proposal {
     }
 }
 
-/// The last member's name on the way to a value.
-fn last_key<'p>(path: &'p JsonPath<'_>) -> &'p str {
-    path.segments()
-        .iter()
-        .rev()
-        .find_map(|segment| match segment {
-            Segment::Key(key) => Some(key.as_ref()),
-            Segment::Index(_) => None,
-        })
-        .unwrap_or_default()
-}
-
 /// The name of the innermost step around a value, as part of a key.
 fn step_name(path: &JsonPath<'_>, steps: &[Step<'_>]) -> String {
     steps
@@ -230,16 +232,6 @@ fn step_name(path: &JsonPath<'_>, steps: &[Step<'_>]) -> String {
         .filter(|step| path.segments().starts_with(step.path().segments()))
         .max_by_key(|step| step.path().segments().len())
         .map_or_else(String::new, |step| pascal(step.name()))
-}
-
-fn without_account_and_region(text: &str) -> String {
-    let mut rest = text.to_owned();
-    for (look, part) in looks::find(text) {
-        if matches!(look, Look::AccountId | Look::Region) {
-            rest = rest.replace(part, "");
-        }
-    }
-    rest
 }
 
 /// `my-data_x` as `MyDataX`; what is no letter or digit separates words.
@@ -300,6 +292,32 @@ mod tests {
                 "ModelsBucket": "models-us-east-1",
                 "Region": "us-east-1",
             })
+        );
+    }
+
+    #[test]
+    fn digits_are_a_key_only_where_they_are_an_account() {
+        let definition = Definition::parse(
+            r#"{"Version":"2020-12-01","Steps":[{"Name":"L","Type":"Lambda",
+              "FunctionArn":"arn:aws:lambda:us-east-1:111122223333:function:f","Arguments":{
+                "seed":"004912345678","owner":"of 111122223333",
+                "run":"s3://my-data/run-202104051057/out"}}]}"#,
+        )
+        .unwrap();
+        let values = propose(&definition);
+        assert_eq!(
+            serde_json::Value::Object(values.clone()),
+            json!({
+                "FunctionArn": "arn:aws:lambda:us-east-1:111122223333:function:f",
+                "MyDataBucket": "my-data",
+                "AccountId": "111122223333",
+            })
+        );
+        let left = extract(&definition, &values).unwrap().remaining;
+        let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            left,
+            ["$.Steps[0].Arguments.run: timestamp \"202104051057\""]
         );
     }
 
