@@ -79,19 +79,25 @@ lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invok
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
 	@. .local/environment.sh && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
 
-# The SDK fills 300 MB, and nothing else needs it: a directory of its own.
+# The two versions of the SDK fill 300 MB and 1 GB, and nothing else needs them: a directory of its
+# own for each.
 SDK_VENV := .venv-sdk
+SDK_V3_VENV := .venv-sdk-v3
 DEFINITIONS := tests/fixtures/definitions
 
-definitions: $(SDK_VENV)/installed.stamp ## Make the test definitions anew with the pinned SDK, and show what differs
+definitions: $(SDK_VENV)/installed.stamp $(SDK_V3_VENV)/installed.stamp build ## Make the test definitions anew with the pinned SDKs, check them, and show what differs
 	@$(SDK_VENV)/bin/python tests/definitions/make_definitions.py
+	@$(SDK_V3_VENV)/bin/python tests/definitions/make_definitions_v3.py
 	@$(SDK_VENV)/bin/python samples/pipelines/asset_prediction.py > $(DEFINITIONS)/asset-prediction.json
-	@git diff --stat --exit-code -- $(DEFINITIONS) && echo 'The SDK makes what is checked in.'
+	@target/debug/pipewright definition check $(DEFINITIONS)/*.json
+	@git diff --stat --exit-code -- $(DEFINITIONS) && echo 'The SDKs make what is checked in.'
 
 $(SDK_VENV)/installed.stamp: tests/definitions/requirements.txt
-	@echo 'Installing the SageMaker SDK into $(SDK_VENV)' >&2
-	@$(call quoted,$(PYTHON)) -m venv $(SDK_VENV)
-	@$(SDK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+$(SDK_V3_VENV)/installed.stamp: tests/definitions/requirements-v3.txt
+$(SDK_VENV)/installed.stamp $(SDK_V3_VENV)/installed.stamp:
+	@echo 'Installing the SageMaker SDK into $(@D)' >&2
+	@$(call quoted,$(PYTHON)) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 # IMAGE_OPTIONS: `--program FILE`, `--base IMAGE`; see docker/build-image.sh.

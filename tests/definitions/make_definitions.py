@@ -70,6 +70,7 @@ from sagemaker.workflow.parameters import (  # noqa: E402
 )
 from sagemaker.workflow.pipeline import Pipeline  # noqa: E402
 from sagemaker.workflow.pipeline_context import PipelineSession  # noqa: E402
+from sagemaker.workflow.pipeline_definition_config import PipelineDefinitionConfig  # noqa: E402
 from sagemaker.workflow.pipeline_experiment_config import PipelineExperimentConfig  # noqa: E402
 from sagemaker.workflow.properties import PropertyFile  # noqa: E402
 from sagemaker.workflow.quality_check_step import DataQualityCheckConfig, QualityCheckStep  # noqa: E402
@@ -133,7 +134,6 @@ def estimator(pipeline_session, **more) -> Estimator:
 
 def processing_and_training() -> Pipeline:
     s = session()
-    instance_type = ParameterString("InstanceType", default_value="ml.m5.large")
     epochs = ParameterInteger("Epochs", default_value=3)
     prepare = processor(
         s,
@@ -195,7 +195,7 @@ def processing_and_training() -> Pipeline:
         depends_on=["Prepare"],
     )
     return Pipeline(
-        name="p", parameters=[instance_type, epochs], steps=[training, step], sagemaker_session=s
+        name="p", parameters=[epochs], steps=[training, step], sagemaker_session=s
     )
 
 
@@ -356,7 +356,47 @@ def tuning_and_automl() -> Pipeline:
             ]
         ),
     )
-    return Pipeline(name="p", steps=[tuning, best, auto], sagemaker_session=s)
+    explain = LambdaStep(
+        name="Explain",
+        lambda_func=Lambda(
+            function_arn="arn:aws:lambda:eu-central-1:111122223333:function:explain", session=s
+        ),
+        inputs={
+            "insights": auto.properties.BestCandidateProperties.ModelInsightsJsonReportPath,
+            "reasons": auto.properties.BestCandidateProperties.ExplainabilityJsonReportPath,
+        },
+    )
+    return Pipeline(name="p", steps=[tuning, best, auto, explain], sagemaker_session=s)
+
+
+def custom_job_names() -> Pipeline:
+    s = session()
+    prepare = ProcessingStep(name="Prepare", step_args=processor(s, base_job_name="prepare").run())
+    train = TrainingStep(
+        name="Train",
+        step_args=estimator(s, base_job_name="train").fit({"train": f"s3://{BUCKET}/train"}),
+    )
+    register = ModelStep(
+        name="Register",
+        step_args=Model(
+            image_uri=IMAGE,
+            model_data=train.properties.ModelArtifacts.S3ModelArtifacts,
+            role=ROLE,
+            sagemaker_session=s,
+        ).register(
+            content_types=["text/csv"],
+            response_types=["*"],
+            inference_instances=["ml.m5.large"],
+            transform_instances=["ml.m5.large"],
+            model_package_name="package",
+        ),
+    )
+    return Pipeline(
+        name="p",
+        steps=[prepare, train, register],
+        pipeline_definition_config=PipelineDefinitionConfig(use_custom_job_prefix=True),
+        sagemaker_session=s,
+    )
 
 
 def lambda_callback_emr() -> Pipeline:
@@ -511,6 +551,7 @@ def main() -> None:
         conditions_of_all_kinds,
         models,
         tuning_and_automl,
+        custom_job_names,
         lambda_callback_emr,
         quality_and_bias_checks,
         endpoints,
