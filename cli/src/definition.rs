@@ -368,6 +368,15 @@ impl Checked {
                     error_at("E_DUP_KEY", key.path, message, start, end)
                 })
                 .collect(),
+            ParseError::Foreign(found) => {
+                vec![error_at(
+                    "E_FOREIGN",
+                    JsonPath::root(),
+                    found.to_string(),
+                    0,
+                    1,
+                )]
+            }
             ParseError::NotAnObject(_) => {
                 vec![error_at(
                     "E_JSON",
@@ -589,6 +598,10 @@ fn show_sarif(files: &[Checked]) -> String {
             "The file is no JSON object, or nested too deeply.",
         ),
         ("E_DUP_KEY", "A key stands twice in one object."),
+        (
+            "E_FOREIGN",
+            "The file is something else than a definition, such as an answer of the service.",
+        ),
     ]
     .iter()
     .map(|(id, about)| rule(id, about, Severity::Error))

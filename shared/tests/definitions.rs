@@ -35,13 +35,13 @@ fn fixtures() -> Vec<(String, String)> {
     found
 }
 
+/// Nothing is found in what the published SDKs write, of every type of step.
 #[test]
-fn every_step_type_is_among_the_fixtures_and_sound() {
+fn every_step_type_is_among_the_fixtures_and_without_a_finding() {
     let mut types = BTreeSet::new();
     for (name, text) in fixtures() {
         let definition = Definition::parse(&text).unwrap();
-        let errors = check(&definition);
-        assert!(!has_errors(&errors), "{name}: {errors:#?}");
+        assert_eq!(check(&definition), [], "{name}");
         types.extend(
             definition
                 .steps()

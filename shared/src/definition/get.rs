@@ -1,5 +1,6 @@
 //! The path of a `Get`: `Parameters.X`, `Execution.X`,
-//! `PipelineExperimentConfig.X` or `Steps.NAME.Member[0]['key']`.
+//! `PipelineExperimentConfig.X`, `Steps.NAME.Member[0]['key']`, and within a
+//! ForEach step `ForEach.CurrentItem.Member` and `IterationOutput.NAME.Member`.
 
 use std::fmt;
 
@@ -40,16 +41,32 @@ pub enum GetPath<'a> {
         /// The way into its description.
         members: Vec<Member<'a>>,
     },
+    /// The item that a step in the body of a ForEach step is run for.
+    Item {
+        /// The way into it; without members the item itself.
+        members: Vec<Member<'a>>,
+    },
+    /// What a step of the body gives in each round, by which a ForEach step
+    /// selects one.
+    Iteration {
+        /// The name of the step in the body.
+        step: &'a str,
+        /// The way into its description.
+        members: Vec<Member<'a>>,
+    },
 }
 
 /// Why a text is no `Get` path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GetPathError {
-    /// It starts with none of the four words.
+    /// It starts with none of the words that a path begins with.
     #[error(
         "a path begins with Parameters, Execution, PipelineExperimentConfig or Steps, not with {0:?}"
     )]
     UnknownRoot(String),
+    /// Something else than the current item of a ForEach step.
+    #[error("a ForEach step has a CurrentItem, and no {0:?}")]
+    NoItem(String),
     /// Nothing, or nothing usable, stands where a name is expected.
     #[error("a name is missing at character {at}")]
     MissingName {
@@ -81,12 +98,17 @@ pub enum GetPathError {
 }
 
 /// The words a path can begin with.
-const ROOTS: [&str; 4] = [
+const ROOTS: [&str; 6] = [
     "Parameters",
     "Execution",
     "PipelineExperimentConfig",
     "Steps",
+    "ForEach",
+    "IterationOutput",
 ];
+
+/// What follows `ForEach`.
+const ITEM: &str = "CurrentItem";
 
 impl<'a> GetPath<'a> {
     /// Parses the text of a `Get`.
@@ -103,17 +125,20 @@ impl<'a> GetPath<'a> {
         }
         let after = root.len() + 1;
         let rest = rest.ok_or(GetPathError::MissingName { at: after + 1 })?;
-        if root == "Steps" {
+        if matches!(root, "Steps" | "ForEach" | "IterationOutput") {
             // A step's name holds no dot and no bracket.
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
             if end == 0 {
                 return Err(GetPathError::MissingName { at: after + 1 });
             }
             let members = parse_members(text, after + end, &['\''])?;
-            return Ok(Self::Step {
-                step: &rest[..end],
-                members,
-            });
+            let step = &rest[..end];
+            return match root {
+                "Steps" => Ok(Self::Step { step, members }),
+                "IterationOutput" => Ok(Self::Iteration { step, members }),
+                _ if step == ITEM => Ok(Self::Item { members }),
+                _ => Err(GetPathError::NoItem(step.to_owned())),
+            };
         }
         if rest.is_empty() {
             return Err(GetPathError::MissingName { at: after + 1 });
@@ -149,6 +174,14 @@ impl fmt::Display for GetPath<'_> {
             Self::Experiment(name) => write!(f, "PipelineExperimentConfig.{name}"),
             Self::Step { step, members } => {
                 write!(f, "Steps.{step}")?;
+                members.iter().try_for_each(|member| write!(f, "{member}"))
+            }
+            Self::Item { members } => {
+                write!(f, "ForEach.{ITEM}")?;
+                members.iter().try_for_each(|member| write!(f, "{member}"))
+            }
+            Self::Iteration { step, members } => {
+                write!(f, "IterationOutput.{step}")?;
                 members.iter().try_for_each(|member| write!(f, "{member}"))
             }
         }
@@ -224,6 +257,23 @@ pub(crate) fn parse_members<'a>(
 #[cfg(test)]
 mod tests {
     use super::{GetPath, GetPathError, Member};
+
+    #[test]
+    fn a_foreach_step_has_paths_of_its_own() {
+        for text in [
+            "ForEach.CurrentItem",
+            "ForEach.CurrentItem.a['b'][0]",
+            "IterationOutput.Body.OutputParameters['n']",
+        ] {
+            let parsed = GetPath::parse(text).unwrap();
+            assert_eq!(parsed.to_string(), text);
+            assert_eq!(parsed.step(), None);
+        }
+        assert_eq!(
+            GetPath::parse("ForEach.Item").unwrap_err().to_string(),
+            "a ForEach step has a CurrentItem, and no \"Item\""
+        );
+    }
 
     #[test]
     fn every_form_that_the_sdk_writes_is_read() {

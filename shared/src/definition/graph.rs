@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::get::GetPath;
-use super::model::{Definition, Step};
+use super::model::{Definition, Step, dependency_name};
 use super::path::JsonPath;
 use super::reference::{Owner, Reference};
 
@@ -104,7 +104,7 @@ pub(crate) fn build<'a>(steps: &[Step<'a>], references: &[Reference<'a>]) -> Gra
         }
         let listed = step.member("DependsOn").and_then(|list| list.as_array());
         for (position, name) in listed.into_iter().flatten().enumerate() {
-            if let Some(from) = name.as_str().and_then(|name| index.get(name)) {
+            if let Some(from) = dependency_name(name).and_then(|name| index.get(name)) {
                 edges.push(Edge {
                     from: *from,
                     to,

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod condition;
 pub mod diff;
+mod foreign;
 mod get;
 pub mod graph;
 mod model;
@@ -15,6 +16,7 @@ pub mod resolve;
 pub mod source;
 
 pub use check::{Code, Finding, Severity};
+pub use foreign::Foreign;
 pub use get::{GetPath, GetPathError, Member};
 pub use graph::{Edge, EdgeKind, Graph};
 pub use model::{

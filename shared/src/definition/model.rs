@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::foreign;
 use super::path::JsonPath;
 use super::source::{self, ParseError};
 
@@ -21,10 +22,17 @@ impl Definition {
     /// Parses the JSON text of a definition.
     ///
     /// # Errors
-    /// [`ParseError`] when it is no JSON object, is nested too deeply, or has
-    /// a key twice. What the members mean is not looked at.
+    /// [`ParseError`] when it is no JSON object, is nested too deeply, has a key
+    /// twice, or is known to be something else. What the members of a
+    /// definition mean is not looked at.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let value = source::parse(text)?;
+        let value = source::parse(text).map_err(|error| match error {
+            ParseError::Syntax { .. } => foreign::of_text(text).map_or(error, ParseError::Foreign),
+            other => other,
+        })?;
+        if let Some(found) = foreign::of_value(&value) {
+            return Err(ParseError::Foreign(found));
+        }
         if value.is_object() {
             Ok(Self { value })
         } else {
@@ -338,6 +346,12 @@ step_kinds! {
     BedrockProvisionedModelThroughput = "BedrockProvisionedModelThroughput",
     /// Records lineage.
     Lineage = "Lineage",
+    /// A job of any category, whose form is a text of its own.
+    Job = "Job",
+    /// Deletes what other steps wrote.
+    Cleanup = "Cleanup",
+    /// Runs its steps for each item of a list.
+    ForEach = "ForEach",
 }
 
 /// The side of a condition.
@@ -427,10 +441,34 @@ impl<'a> Step<'a> {
         text(self.members.get("Description"))
     }
 
-    /// The names in `DependsOn`.
+    /// The names in `DependsOn`, whatever outcome is waited for.
     #[must_use]
     pub fn depends_on(&self) -> Vec<&'a str> {
-        self.list("DependsOn").filter_map(Value::as_str).collect()
+        self.list("DependsOn").filter_map(dependency_name).collect()
+    }
+
+    /// The steps that a ForEach step runs for each of its items, which are not
+    /// among [`Definition::steps`]; entries that are no objects are left out.
+    #[must_use]
+    pub fn body(&self) -> Vec<Step<'a>> {
+        if self.kind() != StepKind::ForEach {
+            return Vec::new();
+        }
+        let path = self.path.key("Arguments").key(FOR_EACH_BODY);
+        self.arguments()
+            .and_then(|arguments| arguments.get(FOR_EACH_BODY))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .filter_map(|(index, value)| {
+                Some(Step {
+                    members: value.as_object()?,
+                    path: path.index(index),
+                    branch: None,
+                })
+            })
+            .collect()
     }
 
     /// The property files; entries without a name are left out.
@@ -478,6 +516,17 @@ impl<'a> Step<'a> {
             .into_iter()
             .flatten()
     }
+}
+
+/// The argument of a ForEach step that holds its steps.
+pub(crate) const FOR_EACH_BODY: &str = "ForEachBody";
+
+/// The step that an entry of `DependsOn` names: the entry itself, or the `Step`
+/// of an object with a `Trigger`.
+pub(crate) fn dependency_name(entry: &Value) -> Option<&str> {
+    entry
+        .as_str()
+        .or_else(|| entry.get("Step").and_then(Value::as_str))
 }
 
 /// A file of a processing step's output that conditions can read.

@@ -180,6 +180,9 @@ fn get(path: &Value, resolver: &dyn Resolver) -> Result<Value, ResolveError> {
             let description = resolver.step(step).map_err(unavailable)?;
             lookup(&description, &members, text, &format!("Steps.{step}")).cloned()
         }
+        GetPath::Item { .. } | GetPath::Iteration { .. } => Err(unavailable(
+            "is known within a ForEach step only".to_owned(),
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde_json::{Number, Value};
 
+use super::foreign::Foreign;
 use super::path::{JsonPath, Segment};
 
 /// A line and a column of a text, both from 1; columns count characters.
@@ -99,6 +100,9 @@ pub enum ParseError {
     /// order.
     #[error("{}", join_lines(_0))]
     DuplicateKeys(Vec<DuplicateKey>),
+    /// The document is something else than a definition, and known.
+    #[error("{0}")]
+    Foreign(Foreign),
     /// The document is JSON, but no object.
     #[error("a pipeline definition is a JSON object, and this is {0}")]
     NotAnObject(&'static str),
@@ -227,7 +231,11 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
         } else if text.trim().is_empty() {
             "not JSON: the text is empty".to_owned()
         } else {
-            format!("not JSON: {}", in_plain_words(message))
+            let rest = &text[position.offset_in(text)..];
+            match words_of_python(rest) {
+                Some(words) => format!("not JSON: {words}"),
+                None => format!("not JSON: {}", in_plain_words(message)),
+            }
         };
         // What ends too early is shown at its end, not on an empty line behind it.
         let position = if message.starts_with(TOO_SHORT) {
@@ -244,6 +252,20 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
 }
 
 const TOO_SHORT: &str = "not JSON: the text ends";
+
+/// What Python writes where JSON has another word.
+fn words_of_python(rest: &str) -> Option<&'static str> {
+    Some(match rest {
+        _ if rest.starts_with("True") => "Python's True stands here; JSON has true",
+        _ if rest.starts_with("False") => "Python's False stands here; JSON has false",
+        _ if rest.starts_with("None") => "Python's None stands here; JSON has null",
+        _ if rest.starts_with("NaN") || rest.starts_with("Infinity") => {
+            "a number that JSON does not have stands here"
+        }
+        _ if rest.starts_with('\'') => "JSON's texts and keys stand in double quotes",
+        _ => return None,
+    })
+}
 
 /// The parser's words for what people most often get wrong, as a person would
 /// say it.
@@ -549,6 +571,10 @@ mod tests {
             ("{} {}", "more follows"),
             ("{\"a\": nul}", "misspelt"),
             ("{\"a\" 1}", "a colon is expected"),
+            ("{\"a\": True}", "JSON has true"),
+            ("[None]", "JSON has null"),
+            ("[NaN]", "JSON does not have"),
+            ("{\"a\": 'b'}", "double quotes"),
             ("\u{feff}{}", "byte order mark"),
         ] {
             let message = parse(text).unwrap_err().to_string();

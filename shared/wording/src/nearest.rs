@@ -22,17 +22,23 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// shortest; see [`nearest`].
 pub fn likely<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found = nearest(name, candidates)?;
-    let (a, b) = (fold(name), fold(found));
-    let allowed = (a.len().max(b.len()) / 3).max(1);
-    (distance(&a, &b) <= allowed).then_some(found)
+    let longer = name.chars().count().max(found.chars().count()).min(LONGEST);
+    within_edits(name, found, (longer / 3).max(1)).then_some(found)
 }
 
-/// A name's characters without regard to ASCII case.
-///
+/// Whether at most so many edits, as [`nearest`] counts them, turn one name into
+/// the other.
+pub fn within_edits(name: &str, other: &str, edits: usize) -> bool {
+    let (a, b) = (fold(name), fold(other));
+    a.len().abs_diff(b.len()) <= edits && distance(&a, &b) <= edits
+}
+
 /// Names come from untrusted documents; a name longer than this is no
 /// misspelling, and its tail would only cost quadratic time.
+const LONGEST: usize = 256;
+
+/// A name's first characters without regard to ASCII case.
 fn fold(text: &str) -> Vec<char> {
-    const LONGEST: usize = 256;
     text.chars()
         .take(LONGEST)
         .map(|c| c.to_ascii_lowercase())

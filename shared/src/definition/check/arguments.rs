@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use super::names::show;
-use super::shapes::{self, Shape, Step as ShapeStep};
+use super::limits::{problem_of, problem_of_size, problem_of_text};
+use super::names::{choice, meant, show};
+use super::shapes::{self, Scalar, Shape, Step as ShapeStep};
+use super::steps::members_of;
+use super::texts::{CURE_OF_FOREIGN, described, foreign_function};
+use super::types::needed;
 use super::{Checker, Code};
+use crate::definition::get::GetPath;
 use crate::definition::model::{Step, StepKind};
-use crate::definition::path::JsonPath;
-use crate::definition::reference::Function;
+use crate::definition::path::{JsonPath, Segment};
+use crate::definition::reference::{Function, walk};
 use crate::definition::source::kind_of;
 
 /// What of an EMR cluster's configuration the pipeline decides itself.
@@ -47,8 +52,15 @@ impl Checker<'_> {
                 let message = format!("Arguments must be an object, not {}", kind_of(other));
                 return self.report(Code::Arguments, path, message);
             }
-            // What a type is that is not known, nobody knows.
-            None if kind == StepKind::Unknown => return,
+            // The documentation lets these leave them out, and what a type is
+            // that is not known, the definition alone knows.
+            None if matches!(
+                kind,
+                StepKind::Lambda | StepKind::Callback | StepKind::Job | StepKind::Unknown
+            ) =>
+            {
+                return;
+            }
             None => {
                 let message = format!("the step {} has no Arguments", show(step.name()));
                 return self.report(Code::Arguments, path, message);
@@ -60,9 +72,23 @@ impl Checker<'_> {
             }
             return;
         }
-        self.check_requirements(kind, arguments, &path);
-        if let Some(request) = shapes::request(step.type_name()) {
-            self.check_shape(request, arguments, &mut path.clone());
+        match kind {
+            StepKind::ForEach => return self.check_for_each(step, arguments, &path),
+            StepKind::Cleanup => self.check_cleanup(arguments, &path),
+            _ => {}
+        }
+        self.check_requirements(step, arguments, &path);
+        match shapes::request(step.type_name()) {
+            Some(request) => {
+                let mut place = Place {
+                    path: path.clone(),
+                    around: Vec::new(),
+                    beside: members_of(kind),
+                    own_name: own_name(kind),
+                };
+                self.check_shape(request, arguments, &mut place);
+            }
+            None => self.check_free(arguments, &path),
         }
     }
 
@@ -72,9 +98,7 @@ impl Checker<'_> {
             .and_then(Value::as_str)
             .is_some_and(|name| types.contains(&name))
         {
-            let choice = self
-                .suggestions
-                .choice(found.and_then(Value::as_str).unwrap_or_default(), types);
+            let choice = choice(found.and_then(Value::as_str).unwrap_or_default(), types);
             self.report(
                 Code::Arguments,
                 step.path().key("CheckType"),
@@ -89,12 +113,12 @@ impl Checker<'_> {
     /// What the documentation or the service ask for beyond the request.
     fn check_requirements(
         &mut self,
-        kind: StepKind,
+        step: &Step<'_>,
         arguments: &Map<String, Value>,
         path: &JsonPath<'_>,
     ) {
-        let has = |key: &str| arguments.contains_key(key);
-        match kind {
+        self.check_job_name(step.kind(), arguments, path);
+        match step.kind() {
             StepKind::Emr => {
                 self.check_one_of(arguments, path, &["ClusterId", "ClusterConfig"]);
                 self.check_needed(arguments, path, &["StepConfig"]);
@@ -122,12 +146,6 @@ impl Checker<'_> {
                 self.check_one_of(arguments, path, &["ApplicationId", "ApplicationConfig"]);
                 self.check_needed(arguments, path, &["ExecutionRoleArn", "JobConfig"]);
             }
-            StepKind::RegisterModel if has("ModelPackageName") => self.report(
-                Code::Arguments,
-                path.key("ModelPackageName"),
-                "ModelPackageName is refused in a pipeline: models are registered in a group, \
-                 ModelPackageGroupName",
-            ),
             StepKind::Tuning => self.check_one_of(
                 arguments,
                 path,
@@ -162,6 +180,25 @@ impl Checker<'_> {
                         "a Fail step's Arguments",
                         &["ErrorMessage"],
                     );
+                }
+                let path = path.key("ErrorMessage");
+                match arguments.get("ErrorMessage") {
+                    Some(Value::Object(object)) => match Function::of(object) {
+                        Some(function) => {
+                            self.check_assigned(Code::DoubtfulType, Scalar::Text, function, &path);
+                        }
+                        None => self.report(
+                            Code::Arguments,
+                            path,
+                            format!("ErrorMessage is a text, not {}", described(object)),
+                        ),
+                    },
+                    None | Some(Value::String(_) | Value::Null) => {}
+                    Some(other) => self.report(
+                        Code::Arguments,
+                        path,
+                        format!("ErrorMessage is a text, not {}", kind_of(other)),
+                    ),
                 }
             }
             _ => {}
@@ -200,6 +237,39 @@ impl Checker<'_> {
         }
     }
 
+    /// Checks the name of a job, which SageMaker makes longer.
+    fn check_job_name(
+        &mut self,
+        kind: StepKind,
+        arguments: &Map<String, Value>,
+        path: &JsonPath<'_>,
+    ) {
+        let Some(key) = own_name(kind).filter(|_| {
+            matches!(
+                kind,
+                StepKind::Processing | StepKind::Training | StepKind::Transform
+            )
+        }) else {
+            return;
+        };
+        let length = arguments
+            .get(key)
+            .and_then(Value::as_str)
+            .map_or(0, |name| name.chars().count());
+        if (LONGEST_JOB_NAME - ADDED_TO_JOB_NAME + 1..=LONGEST_JOB_NAME).contains(&length) {
+            self.report(
+                Code::DoubtfulValue,
+                path.key(key),
+                format!(
+                    "the name has {length} characters; SageMaker puts an execution's id, a token \
+                     and a count behind it, {ADDED_TO_JOB_NAME} characters, and a job's name has \
+                     at most {LONGEST_JOB_NAME}: take at most {}",
+                    LONGEST_JOB_NAME - ADDED_TO_JOB_NAME
+                ),
+            );
+        }
+    }
+
     /// Checks an object against a structure of the service's request.
     ///
     /// Recursion is bounded by the depth that parsing allows.
@@ -207,131 +277,321 @@ impl Checker<'_> {
         &mut self,
         shape: Shape,
         object: &'d Map<String, Value>,
-        path: &mut JsonPath<'d>,
+        place: &mut Place<'d>,
     ) {
+        let mut misspelt = Vec::new();
+        place.around.push(shape);
         for (key, value) in object {
-            path.push_key(key);
+            place.path.push_key(key);
             match shape.member(key) {
-                Some(member) => self.check_value(member, value, path),
-                None => {
-                    let hint = self.suggestions.hint(key, shape.members());
-                    self.report(
-                        Code::UnknownArgument,
-                        path.clone(),
-                        format!("{} has no member {}{hint}", shape.name(), show(key)),
-                    );
-                }
+                Some(member) => self.check_value(member, key, value, place),
+                None => misspelt.extend(self.check_unknown_member(key, object, place)),
             }
-            path.pop();
+            place.path.pop();
         }
+        place.around.pop();
         for key in shape.required() {
-            // Names of jobs and models are made by the pipeline.
-            let is_name = path.segments().last().is_some_and(
-                |last| matches!(last, crate::definition::path::Segment::Key(key) if key == "Arguments"),
-            ) && key.ends_with("Name");
-            if !is_name && !object.contains_key(key) {
-                self.report(
-                    Code::ArgumentValue,
-                    path.key(key),
-                    format!("{} needs {key}, which is missing", shape.name()),
-                );
+            let made = place.around.is_empty() && place.own_name == Some(*key);
+            // The step's role is the pipeline's where none is given, and of a
+            // member that is misspelt this has been said.
+            if made || *key == "RoleArn" || object.contains_key(*key) || misspelt.contains(key) {
+                continue;
             }
+            let code = if LOOSE.contains(&shape.name()) {
+                Code::DoubtfulValue
+            } else {
+                Code::MissingArgument
+            };
+            self.report(
+                code,
+                place.path.key(key),
+                format!("{} needs {key}, which is missing", shape.name()),
+            );
         }
     }
 
-    fn check_value<'d>(&mut self, shape: Shape, value: &'d Value, path: &mut JsonPath<'d>) {
+    /// Reports a member that the request does not have, and returns the member
+    /// that it is a misspelling of.
+    fn check_unknown_member(
+        &mut self,
+        key: &str,
+        object: &Map<String, Value>,
+        place: &Place<'_>,
+    ) -> Option<&'static str> {
+        let shape = *place.around.last()?;
+        let what = format!("{} has no member {}", shape.name(), show(key));
+        let path = place.path.clone();
+        if place.around.len() == 1 && place.beside.contains(&key) {
+            let message =
+                format!("{what}: it stands beside Arguments, as a member of the step itself");
+            self.report(Code::MisplacedArgument, path, message);
+            return None;
+        }
+        // What is there already is not what was meant.
+        let absent: Vec<&'static str> = shape
+            .members()
+            .filter(|member| !object.contains_key(*member))
+            .collect();
+        let near = meant(key, absent.iter().copied());
+        if let Some(near) = near.filter(|near| near.surely) {
+            let message = format!("{what}: did you mean {:?}?", near.name);
+            self.report(Code::MisplacedArgument, path, message);
+            return Some(near.name);
+        }
+        if let Some(inside) = shape.place_of(key) {
+            let message = format!("{what}: it belongs into {inside}");
+            self.report(Code::MisplacedArgument, path, message);
+            return None;
+        }
+        if let Some(outside) = place.around[..place.around.len() - 1]
+            .iter()
+            .rev()
+            .find(|around| around.member(key).is_some())
+        {
+            let message = format!("{what}: it belongs further out, into {}", outside.name());
+            self.report(Code::MisplacedArgument, path, message);
+            return None;
+        }
+        let hint = near.map_or_else(String::new, |near| {
+            format!(": did you mean {:?}?", near.name)
+        });
+        self.report(Code::UnknownArgument, path, what + &hint);
+        None
+    }
+
+    fn check_value<'d>(
+        &mut self,
+        shape: Shape,
+        key: &str,
+        value: &'d Value,
+        place: &mut Place<'d>,
+    ) {
+        let is_member = place
+            .path
+            .segments()
+            .last()
+            .is_some_and(|last| matches!(last, Segment::Key(name) if name == key));
+        if is_member && REFUSED.contains(&key) {
+            self.report(
+                Code::UnknownArgument,
+                place.path.clone(),
+                format!(
+                    "pipelines were seen to refuse {key} (\"Unknown Argument member\"), though the \
+                     service's request has it"
+                ),
+            );
+        }
         let function = value.as_object().and_then(Function::of);
         let wanted = match shape.step() {
-            ShapeStep::Structure | ShapeStep::Map(_) => "an object",
+            ShapeStep::Structure | ShapeStep::Map { .. } => "an object",
             ShapeStep::List(_) => "an array",
-            ShapeStep::Scalar => {
-                if function.is_none() {
-                    self.check_scalar(shape, value, path);
-                }
-                return;
+            ShapeStep::Scalar(scalar) => {
+                return self.check_scalar(shape, scalar, key, value, &place.path);
             }
         };
         if function.is_some() {
             return self.report(
                 Code::Arguments,
-                path.clone(),
+                place.path.clone(),
                 format!("{wanted} must stand here: a function or reference cannot stand for it"),
             );
         }
         match (shape.step(), value) {
             (_, Value::Null) => {}
-            (ShapeStep::Structure, Value::Object(object)) => self.check_shape(shape, object, path),
-            (ShapeStep::Map(inner), Value::Object(object)) => {
-                for (key, value) in object {
-                    path.push_key(key);
-                    self.check_value(inner, value, path);
-                    path.pop();
+            (ShapeStep::Structure, Value::Object(object)) => self.check_shape(shape, object, place),
+            (ShapeStep::Map { key: keys, value }, Value::Object(object)) => {
+                self.check_size(shape, key, object.len(), &place.path);
+                for (entry, inner) in object {
+                    place.path.push_key(entry);
+                    if let Some(found) = problem_of_text(keys, "a key", entry) {
+                        self.report(found.code, place.path.clone(), found.message);
+                    }
+                    self.check_value(value, key, inner, place);
+                    place.path.pop();
                 }
             }
             (ShapeStep::List(inner), Value::Array(items)) => {
-                if items.len() < shape.least() {
-                    self.report(
-                        Code::ArgumentValue,
-                        path.clone(),
-                        format!(
-                            "the list has {} items and needs {}",
-                            items.len(),
-                            shape.least()
-                        ),
-                    );
-                }
+                self.check_size(shape, key, items.len(), &place.path);
                 for (index, item) in items.iter().enumerate() {
-                    path.push_index(index);
-                    self.check_value(inner, item, path);
-                    path.pop();
+                    place.path.push_index(index);
+                    self.check_value(inner, key, item, place);
+                    place.path.pop();
                 }
             }
-            _ => self.report(
-                Code::Arguments,
-                path.clone(),
-                format!("{wanted} must stand here, not {}", kind_of(value)),
-            ),
+            _ => {
+                let found = match value {
+                    Value::Object(object) => described(object),
+                    other => kind_of(other).to_owned(),
+                };
+                self.report(
+                    Code::Arguments,
+                    place.path.clone(),
+                    format!("{wanted} must stand here, not {found}"),
+                );
+            }
         }
     }
 
-    fn check_scalar(&mut self, shape: Shape, value: &Value, path: &JsonPath<'_>) {
-        if let Value::Object(_) | Value::Array(_) = value {
-            return self.report(
-                Code::Arguments,
-                path.clone(),
-                format!("a plain value must stand here, not {}", kind_of(value)),
-            );
-        }
-        let allowed = shape.enum_values();
-        if let (Some(text), false) = (value.as_str(), allowed.is_empty()) {
-            if !allowed.contains(&text) {
-                let choice = self.suggestions.choice(text, allowed);
-                self.report(
-                    Code::ArgumentValue,
-                    path.clone(),
-                    format!("the value {} is not known here{choice}", show(text)),
-                );
-            }
-            return;
-        }
-        let fits = match (shape.scalar(), value) {
-            (_, Value::Null)
-            | ("string" | "blob", Value::String(_))
-            | ("number", Value::Number(_))
-            | ("boolean", Value::Bool(_)) => true,
-            ("string" | "blob" | "number" | "boolean", _) => false,
-            _ => true,
-        };
-        if !fits {
-            self.report(
-                Code::ArgumentValue,
-                path.clone(),
-                format!(
-                    "a {} is expected here, not {}",
-                    shape.scalar(),
-                    kind_of(value)
-                ),
-            );
+    fn check_size(&mut self, shape: Shape, key: &str, size: usize, path: &JsonPath<'_>) {
+        if let Some(found) = problem_of_size(shape, key, size) {
+            self.report(found.code, path.clone(), found.message);
         }
     }
+
+    fn check_scalar(
+        &mut self,
+        shape: Shape,
+        scalar: Scalar,
+        key: &str,
+        value: &Value,
+        path: &JsonPath<'_>,
+    ) {
+        match value {
+            Value::Object(object) => match Function::of(object) {
+                Some(function) => {
+                    if self.check_assigned(Code::ReferenceType, scalar, function, path) {
+                        self.check_landing(shape, key, function, path);
+                    }
+                }
+                None => {
+                    let message = format!(
+                        "{} must stand here, not {}",
+                        needed(scalar),
+                        described(object)
+                    );
+                    self.report(Code::Arguments, path.clone(), message);
+                }
+            },
+            Value::Array(_) => self.report(
+                Code::Arguments,
+                path.clone(),
+                format!("{} must stand here, not an array", needed(scalar)),
+            ),
+            _ => {
+                if let Some(found) = problem_of(shape, key, value) {
+                    self.report(found.code, path.clone(), found.message);
+                }
+            }
+        }
+    }
+
+    /// Looks at the values that a parameter has by its declaration where an
+    /// argument takes it.
+    fn check_landing(
+        &mut self,
+        shape: Shape,
+        key: &str,
+        function: Function<'_>,
+        path: &JsonPath<'_>,
+    ) {
+        let Function::Get(Value::String(text)) = function else {
+            return;
+        };
+        let Ok(GetPath::Parameter(name)) = GetPath::parse(text) else {
+            return;
+        };
+        let Some(parameter) = self.parameter(name) else {
+            return;
+        };
+        let Some(kind) = parameter.parameter_type() else {
+            return;
+        };
+        // Once for each place of a kind.
+        if !self.landed.insert((parameter.index(), shape.name())) {
+            return;
+        }
+        let default = parameter
+            .default_value()
+            .map(|value| (value, parameter.path().key("DefaultValue"), "default"));
+        let allowed = parameter.enum_values().unwrap_or_default();
+        let values = allowed.iter().enumerate().map(|(index, value)| {
+            let path = parameter.path().key("EnumValues").index(index);
+            (value, path, "value")
+        });
+        for (value, at, what) in default.into_iter().chain(values) {
+            if !kind.accepts(value) {
+                continue;
+            }
+            if let Some(found) = problem_of(shape, key, value) {
+                // An empty default says that a value is given at the start.
+                let code = if value.as_str() == Some("") {
+                    Code::DoubtfulValue
+                } else {
+                    found.code
+                };
+                let message = format!(
+                    "the {what} {} does not fit where it is read, at {path}: {}",
+                    value, found.message
+                );
+                self.report(code, at, message);
+            }
+        }
+    }
+
+    /// Looks through arguments whose form the step's own code decides.
+    fn check_free(&mut self, arguments: &Map<String, Value>, path: &JsonPath<'_>) {
+        let mut found = Vec::new();
+        for (key, value) in arguments {
+            walk(
+                value,
+                path.key(key),
+                |_, _| false,
+                |value, path| {
+                    if let Some(name) = value.as_object().and_then(foreign_function) {
+                        found.push((path.clone().into_owned(), name.to_owned()));
+                    }
+                },
+            );
+        }
+        for (path, name) in found {
+            let message = format!("{} stands here as it is: {CURE_OF_FOREIGN}", show(&name));
+            self.report(Code::ForeignFunction, path, message);
+        }
+    }
+}
+
+/// Where in the arguments the check is.
+struct Place<'d> {
+    path: JsonPath<'d>,
+    /// The shapes from the request inwards.
+    around: Vec<Shape>,
+    /// What stands beside the arguments of such a step.
+    beside: Vec<&'static str>,
+    /// The name of what the step makes.
+    own_name: Option<&'static str>,
+}
+
+/// What pipelines were seen to refuse although the service's requests have it,
+/// by the Python SDK's issue 4994.
+const REFUSED: [&str; 1] = ["AdditionalModelDataSources"];
+
+/// What the SDKs hand on as a person wrote it, and their own tests write
+/// otherwise than the service has it.
+const LOOSE: [&str; 1] = ["Tag"];
+
+/// What SageMaker puts behind the name of a job that the definition gives:
+/// `-<execution id>-<token>-<count>`, with 12, 10 and 1 characters, by the
+/// Python SDK's pull request 3946.
+const ADDED_TO_JOB_NAME: usize = 26;
+
+/// The longest name of most jobs.
+const LONGEST_JOB_NAME: usize = 63;
+
+/// The name of what a step of that type makes, which the pipeline makes up where
+/// it is missing.
+const fn own_name(kind: StepKind) -> Option<&'static str> {
+    Some(match kind {
+        StepKind::Processing | StepKind::QualityCheck | StepKind::ClarifyCheck => {
+            "ProcessingJobName"
+        }
+        StepKind::Training => "TrainingJobName",
+        StepKind::Tuning => "HyperParameterTuningJobName",
+        StepKind::Transform => "TransformJobName",
+        StepKind::Model => "ModelName",
+        StepKind::AutoMl => "AutoMLJobName",
+        StepKind::EndpointConfig => "EndpointConfigName",
+        StepKind::Endpoint => "EndpointName",
+        StepKind::InferenceComponent => "InferenceComponentName",
+        _ => return None,
+    })
 }

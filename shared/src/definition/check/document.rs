@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::names::{is_name, show};
+use super::names::{choice, is_name, show};
+use super::shapes::Scalar;
+use super::texts::described;
 use super::{Checker, Code};
 use crate::definition::get::GetPath;
 use crate::definition::model::{Parameter, ParameterType};
@@ -219,9 +221,7 @@ impl Checker<'_> {
         }
         let Some(kind) = parameter.parameter_type() else {
             let found = parameter.members().get("Type").unwrap_or(&Value::Null);
-            let choice = self
-                .suggestions
-                .choice(found.as_str().unwrap_or_default(), &ParameterType::NAMES);
+            let choice = choice(found.as_str().unwrap_or_default(), &ParameterType::NAMES);
             return self.report(
                 Code::ParameterType,
                 path.key("Type"),
@@ -234,10 +234,14 @@ impl Checker<'_> {
                     Code::ParameterDefault,
                     path.key("DefaultValue"),
                     match default {
-                        Value::Object(_) | Value::Array(_) => format!(
+                        Value::Object(object) => format!(
                             "the default of a parameter of type {} is a plain value, not {}",
                             kind.name(),
-                            kind_of(default)
+                            described(object)
+                        ),
+                        Value::Array(_) => format!(
+                            "the default of a parameter of type {} is a plain value, not an array",
+                            kind.name()
                         ),
                         _ => format!("{default} is not of the parameter's type {}", kind.name()),
                     },
@@ -324,15 +328,20 @@ impl Checker<'_> {
                 self.report_unknown_key(path.key(name), name, key, members);
                 continue;
             }
+            let function = value.as_object().and_then(Function::of);
             let is_text = match value {
                 Value::String(_) => true,
                 Value::Null => key == "MlflowConfig",
-                Value::Object(object) => matches!(
-                    Function::of(object),
+                Value::Object(_) => matches!(
+                    function,
                     Some(Function::Get(_) | Function::Join(_) | Function::Unknown(..))
                 ),
                 _ => false,
             };
+            if let Some(function) = function {
+                let path = path.key(name);
+                self.check_assigned(Code::DoubtfulType, Scalar::Text, function, &path);
+            }
             if !is_text {
                 self.report(
                     Code::Experiment,

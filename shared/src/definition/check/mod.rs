@@ -8,20 +8,24 @@
 mod arguments;
 mod conditions;
 mod document;
+mod limits;
+mod locations;
+mod loops;
 mod names;
+mod policies;
 mod references;
 mod shapes;
 mod steps;
+mod texts;
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde_json::Value;
-
 use super::graph::{self, Graph};
 use super::model::{Definition, Parameter, Step};
 use super::path::JsonPath;
-use super::reference::{Reference, walk, walk_step};
+use super::reference::Reference;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,22 +110,30 @@ codes! {
     NoSteps = Warning "W_NO_STEPS", "The definition has no step.";
     StepName = Error "E_STEP_NAME", "A step's name is missing or has characters it may not have.";
     DuplicateStep = Error "E_DUP_STEP", "Two steps have the same name, possibly in different branches.";
-    StepType = Error "E_STEP_TYPE", "A step has no type.";
+    StepType = Error "E_STEP_TYPE", "A step has no type, or a misspelt one.";
     UnknownStepType = Warning "W_STEP_TYPE", "A step has a type that this program does not know.";
     Text = Error "E_TEXT", "A display name or description is no text, or too long.";
     Arguments = Error "E_ARGS", "A step's arguments lack what the step needs, or have what it may not have.";
-    UnknownArgument = Warning "W_ARGS_MEMBER", "An argument that the service's request does not have.";
-    ArgumentValue = Warning "W_ARGS_VALUE", "An argument's value that the service's request does not take.";
-    DependsOn = Error "E_DEPENDS_ON", "DependsOn is no list of step names.";
+    MisplacedArgument = Error "E_ARGS_MEMBER", "An argument that is misspelt, or stands in the wrong place.";
+    UnknownArgument = Warning "W_ARGS_MEMBER", "An argument that the service's request does not have, or that pipelines were seen to refuse.";
+    MissingArgument = Error "E_ARGS_MISSING", "An argument that the service's request needs is missing.";
+    ArgumentValue = Error "E_ARGS_VALUE", "An argument's value that the service's request does not take.";
+    ArgumentLimit = Error "E_ARGS_LIMIT", "An argument's value is too long, too large, too many, or not of the form that the service takes.";
+    DoubtfulValue = Warning "W_ARGS_VALUE", "An argument's value that the service may not take: a list of values that grows, or a name in the place of an ARN.";
+    ReferenceType = Error "E_REF_TYPE", "A reference is of another type than the argument that it stands for.";
+    DoubtfulType = Warning "W_REF_TYPE", "A reference is of another type than what a step's own member takes.";
+    DependsOn = Error "E_DEPENDS_ON", "DependsOn is no list of step names or of steps with a Trigger.";
+    ForEach = Error "E_FOREACH", "A ForEach step is malformed, or what only its steps can read is read elsewhere.";
     RepeatedDependency = Warning "W_DEPENDS_ON", "DependsOn names a step twice.";
     Dangling = Error "E_DANGLING", "A step is named that does not exist.";
     FailReference = Error "E_REF_FAIL", "A step depends on or reads a Fail step, after which nothing runs.";
     SelfReference = Error "E_SELF", "A step waits for itself.";
     Cycle = Error "E_CYCLE", "Steps wait for each other.";
-    ImpossibleBranch = Error "E_BRANCH_REF", "A step waits for a step of a branch that cannot have run by then.";
+    ImpossibleBranch = Error "E_BRANCH_REF", "A condition waits for a step of its own branch.";
     BranchReference = Warning "W_BRANCH_REF", "A step waits for a step of a branch that may not be taken.";
+    Unordered = Warning "W_UNORDERED", "A step reads a location that another one writes, and neither waits for the other.";
     Cache = Error "E_CACHE", "The cache's configuration is malformed.";
-    UncachedType = Warning "W_CACHE", "A cache is configured for a type of step that has none.";
+    DoubtfulCache = Warning "W_CACHE", "A cache for a type of step that has none, or for months.";
     Retry = Error "E_RETRY", "A retry policy is malformed.";
     UnknownRetry = Warning "W_RETRY", "A retry policy for an exception or a type of step that is not documented.";
     PropertyFile = Error "E_PROPERTY_FILE", "A property file is malformed, not declared, or not of a processing step's output.";
@@ -129,8 +141,8 @@ codes! {
     OutputParameter = Error "E_OUTPUT_PARAM", "An output parameter is malformed, not declared, or of a step that has none.";
     Output = Error "E_OUTPUT", "An input, output or channel is read that the step does not have.";
     Member = Error "E_MEMBER", "A member is read that the step's description does not have.";
-    Condition = Error "E_COND", "A condition is malformed.";
-    UnknownCondition = Warning "W_COND", "A condition of a type that the published schema lists and no SDK writes.";
+    Condition = Error "E_COND", "A condition is malformed, or compares values that are never comparable.";
+    DoubtfulCondition = Warning "W_COND", "A condition of a type that no SDK writes, or one that never holds.";
     Get = Error "E_GET", "A Get is malformed.";
     GetBeside = Warning "W_GET", "A Get stands beside other members and is no reference.";
     GetPath = Error "E_GET_PATH", "The path of a Get cannot be read.";
@@ -139,7 +151,9 @@ codes! {
     UnknownFunction = Error "E_FUNC", "A function that does not exist.";
     UnknownParameter = Error "E_UNKNOWN_PARAM", "A parameter is read that is not declared.";
     UnknownVariable = Error "E_UNKNOWN_EXEC", "An execution variable is read that does not exist.";
-    Hole = Error "E_HOLE", "A template's hole was left unfilled.";
+    Hole = Warning "W_HOLE", "A text that looks like a hole of a template that was left unfilled.";
+    Printed = Error "E_PRINTED", "A text that is Python's print of an object.";
+    ForeignFunction = Warning "W_FOREIGN", "A function of CloudFormation, which is not resolved within a definition.";
 }
 
 impl fmt::Display for Code {
@@ -181,14 +195,27 @@ pub fn check(definition: &Definition) -> Vec<Finding> {
     let references = definition.references_of(&steps);
     let graph = graph::build(&steps, &references);
     let parameters = definition.parameters();
+    let bodies: Vec<_> = steps
+        .iter()
+        .enumerate()
+        .flat_map(|(position, step)| step.body().into_iter().map(move |inner| (position, inner)))
+        .collect();
     let mut checker = Checker {
         definition,
+        body_index: bodies
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(at, (_, step))| (step.name(), at))
+            .collect(),
+        bodies: &bodies,
         index: graph::index_of(&steps),
         steps: &steps,
-        declared: parameters.iter().map(Parameter::name).collect(),
+        declared: index_of_parameters(&parameters),
         parameters: &parameters,
         references: &references,
         graph: &graph,
+        landed: HashSet::new(),
         findings: Vec::new(),
         suggestions: names::Suggestions::default(),
     };
@@ -196,7 +223,8 @@ pub fn check(definition: &Definition) -> Vec<Finding> {
     checker.check_steps();
     checker.check_references();
     checker.check_cycles();
-    checker.check_holes();
+    checker.check_locations();
+    checker.check_texts_of_values();
     checker.findings
 }
 
@@ -214,16 +242,40 @@ struct Checker<'a> {
     steps: &'a [Step<'a>],
     /// The steps' positions by name.
     index: HashMap<&'a str, usize>,
+    /// The steps in the bodies of ForEach steps, each with the position of its
+    /// ForEach step.
+    bodies: &'a [(usize, Step<'a>)],
+    /// The positions in `bodies` by name.
+    body_index: HashMap<&'a str, usize>,
     parameters: &'a [Parameter<'a>],
-    /// The parameters' names.
-    declared: HashSet<&'a str>,
+    /// The parameters' positions by name; of parameters with one name the first.
+    declared: HashMap<&'a str, usize>,
     references: &'a [Reference<'a>],
     graph: &'a Graph<'a>,
+    /// For which parameters it was looked at which of the service's types they
+    /// stand for.
+    landed: HashSet<(usize, &'static str)>,
     findings: Vec<Finding>,
     suggestions: names::Suggestions,
 }
 
-impl Checker<'_> {
+/// The positions of parameters by name.
+fn index_of_parameters<'a>(parameters: &[Parameter<'a>]) -> HashMap<&'a str, usize> {
+    let mut index = HashMap::with_capacity(parameters.len());
+    for (position, parameter) in parameters.iter().enumerate() {
+        index.entry(parameter.name()).or_insert(position);
+    }
+    index
+}
+
+impl<'a> Checker<'a> {
+    /// The declared parameter of that name.
+    fn parameter(&self, name: &str) -> Option<Parameter<'a>> {
+        self.declared
+            .get(name)
+            .map(|position| self.parameters[*position])
+    }
+
     fn report(&mut self, code: Code, path: JsonPath<'_>, message: impl Into<String>) {
         self.findings.push(Finding {
             code,
@@ -236,17 +288,20 @@ impl Checker<'_> {
     /// Reports a member that is not known: an error where it is clear that
     /// another was meant, since it would be without effect.
     fn report_unknown_key(&mut self, path: JsonPath<'_>, key: &str, of: &str, known: &[&str]) {
-        match self.suggestions.likely(key, known.iter().copied()) {
-            Some(meant) => self.report(
+        match names::meant(key, known.iter().copied()) {
+            Some(meant) if meant.surely => self.report(
                 Code::MisspeltKey,
                 path,
-                format!("{of} has no member {key:?}: did you mean {meant:?}?"),
+                format!("{of} has no member {key:?}: did you mean {:?}?", meant.name),
             ),
-            None => self.report(
-                Code::UnknownKey,
-                path,
-                format!("{of} has no member {key:?} that is known"),
-            ),
+            near => {
+                let hint = near.map_or_else(
+                    || " that is known".to_owned(),
+                    |meant| format!(": did you mean {:?}?", meant.name),
+                );
+                let message = format!("{of} has no member {key:?}{hint}");
+                self.report(Code::UnknownKey, path, message);
+            }
         }
     }
 
@@ -276,32 +331,9 @@ impl Checker<'_> {
             );
         }
     }
-
-    fn check_holes(&mut self) {
-        let mut holes = Vec::new();
-        let mut look = |value: &Value, path: &JsonPath<'_>| {
-            if let Some(hole) = value.as_str().and_then(names::hole) {
-                holes.push((path.clone().into_owned(), hole.to_owned()));
-            }
-        };
-        for parameter in self.parameters {
-            if let Some(value) = parameter.default_value() {
-                let path = parameter.path().key("DefaultValue");
-                walk(value, path, |_, _| false, &mut look);
-            }
-        }
-        for step in self.steps {
-            walk_step(step, &mut look);
-        }
-        for (path, hole) in holes {
-            self.report(
-                Code::Hole,
-                path,
-                format!("the hole {hole} was left unfilled: fill the template first"),
-            );
-        }
-    }
 }
 
+#[cfg(test)]
+mod argument_tests;
 #[cfg(test)]
 mod tests;

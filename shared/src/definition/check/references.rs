@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::names::show;
+use super::names::{choice, meant, show};
 use super::shapes::{self, Step as ShapeStep};
+use super::types::follow;
 use super::{Checker, Code};
 use crate::definition::get::{GetPath, Member};
 use crate::definition::model::{OutputParameter, PropertyFile, Step, StepKind};
@@ -95,7 +96,7 @@ impl Checker<'_> {
             Some(Function::Join(join)) => self.check_join(join, path),
             Some(Function::JsonGet(arguments)) => self.check_json_get(arguments, path),
             Some(Function::Unknown(name, _)) => {
-                let choice = self.suggestions.choice(name, &Function::NAMES);
+                let choice = choice(name, &Function::NAMES);
                 self.report(
                     Code::UnknownFunction,
                     path.clone(),
@@ -304,7 +305,7 @@ impl Checker<'_> {
                 );
             }
             Ok(GetPath::Parameter(name)) => {
-                if !self.declared.contains(name) {
+                if !self.declared.contains_key(name) {
                     let parameters = self.parameters;
                     let hint = self
                         .suggestions
@@ -318,7 +319,7 @@ impl Checker<'_> {
             }
             Ok(GetPath::Execution(name)) => {
                 if !VARIABLES.contains(name) {
-                    let choice = self.suggestions.choice(name, &VARIABLES);
+                    let choice = choice(name, &VARIABLES);
                     self.report(
                         Code::UnknownVariable,
                         path.clone(),
@@ -328,7 +329,7 @@ impl Checker<'_> {
             }
             Ok(GetPath::Experiment(name)) => {
                 if !EXPERIMENT.contains(name) {
-                    let choice = self.suggestions.choice(name, &EXPERIMENT);
+                    let choice = choice(name, &EXPERIMENT);
                     self.report(
                         Code::UnknownVariable,
                         path.clone(),
@@ -338,6 +339,10 @@ impl Checker<'_> {
             }
             Ok(GetPath::Step { step, members }) => {
                 self.check_step_reference(reference, step, members);
+            }
+            Ok(GetPath::Item { .. }) => self.check_loop_reference(reference, None),
+            Ok(GetPath::Iteration { step, .. }) => {
+                self.check_loop_reference(reference, Some(step));
             }
         }
     }
@@ -350,9 +355,7 @@ impl Checker<'_> {
     ) {
         let (text, path) = (reference.text, &reference.path);
         let Some(target) = self.index.get(step).copied() else {
-            let hint = self.nearest_step(step);
-            let message = format!("{}: there is no step {}{hint}", show(text), show(step));
-            return self.report(Code::Dangling, path.clone(), message);
+            return self.check_reference_into_body(reference, step, members);
         };
         // In the configurations every step is refused as such.
         let Owner::Step(owner) = reference.owner else {
@@ -378,6 +381,37 @@ impl Checker<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Checks a reference to a step that is not among the definition's own: one
+    /// of a body, which the other steps of the body can read.
+    fn check_reference_into_body(
+        &mut self,
+        reference: &Reference<'_>,
+        step: &str,
+        members: &[Member<'_>],
+    ) {
+        let (text, path) = (reference.text, &reference.path);
+        let bodies = self.bodies;
+        let found = self.body_index.get(step).map(|position| &bodies[*position]);
+        let message = match found {
+            Some((for_each, target)) if reference.owner == Owner::Step(*for_each) => {
+                return self.check_members_of(reference, target, target.kind(), members);
+            }
+            Some((for_each, _)) => format!(
+                "{}: {} runs for each item of {}; Steps.{}.IterationOutputs[0].{step} is its first \
+                 round",
+                show(text),
+                show(step),
+                show(self.steps[*for_each].name()),
+                self.steps[*for_each].name()
+            ),
+            None => {
+                let hint = self.nearest_step(step);
+                format!("{}: there is no step {}{hint}", show(text), show(step))
+            }
+        };
+        self.report(Code::Dangling, path.clone(), message);
     }
 
     fn check_members_of(
@@ -407,6 +441,7 @@ impl Checker<'_> {
                     show(text)
                 ),
             ),
+            (_, StepKind::ForEach) => self.check_result(reference, target, members),
             ("Outcome", StepKind::Condition) => {}
             (_, StepKind::Condition) => self.report(
                 Code::Member,
@@ -415,9 +450,9 @@ impl Checker<'_> {
             ),
             (_, StepKind::QualityCheck | StepKind::ClarifyCheck) => {
                 if !BASELINES.contains(&first) {
-                    let hint = self.suggestions.hint(first, BASELINES);
+                    let choice = choice(first, &BASELINES);
                     let message = format!(
-                        "{}: a {} step has no {}{hint}",
+                        "{}: a {} step has no {}{choice}",
                         show(text),
                         target.type_name(),
                         show(first)
@@ -494,44 +529,28 @@ impl Checker<'_> {
         let Some(description) = shapes::description(target.type_name()) else {
             return;
         };
-        let text = reference.text;
-        let mut at = description;
-        for member in members {
-            let problem = match (at.step(), member) {
-                (ShapeStep::Structure, Member::Name(name) | Member::Key(name)) => {
-                    match at.member(name) {
-                        Some(next) => {
-                            at = next;
-                            continue;
-                        }
-                        None => {
-                            let hint = self.suggestions.hint(name, at.members());
-                            format!("{} has no member {}{hint}", at.name(), show(name))
-                        }
-                    }
-                }
-                (ShapeStep::List(next), Member::Index(_) | Member::Key(_))
-                | (ShapeStep::Map(next), Member::Key(_) | Member::Name(_)) => {
-                    at = next;
-                    continue;
-                }
-                (ShapeStep::List(_), _) => {
-                    format!("{} is a list: take an item by [0] or ['name']", at.name())
-                }
-                (ShapeStep::Map(_), _) => {
-                    format!("{} is a map: take an entry by ['key']", at.name())
-                }
-                (ShapeStep::Structure, Member::Index(_)) => {
-                    format!("{} is no list", at.name())
-                }
-                (ShapeStep::Scalar, _) => format!("a plain value has no {member}"),
-            };
-            return self.report(
-                Code::Member,
-                reference.path.clone(),
-                format!("{}: {problem}", show(text)),
-            );
-        }
+        let Err((at, member)) = follow(description, members) else {
+            return;
+        };
+        let problem = match (at.step(), member) {
+            (ShapeStep::Structure, Member::Name(name) | Member::Key(name)) => {
+                let known: Vec<_> = at.members().collect();
+                let hint = meant(name, known.iter().copied()).map_or_else(String::new, |found| {
+                    format!(": did you mean {:?}?", found.name)
+                });
+                format!("{} has no member {}{hint}", at.name(), show(name))
+            }
+            (ShapeStep::List(_), _) => {
+                format!("{} is a list: take an item by [0] or ['name']", at.name())
+            }
+            (ShapeStep::Map { .. }, _) => {
+                format!("{} is a map: take an entry by ['key']", at.name())
+            }
+            (ShapeStep::Structure, Member::Index(_)) => format!("{} is no list", at.name()),
+            (ShapeStep::Scalar(_), _) => format!("a plain value has no {member}"),
+        };
+        let message = format!("{}: {problem}", show(reference.text));
+        self.report(Code::Member, reference.path.clone(), message);
     }
 
     /// Checks the names of outputs, inputs and channels.

@@ -2,8 +2,9 @@
 //! `shared/data/sagemaker_shapes.json` (made by `tests/definitions/make_shapes.py`).
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use regex_lite::Regex;
 use serde_json::Value;
 
 /// The table as it is shipped.
@@ -28,17 +29,117 @@ struct Model {
 struct Entry {
     name: &'static str,
     kind: Kind,
-    required: Vec<&'static str>,
-    values: Vec<&'static str>,
-    least: usize,
+    limits: Limits,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Structure(HashMap<&'static str, usize>),
+    Structure {
+        members: HashMap<&'static str, usize>,
+        required: Vec<&'static str>,
+    },
     List(usize),
-    Map(usize),
-    Scalar(&'static str),
+    Map {
+        key: usize,
+        value: usize,
+    },
+    Scalar(Scalar),
+}
+
+/// What a plain value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A moment, or bytes, whose form the service's model leaves open.
+    Other,
+}
+
+impl Scalar {
+    const NAMES: [(&'static str, Self); 6] = [
+        ("string", Self::Text),
+        ("integer", Self::Integer),
+        ("number", Self::Number),
+        ("boolean", Self::Boolean),
+        ("timestamp", Self::Other),
+        ("blob", Self::Other),
+    ];
+}
+
+/// What the service's model allows of a value.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    /// The least number, or the least number of characters, items or entries.
+    pub(super) least: Option<f64>,
+    /// The largest number, or the most characters, items or entries.
+    pub(super) most: Option<f64>,
+    /// The texts that are known; none when any is.
+    pub(super) values: Vec<&'static str>,
+    /// Whether the service adds to these texts all the time.
+    pub(super) grows: bool,
+    /// What a text must look like.
+    pub(super) pattern: Option<Pattern>,
+    /// Texts that break the pattern and may be meant all the same.
+    pub(super) tolerated: Option<Pattern>,
+}
+
+/// A regular expression for whole texts, compiled when it is first needed.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// As it stands in the table.
+    pub(super) text: &'static str,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// The expression; `None` where it is none, which a test of the table rules out.
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled
+            .get_or_init(|| Regex::new(&format!("^(?:{})$", self.text)).ok())
+            .as_ref()
+    }
+
+    /// Whether a text is of this form as a whole.
+    pub(super) fn fits(&self, text: &str) -> bool {
+        self.regex().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+impl Limits {
+    fn read(entry: &'static Value) -> Self {
+        let number = |key: &str| entry.get(key).and_then(Value::as_f64);
+        let pattern = |key: &str| entry.get(key).and_then(Value::as_str).map(Pattern::new);
+        Self {
+            least: number("min"),
+            most: number("max"),
+            values: texts(entry.get("enum")),
+            grows: entry.get("grows").is_some(),
+            pattern: pattern("pattern"),
+            tolerated: pattern("tolerated"),
+        }
+    }
+}
+
+fn texts(value: Option<&'static Value>) -> Vec<&'static str> {
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 impl Model {
@@ -51,13 +152,12 @@ impl Model {
             .enumerate()
             .map(|(at, name)| (name.as_str(), at))
             .collect();
-        // What has no entry is a plain value, named by its kind.
-        let scalars = ["string", "number", "boolean", "blob"];
+        // What has no entry is a plain value without limits, named by its kind.
         positions.extend(
-            scalars
+            Scalar::NAMES
                 .iter()
                 .enumerate()
-                .map(|(at, name)| (*name, entries.len() + at)),
+                .map(|(at, (name, _))| (*name, entries.len() + at)),
         );
         let position_of = |value: &'static Value| positions.get(value.as_str()?).copied();
         let by_name = |value: Option<&'static Value>| -> HashMap<&'static str, usize> {
@@ -68,45 +168,40 @@ impl Model {
                 .filter_map(|(key, name)| Some((key.as_str(), position_of(name)?)))
                 .collect()
         };
-        let texts = |value: Option<&'static Value>| -> Vec<&'static str> {
-            value
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect()
+        let scalar_of = |name: Option<&Value>| {
+            let name = name.and_then(Value::as_str);
+            Scalar::NAMES
+                .iter()
+                .find(|(known, _)| Some(*known) == name)
+                .map_or(Scalar::Text, |(_, scalar)| *scalar)
         };
         let requests = by_name(TABLE.get("requests"));
         let descriptions = by_name(TABLE.get("descriptions"));
         let mut shapes = Vec::new();
         for (name, entry) in entries {
+            let at = |key: &str| entry.get(key).and_then(position_of);
             let kind = if let Some(members) = entry.get("members") {
-                Kind::Structure(by_name(Some(members)))
-            } else if let Some(item) = entry.get("list").and_then(position_of) {
+                Kind::Structure {
+                    members: by_name(Some(members)),
+                    required: texts(entry.get("required")),
+                }
+            } else if let Some(item) = at("list") {
                 Kind::List(item)
-            } else if let Some(value) = entry.get("map").and_then(position_of) {
-                Kind::Map(value)
+            } else if let (Some(key), Some(value)) = (at("key"), at("map")) {
+                Kind::Map { key, value }
             } else {
-                Kind::Scalar("string")
+                Kind::Scalar(scalar_of(entry.get("kind")))
             };
             shapes.push(Entry {
                 name,
                 kind,
-                required: texts(entry.get("required")),
-                values: texts(entry.get("enum")),
-                least: entry
-                    .get("min")
-                    .and_then(Value::as_u64)
-                    .and_then(|least| usize::try_from(least).ok())
-                    .unwrap_or(0),
+                limits: Limits::read(entry),
             });
         }
-        shapes.extend(scalars.into_iter().map(|name| Entry {
+        shapes.extend(Scalar::NAMES.into_iter().map(|(name, scalar)| Entry {
             name,
-            kind: Kind::Scalar(name),
-            required: Vec::new(),
-            values: Vec::new(),
-            least: 0,
+            kind: Kind::Scalar(scalar),
+            limits: Limits::default(),
         }));
         Self {
             requests,
@@ -128,9 +223,14 @@ pub(super) enum Step {
     /// By an item.
     List(Shape),
     /// By an entry.
-    Map(Shape),
+    Map {
+        /// What the keys are.
+        key: Shape,
+        /// What the values are.
+        value: Shape,
+    },
     /// There is nothing inside.
-    Scalar,
+    Scalar(Scalar),
 }
 
 /// The request that the arguments of a step of that type are.
@@ -156,17 +256,20 @@ impl Shape {
     /// How to go on.
     pub(super) fn step(self) -> Step {
         match &self.0.kind {
-            Kind::Structure(_) => Step::Structure,
+            Kind::Structure { .. } => Step::Structure,
             Kind::List(item) => Step::List(Self::at(*item)),
-            Kind::Map(value) => Step::Map(Self::at(*value)),
-            Kind::Scalar(_) => Step::Scalar,
+            Kind::Map { key, value } => Step::Map {
+                key: Self::at(*key),
+                value: Self::at(*value),
+            },
+            Kind::Scalar(scalar) => Step::Scalar(*scalar),
         }
     }
 
     /// A structure's member.
     pub(super) fn member(self, key: &str) -> Option<Self> {
         match &self.0.kind {
-            Kind::Structure(members) => members.get(key).copied().map(Self::at),
+            Kind::Structure { members, .. } => members.get(key).copied().map(Self::at),
             _ => None,
         }
     }
@@ -174,7 +277,7 @@ impl Shape {
     /// The names of a structure's members, in no order.
     pub(super) fn members(self) -> impl Iterator<Item = &'static str> {
         match &self.0.kind {
-            Kind::Structure(members) => Some(members.keys().copied()),
+            Kind::Structure { members, .. } => Some(members.keys().copied()),
             _ => None,
         }
         .into_iter()
@@ -182,37 +285,56 @@ impl Shape {
     }
 
     /// The members that a structure must have.
-    pub(super) fn required(self) -> impl Iterator<Item = &'static str> {
-        self.0.required.iter().copied()
-    }
-
-    /// The values that a text may have; none when any is allowed or the table
-    /// leaves them out.
-    pub(super) fn enum_values(self) -> &'static [&'static str] {
-        &self.0.values
-    }
-
-    /// How many items a list needs.
-    pub(super) const fn least(self) -> usize {
-        self.0.least
-    }
-
-    /// What a plain value is: `string`, `number`, `boolean` or `blob`.
-    pub(super) const fn scalar(self) -> &'static str {
-        match self.0.kind {
-            Kind::Scalar(kind) => kind,
-            _ => self.0.name,
+    pub(super) fn required(self) -> &'static [&'static str] {
+        match &self.0.kind {
+            Kind::Structure { required, .. } => required,
+            _ => &[],
         }
+    }
+
+    /// Where inside of a structure, at most three levels down, a member of that
+    /// name has its place: `S3Input.S3Uri`, the nearest one.
+    pub(super) fn place_of(self, key: &str) -> Option<String> {
+        let mut level = vec![(self, String::new())];
+        for _ in 0..3 {
+            let mut next = Vec::new();
+            for (shape, way) in level {
+                let Kind::Structure { members, .. } = &shape.0.kind else {
+                    continue;
+                };
+                let mut inner: Vec<_> = members.iter().collect();
+                inner.sort_unstable();
+                for (name, at) in inner {
+                    let mut member = Self::at(*at);
+                    let mut way = format!("{way}{name}");
+                    while let Kind::List(item) = &member.0.kind {
+                        member = Self::at(*item);
+                        way += "[]";
+                    }
+                    if member.member(key).is_some() {
+                        return Some(way);
+                    }
+                    way.push('.');
+                    next.push((member, way));
+                }
+            }
+            level = next;
+        }
+        None
+    }
+
+    /// What is allowed of a value.
+    pub(super) const fn limits(self) -> &'static Limits {
+        &self.0.limits
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, TABLE, description, request};
+    use super::{MODEL, Scalar, Step, TABLE, description, request};
 
     #[test]
     fn every_name_in_the_table_is_in_the_table() {
-        const SCALARS: [&str; 4] = ["string", "number", "boolean", "blob"];
         let shapes = TABLE["shapes"].as_object().unwrap();
         for (name, entry) in shapes {
             let inner = entry["members"]
@@ -220,15 +342,36 @@ mod tests {
                 .into_iter()
                 .flat_map(|members| members.values())
                 .chain(entry.get("list"))
-                .chain(entry.get("map"));
+                .chain(entry.get("map"))
+                .chain(entry.get("key"))
+                .chain(entry.get("kind"));
             for shape in inner {
                 let shape = shape.as_str().unwrap();
                 assert!(
-                    SCALARS.contains(&shape) || shapes.contains_key(shape),
+                    Scalar::NAMES.iter().any(|(known, _)| *known == shape)
+                        || shapes.contains_key(shape),
                     "{name}: {shape}"
                 );
             }
         }
+    }
+
+    #[test]
+    fn every_pattern_of_the_table_can_be_read() {
+        let mut seen = 0;
+        for entry in &MODEL.shapes {
+            let limits = &entry.limits;
+            for pattern in limits.pattern.iter().chain(&limits.tolerated) {
+                assert!(
+                    pattern.regex().is_some(),
+                    "{}: {}",
+                    entry.name,
+                    pattern.text
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen}");
     }
 
     #[test]
@@ -237,7 +380,8 @@ mod tests {
             .and_then(|request| request.member("AlgorithmSpecification"))
             .and_then(|specification| specification.member("TrainingImage"))
             .unwrap();
-        assert!(matches!(image.step(), Step::Scalar));
+        assert!(matches!(image.step(), Step::Scalar(Scalar::Text)));
+        assert_eq!(image.limits().most, Some(255.0));
         let outputs = description("Processing")
             .and_then(|answer| answer.member("ProcessingOutputConfig"))
             .and_then(|config| config.member("Outputs"))

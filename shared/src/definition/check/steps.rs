@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::names::{is_name, show};
+use super::names::{choice, is_name, meant, one_of, show};
+use super::shapes::{self, Scalar};
+use super::texts::described;
 use super::{Checker, Code};
-use crate::definition::model::{Side, Step, StepKind};
+use crate::definition::model::{Step, StepKind, dependency_name};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
 use crate::definition::source::kind_of;
@@ -44,15 +46,99 @@ const KEYS_OF_CHECKS: [&str; 8] = [
     "SuppliedBaselineConstraints",
 ];
 
-/// The exceptions that can be retried.
-const EXCEPTIONS: [&str; 6] = [
-    "Step.SERVICE_FAULT",
-    "Step.THROTTLING",
-    "SageMaker.JOB_INTERNAL_ERROR",
-    "SageMaker.CAPACITY_ERROR",
-    "SageMaker.RESOURCE_LIMIT",
-    "Emr.RESOURCE_LIMIT",
+/// The members of a property file.
+const KEYS_OF_PROPERTY_FILES: [&str; 3] = ["PropertyFileName", "OutputName", "FilePath"];
+
+/// The known members that the unknown ones of an object stand for.
+pub(super) fn misspelt_as<'k>(object: &Map<String, Value>, known: &[&'k str]) -> Vec<&'k str> {
+    object
+        .keys()
+        .filter(|key| !known.contains(&key.as_str()))
+        .filter_map(|key| meant(key, known.iter().copied()))
+        .filter(|found| found.surely)
+        .map(|found| found.name)
+        .collect()
+}
+
+/// What the members of checks take where a reference stands.
+const TYPES_OF_CHECKS: [(&str, Scalar); 7] = [
+    ("ModelPackageGroupName", Scalar::Text),
+    ("ModelName", Scalar::Text),
+    ("SkipCheck", Scalar::Boolean),
+    ("FailOnViolation", Scalar::Boolean),
+    ("RegisterNewBaseline", Scalar::Boolean),
+    ("SuppliedBaselineStatistics", Scalar::Text),
+    ("SuppliedBaselineConstraints", Scalar::Text),
 ];
+
+/// Types that the service's model of executions names, and no published SDK
+/// writes.
+const ANNOUNCED: [&str; 2] = ["Athena", "HubContent"];
+
+/// The outcomes of a step that another can wait for.
+const TRIGGERS: [&str; 4] = ["Completed", "Failed", "Stopped", "Any"];
+
+/// What the service's calls, the SDK's classes and the documents call the types
+/// of steps, in small letters and without `create`, `step` and `job`.
+const OTHER_NAMES: [(&str, StepKind); 13] = [
+    ("batchtransform", StepKind::Transform),
+    ("hyperparametertuning", StepKind::Tuning),
+    ("modelpackage", StepKind::RegisterModel),
+    ("registermodelpackage", StepKind::RegisterModel),
+    ("registration", StepKind::RegisterModel),
+    ("lambdafunction", StepKind::Lambda),
+    ("clarify", StepKind::ClarifyCheck),
+    ("quality", StepKind::QualityCheck),
+    ("dataquality", StepKind::QualityCheck),
+    ("modelquality", StepKind::QualityCheck),
+    ("notebook", StepKind::Training),
+    ("choice", StepKind::Condition),
+    ("deployendpoint", StepKind::Endpoint),
+];
+
+/// The type of steps that a wrong name was meant for, where that is clear.
+fn type_meant(name: &str) -> Option<&'static str> {
+    let letters: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let core = letters.strip_prefix("sagemaker").unwrap_or(&letters);
+    let core = core.strip_prefix("create").unwrap_or(core);
+    let core = core.strip_suffix("step").unwrap_or(core);
+    let core = core.strip_suffix("job").unwrap_or(core);
+    let name_of = |kind: StepKind| {
+        StepKind::NAMES
+            .iter()
+            .find(|known| StepKind::from_name(known) == kind)
+            .copied()
+    };
+    OTHER_NAMES
+        .iter()
+        .find(|(other, _)| *other == core)
+        .and_then(|(_, kind)| name_of(*kind))
+        .or_else(|| {
+            let same = |known: &&str| known.eq_ignore_ascii_case(core);
+            StepKind::NAMES.iter().copied().find(same)
+        })
+        .or_else(|| {
+            meant(name, StepKind::NAMES.iter().copied())
+                .filter(|found| found.surely)
+                .map(|found| found.name)
+        })
+}
+
+/// The members that a step of a type may have.
+pub(super) fn members_of(kind: StepKind) -> Vec<&'static str> {
+    let more: &[&str] = match kind {
+        StepKind::Processing => &["PropertyFiles"],
+        StepKind::Lambda => &["FunctionArn", "OutputParameters"],
+        StepKind::Callback => &["SqsQueueUrl", "OutputParameters"],
+        StepKind::QualityCheck | StepKind::ClarifyCheck => &KEYS_OF_CHECKS,
+        _ => &[],
+    };
+    KEYS.iter().chain(more).copied().collect()
+}
 
 impl Checker<'_> {
     pub(super) fn check_steps(&mut self) {
@@ -63,16 +149,35 @@ impl Checker<'_> {
         }
         let steps = self.steps;
         for (position, step) in steps.iter().enumerate() {
-            self.check_name(position, step);
-            self.check_type(step);
-            self.check_texts(step);
-            self.check_keys(step);
-            self.check_depends_on(position, step);
-            self.check_cache(step);
-            self.check_retries(step);
-            self.check_property_files(step);
-            self.check_output_parameters(step);
-            self.check_arguments(step);
+            self.check_step(position, step);
+        }
+        for (for_each, step) in self.bodies {
+            self.check_step(*for_each, step);
+        }
+    }
+
+    /// Checks a step; one of a body goes by the position of its ForEach step.
+    fn check_step(&mut self, position: usize, step: &Step<'_>) {
+        self.check_name(step);
+        self.check_type(step);
+        self.check_texts(step);
+        self.check_keys(step);
+        self.check_depends_on(position, step);
+        self.check_cache(step);
+        self.check_retries(step);
+        self.check_property_files(step);
+        self.check_output_parameters(step);
+        self.check_arguments(step);
+    }
+
+    /// The first step of that name, also in a body.
+    fn first_of_name(&self, name: &str) -> Option<&Step<'_>> {
+        match self.index.get(name) {
+            Some(position) => Some(&self.steps[*position]),
+            None => self
+                .body_index
+                .get(name)
+                .map(|position| &self.bodies[*position].1),
         }
     }
 
@@ -98,17 +203,16 @@ impl Checker<'_> {
         }
     }
 
-    fn check_name(&mut self, position: usize, step: &Step<'_>) {
+    fn check_name(&mut self, step: &Step<'_>) {
         let path = step.path().key("Name");
         match step.member("Name") {
             Some(Value::String(name)) if is_name(name) && name.len() <= LONGEST_NAME => {
-                let first = self.index.get(name.as_str()).copied().unwrap_or(position);
-                if first != position {
+                let first = self.first_of_name(name).map(Step::path);
+                if let Some(first) = first.filter(|first| *first != step.path()) {
                     let message = format!(
-                        "the name {} is already taken by {}: names are unique over the whole \
+                        "the name {} is already taken by {first}: names are unique over the whole \
                          definition, branches included",
-                        show(name),
-                        self.steps[first].path()
+                        show(name)
                     );
                     self.report(Code::DuplicateStep, path, message);
                 }
@@ -138,13 +242,21 @@ impl Checker<'_> {
         let path = step.path().key("Type");
         match step.member("Type") {
             Some(Value::String(name)) if !name.is_empty() => {
-                if step.kind() == StepKind::Unknown {
-                    let hint = self.suggestions.hint(name, StepKind::NAMES.iter().copied());
-                    self.report(
+                if step.kind() != StepKind::Unknown || ANNOUNCED.contains(&name.as_str()) {
+                    return;
+                }
+                let found = show(name);
+                match type_meant(name) {
+                    Some(meant) => self.report(
+                        Code::StepType,
+                        path,
+                        format!("there is no type {found} of steps: did you mean {meant:?}?"),
+                    ),
+                    None => self.report(
                         Code::UnknownStepType,
                         path,
-                        format!("the type {} is not known{hint}", show(name)),
-                    );
+                        format!("the type {found} is not known"),
+                    ),
                 }
             }
             Some(Value::String(_)) | None => {
@@ -197,24 +309,34 @@ impl Checker<'_> {
         if kind == StepKind::Unknown {
             return;
         }
-        let more: &[&str] = match kind {
-            StepKind::Processing => &["PropertyFiles"],
-            StepKind::Lambda => &["FunctionArn", "OutputParameters"],
-            StepKind::Callback => &["SqsQueueUrl", "OutputParameters"],
-            StepKind::QualityCheck | StepKind::ClarifyCheck => &KEYS_OF_CHECKS,
-            _ => &[],
-        };
+        let known = members_of(kind);
+        let request = shapes::request(step.type_name());
         for key in step.members().keys().map(String::as_str) {
             // These two are looked at where they are checked.
-            if KEYS.contains(&key)
-                || more.contains(&key)
-                || matches!(key, "PropertyFiles" | "OutputParameters")
-            {
+            if known.contains(&key) || matches!(key, "PropertyFiles" | "OutputParameters") {
                 continue;
             }
-            let known: Vec<&str> = KEYS.iter().chain(more).copied().collect();
             let of = format!("a step of type {}", step.type_name());
-            self.report_unknown_key(step.path().key(key), key, &of, &known);
+            let path = step.path().key(key);
+            let inside = match kind {
+                StepKind::Condition => matches!(key, "Conditions" | "IfSteps" | "ElseSteps"),
+                StepKind::Fail => key == "ErrorMessage",
+                _ => request.is_some_and(|request| request.member(key).is_some()),
+            };
+            if inside {
+                let message = format!(
+                    "{of} has no member {}: it belongs into Arguments",
+                    show(key)
+                );
+                self.report(Code::MisspeltKey, path, message);
+            } else {
+                self.report_unknown_key(path, key, &of, &known);
+            }
+        }
+        if matches!(kind, StepKind::QualityCheck | StepKind::ClarifyCheck) {
+            for (key, taken) in TYPES_OF_CHECKS {
+                self.check_member_type(step, key, taken);
+            }
         }
     }
 
@@ -234,8 +356,13 @@ impl Checker<'_> {
         let mut seen = HashSet::new();
         for (item, name) in names.iter().enumerate() {
             let path = path.index(item);
-            let Some(name) = name.as_str() else {
-                let message = format!("DependsOn names steps by text, not by {}", kind_of(name));
+            self.check_trigger(name, &path);
+            let Some(name) = dependency_name(name) else {
+                let message = format!(
+                    "DependsOn names a step by text or by {{\"Step\": ..., \"Trigger\": ...}}, \
+                     not by {}",
+                    kind_of(name)
+                );
                 self.report(Code::DependsOn, path, message);
                 continue;
             };
@@ -253,6 +380,7 @@ impl Checker<'_> {
                     path,
                     format!("the step {} depends on itself", show(name)),
                 ),
+                None if self.is_in_body(position, name) => {}
                 None => {
                     let hint = self.nearest_step(name);
                     let message = format!("there is no step {}{hint}", show(name));
@@ -264,15 +392,30 @@ impl Checker<'_> {
                             Code::FailReference,
                             path.clone(),
                             format!(
-                                "{} is a Fail step: it ends the execution, and nothing can depend \
-                                 on it",
-                                show(name)
+                                "{} can not depends on {name}, as SageMaker has it: a Fail step \
+                                 ends the execution",
+                                step.name()
                             ),
                         );
                     }
                     self.check_branches(position, target, &path, name);
                 }
             }
+        }
+    }
+
+    /// Checks the outcome of a step that another waits for.
+    fn check_trigger(&mut self, entry: &Value, path: &JsonPath<'_>) {
+        let Some(object) = entry.as_object() else {
+            return;
+        };
+        self.check_members(object, path, "an entry of DependsOn", &["Step", "Trigger"]);
+        let found = object.get("Trigger").unwrap_or(&Value::Null);
+        let name = found.as_str().unwrap_or_default();
+        if object.contains_key("Step") && !TRIGGERS.contains(&name) {
+            let choice = choice(name, &TRIGGERS);
+            let message = format!("there is no Trigger {found}{choice}");
+            self.report(Code::DependsOn, path.key("Trigger"), message);
         }
     }
 
@@ -286,21 +429,17 @@ impl Checker<'_> {
         text: &str,
     ) {
         let steps = self.steps;
-        let branches = |mut step: usize| {
-            std::iter::from_fn(move || {
-                let branch = steps[step].branch()?;
-                step = branch.condition;
-                Some(branch)
-            })
-        };
         let Some(of_target) = steps[target].branch() else {
             return;
         };
-        if branches(source).any(|branch| branch == of_target) {
+        if self.branches(source).any(|branch| branch == of_target) {
             return;
         }
         let condition = steps[of_target.condition].name();
-        if branches(target).any(|branch| branch.condition == source) {
+        if self
+            .branches(target)
+            .any(|branch| branch.condition == source)
+        {
             return self.report(
                 Code::ImpossibleBranch,
                 path.clone(),
@@ -311,23 +450,16 @@ impl Checker<'_> {
                 ),
             );
         }
-        let opposite = branches(target).find(|branch| {
-            branches(source)
-                .any(|other| other.condition == branch.condition && other.side != branch.side)
-        });
-        if let Some(branch) = opposite {
-            let (this, other) = match branch.side {
-                Side::If => ("ElseSteps", "IfSteps"),
-                Side::Else => ("IfSteps", "ElseSteps"),
-            };
+        if self.exclude_each_other(source, target) {
+            // The SDK's integration tests make pipelines of it.
             return self.report(
-                Code::ImpossibleBranch,
+                Code::BranchReference,
                 path.clone(),
                 format!(
-                    "{}: a step in the {this} of {} waits for one in its {other}, which runs only \
-                     when this one does not",
+                    "{}: the step {} runs only when this step, in the other branch of the same \
+                     condition, does not",
                     show(text),
-                    show(steps[branch.condition].name())
+                    show(steps[target].name())
                 ),
             );
         }
@@ -344,49 +476,8 @@ impl Checker<'_> {
         );
     }
 
-    fn check_cache(&mut self, step: &Step<'_>) {
-        let path = step.path().key("CacheConfig");
-        let cache = match step.member("CacheConfig") {
-            None | Some(Value::Null) => return,
-            Some(Value::Object(cache)) => cache,
-            Some(other) => {
-                let message = format!("CacheConfig is an object, not {}", kind_of(other));
-                return self.report(Code::Cache, path, message);
-            }
-        };
-        match cache.get("Enabled") {
-            Some(Value::Bool(_)) => {}
-            Some(other) => {
-                let message = format!("Enabled is true or false, not {other}");
-                self.report(Code::Cache, path.key("Enabled"), message);
-            }
-            None => self.report(
-                Code::Cache,
-                path.key("Enabled"),
-                "CacheConfig lacks Enabled",
-            ),
-        }
-        match cache.get("ExpireAfter") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) if is_duration(text) => {}
-            Some(other) => self.report(
-                Code::Cache,
-                path.key("ExpireAfter"),
-                format!("{other} is no ISO 8601 duration such as \"PT1H\" or \"P30D\""),
-            ),
-        }
-        self.check_members(cache, &path, "CacheConfig", &["Enabled", "ExpireAfter"]);
-        if matches!(
-            step.kind(),
-            StepKind::Condition | StepKind::Fail | StepKind::Model | StepKind::RegisterModel
-        ) {
-            let message = format!("steps of type {} are not cached", step.type_name());
-            self.report(Code::UncachedType, path, message);
-        }
-    }
-
     /// Reports the members of an object that are not known.
-    fn check_members(
+    pub(super) fn check_members(
         &mut self,
         object: &Map<String, Value>,
         path: &JsonPath<'_>,
@@ -401,116 +492,6 @@ impl Checker<'_> {
                 self.report_unknown_key(place, key, of, known);
             }
         }
-    }
-
-    fn check_retries(&mut self, step: &Step<'_>) {
-        let path = step.path().key("RetryPolicies");
-        let policies = match step.member("RetryPolicies") {
-            None | Some(Value::Null) => return,
-            Some(Value::Array(policies)) => policies,
-            Some(other) => {
-                let message = format!("RetryPolicies is an array, not {}", kind_of(other));
-                return self.report(Code::Retry, path, message);
-            }
-        };
-        if matches!(step.kind(), StepKind::Condition | StepKind::Fail) {
-            let message = format!("steps of type {} are not retried", step.type_name());
-            self.report(Code::UnknownRetry, path.clone(), message);
-        }
-        for (index, policy) in policies.iter().enumerate() {
-            let path = path.index(index);
-            match policy.as_object() {
-                Some(policy) => self.check_retry(policy, &path),
-                None => {
-                    let message = format!("a retry policy is an object, not {}", kind_of(policy));
-                    self.report(Code::Retry, path, message);
-                }
-            }
-        }
-    }
-
-    fn check_retry(&mut self, policy: &Map<String, Value>, path: &JsonPath<'_>) {
-        let types = path.key("ExceptionType");
-        match policy.get("ExceptionType") {
-            Some(Value::Array(exceptions)) => {
-                if exceptions.is_empty() {
-                    self.report(Code::Retry, types.clone(), "no exception is named");
-                }
-                for (index, exception) in exceptions.iter().enumerate() {
-                    match exception.as_str() {
-                        Some(name) if EXCEPTIONS.contains(&name) => {}
-                        Some(name) => {
-                            let hint = self.suggestions.hint(name, EXCEPTIONS);
-                            self.report(
-                                Code::UnknownRetry,
-                                types.index(index),
-                                format!("the exception {} is not documented{hint}", show(name)),
-                            );
-                        }
-                        None => self.report(
-                            Code::Retry,
-                            types.index(index),
-                            format!(
-                                "an exception is named by text, not by {}",
-                                kind_of(exception)
-                            ),
-                        ),
-                    }
-                }
-            }
-            Some(other) => self.report(
-                Code::Retry,
-                types,
-                format!("ExceptionType takes an array, here [{other}]"),
-            ),
-            None => self.report(Code::Retry, types, "the policy names no ExceptionType"),
-        }
-        for (key, whole, least, most) in [
-            ("IntervalSeconds", true, 0.0, 43_200.0),
-            ("BackoffRate", false, 0.0, f64::INFINITY),
-            ("MaxAttempts", true, 0.0, 20.0),
-            ("ExpireAfterMin", true, 0.0, 14_400.0),
-        ] {
-            let Some(value) = policy.get(key).filter(|value| !value.is_null()) else {
-                continue;
-            };
-            let fits = value.as_f64().is_some_and(|number| {
-                (least..=most).contains(&number) && (!whole || number.fract() == 0.0)
-            });
-            if !fits {
-                let kind = if whole { "a whole number" } else { "a number" };
-                let range = if most.is_finite() {
-                    format!("{least} to {most}")
-                } else {
-                    format!("{least} or more")
-                };
-                self.report(
-                    Code::Retry,
-                    path.key(key),
-                    format!("{key} is {kind} of {range}, not {value}"),
-                );
-            }
-        }
-        let given = |key: &str| policy.get(key).is_some_and(|value| !value.is_null());
-        if given("MaxAttempts") && given("ExpireAfterMin") {
-            self.report(
-                Code::Retry,
-                path.key("ExpireAfterMin"),
-                "a policy ends by MaxAttempts or by ExpireAfterMin, not by both",
-            );
-        }
-        self.check_members(
-            policy,
-            path,
-            "a retry policy",
-            &[
-                "ExceptionType",
-                "IntervalSeconds",
-                "BackoffRate",
-                "MaxAttempts",
-                "ExpireAfterMin",
-            ],
-        );
     }
 
     fn check_property_files(&mut self, step: &Step<'_>) {
@@ -541,11 +522,17 @@ impl Checker<'_> {
         let mut seen = HashSet::new();
         for (index, file) in files.iter().enumerate() {
             let path = path.index(index);
-            for key in ["PropertyFileName", "OutputName", "FilePath"] {
-                if file
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .is_none_or(str::is_empty)
+            let Some(file) = file.as_object() else {
+                let message = format!("a property file is an object, not {}", kind_of(file));
+                self.report(Code::PropertyFile, path, message);
+                continue;
+            };
+            self.check_members(file, &path, "a property file", &KEYS_OF_PROPERTY_FILES);
+            for key in KEYS_OF_PROPERTY_FILES {
+                let found = file.get(key);
+                let misspelt = || misspelt_as(file, &KEYS_OF_PROPERTY_FILES).contains(&key);
+                if found.and_then(Value::as_str).is_none_or(str::is_empty)
+                    && (found.is_some() || !misspelt())
                 {
                     self.report(
                         Code::PropertyFile,
@@ -569,10 +556,15 @@ impl Checker<'_> {
                 && !outputs.contains(&output)
             {
                 let hint = self.suggestions.hint(output, outputs.iter().copied());
+                let there = if hint.is_empty() && !outputs.is_empty() {
+                    format!(": its outputs are {}", one_of(outputs))
+                } else {
+                    hint
+                };
                 self.report(
                     Code::PropertyFile,
                     path.key("OutputName"),
-                    format!("the step has no output {}{hint}", show(output)),
+                    format!("the step has no output {}{there}", show(output)),
                 );
             }
         }
@@ -604,6 +596,9 @@ impl Checker<'_> {
         let mut seen = HashSet::new();
         for (index, output) in outputs.iter().enumerate() {
             let path = path.index(index);
+            if let Some(output) = output.as_object() {
+                self.check_members(output, &path, "an output", &["OutputName", "OutputType"]);
+            }
             match output.get("OutputName").and_then(Value::as_str) {
                 Some(name) if !name.is_empty() => {
                     if !seen.insert(name) {
@@ -626,9 +621,7 @@ impl Checker<'_> {
                 .and_then(Value::as_str)
                 .is_some_and(|name| TYPES.contains(&name))
             {
-                let choice = self
-                    .suggestions
-                    .choice(found.and_then(Value::as_str).unwrap_or_default(), &TYPES);
+                let choice = choice(found.and_then(Value::as_str).unwrap_or_default(), &TYPES);
                 self.report(
                     Code::OutputParameter,
                     path.key("OutputType"),
@@ -650,6 +643,11 @@ impl Checker<'_> {
                 step.path().key(key),
                 format!("{key} must be a text: no function or reference may stand here"),
             ),
+            Some(Value::Object(object)) => self.report(
+                Code::Arguments,
+                step.path().key(key),
+                format!("{key} is a text, not {}", described(object)),
+            ),
             Some(other) => self.report(
                 Code::Arguments,
                 step.path().key(key),
@@ -660,61 +658,6 @@ impl Checker<'_> {
                 step.path().key(key),
                 format!("a step of type {} needs {key}", step.type_name()),
             ),
-        }
-    }
-}
-
-/// Whether a text is a duration of ISO 8601 or of the looser forms that the
-/// documentation shows: `PT1H`, `P30d`, `T12H`, `30d`.
-fn is_duration(text: &str) -> bool {
-    let text = text.to_ascii_uppercase();
-    let text = text.strip_prefix('P').unwrap_or(&text);
-    let (date, time) = match text.split_once('T') {
-        Some((date, time)) => (date, Some(time)),
-        None => (text, None),
-    };
-    let parts = |text: &str, units: &str| -> bool {
-        // Each unit at most once and in order.
-        let mut units = units.chars();
-        let mut digits = String::new();
-        for c in text.chars() {
-            if c.is_ascii_digit() || (c == '.' && !digits.is_empty()) {
-                digits.push(c);
-            } else if digits.is_empty() || !units.any(|unit| unit == c) {
-                return false;
-            } else {
-                digits.clear();
-            }
-        }
-        digits.is_empty()
-    };
-    (!date.is_empty() || time.is_some_and(|time| !time.is_empty()))
-        && parts(date, "YMWD")
-        && time.is_none_or(|time| !time.is_empty() && parts(time, "HMS"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_duration;
-
-    #[test]
-    fn durations_are_read_in_all_forms_that_the_documentation_shows() {
-        for text in [
-            "PT1H",
-            "P30d",
-            "T12H",
-            "T30m",
-            "30d",
-            "10d",
-            "P1Y2M3DT4H5M6.5S",
-            "P7D",
-        ] {
-            assert!(is_duration(text), "{text}");
-        }
-        for text in [
-            "1 hour", "", "P", "PT", "1", "PT1D", "P1H", "H", "P1DT", "1d1d", "-1d",
-        ] {
-            assert!(!is_duration(text), "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ fn of_steps(steps: &str) -> Vec<String> {
     let definition = format!(
         r#"{{"Version":"2020-12-01","Metadata":{{}},"Parameters":[{{"Name":"P","Type":"Integer"}}],
             "Steps":[{steps},{}]}}"#,
-        r#"{"Name":"Last","Type":"Fail","Arguments":{"ErrorMessage":{"Get":"Parameters.P"}}}"#
+        r#"{"Name":"Last","Type":"Fail","Arguments":{"ErrorMessage":{"Std:Join":{"Values":[{"Get":"Parameters.P"}]}}}}"#
     );
     shown(&findings(&definition))
 }
@@ -201,7 +201,7 @@ fn names_types_and_members_of_steps_are_checked() {
             "E_STEP_NAME $.Steps[1].Name",
             "E_STEP_TYPE $.Steps[2].Type",
             "E_DUP_STEP $.Steps[3].Name",
-            "W_STEP_TYPE $.Steps[3].Type",
+            "E_STEP_TYPE $.Steps[3].Type",
             "E_UNKNOWN_KEY $.Steps[4].Dependson",
             "W_UNKNOWN_KEY $.Steps[4].Other",
             "E_ARGS $.Steps[4].FunctionArn",
@@ -210,7 +210,7 @@ fn names_types_and_members_of_steps_are_checked() {
             "E_ARGS $.Steps[6].CheckType",
             "E_ARGS $.Steps[6].Arguments",
             "E_TEXT $.Steps[7].DisplayName",
-            "W_UNKNOWN_KEY $.Steps[7].Arguments.Message",
+            "E_UNKNOWN_KEY $.Steps[7].Arguments.Message",
         ]
     );
 }
@@ -274,7 +274,7 @@ fn branches_bound_what_can_wait_for_what() {
     );
     assert_eq!(
         of_steps(&condition(plain, &inside, &beside)),
-        ["E_BRANCH_REF $.Steps[0].Arguments.ElseSteps[0].DependsOn[0]"]
+        ["W_BRANCH_REF $.Steps[0].Arguments.ElseSteps[0].DependsOn[0]"]
     );
     assert_eq!(
         of_steps(&condition(reads_inside, &inside, "")),
@@ -344,6 +344,7 @@ fn caches_and_retries_are_checked() {
         [
             "E_CACHE $.Steps[0].CacheConfig.Enabled",
             "E_CACHE $.Steps[0].CacheConfig.ExpireAfter",
+            "W_RETRY $.Steps[0].RetryPolicies",
             "E_RETRY $.Steps[0].RetryPolicies[0].ExceptionType",
             "W_RETRY $.Steps[0].RetryPolicies[1].ExceptionType[0]",
             "E_RETRY $.Steps[0].RetryPolicies[1].IntervalSeconds",
@@ -363,6 +364,7 @@ fn functions_are_checked() {
         (r#"{"Get":3}"#, format!("E_GET {at}")),
         (r#"{"Get":"Parameter.P"}"#, format!("E_GET_PATH {at}")),
         (r#"{"Get":"Parameters.P","y":1}"#, format!("W_GET {at}")),
+        (r#"{"Ref":"Bucket"}"#, format!("W_FOREIGN {at}")),
         (r#"{"Get":"no path","y":1}"#, String::new()),
         (r#"{"Get":"Parameters.Q"}"#, format!("E_UNKNOWN_PARAM {at}")),
         (
@@ -472,14 +474,13 @@ fn arguments_are_held_against_the_services_request() {
     assert_eq!(
         found,
         [
-            at("W_ARGS_VALUE", ".AlgorithmSpecification.TrainingInputMode"),
+            at("E_ARGS_VALUE", ".AlgorithmSpecification.TrainingInputMode"),
             at("E_ARGS", ".OutputDataConfig"),
             at("W_ARGS_MEMBER", ".ResourceConfg"),
-            at("W_ARGS_VALUE", ".ResourceConfig.VolumeSizeInGB"),
+            at("E_ARGS_VALUE", ".ResourceConfig.VolumeSizeInGB"),
             at("E_ARGS", ".InputDataConfig"),
-            at("W_ARGS_VALUE", ".HyperParameters.epochs"),
-            at("W_ARGS_VALUE", ".VpcConfig.Subnets"),
-            at("W_ARGS_VALUE", ".RoleArn"),
+            at("E_ARGS_VALUE", ".HyperParameters.epochs"),
+            at("E_ARGS_LIMIT", ".VpcConfig.Subnets"),
         ]
     );
 }
@@ -490,8 +491,8 @@ fn what_a_type_of_step_needs_or_refuses_is_checked() {
         r#"{"Name":"E","Type":"EMR","Arguments":{"ClusterConfig":{"Name":"n","Instances":{"TerminationProtected":true}}}},
            {"Name":"S","Type":"EMRServerless","Arguments":{"ApplicationId":"a","ApplicationConfig":{}}},
            {"Name":"R","Type":"RegisterModel","Arguments":{"ModelPackageName":"n"}},
-           {"Name":"M","Type":"Model","Arguments":{"ExecutionRoleArn":"r"}},
-           {"Name":"A","Type":"AutoML","Arguments":{"AutoMLJobConfig":{"Mode":"AUTO"},"InputDataConfig":[{"TargetAttributeName":"y"}],"OutputDataConfig":{"S3OutputPath":"s3://b"},"RoleArn":"r"}}"#,
+           {"Name":"M","Type":"Model","Arguments":{"ExecutionRoleArn":"arn:aws:iam::111122223333:role/r"}},
+           {"Name":"A","Type":"AutoML","Arguments":{"AutoMLJobConfig":{"Mode":"AUTO"},"InputDataConfig":[{"TargetAttributeName":"y"}],"OutputDataConfig":{"S3OutputPath":"s3://b"}}}"#,
     );
     let at = |step: usize, rest: &str| format!("E_ARGS $.Steps[{step}].Arguments.{rest}");
     assert_eq!(
@@ -503,7 +504,6 @@ fn what_a_type_of_step_needs_or_refuses_is_checked() {
             at(1, "ApplicationConfig"),
             at(1, "ExecutionRoleArn"),
             at(1, "JobConfig"),
-            at(2, "ModelPackageName"),
             at(3, "PrimaryContainer"),
             at(4, "AutoMLJobConfig.Mode"),
         ]
@@ -543,7 +543,7 @@ fn property_files_and_output_parameters_are_declared_soundly() {
 fn holes_are_found_where_values_stand() {
     assert_eq!(
         reading(r#"["s3://{{ Bucket }}/x"]"#),
-        ["E_HOLE $.Steps[1].Arguments.x[0]"]
+        ["W_HOLE $.Steps[1].Arguments.x[0]"]
     );
 }
 
