@@ -194,9 +194,7 @@ def processing_and_training() -> Pipeline:
         ),
         depends_on=["Prepare"],
     )
-    return Pipeline(
-        name="p", parameters=[epochs], steps=[training, step], sagemaker_session=s
-    )
+    return Pipeline(name="p", parameters=[epochs], steps=[training, step], sagemaker_session=s)
 
 
 def conditions_of_all_kinds() -> Pipeline:
