@@ -672,7 +672,7 @@ mod tests {
     use super::{Checked, GraphFormat, decoded, show_json, show_sarif, show_text};
 
     const FAULTY: &str = "{\n  \"Version\": \"2020-12-01\",\n  \"Steps\": [\n    \
-        {\"Name\": \"ü\", \"Type\": \"Lambda\", \"FunctionArn\": \"f\", \"Argument\": {}},\n    \
+        {\"Name\": \"ü\", \"Type\": \"Fail\", \"Argument\": {}},\n    \
         {\"Name\": \"B\", \"Type\": \"Lambda\", \"FunctionArn\": \"f\", \"Arguments\": {\"x\": {\"Get\": \"Parameters.Y\"}}}\n  ]\n}\n";
 
     fn checked(text: &str) -> Checked {
@@ -720,22 +720,22 @@ mod tests {
             r#"error[E_ARGS]: the step "ü" has no Arguments
  --> dir/my file.json:4:5
   |
-4 |     {"Name": "ü", "Type": "Lambda", "FunctionArn": "f", "Argument": {}},
+4 |     {"Name": "ü", "Type": "Fail", "Argument": {}},
   |     ^
   = at $.Steps[0].Arguments
 
 error[E_STEP_NAME]: "ü" is no step's name: 1 to 64 letters, digits, - and _
  --> dir/my file.json:4:14
   |
-4 |     {"Name": "ü", "Type": "Lambda", "FunctionArn": "f", "Argument": {}},
+4 |     {"Name": "ü", "Type": "Fail", "Argument": {}},
   |              ^^^
   = at $.Steps[0].Name
 
-error[E_UNKNOWN_KEY]: a step of type Lambda has no member "Argument": did you mean "Arguments"?
- --> dir/my file.json:4:57
+error[E_UNKNOWN_KEY]: a step of type Fail has no member "Argument": did you mean "Arguments"?
+ --> dir/my file.json:4:35
   |
-4 |     {"Name": "ü", "Type": "Lambda", "FunctionArn": "f", "Argument": {}},
-  |                                                         ^^^^^^^^^^
+4 |     {"Name": "ü", "Type": "Fail", "Argument": {}},
+  |                                   ^^^^^^^^^^
   = at $.Steps[0].Argument
 
 error[E_UNKNOWN_PARAM]: the parameter "Y" is not declared
