@@ -79,6 +79,18 @@ impl Likelihood {
         }
     }
 
+    /// A loss without what it owes to the scale of its window alone, so that losses
+    /// of different windows can be compared: that of the scaled values.
+    pub(crate) fn comparable(self, loss: f64, scale: f64) -> f64 {
+        match self {
+            Self::Gaussian | Self::StudentT => loss - scale.ln(),
+            // The spread of counts grows with their scale only where that is above 1.
+            Self::NegativeBinomial => loss - scale.max(1.0).ln(),
+            Self::Beta => loss,
+            Self::DeterministicL1 => loss / scale,
+        }
+    }
+
     /// A sample of the distribution.
     pub(crate) fn sample(self, raw: Raw, scale: f64, random: &mut Random) -> f64 {
         let random = &mut Source(random);
@@ -339,6 +351,24 @@ mod tests {
                 let distance = (share(*value) - wanted).abs();
                 assert!(distance < 1.95 / 20_000_f64.sqrt(), "{case}: {distance}");
             }
+        }
+    }
+
+    /// What is the same but for its scale is as good.
+    #[test]
+    fn comparable_losses_do_not_depend_on_the_scale() {
+        for likelihood in [
+            Likelihood::Gaussian,
+            Likelihood::StudentT,
+            Likelihood::DeterministicL1,
+        ] {
+            let raw = [0.3, -1.0, 0.2];
+            let losses = [1e-9, 1.0, 250.0].map(|scale| {
+                let (loss, _) = likelihood.loss(raw, 0.7 * scale, scale);
+                likelihood.comparable(loss, scale)
+            });
+            assert!((losses[0] - losses[1]).abs() < 1e-9, "{losses:?}");
+            assert!((losses[2] - losses[1]).abs() < 1e-9, "{losses:?}");
         }
     }
 

@@ -10,7 +10,8 @@
 //! | 32 | SHA-256 of all bytes before it |
 //!
 //! A checkpoint is such a file with `PWDEEPCP`, and after the weights Adam's two
-//! running means and the best epoch's weights, as many numbers each.
+//! running means, the average of the weights and the best epoch's weights, as many
+//! numbers each.
 
 use std::io::{Read, Write};
 
@@ -88,6 +89,7 @@ struct Progress {
     since_best: usize,
     epochs: usize,
     windows: u64,
+    lowest: Option<f64>,
 }
 
 impl Header {
@@ -215,10 +217,17 @@ impl Checkpoint {
                 since_best: self.since_best,
                 epochs: self.epochs,
                 windows: self.windows,
+                lowest: self.lowest,
             }),
             ..Header::of(&self.settings, self.default_scale, self.weights.len())
         };
-        let numbers = [&self.weights, &self.first, &self.second, &self.best];
+        let numbers = [
+            &self.weights,
+            &self.first,
+            &self.second,
+            &self.average,
+            &self.best,
+        ];
         write_file(to, CHECKPOINT, &header, &numbers.map(Vec::as_slice))
     }
 
@@ -227,7 +236,8 @@ impl Checkpoint {
     /// # Errors
     /// [`ArtifactError`]: the file is another's, damaged or of a later version.
     pub fn read(from: &mut dyn Read) -> Result<Self, ArtifactError> {
-        let (header, [weights, first, second, best]) = read_file(from, CHECKPOINT, "checkpoint")?;
+        let (header, [weights, first, second, average, best]) =
+            read_file(from, CHECKPOINT, "checkpoint")?;
         let settings = header.settings()?;
         let default_scale = header.default_scale();
         sized(&Plan::new(&settings, default_scale), &weights)?;
@@ -240,7 +250,9 @@ impl Checkpoint {
             weights,
             first,
             second,
+            average,
             best,
+            lowest: progress.lowest,
             learning_rate: progress.learning_rate,
             steps: progress.steps,
             stalled: progress.stalled,

@@ -187,7 +187,8 @@ pub struct Model {
 pub struct Summary {
     /// Epochs that were finished.
     pub epochs: usize,
-    /// The epoch, from 0, whose weights the model has: the one with the lowest loss.
+    /// The epoch, from 0, whose weights the model has: the one with the lowest loss
+    /// of the scaled values.
     pub best_epoch: usize,
     /// That epoch's mean loss a point.
     pub loss: f64,

@@ -124,9 +124,8 @@ impl Network {
         self.size
     }
 
-    /// Glorot-uniform weights (`+-sqrt(6 / (in + out))`, where a gate is an output
-    /// of its own) and biases of 0, but 1 for the forget gates (Jozefowicz et al.
-    /// 2015).
+    /// Glorot-uniform weights, `+-sqrt(6 / (in + out))`, where a gate is an output of
+    /// its own, and biases of 0.
     pub(crate) fn initial<T: Real>(&self, random: &mut Random) -> Vec<T> {
         let mut numbers = vec![T::ZERO; self.size];
         let units = self.shape.units;
@@ -144,9 +143,6 @@ impl Network {
             fill(&layer.recurrent, units, 4 * units);
         }
         fill(&self.projection, units, self.shape.outputs);
-        for layer in &self.layers {
-            numbers[layer.bias.range()][units..2 * units].fill(T::ONE);
-        }
         numbers
     }
 }

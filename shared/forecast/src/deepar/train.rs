@@ -8,7 +8,14 @@
 //!
 //! **Loss.** `-ln p` of each observed point of a window, the context's included,
 //! averaged over the window's observed points, then over the batch; an epoch's
-//! loss is the mean of its batches'.
+//! loss is the mean of its batches'. It depends on which windows were drawn: those
+//! of a series ten times as large have a loss higher by ln 10. So epochs are compared
+//! by the loss of the scaled values ([`Likelihood::comparable`]): the best epoch, the
+//! patience and the learning rate go by that.
+//!
+//! **Weights.** A model has the moving average of the weights (Polyak and Juditsky
+//! 1992), with a share of `(1 + t) / (30 + t)`, at most 0.99, kept at step `t`: at a
+//! constant learning rate the last weights alone are a noisy choice.
 //!
 //! **Step.** Adam (Kingma and Ba 2015, as PyTorch computes it) with weight decay of
 //! 1e-8, along the gradient clipped to a norm of 10. The learning rate is halved
@@ -39,6 +46,10 @@ const GREATEST_NORM: f64 = 10.0;
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
+/// The most that a step leaves of the moving average of the weights.
+const AVERAGED: f64 = 0.99;
+/// The larger, the shorter is the average that young weights are part of.
+const YOUNG: f64 = 30.0;
 /// Epochs without a lower loss that halve the learning rate.
 pub(super) const STALLED: usize = 10;
 /// The learning rate is not halved below it.
@@ -126,7 +137,7 @@ pub struct EpochReport {
     pub windows: usize,
     /// The mean of its batches' losses.
     pub loss: f64,
-    /// Whether no epoch before it had a loss as low.
+    /// Whether no epoch before it had a loss of the scaled values as low.
     pub is_best: bool,
 }
 
@@ -139,7 +150,10 @@ pub struct Checkpoint {
     pub(super) weights: Vec<f32>,
     pub(super) first: Vec<f32>,
     pub(super) second: Vec<f32>,
+    pub(super) average: Vec<f32>,
     pub(super) best: Vec<f32>,
+    /// The lowest comparable loss of an epoch.
+    pub(super) lowest: Option<f64>,
     pub(super) learning_rate: f64,
     pub(super) steps: u64,
     pub(super) stalled: usize,
@@ -159,11 +173,40 @@ pub struct Trainer {
     workers: Vec<Worker<f32>>,
 }
 
-/// A part's gradient and the sum of its windows' losses.
+/// The losses of some windows: their sums, or means.
+#[derive(Debug, Clone, Copy, Default)]
+struct Losses {
+    /// In the units of the targets.
+    reported: f64,
+    /// Of the scaled values.
+    comparable: f64,
+    /// How many windows have an observed point.
+    windows: usize,
+}
+
+impl Losses {
+    fn divided_by(self, number: usize) -> Self {
+        Self {
+            reported: self.reported / count(number),
+            comparable: self.comparable / count(number),
+            windows: self.windows,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Losses {
+    fn add_assign(&mut self, other: Self) {
+        self.reported += other.reported;
+        self.comparable += other.comparable;
+        self.windows += other.windows;
+    }
+}
+
+/// A part's gradient and its windows' losses.
 #[derive(Debug, Default)]
 struct PartResult<T> {
     gradient: Vec<T>,
-    loss: f64,
+    losses: Losses,
 }
 
 impl Trainer {
@@ -209,7 +252,9 @@ impl Trainer {
             default_scale,
             first: zeros.clone(),
             second: zeros,
+            average: weights.clone(),
             best: weights.clone(),
+            lowest: None,
             weights,
             learning_rate: settings.learning_rate,
             steps: 0,
@@ -300,33 +345,33 @@ impl Trainer {
         let epoch = self.state.epochs;
         let windows = self.draw(epoch);
         let size = self.state.settings.batch;
-        let mut losses = 0.0;
+        let mut sum = Losses::default();
         for (batch, windows) in windows.chunks(size).enumerate() {
             let loss = self.batch(epoch, batch, windows)?;
-            losses += loss;
+            sum += loss;
             let report = BatchReport {
                 epoch,
                 batch,
                 windows: windows.len(),
-                loss,
+                loss: loss.reported,
             };
             if on_batch(report).is_break() {
                 self.state = before;
                 return Ok(None);
             }
         }
-        let loss = losses / count(windows.len().div_ceil(size));
+        let loss = sum.divided_by(windows.len().div_ceil(size));
         Ok(Some(self.end_epoch(epoch, windows.len(), loss)))
     }
 
-    fn end_epoch(&mut self, epoch: usize, windows: usize, loss: f64) -> EpochReport {
+    fn end_epoch(&mut self, epoch: usize, windows: usize, loss: Losses) -> EpochReport {
         let state = &mut self.state;
         state.epochs = epoch + 1;
         state.windows += windows as u64;
-        let lowest = state.summary.as_ref().map(|summary| summary.loss);
-        let is_best = lowest.is_none_or(|lowest| loss < lowest);
+        let is_best = state.lowest.is_none_or(|lowest| loss.comparable < lowest);
         if is_best {
-            state.best.clone_from(&state.weights);
+            state.lowest = Some(loss.comparable);
+            state.best.clone_from(&state.average);
             (state.stalled, state.since_best) = (0, 0);
         } else {
             state.stalled += 1;
@@ -341,14 +386,14 @@ impl Trainer {
         state.summary = Some(Summary {
             epochs: state.epochs,
             best_epoch: best.as_ref().map_or(epoch, |best| best.best_epoch),
-            loss: best.as_ref().map_or(loss, |best| best.loss),
+            loss: best.as_ref().map_or(loss.reported, |best| best.loss),
             windows: state.windows,
             series: self.tracks.len(),
         });
         EpochReport {
             epoch,
             windows,
-            loss,
+            loss: loss.reported,
             is_best,
         }
     }
@@ -365,7 +410,7 @@ impl Trainer {
     }
 
     /// The loss of the last window of each of some series, which are not learned
-    /// from, with the weights as they are now; `None` if no window has an observed
+    /// from, with the average of the weights as it is now; `None` if no window has an observed
     /// point.
     #[must_use]
     pub fn validate(&mut self, series: &[Series]) -> Option<f64> {
@@ -384,12 +429,12 @@ impl Trainer {
                 at: track.len() - settings.prediction_length,
             })
             .collect();
-        let mut results: Vec<(f64, usize)> = vec![(0.0, 0); cut.len().div_ceil(PART_ROWS)];
+        let mut results = vec![Losses::default(); cut.len().div_ceil(PART_ROWS)];
         let plan = &self.plan;
         let job = Job {
             plan,
             tracks: &tracks,
-            weights: &self.state.weights,
+            weights: &self.state.average,
         };
         parallel::for_each(
             &mut self.workers,
@@ -410,9 +455,11 @@ impl Trainer {
                 *result = worker.losses(&job, None);
             },
         );
-        let windows: usize = results.iter().map(|(_, windows)| windows).sum();
-        let loss: f64 = results.iter().map(|(loss, _)| loss).sum();
-        (windows > 0).then(|| loss / count(windows))
+        let mut sum = Losses::default();
+        for losses in results {
+            sum += losses;
+        }
+        (sum.windows > 0).then(|| sum.reported / count(sum.windows))
     }
 
     /// The windows of an epoch, in the order in which they are learned from.
@@ -451,7 +498,7 @@ impl Trainer {
     }
 
     /// Learns from a batch, and gives its loss before that.
-    fn batch(&mut self, epoch: usize, batch: usize, cuts: &[Cut]) -> Result<f64, TrainError> {
+    fn batch(&mut self, epoch: usize, batch: usize, cuts: &[Cut]) -> Result<Losses, TrainError> {
         let parts = cuts.len().div_ceil(PART_ROWS);
         if self.results.len() < parts {
             self.results.resize_with(parts, PartResult::default);
@@ -476,14 +523,21 @@ impl Trainer {
                 *sum += *value;
             }
         }
-        let losses = sum[0].loss + rest.iter().map(|part| part.loss).sum::<f64>();
-        let loss = losses / count(cuts.len());
+        let mut losses = sum[0].losses;
+        for part in rest {
+            losses += part.losses;
+        }
+        let loss = losses.divided_by(cuts.len());
         let norm = adjust(&mut sum[0].gradient, &self.state.weights);
-        if !loss.is_finite() || !norm.is_finite() {
+        if !loss.reported.is_finite() || !norm.is_finite() {
             return Err(TrainError::Diverged {
                 epoch,
                 batch,
-                loss: if loss.is_finite() { norm } else { loss },
+                loss: if loss.reported.is_finite() {
+                    norm
+                } else {
+                    loss.reported
+                },
                 likelihood: self.plan.likelihood,
                 learning_rate: self.state.learning_rate,
             });
@@ -517,6 +571,11 @@ impl Trainer {
             &mut state.second,
             step,
         );
+        #[expect(clippy::cast_possible_truncation, reason = "a share")]
+        let share = (1.0 - AVERAGED.min((1.0 + t) / (YOUNG + t))) as f32;
+        for (average, weight) in state.average.iter_mut().zip(&state.weights) {
+            *average += share * (*weight - *average);
+        }
     }
 }
 
@@ -637,15 +696,15 @@ impl<T: Real> Worker<T> {
         }
     }
 
-    /// The sum of the windows' losses and how many of them have an observed point.
+    /// The sum of the windows' losses.
     /// With `batch`, the windows of the whole batch, the gradient of the batch's
     /// mean loss by the raw numbers is written.
-    fn losses(&mut self, job: &Job<T>, batch: Option<usize>) -> (f64, usize) {
+    fn losses(&mut self, job: &Job<T>, batch: Option<usize>) -> Losses {
         let Job { plan, tracks, .. } = *job;
         let (steps, rows) = (plan.steps(), self.cuts.len());
         let outputs = plan.network.shape().outputs;
         self.part.by_raw.fill(T::ZERO);
-        let (mut sum, mut windows) = (0.0, 0);
+        let mut sum = Losses::default();
         for row in 0..rows {
             let (track, window) = (&tracks[self.cuts[row].track], self.windows[row]);
             let value_at = |step| track.observed_at(window.from, step);
@@ -653,7 +712,7 @@ impl<T: Real> Worker<T> {
             if observed == 0 {
                 continue;
             }
-            windows += 1;
+            let scale = f64::from(window.scale);
             let weight = batch.map(|batch| 1.0 / (count(observed) * count(batch)));
             let mut window_sum = 0.0;
             for step in 0..steps {
@@ -661,9 +720,7 @@ impl<T: Real> Worker<T> {
                     continue;
                 };
                 let raw = raw_at(&self.part, plan, step, row);
-                let (loss, gradient) =
-                    plan.likelihood
-                        .loss(raw, f64::from(value), f64::from(window.scale));
+                let (loss, gradient) = plan.likelihood.loss(raw, f64::from(value), scale);
                 window_sum += loss;
                 if let Some(weight) = weight {
                     let at = (step * rows + row) * outputs;
@@ -674,9 +731,14 @@ impl<T: Real> Worker<T> {
                     }
                 }
             }
-            sum += window_sum / count(observed);
+            let loss = window_sum / count(observed);
+            sum += Losses {
+                reported: loss,
+                comparable: plan.likelihood.comparable(loss, scale),
+                windows: 1,
+            };
         }
-        (sum, windows)
+        sum
     }
 }
 
@@ -729,7 +791,7 @@ impl<T: Real> Worker<T> {
             )
         }));
         self.forward(job);
-        (result.loss, _) = self.losses(job, Some(batch));
+        result.losses = self.losses(job, Some(batch));
         result.gradient.clear();
         result.gradient.resize(weights.len(), T::ZERO);
         self.part
@@ -859,7 +921,11 @@ pub(super) mod tests {
                 raw[..plan.likelihood.parameter_count()].to_vec()
             })
             .collect();
-        (result.loss / count(cuts.len()), result.gradient, raw)
+        (
+            result.losses.reported / count(cuts.len()),
+            result.gradient,
+            raw,
+        )
     }
 
     fn settings(likelihood: Likelihood) -> Settings {
