@@ -428,6 +428,7 @@ mod tests {
         of_value(document).map_or_else(String::new, |found| found.to_string())
     }
 
+    /// An answer of the service that is taken for a definition is named, with the command that gives the definition.
     #[test]
     fn answers_of_the_service_are_named_with_the_way_to_the_definition() {
         for (document, parts) in [

@@ -74,6 +74,7 @@ fn get(path: &str) -> Value {
     json!({"Get": path})
 }
 
+/// A reference whose type the argument does not take is an error.
 #[test]
 fn a_references_type_is_held_against_the_arguments() {
     let parameters = json!([
@@ -198,6 +199,7 @@ fn beside_the_arguments_a_reference_of_another_type_is_doubtful() {
     );
 }
 
+/// A value that is longer, larger, more, or of another form than the service's model takes is an error.
 #[test]
 fn values_are_held_to_the_limits_of_the_services_model() {
     let long = |count: usize| json!("ü".repeat(count));
@@ -388,6 +390,7 @@ fn what_the_sdks_tests_stand_in_for_is_doubtful_only() {
     );
 }
 
+/// An argument that is misspelt, or stands in the wrong place, is an error; one that is just not known is a warning.
 #[test]
 fn misspelt_and_misplaced_arguments_are_errors() {
     let processing = processing("P");
@@ -478,6 +481,7 @@ fn wrong_and_missing_arguments_are_errors() {
     );
 }
 
+/// A value that is missing from a list that the service extends is a warning.
 #[test]
 fn a_list_of_values_that_grows_is_doubtful_only() {
     let place = "/Arguments/ProcessingResources/ClusterConfig/InstanceType";
@@ -565,6 +569,7 @@ fn an_argument_that_pipelines_were_seen_to_refuse_is_doubtful() {
     );
 }
 
+/// Python's print of an object is an error; braces that look like a hole are a warning, since SageMaker takes them.
 #[test]
 fn texts_that_belong_to_another_language_are_told() {
     for (text, code) in [
@@ -627,6 +632,7 @@ fn cloudformations_functions_are_named_wherever_they_stand() {
     }
 }
 
+/// A parameter's default and allowed values are held to what the arguments take that read it.
 #[test]
 fn what_a_parameter_can_be_is_checked_where_it_is_read() {
     let parameters = json!([
@@ -678,6 +684,7 @@ fn what_a_parameter_can_be_is_checked_where_it_is_read() {
     );
 }
 
+/// A condition whose operands are of types that never compare is an error.
 #[test]
 fn operands_that_never_compare_are_errors() {
     let parameters = json!([{"Name": "S"}, {"Name": "N", "Type": "Integer"},
@@ -798,6 +805,7 @@ fn hints_name_what_was_meant() {
     }
 }
 
+/// A step that reads a location that another one writes, without an order between them, is a warning.
 #[test]
 fn a_location_that_is_read_before_it_is_written_is_doubtful() {
     let writes = |name: &str, place: Value| {
