@@ -8,6 +8,7 @@ pub mod deepar;
 pub mod faults;
 pub mod hyperparameters;
 mod likelihood;
+pub mod metrics;
 pub mod score;
 pub mod series;
 mod special;
