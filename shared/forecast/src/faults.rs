@@ -37,7 +37,8 @@ impl<F> Faults<F> {
         self.count
     }
 
-    pub(crate) fn push(&mut self, fault: F) {
+    /// Adds one.
+    pub fn push(&mut self, fault: F) {
         self.count += 1;
         if self.told.len() < TOLD {
             self.told.push(fault);
@@ -45,7 +46,10 @@ impl<F> Faults<F> {
     }
 
     /// `value` if there are no faults.
-    pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
+    ///
+    /// # Errors
+    /// These faults, if there are some.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.count == 0 {
             Ok(value)
         } else {
@@ -84,7 +88,8 @@ impl<F: fmt::Display + fmt::Debug> Error for Faults<F> {}
 
 /// At most 40 characters of a text that came from outside, for a message: on one
 /// line, whatever is in it.
-pub(crate) fn excerpt(text: &str) -> String {
+#[must_use]
+pub fn excerpt(text: &str) -> String {
     const LONGEST: usize = 40;
     let mut shown = String::new();
     for (number, character) in text.chars().enumerate() {

@@ -35,7 +35,7 @@ use pipewright_matmul::random::Random;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Frequency;
-use crate::hyperparameters::Likelihood;
+use crate::hyperparameters::{Hyperparameters, Likelihood};
 
 pub use artifact::{ArtifactError, VERSION};
 pub use predict::{PredictError, Prediction};
@@ -80,6 +80,71 @@ pub struct Settings {
     pub filling: Filling,
     /// Of every random choice.
     pub seed: u64,
+}
+
+impl Settings {
+    /// The settings of a training with these hyperparameters on series with these
+    /// features. Missing values are sampled, as DeepAR does it.
+    #[must_use]
+    pub fn new(
+        hyperparameters: &Hyperparameters,
+        cardinality: &[u32],
+        dynamic_features: usize,
+        seed: u64,
+    ) -> Self {
+        Self {
+            frequency: hyperparameters.time_freq,
+            context_length: hyperparameters.context_length,
+            prediction_length: hyperparameters.prediction_length,
+            likelihood: hyperparameters.likelihood,
+            cardinality: cardinality.to_vec(),
+            dynamic_features,
+            cells: hyperparameters.num_cells,
+            layers: hyperparameters.num_layers,
+            dropout: hyperparameters.dropout_rate,
+            embedding: hyperparameters.embedding_dimension,
+            learning_rate: hyperparameters.learning_rate,
+            batch: hyperparameters.mini_batch_size,
+            epochs: hyperparameters.epochs,
+            patience: hyperparameters.early_stopping_patience,
+            filling: Filling::Sampled,
+            seed,
+        }
+    }
+
+    /// The names of the settings that another training must share to be the same up
+    /// to the number of its epochs, and does not.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("time_freq", self.frequency != other.frequency),
+            (
+                "context_length",
+                self.context_length != other.context_length,
+            ),
+            (
+                "prediction_length",
+                self.prediction_length != other.prediction_length,
+            ),
+            ("likelihood", self.likelihood != other.likelihood),
+            ("cardinality", self.cardinality != other.cardinality),
+            (
+                "num_dynamic_feat",
+                self.dynamic_features != other.dynamic_features,
+            ),
+            ("num_cells", self.cells != other.cells),
+            ("num_layers", self.layers != other.layers),
+            ("dropout_rate", self.dropout != other.dropout),
+            ("embedding_dimension", self.embedding != other.embedding),
+            ("learning_rate", self.learning_rate != other.learning_rate),
+            ("mini_batch_size", self.batch != other.batch),
+            ("filling of missing values", self.filling != other.filling),
+            ("_seed", self.seed != other.seed),
+        ];
+        differs
+            .into_iter()
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect()
+    }
 }
 
 /// The network of some settings, and where its inputs come from.

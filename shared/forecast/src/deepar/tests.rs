@@ -134,8 +134,17 @@ fn a_resumed_training_ends_in_the_same_bits() {
         ..settings()
     };
     let mut other = Trainer::new(other, waves(), 1).unwrap();
+    let fault = other.resume(checkpoint.clone()).unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "the checkpoint is of another training, which has another num_cells; remove it to start anew"
+    );
+    let mut other = Trainer::new(settings(), waves().split_off(1), 1).unwrap();
     let fault = other.resume(checkpoint).unwrap_err();
-    assert!(fault.to_string().contains("hyperparameter"), "{fault}");
+    assert!(
+        fault.to_string().contains("another training data"),
+        "{fault}"
+    );
 }
 
 #[test]

@@ -108,10 +108,12 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// The checkpoint belongs to another training.
-    #[error("the checkpoint is of another training: {what} differs; remove it to start anew")]
+    #[error(
+        "the checkpoint is of another training, which has another {what}; remove it to start anew"
+    )]
     OtherCheckpoint {
         /// What differs.
-        what: &'static str,
+        what: String,
     },
 }
 
@@ -161,6 +163,20 @@ pub struct Checkpoint {
     pub(super) summary: Option<Summary>,
     pub(super) epochs: usize,
     pub(super) windows: u64,
+}
+
+impl Checkpoint {
+    /// Of every random choice of the training.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
+    /// Epochs that were finished.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
 }
 
 /// A training.
@@ -281,21 +297,13 @@ impl Trainer {
     /// number of epochs and the patience may differ.
     pub fn resume(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let here = &self.state.settings;
-        let comparable = Settings {
-            epochs: here.epochs,
-            patience: here.patience,
-            ..checkpoint.settings.clone()
-        };
-        if comparable != *here {
-            return Err(TrainError::OtherCheckpoint {
-                what: "a hyperparameter",
-            });
+        let mut differing = here.differences(&checkpoint.settings);
+        if checkpoint.default_scale.to_bits() != self.state.default_scale.to_bits() {
+            differing.push("training data");
         }
-        if checkpoint.default_scale.to_bits() != self.state.default_scale.to_bits()
-            || checkpoint.weights.len() != self.state.weights.len()
-        {
+        if !differing.is_empty() {
             return Err(TrainError::OtherCheckpoint {
-                what: "the training data",
+                what: differing.join(", "),
             });
         }
         self.state = Checkpoint {
@@ -315,6 +323,13 @@ impl Trainer {
     #[must_use]
     pub fn epochs(&self) -> usize {
         self.state.epochs
+    }
+
+    /// How many passes over the series an epoch makes, and the probability that a
+    /// series takes part in one.
+    #[must_use]
+    pub fn passes(&self) -> (usize, f64) {
+        passes_of(self.tracks.len(), self.state.settings.batch)
     }
 
     /// Whether there is no epoch left, or the loss has not been lower for
@@ -466,7 +481,7 @@ impl Trainer {
     fn draw(&self, epoch: usize) -> Vec<Cut> {
         let settings = &self.state.settings;
         let series = self.tracks.len();
-        let (passes, share) = passes_of(series, settings.batch);
+        let (passes, share) = self.passes();
         let windows_of = |track: &Track| track.len() - settings.prediction_length + 1;
         let mean = self
             .tracks
