@@ -1,12 +1,6 @@
 //! What the job's environment says.
 
-use std::path::PathBuf;
-
 use thiserror::Error;
-
-/// Where SageMaker lays out its directories, unless the environment says
-/// otherwise.
-const DEFAULT_ML_ROOT: &str = "/opt/ml";
 
 /// The job's environment, as the pipeline's processing step sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,14 +61,6 @@ impl Environment {
     }
 }
 
-/// The root of SageMaker's directory layout: `PIPEWRIGHT_ML_ROOT`, by default
-/// `/opt/ml`.
-pub fn ml_root(get: impl Fn(&str) -> Option<String>) -> PathBuf {
-    get("PIPEWRIGHT_ML_ROOT")
-        .filter(|root| !root.is_empty())
-        .map_or_else(|| PathBuf::from(DEFAULT_ML_ROOT), PathBuf::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,12 +93,5 @@ mod tests {
             "the job's environment lacks EXECUTIONS_TABLE, MODELS_BUCKET: \
              the processing step's Environment in the pipeline definition must set them"
         );
-    }
-
-    #[test]
-    fn the_root_is_sagemakers_unless_set() {
-        assert_eq!(ml_root(|_| None), PathBuf::from("/opt/ml"));
-        assert_eq!(ml_root(|_| Some(String::new())), PathBuf::from("/opt/ml"));
-        assert_eq!(ml_root(|_| Some("/x".to_owned())), PathBuf::from("/x"));
     }
 }

@@ -9,11 +9,10 @@ use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pipewright_job::text;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-
-use crate::text;
 
 /// Milliseconds since the Unix epoch.
 pub type EpochMs = i64;

@@ -1,12 +1,11 @@
 //! The processing step: feature engineering in a SageMaker processing container.
 //!
-//! Decisions are pure ([`hosts`], [`job`], [`journal::LogQueue`], [`report`], [`store`]'s
-//! item shapes, [`text`]); files and AWS are reached through [`outputs`] and the
-//! traits of [`store`], so that the whole step runs in tests without AWS.
+//! Decisions are pure ([`job`], [`journal::LogQueue`], [`report`], [`store`]'s item
+//! shapes); files and AWS are reached through [`outputs`] and the traits of
+//! [`store`], so that the whole step runs in tests without AWS.
 
 pub mod aws;
 pub mod environment;
-pub mod hosts;
 pub mod job;
 pub mod journal;
 pub mod layout;
@@ -15,7 +14,6 @@ pub mod report;
 pub mod step;
 pub mod store;
 pub mod sync;
-pub mod text;
 
 #[cfg(test)]
 mod testing;

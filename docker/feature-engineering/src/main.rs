@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
-use feature_engineering::environment::{Environment, ml_root};
+use feature_engineering::environment::Environment;
 use feature_engineering::journal::{Clock, EpochMs, Journal};
 use feature_engineering::layout::Layout;
 use feature_engineering::{aws, step};
 use pipewright_aws::logging::{self, Libraries};
+use pipewright_job::ml_root;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The processing step of the asset-prediction pipeline: makes features and

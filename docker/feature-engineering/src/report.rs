@@ -3,10 +3,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pipewright_job::text;
 use serde_json::{Map, Value};
 
 use crate::journal::EpochMs;
-use crate::text;
 
 /// The most bytes of a reason, in the report as in SageMaker's failure message.
 pub const MAX_REASON_BYTES: usize = 1024;

@@ -13,11 +13,12 @@ use pipewright::features::{
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright::wording;
+use pipewright_job::hosts::{self, ResourceConfigError, Role};
+use pipewright_job::text;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::environment::{Environment, EnvironmentError};
-use crate::hosts::{self, ResourceConfigError, Role};
 use crate::job::{self, JobConfigError};
 use crate::journal::{EpochMs, Journal, SYNC_INTERVAL_MS};
 use crate::layout::Layout;
@@ -28,7 +29,6 @@ use crate::store::{
     frozen_template, importance_item, retried,
 };
 use crate::sync::{Haste, Syncer};
-use crate::text;
 
 /// How long the step waits for start-execution to store to which pipeline
 /// execution a record belongs: it does so right after SageMaker has accepted
@@ -246,8 +246,8 @@ async fn attempt<S: Store, O: Objects>(
             ));
             return Ok(Outcome::Bystander);
         }
-        Role::Primary { hosts: 1 } => {}
-        Role::Primary { hosts } => journal.warn(format!(
+        Role::Primary { hosts: 1, .. } => {}
+        Role::Primary { hosts, .. } => journal.warn(format!(
             "this host does the whole step; the job's other {} are not needed, set the instance count to 1",
             hosts - 1
         )),

@@ -1,6 +1,6 @@
 //! Which of a job's hosts does the work.
 //!
-//! SageMaker starts the same container on every instance of a job. The step is
+//! SageMaker starts the same container on every instance of a job. The work is
 //! not distributed: one host, the primary, does it all, and the others say so
 //! and end, so that an instance count above one costs money but harms nothing.
 
@@ -10,16 +10,18 @@ use thiserror::Error;
 /// What this host is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// Do the step; there are this many hosts in all.
+    /// Do the work; there are this many hosts in all.
     Primary {
+        /// This host's name; `algo-1` outside SageMaker.
+        this: String,
         /// Number of the job's hosts, at least 1.
         hosts: usize,
     },
-    /// Do nothing: another host does the step.
+    /// Do nothing: another host does the work.
     Bystander {
         /// This host's name.
         this: String,
-        /// The name of the host that does the step.
+        /// The name of the host that does the work.
         primary: String,
     },
 }
@@ -49,7 +51,10 @@ pub enum ResourceConfigError {
 /// A file that can't be understood.
 pub fn role(resource_config: Option<&str>) -> Result<Role, ResourceConfigError> {
     let Some(text) = resource_config else {
-        return Ok(Role::Primary { hosts: 1 });
+        return Ok(Role::Primary {
+            this: "algo-1".to_owned(),
+            hosts: 1,
+        });
     };
     let config: Value = serde_json::from_str(text)
         .map_err(|error| ResourceConfigError::Syntax(error.to_string()))?;
@@ -68,7 +73,10 @@ pub fn role(resource_config: Option<&str>) -> Result<Role, ResourceConfigError> 
         return Err(ResourceConfigError::Stranger(this.to_owned()));
     }
     Ok(if this == primary {
-        Role::Primary { hosts: hosts.len() }
+        Role::Primary {
+            this: this.to_owned(),
+            hosts: hosts.len(),
+        }
     } else {
         Role::Bystander {
             this: this.to_owned(),
@@ -83,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_job_without_resource_config_has_one_host() {
-        assert_eq!(role(None), Ok(Role::Primary { hosts: 1 }));
+        let this = "algo-1".to_owned();
+        assert_eq!(role(None), Ok(Role::Primary { this, hosts: 1 }));
     }
 
     #[test]
@@ -93,7 +102,10 @@ mod tests {
         };
         assert_eq!(
             role(Some(&config("algo-1"))),
-            Ok(Role::Primary { hosts: 3 })
+            Ok(Role::Primary {
+                this: "algo-1".to_owned(),
+                hosts: 3
+            })
         );
         for this in ["algo-2", "algo-3"] {
             assert_eq!(
