@@ -22,7 +22,7 @@ DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image push-image test test-rust test-python lint fmt build clean \
 	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
@@ -100,15 +100,24 @@ $(SDK_VENV)/installed.stamp $(SDK_V3_VENV)/installed.stamp:
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-# IMAGE_OPTIONS: `--program FILE`, `--base IMAGE`; see docker/build-image.sh.
-IMAGE_NAME = $(or $(call given,IMAGE),feature-engineering:$(shell docker/image-tag.sh))
+# PACKAGE: the program whose image is built or pushed, `feature-engineering` or `forecasting-deepar`; without it
+# `image` builds both, and `push-image` pushes the processing step's. IMAGE is the name of that one.
+# IMAGE_OPTIONS: `--programs DIR`, `--base IMAGE`; see docker/build-image.sh.
+IMAGE_PACKAGE = $(or $(call given,PACKAGE),feature-engineering)
+IMAGE_NAME = $(or $(call given,IMAGE),$(IMAGE_PACKAGE):$(shell docker/image-tag.sh $(call quoted,$(IMAGE_PACKAGE))))
 IMAGE_TAG = $(lastword $(subst :, ,$(IMAGE_NAME)))
-REPOSITORY = $(or $(call given,ECR_REPOSITORY),pipewright/feature-engineering)
+REPOSITORY = $(or $(call given,ECR_REPOSITORY),pipewright/$(IMAGE_PACKAGE))
+BUILD_IMAGE = docker/build-image.sh $(call each,,IMAGE_OPTIONS) --package
 
-image: ## Build the processing step's image with docker, podman or buildah
-	@docker/build-image.sh $(call each,,IMAGE_OPTIONS) $(call quoted,$(IMAGE_NAME))
+image: $(if $(call given,PACKAGE),,deepar-image) named-image ## Build the images of the processing step and of DeepAR (PACKAGE=: one) with docker, podman or buildah
 
-push-image: image ## Push the image to ECR_REPOSITORY, in the account of the AWS command line
+deepar-image:
+	@$(BUILD_IMAGE) forecasting-deepar forecasting-deepar:$$(docker/image-tag.sh forecasting-deepar)
+
+named-image:
+	@$(BUILD_IMAGE) $(call quoted,$(IMAGE_PACKAGE)) $(call quoted,$(IMAGE_NAME))
+
+push-image: named-image ## Push an image (PACKAGE=) to ECR_REPOSITORY, in the account of the AWS command line
 	@docker/push-image.sh $(call quoted,$(IMAGE_NAME)) $(call quoted,$(REPOSITORY):$(IMAGE_TAG))
 
 build: ## Compile everything (debug)

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Builds the image of the processing step.
+# Builds the image of one of the programs.
 #
-#   docker/build-image.sh [--program FILE] [--base IMAGE] NAME[:TAG]
+#   docker/build-image.sh [--package PACKAGE] [--programs DIR] [--base IMAGE] NAME[:TAG]
 #
-#   --program FILE  takes a compiled program instead of compiling it in a
-#                   container; its glibc must not be newer than the base's
-#   --base IMAGE    the image to build on, instead of the Dockerfile's
+#   --package PACKAGE  feature-engineering (the default) or forecasting-deepar
+#   --programs DIR     takes the compiled program from a folder, such as
+#                      target/numeric, instead of compiling it in a container;
+#                      its glibc must not be newer than the base's
+#   --base IMAGE       the image to build on, instead of the Dockerfile's
 #
 #   ENGINE  docker, podman or buildah; by default the first of them that is
 #           installed. May have options: ENGINE='buildah --storage-driver vfs'
@@ -19,16 +21,22 @@ usage() {
     exit 2
 }
 
-program='' base='' name=''
+package=feature-engineering programs='' base='' name=''
 while [ $# -gt 0 ]; do
     case "$1" in
-        --program) [ $# -gt 1 ] || usage; program="$2"; shift 2 ;;
+        --package) [ $# -gt 1 ] || usage; package="$2"; shift 2 ;;
+        --programs) [ $# -gt 1 ] || usage; programs="$2"; shift 2 ;;
         --base) [ $# -gt 1 ] || usage; base="$2"; shift 2 ;;
         -*) usage ;;
         *) [ -z "$name" ] || usage; name="$1"; shift ;;
     esac
 done
 [ -n "$name" ] || usage
+folder="$(cd "$(dirname "$0")" && pwd)"
+[ -f "$folder/$package/Cargo.toml" ] || {
+    echo "build-image.sh: there is no program docker/$package" >&2
+    exit 2
+}
 
 if [ -z "${ENGINE:-}" ]; then
     for candidate in docker podman buildah; do
@@ -43,19 +51,19 @@ fi
     exit 1
 }
 
-folder="$(cd "$(dirname "$0")" && pwd)"
 context="$(dirname "$folder")"
-if [ -n "$program" ]; then
+if [ -n "$programs" ]; then
     context="$(mktemp -d)"
     trap 'rm -rf "$context"' EXIT
     trap 'exit 1' HUP INT TERM
     mkdir "$context/app"
-    cp "$program" "$context/app/feature-engineering"
-    chmod 755 "$context/app/feature-engineering"
+    cp "$programs/$package" "$context/app/$package"
+    chmod 755 "$context/app/$package"
 fi
 
-set -- --platform linux/amd64 --file "$folder/Dockerfile" --tag "$name"
-[ -z "$program" ] || set -- "$@" --build-arg PROGRAM=prebuilt
+set -- --platform linux/amd64 --file "$folder/Dockerfile" --tag "$name" \
+    --target "$package" --build-arg "PACKAGE=$package"
+[ -z "$programs" ] || set -- "$@" --build-arg PROGRAM=prebuilt
 [ -z "$base" ] || set -- "$@" --build-arg "BASE_IMAGE=$base"
 case "$ENGINE" in
     docker*) set -- "$@" --provenance=false ;;

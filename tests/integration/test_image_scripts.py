@@ -96,7 +96,11 @@ def test_a_target_without_tag_is_refused(push):
     assert calls == []
 
 
-def test_the_tag_changes_with_the_sources_and_with_nothing_else(tmp_path):
+@pytest.mark.parametrize(
+    ("package", "other"),
+    [("feature-engineering", "forecasting-deepar"), ("forecasting-deepar", "feature-engineering")],
+)
+def test_the_tag_changes_with_the_sources_and_with_nothing_else(tmp_path, package, other):
     sources = ["Cargo.lock", "Cargo.toml", "docker", "shared"]
     for name in sources:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
@@ -104,12 +108,29 @@ def test_the_tag_changes_with_the_sources_and_with_nothing_else(tmp_path):
 
     def tag(root):
         script = root / "docker/image-tag.sh"
-        return subprocess.run([script], capture_output=True, text=True, check=True).stdout.strip()
+        command = [script, package]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     tags = [tag(ROOT), tag(tmp_path)]
-    (tmp_path / "docker/push-image.sh").write_text("# another")
+    for unused in ("push-image.sh", f"{other}/src/main.rs"):
+        (tmp_path / "docker" / unused).write_text("// another")
     tags.append(tag(tmp_path))
     assert len(set(tags)) == 1 and len(tags[0]) == 16
-    with open(tmp_path / "docker/feature-engineering/src/main.rs", "a") as main:
-        main.write("\n")
-    assert tag(tmp_path) != tags[0]
+    for source in (f"docker/{package}/src/main.rs", "docker/job/src/lib.rs"):
+        with open(tmp_path / source, "a") as main:
+            main.write("\n")
+        tags.append(tag(tmp_path))
+    assert len(set(tags)) == 3
+
+
+def test_each_program_has_a_tag_of_its_own_and_no_other_has_one():
+    script = ROOT / "docker/image-tag.sh"
+
+    def ask(*package):
+        return subprocess.run([script, *package], capture_output=True, text=True)
+
+    tags = [ask("feature-engineering"), ask("forecasting-deepar")]
+    assert ask().stdout == tags[0].stdout != tags[1].stdout
+    unknown = ask("fourcasting")
+    assert unknown.returncode == 2
+    assert "there is no program docker/fourcasting" in unknown.stderr

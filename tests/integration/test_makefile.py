@@ -43,6 +43,7 @@ TAKES = {
     "IMAGE": ("image", False),
     "IMAGE_OPTIONS": ("image", True),
     "ONLY": ("bench", True),
+    "PACKAGE": ("image", False),
     "PARAMETERS": ("deploy-pipeline", True),
     "PART": ("deploy-policy", False),
     "PARTITION": ("deploy-policy", False),
