@@ -77,7 +77,13 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     };
     if let Some(fault) = log.fault() {
-        anyhow::bail!("standard output did not take the whole log: {fault}");
+        #[expect(
+            clippy::print_stderr,
+            reason = "the log itself is what cannot be printed"
+        )]
+        {
+            eprintln!("forecasting-deepar: standard output did not take the whole log: {fault}");
+        }
     }
     Ok(code)
 }

@@ -6,6 +6,7 @@ mod program;
 
 use std::fs;
 use std::io::Write;
+use std::process::Stdio;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -477,6 +478,27 @@ fn a_checkpoint_that_cannot_be_used_is_refused() {
         failure.ends_with("remove it to start anew (caused by CheckpointError)"),
         "{failure}"
     );
+}
+
+/// A log that is not read any more stops no training.
+#[test]
+fn a_closed_log_stops_no_training() {
+    let root = Root::job(&[]);
+    let mut command = root.command(&["train"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{error}");
+    assert!(
+        error.contains("standard output did not take the whole log: Broken pipe"),
+        "{error}"
+    );
+    assert_eq!(root.model().summary().epochs, 3);
 }
 
 /// A failure of an earlier job under the same root does not outlive a good one.
