@@ -1,4 +1,4 @@
-"""What somebody changed by hand: policies of roles and queues, held against the deployed templates.
+"""What somebody changed by hand: policies of roles, queues and buckets, against the deployed templates.
 
 Statements are compared by their Sids and actions; the resources in them hold resolved values.
 """
@@ -75,14 +75,26 @@ def _fault_of_queue(sqs, url, expected):
     return None
 
 
+def _fault_of_bucket(s3, bucket, expected):
+    try:
+        text = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+            raise
+        return f"has no policy; it was {CURE}"
+    if differs := difference(expected, actions_by_sid(json.loads(text))):
+        return f"has a policy that {differs}; it was {CURE}"
+    return None
+
+
 def _fault_of_function(client, name, expected):
     role = client.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
     return None if role == expected else f"has the role {role}, not {expected}; it was {CURE}"
 
 
 def policies(target, stack):
-    """(thing, fault or None) of every function's role, role's inline policies and queue's policy."""
-    iam, sqs, functions = (target.client(name) for name in ("iam", "sqs", "lambda"))
+    """(thing, fault or None) of every function's role, and of every role's, queue's, bucket's policy."""
+    iam, sqs, functions, s3 = (target.client(name) for name in ("iam", "sqs", "lambda", "s3"))
     for deployed in Deployer(target.client).deployed(stack):
         conditions, parameters = deployed.template.get("Conditions", {}), deployed.parameters
         for logical_id, resource in deployed.template["Resources"].items():
@@ -96,6 +108,10 @@ def policies(target, stack):
                 name = deployed.physical[logical_id]
                 role = deployed.physical[properties["Role"]["Fn::GetAtt"][0]]
                 yield f"role of {name}", _fault_of_function(functions, name, role)
+            elif resource["Type"] == "AWS::S3::BucketPolicy":
+                bucket = deployed.physical[properties["Bucket"]["Ref"]]
+                expected = actions_by_sid(properties["PolicyDocument"], conditions, parameters)
+                yield f"policy of {bucket}", _fault_of_bucket(s3, bucket, expected)
             elif resource["Type"] == "AWS::SQS::QueuePolicy":
                 expected = actions_by_sid(properties["PolicyDocument"], conditions, parameters)
                 for queue in properties["Queues"]:

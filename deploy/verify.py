@@ -1,5 +1,6 @@
 """What must be true of an installation before anybody is told that it is ready."""
 
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -7,8 +8,11 @@ import json
 
 from botocore.exceptions import WaiterError
 
+import artifacts
 import by_hand
 import image
+from deploy import Deployer
+from ownership import STACK_TAG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,61 @@ def _functions(target, outputs):
         state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
         fine = (state, update) == ("Active", "Successful")
         yield Check(f"function {name}", None if fine else f"is {state}, its update {update}")
+
+
+def _digest_at(s3, uri):
+    """The SHA-256 of an object, in hexadecimal digits; None where it is missing."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except s3.exceptions.NoSuchKey:
+        return None
+    digest = hashlib.sha256()
+    for chunk in body.iter_chunks(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fault_of_digest(found, expected):
+    """What is wrong with an object that should begin with the digest `expected`, None for nothing."""
+    if found is None:
+        return "is missing"
+    if not found.startswith(expected):
+        return f"has the digest {found}, not the one in its key: somebody replaced it"
+    return None
+
+
+def _executor(target, outputs):
+    uri = outputs["ExecutorS3Uri"]
+    # definitions/<stack>/executor/<digest>/run-fe-step.sh
+    expected = uri.split("/")[-2]
+    yield Check(f"executor {uri}", fault_of_digest(_digest_at(target.client("s3"), uri), expected))
+
+
+def _uri(code):
+    """Where a function's code is: by its parts as `make deploy` writes it, or as `sam deploy` does."""
+    return code if isinstance(code, str) else f"s3://{code['Bucket']}/{code['Key']}"
+
+
+def code(target, stack):
+    """The functions' code: what Lambda runs is what lies in the artifacts bucket, under its digest."""
+    functions = target.client("lambda")
+    for deployed in Deployer(target.client).deployed(stack):
+        for logical_id, resource in deployed.template["Resources"].items():
+            if resource["Type"] != "AWS::Serverless::Function":
+                continue
+            name, uri = deployed.physical[logical_id], _uri(resource["Properties"]["CodeUri"])
+            found = _digest_at(target.client("s3"), uri)
+            # `sam deploy` names the code by another digest: then only what Lambda runs is compared.
+            in_key = uri.rpartition("/")[2].removesuffix(".zip") if uri.endswith(".zip") else ""
+            fault = fault_of_digest(found, in_key)
+            running = functions.get_function_configuration(FunctionName=name)["CodeSha256"]
+            if fault is None and base64.b64decode(running).hex() != found:
+                fault = (
+                    f"runs other code than {uri}, which the stack has deployed; "
+                    f"it was {by_hand.CURE}"
+                )
+            yield Check(f"code of {name}", fault)
 
 
 def _rules(target, outputs):
@@ -103,6 +162,20 @@ def _image(target, outputs):
     yield Check(f"image {repository}:{tag}", fault)
 
 
+def _artifacts(target, stack):
+    """The settings of the bucket that the code was read from, where `make deploy` has made it."""
+    buckets = {
+        _uri(resource["Properties"]["CodeUri"]).removeprefix("s3://").partition("/")[0]
+        for deployed in Deployer(target.client).deployed(stack)
+        for resource in deployed.template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    for bucket in sorted(buckets):
+        if artifacts.found_tags(target.client("s3"), bucket).get(STACK_TAG) == stack:
+            lacks, given = artifacts.differences(target, bucket)
+            yield Check(f"bucket {bucket}", "; ".join(lacks + given) or None)
+
+
 def _queues(target, outputs):
     for name, url in _ending(outputs, "QueueUrl").items():
         waiting = target.client("sqs").get_queue_attributes(
@@ -122,13 +195,14 @@ def _mail(target, outputs):
 
 
 # What a working installation lacks none of, and what only a person can finish.
-_NEEDED = (_buckets, _tables, _functions, _pipeline, _rules, _image)
+_NEEDED = (_buckets, _tables, _functions, _pipeline, _executor, _rules, _image)
 _HINTS = (_queues, _mail)
 
 
 def verify(target, stack, outputs):
     """(what must be so, what should be so) of an installation: two lists of checks."""
     needed = [check for look in _NEEDED for check in look(target, outputs)]
+    needed += [*code(target, stack), *_artifacts(target, stack)]
     needed += [Check(thing, fault) for thing, fault in by_hand.policies(target, stack)]
     hints = [check for look in _HINTS for check in look(target, outputs)]
     return needed, hints

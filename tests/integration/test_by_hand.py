@@ -7,6 +7,7 @@ import pytest
 
 import by_hand
 import target as targets
+from deploy import zip_function
 from system import STACK
 from verify import verify
 
@@ -135,6 +136,44 @@ def without_the_right_to_invoke(system):
     )
 
 
+@contextlib.contextmanager
+def without_a_buckets_policy(system):
+    """The bucket of definitions and scripts, where anything can be written over."""
+    s3, bucket = system.client("s3"), system.outputs["PipelineBucketName"]
+    document = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    yield f"policy of {bucket}", "has no policy"
+    s3.put_bucket_policy(Bucket=bucket, Policy=document)
+
+
+@contextlib.contextmanager
+def with_a_buckets_policy_that_lets_overwrite(system):
+    s3, bucket = system.client("s3"), system.outputs["PipelineBucketName"]
+    document = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    changed = json.loads(document)
+    changed["Statement"] = [each for each in changed["Statement"] if each["Sid"] == "TlsOnly"]
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(changed))
+    yield f"policy of {bucket}", "lacks 'NothingIsWrittenOver'"
+    s3.put_bucket_policy(Bucket=bucket, Policy=document)
+
+
+@contextlib.contextmanager
+def with_other_code(system):
+    """A function that runs what the stack has not deployed."""
+    client, name = system.client("lambda"), system.outputs["StartExecutionFunctionName"]
+    (function,) = (
+        resource["Properties"]["CodeUri"]
+        for deployed in system.deployer.deployed(STACK)
+        for logical_id, resource in deployed.template["Resources"].items()
+        if deployed.physical.get(logical_id) == name and "CodeUri" in resource["Properties"]
+    )
+    client.update_function_code(FunctionName=name, ZipFile=zip_function(b"#!/bin/sh"))
+    yield f"code of {name}", "runs other code than s3://"
+    client.update_function_code(
+        FunctionName=name, S3Bucket=function["Bucket"], S3Key=function["Key"]
+    )
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -144,6 +183,9 @@ def without_the_right_to_invoke(system):
         without_a_queues_policy,
         without_a_dead_letter_queue,
         without_the_right_to_invoke,
+        without_a_buckets_policy,
+        with_a_buckets_policy_that_lets_overwrite,
+        with_other_code,
     ],
 )
 def test_what_was_taken_away_is_named_until_it_is_back(system, changed):

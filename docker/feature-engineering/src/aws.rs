@@ -15,7 +15,7 @@ use pipewright_aws::dynamodb::{self, Executions, TableError, from_sdk, item_to_s
 use crate::environment::Environment;
 use crate::journal::LogBatch;
 use crate::report::Report;
-use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_item, report_attribute};
+use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_lines, report_attribute};
 
 /// How long an attempt to upload one file may take: gigabytes over a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -158,14 +158,19 @@ impl Store for Tables {
         Ok(())
     }
 
+    // An update, not a put: the job's role may not replace an item whole.
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
         self.client
-            .put_item()
+            .update_item()
             .table_name(&self.executions)
-            .set_item(Some(item_to_sdk(&log_item(id, batch))))
+            .key(names::ID, AttributeValue::S(id.to_string()))
+            .key(names::ENTRY, AttributeValue::S(batch.entry.clone()))
+            .update_expression("SET #lines = :lines")
+            .expression_attribute_names("#lines", names::LINES)
+            .expression_attribute_values(":lines", to_sdk(&log_lines(batch)))
             .send()
             .await
-            .map_err(|error| Self::service(&self.executions, "PutItem", &error))?;
+            .map_err(|error| Self::service(&self.executions, "UpdateItem", &error))?;
         Ok(())
     }
 }

@@ -35,6 +35,11 @@ impl Layout {
         self.root.join("config/processingjobconfig.json")
     }
 
+    /// The script that has started the step, as SageMaker fetched it.
+    pub fn executor(&self) -> PathBuf {
+        self.root.join("processing/input/code/run-fe-step.sh")
+    }
+
     /// SageMaker shows this file's start as the job's failure reason.
     pub fn message(&self) -> PathBuf {
         self.root.join("output/message")

@@ -16,6 +16,7 @@ use pipewright::wording;
 use pipewright_job::hosts::{self, ResourceConfigError, Role};
 use pipewright_job::text;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::environment::{Environment, EnvironmentError};
@@ -260,6 +261,7 @@ async fn attempt<S: Store, O: Objects>(
         env!("CARGO_PKG_VERSION"),
         environment.pipeline_execution_id
     ));
+    journal.info(started_by(&job.layout.executor()));
     let (store, objects) = connect(&environment, &account).await;
 
     let mut stop = std::pin::pin!(stop);
@@ -739,6 +741,22 @@ fn read_if_there(path: &Path) -> Result<Option<String>, StepError> {
             path: path.to_path_buf(),
             source,
         }),
+    }
+}
+
+/// What started the step, as a line of the log: the script by its digest, which
+/// the definition has in the script's S3 URI.
+fn started_by(executor: &Path) -> String {
+    let digest = fs::read(executor).map(Sha256::digest);
+    match digest {
+        Ok(digest) => {
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("started by run-fe-step.sh with the SHA-256 {hex}")
+        }
+        Err(error) => format!(
+            "started by no script that could be read at {}: {error}",
+            executor.display()
+        ),
     }
 }
 
@@ -1331,6 +1349,31 @@ mod tests {
             scene.message().contains("--executionid"),
             "{}",
             scene.message()
+        );
+    }
+
+    /// The step's log says which script started it, by the SHA-256 of the bytes that SageMaker fetched.
+    #[tokio::test]
+    async fn the_log_has_the_digest_of_the_script_that_started_the_step() {
+        let scene = Scene::new("step-executor");
+        let script = scene
+            .dir
+            .path()
+            .join("processing/input/code/run-fe-step.sh");
+        fs::create_dir_all(script.parent().unwrap()).unwrap();
+        fs::write(script, "abc").unwrap();
+        assert_eq!(scene.run().await, Outcome::Succeeded);
+        // FIPS 180-4's own example.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let told = scene.store.log_lines();
+        assert!(told.iter().any(|line| line.contains(digest)), "{told:?}");
+        let without = Scene::new("step-no-executor");
+        assert_eq!(without.run().await, Outcome::Succeeded);
+        let told = without.store.log_lines();
+        assert!(
+            told.iter()
+                .any(|line| line.contains("started by no script")),
+            "{told:?}"
         );
     }
 

@@ -317,8 +317,8 @@ pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> 
     ])
 }
 
-/// The item of a batch of log lines.
-pub fn log_item(id: &RecordId, batch: &LogBatch) -> Item {
+/// The lines of a log batch as the attribute `lines` of its item.
+pub fn log_lines(batch: &LogBatch) -> Attribute {
     let line = |line: &Line| {
         Attribute::M(Item::from([
             ("at".to_owned(), Attribute::n(line.at)),
@@ -326,14 +326,7 @@ pub fn log_item(id: &RecordId, batch: &LogBatch) -> Item {
             ("msg".to_owned(), Attribute::s(&*line.msg)),
         ]))
     };
-    Item::from([
-        ("Id".to_owned(), Attribute::s(id.as_str())),
-        ("entry".to_owned(), Attribute::s(&*batch.entry)),
-        (
-            "lines".to_owned(),
-            Attribute::L(batch.lines.iter().map(line).collect()),
-        ),
-    ])
+    Attribute::L(batch.lines.iter().map(line).collect())
 }
 
 #[cfg(test)]
@@ -450,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_item_has_key_and_lines() {
+    fn a_log_batch_is_the_list_of_its_lines() {
         let batch = LogBatch {
             entry: "log#0000000000005#0000".to_owned(),
             lines: vec![Line {
@@ -459,13 +452,9 @@ mod tests {
                 msg: "m".to_owned(),
             }],
         };
-        let id = RecordId::new("run-1").unwrap();
         assert_eq!(
-            Attribute::M(log_item(&id, &batch)).to_json().unwrap(),
-            json!({
-                "Id": "run-1", "entry": "log#0000000000005#0000",
-                "lines": [{"at": 5, "level": "WARN", "msg": "m"}]
-            })
+            log_lines(&batch).to_json().unwrap(),
+            json!([{"at": 5, "level": "WARN", "msg": "m"}])
         );
     }
 }

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pipewright::record::{Item, RecordId};
+use pipewright::record::{Attribute, Item, RecordId, names};
 use serde_json::Value;
 
 use crate::journal::{EpochMs, Journal, LogBatch};
 use crate::report::Report;
-use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_item, report_attribute};
+use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_lines, report_attribute};
 
 /// A folder of its own for one test, removed at the end.
 pub(crate) struct TempDir(PathBuf);
@@ -199,9 +199,13 @@ impl Store for FakeStore {
 
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
         if !take_call(&self.logs).await {
-            return Err(refused("PutItem"));
+            return Err(refused("UpdateItem"));
         }
-        let item = log_item(id, batch);
+        let item = Item::from([
+            (names::ID.to_owned(), Attribute::s(id.as_str())),
+            (names::ENTRY.to_owned(), Attribute::s(&*batch.entry)),
+            (names::LINES.to_owned(), log_lines(batch)),
+        ]);
         self.items.lock().unwrap().insert(batch.entry.clone(), item);
         Ok(())
     }

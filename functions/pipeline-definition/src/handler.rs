@@ -418,6 +418,7 @@ mod tests {
             "PipelineName": "pipewright-asset-prediction",
             "ProcessingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/fe:1",
             "JobRoleArn": "arn:aws:iam::123456789012:role/jobs",
+            "ModelRoleArn": "arn:aws:iam::123456789012:role/models",
             "AssetsDataS3Uri": "s3://assets/assets/",
             "ModelsBucket": "models",
             "ExecutionsTable": "executions",
@@ -705,6 +706,28 @@ mod tests {
             }
         }
         assert_eq!(store.keys("pipelines"), before);
+    }
+
+    /// What somebody put in the place of a definition or a script is never taken for it, and never
+    /// written over unseen: the request fails, and names it.
+    #[tokio::test]
+    async fn what_was_replaced_is_named_and_not_taken() {
+        let store = store();
+        let first = create(&store, &inline("A")).await.unwrap();
+        let id = PhysicalId::parse(&first, OWNER).unwrap();
+        let script = id.location.executor_key(&sha256(EXECUTOR.as_bytes()));
+        for key in [id.key(), script] {
+            let bucket = id.location.bucket.name.as_str();
+            let before = store.keys(bucket);
+            let honest = store.read(bucket, &key).unwrap();
+            store.insert(bucket, &key, b"#!/bin/sh\nsomething else");
+            let failure = create(&store, &inline("A")).await.unwrap_err().to_string();
+            assert!(failure.contains(&key), "{failure}");
+            assert!(failure.contains("somebody replaced it"), "{failure}");
+            assert_eq!(store.keys(bucket), before);
+            store.insert(bucket, &key, &honest);
+        }
+        create(&store, &inline("A")).await.unwrap();
     }
 
     /// An update deletes nothing.

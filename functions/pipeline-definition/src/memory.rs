@@ -217,8 +217,20 @@ impl Store for MemoryStore {
         bytes: Vec<u8>,
     ) -> Result<(), StoreError> {
         self.perform(Call::Put, bucket, key, |state| {
-            state.insert(&bucket.name, key, Some(bytes));
-            Ok(())
+            let newest = state.buckets[&bucket.name]
+                .iter()
+                .rfind(|stored| stored.key == key);
+            match newest.and_then(|stored| stored.bytes.as_ref()) {
+                Some(there) if *there == bytes => Ok(()),
+                Some(_) => Err(StoreError::Replaced {
+                    bucket: bucket.name.clone(),
+                    key: key.to_owned(),
+                }),
+                None => {
+                    state.insert(&bucket.name, key, Some(bytes));
+                    Ok(())
+                }
+            }
         })
         .await
     }

@@ -11,6 +11,9 @@ use crate::store::{Bucket, Store, StoreError, Version};
 /// S3's limit on the objects of one DeleteObjects call.
 const DELETE_BATCH: usize = 1_000;
 
+/// How often a write is tried while another one to the same key is under way.
+const WRITES_AT_ONCE: usize = 5;
+
 /// S3 itself.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -89,17 +92,33 @@ impl Store for S3Store {
             bucket,
             key,
         };
-        self.client
-            .put_object()
-            .bucket(&bucket.name)
-            .expected_bucket_owner(&bucket.owner)
-            .key(key)
-            .content_type(content_type)
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map_err(|error| call.error(&error))?;
-        Ok(())
+        // The bucket's policy takes no other writes: what is there stays.
+        for _ in 0..WRITES_AT_ONCE {
+            let sent = self
+                .client
+                .put_object()
+                .bucket(&bucket.name)
+                .expected_bucket_owner(&bucket.owner)
+                .key(key)
+                .content_type(content_type)
+                .if_none_match("*")
+                .body(ByteStream::from(bytes.clone()))
+                .send()
+                .await;
+            match sent.as_ref().err().and_then(ProvideErrorMetadata::code) {
+                Some("PreconditionFailed") => break,
+                Some("ConditionalRequestConflict") => {}
+                _ => return sent.map(drop).map_err(|error| call.error(&error)),
+            }
+        }
+        match self.get(bucket, key, None, bytes.len()).await {
+            Ok(found) if found == bytes => Ok(()),
+            Ok(_) | Err(StoreError::TooLarge { .. }) => Err(StoreError::Replaced {
+                bucket: bucket.name.clone(),
+                key: key.to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     async fn versions(&self, bucket: &Bucket, prefix: &str) -> Result<Vec<Version>, StoreError> {

@@ -73,6 +73,17 @@ pub enum StoreError {
         /// S3's code.
         code: String,
     },
+    /// What is there under a key is not what the digest in the key says.
+    #[error(
+        "s3://{bucket}/{key} holds something else than the digest in its name says: somebody replaced it. Find out who \
+         did, delete it, and deploy again"
+    )]
+    Replaced {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
     /// Anything else, after the retries.
     #[error("{action} on s3://{bucket}/{key} failed: {cause}")]
     Failed {
@@ -99,7 +110,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 
-    /// Writes an object whole.
+    /// Writes an object whole, whose key says what it holds. One that is there
+    /// already is never written over: with the same bytes it is taken as
+    /// written, with others it is an error.
     fn put(
         &self,
         bucket: &Bucket,
