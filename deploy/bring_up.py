@@ -132,7 +132,7 @@ def exists(target, kept):
 
 def make_package_group(target, name, prefix):
     """The model package group where CloudFormation lacks its type; nothing to do elsewhere."""
-    if exists(target, names.Kept("AWS::SageMaker::ModelPackageGroup", name)):
+    if exists(target, names.Named("AWS::SageMaker::ModelPackageGroup", name)):
         return
     target.client("sagemaker").create_model_package_group(
         ModelPackageGroupName=name,

@@ -336,10 +336,12 @@ def print_policy(options):
         raise NotReady("\n  ".join(["no policy can be made of that:", *wrong]))
     partition = options.partition or session.get_partition_for_region(region)
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
-    key = chosen.parameters.get("KmsKeyArn") if chosen else None
-    parts = policy.parts(
-        policy.document(ROOT, prefix, partition, region, options.account, key or None)
+    given = chosen.parameters if chosen else {}
+    boundary = options.boundary or given.get("PermissionsBoundaryArn")
+    document = policy.document(
+        ROOT, prefix, partition, region, options.account, given.get("KmsKeyArn"), boundary
     )
+    parts = policy.parts(document)
     # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
     printed = json.dumps(policy.printed(parts, options.part, prefix), indent=2)
     try:
@@ -379,6 +381,7 @@ def arguments():
     parser.add_argument("--config", type=Path, default=ROOT / "samconfig.toml")
     parser.add_argument("--prefix", help="of an installation that samconfig.toml does not have")
     parser.add_argument("--account", help="of the policy, 12 digits")
+    parser.add_argument("--boundary", help="ARN of the permissions boundary of every role")
     parser.add_argument("--partition", help="of the policy (default: the region's)")
     parser.add_argument("--part", type=int, help="of the policy's parts")
     parser.add_argument("--skip-image", action="store_true", help="push it later")

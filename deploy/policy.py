@@ -11,32 +11,61 @@ import re
 
 import names
 
-# What any value of these stands for, within the account and region: names that begin with the prefix.
+# What each of these stands for, as patterns of ARNs in the region {r} of the account {a}; {n} is every
+# name that the templates give to resources of a type. Nothing matches what another installation has, also
+# where its prefix goes on: `pw` and `pw-2`.
 _RESOURCES = {
-    "alarms": "arn:{p}:cloudwatch:{r}:{a}:alarm:{x}-*",
-    "artifact objects": "arn:{p}:s3:::{x}-artifacts-{a}-{r}/*",
-    "assets": "arn:{p}:s3:::{x}-assets-{a}-{r}/assets/*",
-    "buckets": "arn:{p}:s3:::{x}-*-{a}-{r}",
-    "catalogue": "arn:{p}:dynamodb:{r}:{a}:table/{x}-assets",
-    "dashboards": "arn:{p}:cloudwatch::{a}:dashboard/{x}-*",
-    "definitions": "arn:{p}:s3:::{x}-pipeline-{a}-{r}/*",
-    "functions": "arn:{p}:lambda:{r}:{a}:function:{x}-*",
-    "group": "arn:{p}:sagemaker:{r}:{a}:model-package-group/{x}-*",
-    "log groups": "arn:{p}:logs:{r}:{a}:log-group:/aws/lambda/{x}-*",
-    "objects": "arn:{p}:s3:::{x}-*-{a}-{r}/*",
-    "packages": "arn:{p}:sagemaker:{r}:{a}:model-package/{x}-*",
-    "pipelines": "arn:{p}:sagemaker:{r}:{a}:pipeline/{x}-*",
-    "queues": "arn:{p}:sqs:{r}:{a}:{x}-*",
-    "repositories": "arn:{p}:ecr:{r}:{a}:repository/{x}/*",
-    "roles": "arn:{p}:iam::{a}:role/{x}-*",
-    "rules": "arn:{p}:events:{r}:{a}:rule/{x}-*",
-    "schedules": "arn:{p}:scheduler:{r}:{a}:schedule/*/{x}-*",
-    "stacks": "arn:{p}:cloudformation:{r}:{a}:stack/{x}*/*",
-    "tables": "arn:{p}:dynamodb:{r}:{a}:table/{x}-*",
-    "templates": "arn:{p}:dynamodb:{r}:{a}:table/{x}-training-templates",
-    "topics": "arn:{p}:sns:{r}:{a}:{x}-*",
-    "transform": "arn:{p}:cloudformation:{r}:aws:transform/Serverless-2016-10-31",
-    "any": "*",
+    "alarms": ("AWS::CloudWatch::Alarm", ["arn:{p}:cloudwatch:{r}:{a}:alarm:{n}"]),
+    "artifact objects": ("artifacts", ["arn:{p}:s3:::{n}/*"]),
+    "assets": ("assets", ["arn:{p}:s3:::{n}/assets/*"]),
+    "buckets": ("buckets", ["arn:{p}:s3:::{n}"]),
+    "catalogue": ("catalogue", ["arn:{p}:dynamodb:{r}:{a}:table/{n}"]),
+    "dashboards": ("AWS::CloudWatch::Dashboard", ["arn:{p}:cloudwatch::{a}:dashboard/{n}"]),
+    "definitions": ("definitions", ["arn:{p}:s3:::{n}/*"]),
+    "functions": (
+        "AWS::Serverless::Function",
+        ["arn:{p}:lambda:{r}:{a}:function:{n}", "arn:{p}:lambda:{r}:{a}:function:{n}:*"],
+    ),
+    "group": (
+        "AWS::SageMaker::ModelPackageGroup",
+        ["arn:{p}:sagemaker:{r}:{a}:model-package-group/{n}"],
+    ),
+    "log groups": (
+        "AWS::Logs::LogGroup",
+        ["arn:{p}:logs:{r}:{a}:log-group:{n}", "arn:{p}:logs:{r}:{a}:log-group:{n}:*"],
+    ),
+    "objects": ("buckets", ["arn:{p}:s3:::{n}/*"]),
+    "packages": (
+        "AWS::SageMaker::ModelPackageGroup",
+        ["arn:{p}:sagemaker:{r}:{a}:model-package/{n}/*"],
+    ),
+    "pipelines": (
+        "AWS::SageMaker::Pipeline",
+        [
+            "arn:{p}:sagemaker:{r}:{a}:pipeline/{n}",
+            "arn:{p}:sagemaker:{r}:{a}:pipeline/{n}/execution/*",
+        ],
+    ),
+    "queues": ("AWS::SQS::Queue", ["arn:{p}:sqs:{r}:{a}:{n}"]),
+    "repositories": ("AWS::ECR::Repository", ["arn:{p}:ecr:{r}:{a}:repository/{n}"]),
+    "roles": ("roles", ["arn:{p}:iam::{a}:role/{n}*"]),
+    "rules": ("AWS::Events::Rule", ["arn:{p}:events:{r}:{a}:rule/{n}"]),
+    "schedules": ("AWS::Scheduler::Schedule", ["arn:{p}:scheduler:{r}:{a}:schedule/*/{n}"]),
+    "stacks": ("stacks", ["arn:{p}:cloudformation:{r}:{a}:stack/{n}/*"]),
+    "tables": ("AWS::DynamoDB::Table", ["arn:{p}:dynamodb:{r}:{a}:table/{n}"]),
+    "templates": ("templates", ["arn:{p}:dynamodb:{r}:{a}:table/{n}"]),
+    "topics": ("AWS::SNS::Topic", ["arn:{p}:sns:{r}:{a}:{n}", "arn:{p}:sns:{r}:{a}:{n}:*"]),
+    "transform": ("one", ["arn:{p}:cloudformation:{r}:aws:transform/Serverless-2016-10-31"]),
+    "any": ("one", ["*"]),
+}
+
+# Taken away from whoever deploys where a permissions boundary is given, but for roles that have it.
+_BOUND = {
+    f"iam:{action}"
+    for action in (
+        *("CreateRole", "DeleteRole", "DeleteRolePolicy", "PutRolePermissionsBoundary"),
+        *("PutRolePolicy", "UpdateAssumeRolePolicy"),
+    )
 }
 
 # By resource type: (resources, actions). PassRole is apart, for its conditions.
@@ -93,7 +122,7 @@ RIGHTS = {
     "AWS::IAM::Role": [
         (
             "roles",
-            "iam: CreateRole DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy GetRole "
+            "iam: CreateRole DeleteRole DeleteRolePolicy GetRole "
             "GetRolePolicy ListAttachedRolePolicies ListRolePolicies PutRolePermissionsBoundary "
             "PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
             "UpdateRoleDescription",
@@ -243,22 +272,60 @@ def types(root):
     )
 
 
-def document(root, prefix, partition, region, account, kms_key=None):
-    """The policy, as a dict."""
-    values = {"p": partition, "r": region, "a": account, "x": prefix}
+def _names(root, prefix, region, account):
+    """The names that the templates give, by what _RESOURCES says of them."""
+    found = {"one": [""], "roles": names.roles(root, prefix)}
+    for each in names.named(root, prefix, account, region):
+        found.setdefault(each.type, []).append(each.name)
+    own, nested = names.stacks(root, prefix)
+    found["stacks"] = [own, *(f"{begin}*" for begin in nested)]
+    found["artifacts"] = [f"{prefix}-artifacts-{account}-{region}"]
+    found["assets"] = [f"{prefix}-assets-{account}-{region}"]
+    found["definitions"] = [f"{prefix}-pipeline-{account}-{region}"]
+    found["buckets"] = [*found["AWS::S3::Bucket"], *found["artifacts"]]
+    found["catalogue"] = [f"{prefix}-assets"]
+    found["templates"] = [f"{prefix}-training-templates"]
+    return found
+
+
+def document(root, prefix, partition, region, account, kms_key=None, boundary=None):
+    """The policy, as a dict; `boundary` is the permissions boundary that every role has to have."""
+    of_kind = _names(root, prefix, region, account)
+    values = {"p": partition, "r": region, "a": account}
+
+    def arns(resources):
+        kind, patterns = _RESOURCES[resources]
+        found = [
+            pattern.format(**values, n=name)
+            for name in of_kind.get(kind, [])
+            for pattern in patterns
+        ]
+        return found[0] if len(found) == 1 else found
+
     by_resource = {}
     rights = [right for type_ in types(root) for right in RIGHTS[type_]] + OWN
     for resources, line in rights:
         by_resource.setdefault(resources, set()).update(actions(line))
+    bound = by_resource["roles"] & _BOUND if boundary else set()
+    by_resource["roles"] -= bound
     statements = [
         {
             "Effect": "Allow",
             "Action": sorted(by_resource[resources]),
-            "Resource": pattern.format(**values),
+            "Resource": arns(resources),
         }
-        for resources, pattern in _RESOURCES.items()
+        for resources in _RESOURCES
         if resources in by_resource
     ]
+    if bound:
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Action": sorted(bound),
+                "Resource": arns("roles"),
+                "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+            }
+        )
     services = ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]
     if "AWS::Scheduler::Schedule" in types(root):
         services.append("scheduler.amazonaws.com")
@@ -266,7 +333,7 @@ def document(root, prefix, partition, region, account, kms_key=None):
         {
             "Effect": "Allow",
             "Action": "iam:PassRole",
-            "Resource": _RESOURCES["roles"].format(**values),
+            "Resource": arns("roles"),
             "Condition": {"StringEquals": {"iam:PassedToService": services}},
         }
     )
@@ -291,13 +358,16 @@ def document(root, prefix, partition, region, account, kms_key=None):
         statements.append(
             {
                 "Effect": "Allow",
-                "Action": [
-                    "kms:CreateGrant",
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:GenerateDataKey",
-                ],
+                "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
                 "Resource": kms_key,
+            }
+        )
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Action": "kms:CreateGrant",
+                "Resource": kms_key,
+                "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
             }
         )
     return {"Version": "2012-10-17", "Statement": statements}

@@ -3,6 +3,7 @@
 Every step looks for what is there, so that an interrupted one is taken up by running it again.
 """
 
+import contextlib
 import dataclasses
 import time
 
@@ -37,9 +38,9 @@ class Inventory:
     packages: list[str] = dataclasses.field(default_factory=list)
     """ARNs of versions in the package group."""
     images: list[str] = dataclasses.field(default_factory=list)
-    """Tags in the repository, or digests of what has none."""
-    kept: list[names.Kept] = dataclasses.field(default_factory=list)
-    foreign: list[names.Kept] = dataclasses.field(default_factory=list)
+    """REPOSITORY:TAG, or REPOSITORY@DIGEST of what has no tag."""
+    kept: list[names.Named] = dataclasses.field(default_factory=list)
+    foreign: list[names.Named] = dataclasses.field(default_factory=list)
     """What has a name of ours and is not ours: it is left alone."""
 
     def lines(self):
@@ -96,9 +97,8 @@ class Teardown:
         self._sagemaker = target.client("sagemaker")
         self._deployer = Deployer(target.client, target.interval, target.timeout)
         self._pipeline = f"{prefix}-asset-prediction"
-        self._repository = f"{prefix}/feature-engineering"
         self._kept = [*names.kept(root, prefix, target.account, target.region)]
-        self._kept.append(names.Kept("AWS::S3::Bucket", artifacts_bucket))
+        self._kept.append(names.Named("AWS::S3::Bucket", artifacts_bucket))
 
     # ------------------------------------------------------------ looking
 
@@ -120,7 +120,10 @@ class Teardown:
             models=self._models(),
             packages=self._packages(ours),
             images=[
-                image.get("imageTag", image["imageDigest"]) for image in self._images(resources)
+                f"{repository}:{tag}" if tag else f"{repository}@{each['imageDigest']}"
+                for repository, found in self._images(resources)
+                for each in found
+                for tag in [each.get("imageTag")]
             ],
             kept=ours,
             foreign=[kept for kept in there if kept not in ours],
@@ -201,7 +204,7 @@ class Teardown:
         return [each["ModelName"] for each in found if is_ours(each["ModelArn"])]
 
     def _packages(self, ours):
-        if names.Kept("AWS::SageMaker::ModelPackageGroup", self._pipeline) not in ours:
+        if names.Named("AWS::SageMaker::ModelPackageGroup", self._pipeline) not in ours:
             return []
         try:
             found = self._pages(
@@ -217,13 +220,13 @@ class Teardown:
         return [each["ModelPackageArn"] for each in found]
 
     def _images(self, resources):
-        if ("AWS::ECR::Repository", self._repository) not in resources:
-            return []
+        """(repository, what ECR calls each of its images) of our stack's repositories."""
         ecr = self._target.client("ecr")
-        try:
-            return self._pages(ecr, "list_images", "imageIds", repositoryName=self._repository)
-        except ecr.exceptions.RepositoryNotFoundException:
-            return []
+        for type_, name in resources:
+            if type_ == "AWS::ECR::Repository":
+                # An interrupted run may have deleted it since the stack was looked at.
+                with contextlib.suppress(ecr.exceptions.RepositoryNotFoundException):
+                    yield name, self._pages(ecr, "list_images", "imageIds", repositoryName=name)
 
     def refuse_while_used(self):
         """Other stacks' pipelines are made by our custom resource: without it they can't go."""
@@ -346,13 +349,13 @@ class Teardown:
         self._sagemaker.delete_model_package(ModelPackageName=arn)
 
     def _delete_images(self, inventory):
-        ecr, images = self._target.client("ecr"), self._images(inventory.resources)
-        if images:
-            self._say(f"Deleting {len(images)} image(s) of {self._repository}")
-        for start in range(0, len(images), 100):
-            ecr.batch_delete_image(
-                repositoryName=self._repository, imageIds=images[start : start + 100]
-            )
+        for repository, found in self._images(inventory.resources):
+            if found:
+                self._say(f"Deleting {len(found)} image(s) of {repository}")
+            for start in range(0, len(found), 100):
+                self._target.client("ecr").batch_delete_image(
+                    repositoryName=repository, imageIds=found[start : start + 100]
+                )
 
     def _empty(self, bucket):
         """Delete every version and every delete marker of a bucket."""

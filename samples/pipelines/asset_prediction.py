@@ -41,6 +41,8 @@ MODELS = f"asset-prediction-models-{ACCOUNT}-{REGION}"
 ASSETS = f"asset-prediction-assets-{ACCOUNT}-{REGION}"
 CODE = f"asset-prediction-pipeline-{ACCOUNT}-{REGION}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/asset-prediction-jobs"
+# What serves a model may less than what makes one.
+MODEL_ROLE = f"arn:aws:iam::{ACCOUNT}:role/asset-prediction-models"
 
 # DeepAR's hyperparameters with the defaults that the pipeline gives them.
 HYPERPARAMETERS = {
@@ -165,7 +167,7 @@ def pipeline() -> Pipeline:
     model = Model(
         image_uri=deepar,
         model_data=training.properties.ModelArtifacts.S3ModelArtifacts,
-        role=ROLE,
+        role=MODEL_ROLE,
         sagemaker_session=session,
     )
     types = ["text/csv", "application/json", "application/jsonlines"]

@@ -158,7 +158,7 @@ def test_what_is_deleted_is_listed_by_name(aws):
     for resource in found:
         assert resource["PhysicalResourceId"] in declined.stdout, resource
     (image,) = aws.client("ecr").list_images(repositoryName="named/feature-engineering")["imageIds"]
-    assert f"image {image['imageTag']}" in declined.stdout
+    assert f"image named/feature-engineering:{image['imageTag']}" in declined.stdout
     assert "model package arn:" in declined.stdout
     assert run(aws, "destroy", "--prefix", "named", "--yes").returncode == 0
 

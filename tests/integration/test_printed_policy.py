@@ -39,7 +39,7 @@ def test_all_of_it_is_one_document_and_each_part_a_policy(tmp_path):
         assert set(each) == {"Version", "Statement"}
         assert policy.size(each) <= 6144
     # The partition is the region's.
-    assert "arn:aws-cn:s3:::pipewright-*-123456789012-cn-north-1" in whole.stdout
+    assert "arn:aws-cn:s3:::pipewright-assets-123456789012-cn-north-1" in whole.stdout
     beyond = printed(tmp_path, *account, "--part", "9", AWS_REGION="eu-west-1")
     assert (beyond.returncode, beyond.stdout) == (1, "")
     assert f"there are parts 1 to {len(policies)}" in beyond.stderr

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from harness import BINARIES
 from processing_job import ARN, FIRST, JOB_CONFIG, SCRIPT, put, template
@@ -66,15 +69,15 @@ def test_each_event_reaches_one_rule_and_those_of_others_none(system):
 
 
 class JobRole:
-    """The job role of the deployed stack, which this account may assume for a while."""
+    """A role of the deployed stack that SageMaker takes, which this account may assume for a while."""
 
-    def __init__(self, system):
+    def __init__(self, system, output="JobRoleArn", policy="jobs"):
         self._iam = system.client("iam")
         self._sts = system.client("sts")
-        self.arn = system.outputs["JobRoleArn"]
-        self._name = self.arn.rsplit("/", 1)[1]
+        self.arn = system.outputs[output]
+        self._name, self._policy_name = self.arn.rsplit("/", 1)[1], policy
         self._trust = self._iam.get_role(RoleName=self._name)["Role"]["AssumeRolePolicyDocument"]
-        self._policy = self._iam.get_role_policy(RoleName=self._name, PolicyName="jobs")[
+        self._policy = self._iam.get_role_policy(RoleName=self._name, PolicyName=policy)[
             "PolicyDocument"
         ]
 
@@ -97,7 +100,7 @@ class JobRole:
 
     def _set_policy(self, document):
         self._iam.put_role_policy(
-            RoleName=self._name, PolicyName="jobs", PolicyDocument=json.dumps(document)
+            RoleName=self._name, PolicyName=self._policy_name, PolicyDocument=json.dumps(document)
         )
 
     def without(self, sid, action):
@@ -181,8 +184,7 @@ def test_the_processing_step_can_do_its_work_with_the_job_role(system, run_job):
 @pytest.mark.parametrize(
     ("sid", "action"),
     [
-        ("ReportToExecution", "dynamodb:GetItem"),
-        ("ReportToExecution", "dynamodb:PutItem"),
+        ("ReadExecution", "dynamodb:GetItem"),
         ("ReportToExecution", "dynamodb:UpdateItem"),
         ("ReadAssetClasses", "dynamodb:Scan"),
         ("WriteFeatureImportance", "dynamodb:PutItem"),
@@ -197,8 +199,80 @@ def test_the_processing_step_misses_each_right_of_the_job_role(system, run_job, 
     assert action.partition(":")[2] in job.stdout
 
 
-def test_only_sagemaker_may_assume_the_job_role(system):
+def client_of(system, role, service):
+    """A client with the rights of a role."""
+    given = role.environment()
+    return boto3.client(
+        service,
+        endpoint_url=system.endpoint,
+        region_name=REGION,
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=given["AWS_SESSION_TOKEN"],
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
+
+
+def test_a_job_writes_its_own_attributes_of_a_record_and_no_others(system):
+    """With the rights of a job, a record's status, template and history cannot be changed, replaced or deleted."""
+    table = system.outputs["ExecutionsTableName"]
+    key = {"Id": {"S": "of-a-job"}, "entry": {"S": "record"}}
+    put(system, table, {"Id": "of-a-job", "entry": "record", "pipelineStatus": "Executing"})
+    report = {":report": {"M": {"status": {"S": "Succeeded"}}}}
+    forged = {":status": {"S": "Succeeded"}}
+
+    with JobRole(system) as role:
+        dynamodb = client_of(system, role, "dynamodb")
+
+        def update(expression, values, **more):
+            dynamodb.update_item(
+                TableName=table,
+                Key=key,
+                UpdateExpression=expression,
+                **({"ExpressionAttributeValues": values} if values else {}),
+                **more,
+            )
+
+        update("SET processingStepReport = :report", report)
+        for refused in (
+            lambda: update("SET pipelineStatus = :status", forged),
+            lambda: update(
+                "SET #other = :status", forged, ExpressionAttributeNames={"#other": "x"}
+            ),
+            lambda: update("SET processingStepReport = :report REMOVE pipelineStatus", report),
+            lambda: update("SET processingStepReport = :report", report, ReturnValues="ALL_OLD"),
+            lambda: dynamodb.put_item(TableName=table, Item=key),
+            lambda: dynamodb.delete_item(TableName=table, Key=key),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                refused()
+    (item,) = system.items("of-a-job")
+    assert item["pipelineStatus"] == "Executing"
+    assert item["processingStepReport"] == {"status": "Succeeded"}
+    system.client("dynamodb").delete_item(TableName=table, Key=key)
+
+
+def test_a_models_container_reads_models_and_nothing_else(system):
+    """With the rights of a model, prices and records cannot be read, and no model can be written."""
+    models, assets = system.outputs["ModelsBucketName"], system.outputs["AssetsBucketName"]
+    artifact = {"Bucket": models, "Key": "pipeline/of-a-model/models/model.tar.gz"}
+    system.client("s3").put_object(**artifact, Body=b"weights")
+    with JobRole(system, "ModelRoleArn", "models") as role:
+        s3, dynamodb = (client_of(system, role, name) for name in ("s3", "dynamodb"))
+        assert s3.get_object(**artifact)["Body"].read() == b"weights"
+        for refused in (
+            lambda: s3.put_object(**artifact, Body=b"others"),
+            lambda: s3.get_object(Bucket=assets, Key="assets/AAPL.csv"),
+            lambda: s3.get_object(Bucket=models, Key="execution/any/log"),
+            lambda: dynamodb.scan(TableName=system.outputs["AssetsTableName"]),
+            lambda: dynamodb.scan(TableName=system.outputs["ExecutionsTableName"]),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                refused()
+    system.client("s3").delete_object(**artifact)
+
+
+@pytest.mark.parametrize("output", ["JobRoleArn", "ModelRoleArn"])
+def test_only_sagemaker_may_assume_the_roles_of_jobs_and_models(system, output):
     with pytest.raises(system.client("sts").exceptions.ClientError, match="AccessDenied"):
-        system.client("sts").assume_role(
-            RoleArn=system.outputs["JobRoleArn"], RoleSessionName="anybody"
-        )
+        system.client("sts").assume_role(RoleArn=system.outputs[output], RoleSessionName="anybody")

@@ -230,6 +230,7 @@ def no_literal_partition(project: Project) -> Findings:
                 in_principal = (
                     path[-1] == "Principal"
                     or "iam:PassedToService" in path
+                    or "ec2:AuthorizedService" in path
                     or path[-2:] == ("Principal", "Service")
                 )
                 if not (in_principal and principal.fullmatch(value)):
@@ -503,6 +504,105 @@ def rights_are_least(project: Project) -> Findings:
                 yield f"{where}: passes a role to any service"
 
 
+# What a right is bound by, beside its resource: the keys that its statement's condition must have.
+BOUND_BY = {
+    "ec2:CreateNetworkInterfacePermission": {"ec2:AuthorizedService", "ec2:Subnet"},
+    "ec2:DeleteNetworkInterface": {"ec2:Subnet"},
+    "ec2:DeleteNetworkInterfacePermission": {"ec2:Subnet"},
+    "kms:CreateGrant": {"kms:GrantIsForAWSResource"},
+}
+# EC2 asks for the right to make an interface on each of what it is made of.
+INTERFACES_BOUND_BY = {"subnet/*": "ec2:SubnetID", "security-group/*": "ec2:SecurityGroupID"}
+
+
+def condition_keys(statement: dict) -> set[str]:
+    """The keys that a statement's condition compares."""
+    return {key for block in statement.get("Condition", {}).values() for key in block}
+
+
+def rights_are_bound_by_conditions(project: Project) -> Findings:
+    """Grants of keys are for AWS's services, interfaces for SageMaker in the chosen subnets."""
+    for stack, logical_id, role in project.resources("AWS::IAM::Role"):
+        for statement in role_statements(role):
+            where = f"{stack}.{logical_id}.{statement.get('Sid', '?')}"
+            keys = condition_keys(statement)
+            for action in as_list(statement["Action"]):
+                if lacking := BOUND_BY.get(action, set()) - keys:
+                    yield f"{where}: {action} is not bound by {sorted(lacking)}"
+                if action != "ec2:CreateNetworkInterface":
+                    continue
+                for resource in as_list(statement["Resource"]):
+                    for kind, key in INTERFACES_BOUND_BY.items():
+                        if resource["Fn::Sub"].endswith(f":{kind}") and key not in keys:
+                            yield f"{where}: any {kind.rpartition('/')[0]} of the account"
+
+
+WRITES_AN_ITEM = {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem"}
+
+
+def jobs_write_their_own_attributes_only(project: Project) -> Findings:
+    """What runs in SageMaker can change its own attributes of a record, and nothing else of it."""
+    for stack, logical_id, role in project.resources("AWS::IAM::Role"):
+        trusts = list(statements(role["Properties"]["AssumeRolePolicyDocument"]))
+        if all(each["Principal"].get("Service") != "sagemaker.amazonaws.com" for each in trusts):
+            continue
+        for statement in role_statements(role):
+            if "ExecutionsTableName" not in json.dumps(statement["Resource"]):
+                continue
+            where = f"{stack}.{logical_id}.{statement.get('Sid', '?')}"
+            for action in as_list(statement["Action"]):
+                if action in WRITES_AN_ITEM:
+                    yield f"{where}: {action} replaces or deletes a record whole"
+                if action == "dynamodb:UpdateItem" and (
+                    "dynamodb:Attributes" not in statement.get("Condition", {}).get(
+                        "ForAllValues:StringEquals", {}
+                    )
+                ):
+                    yield f"{where}: any attribute of a record"
+
+
+def models_have_a_role_of_their_own(project: Project) -> Findings:
+    """An endpoint may neither write nor read what the jobs do, but for the models."""
+    resources = project.nested["PipelineStack"]["Resources"]
+    values = resources["PipelineDefinition"]["Properties"]["Values"]
+    role = values["ModelRoleArn"]["Fn::GetAtt"][0]
+    if values["ModelRoleArn"] == values["JobRoleArn"]:
+        yield "PipelineStack.PipelineDefinition.Values: models run with the jobs' role"
+    text = (ROOT / "shared/templates/asset-prediction.json.tera").read_text()
+    for found in re.findall(r'"ExecutionRoleArn": "(.*?)"', text):
+        if found != "{{ ModelRoleArn }}":
+            yield f"asset-prediction.json.tera: a model's role is {found}"
+    for statement in role_statements(resources[role]):
+        for action in as_list(statement["Action"]):
+            if action.startswith("dynamodb:") or action == "s3:PutObject":
+                yield f"PipelineStack.{role}.{statement['Sid']}: {action}, which serving does not need"
+
+
+def policies_name_this_installation_only(project: Project) -> Findings:
+    """No pattern of a policy takes what an installation has whose prefix goes on: pw, pw-2."""
+    for stack, template in {"root": project.root, **project.nested}.items():
+        for path, value in walk(template["Resources"]):
+            in_policy = {"Statement", "PolicyDocument", "EventPattern"} & {
+                key for key in path if isinstance(key, str)
+            }
+            if not in_policy or not isinstance(value, str):
+                continue
+            if re.search(r"\$\{Prefix\}-?\*|\$\{Prefix\}-[^/:]*\*", value):
+                yield f"{stack}.{'.'.join(map(str, path))}: {value!r}"
+
+
+def nobody_is_let_in_to_the_custom_resource(project: Project) -> Findings:
+    """CloudFormation invokes with its caller's rights: no policy of ours lets anybody else in."""
+    function = "PipelineDefinitionFunction"
+    for stack, logical_id, permission in project.resources("AWS::Lambda::Permission"):
+        if function in json.dumps(permission["Properties"]["FunctionName"]):
+            yield f"{stack}.{logical_id}: lets somebody invoke the custom resource's function"
+    for stack, logical_id, role in project.resources("AWS::IAM::Role"):
+        for statement in role_statements(role):
+            if "lambda:InvokeFunction" in as_list(statement["Action"]):
+                yield f"{stack}.{logical_id}.{statement['Sid']}: may invoke a function"
+
+
 def dashboards_are_json(project: Project) -> Findings:
     """A dashboard's body is JSON, shows every alarm and overlaps nothing."""
     for stack, logical_id, dashboard in project.resources("AWS::CloudWatch::Dashboard"):
@@ -635,6 +735,11 @@ ALL = [
     retention_is_literal,
     data_is_protected,
     rights_are_least,
+    rights_are_bound_by_conditions,
+    jobs_write_their_own_attributes_only,
+    models_have_a_role_of_their_own,
+    policies_name_this_installation_only,
+    nobody_is_let_in_to_the_custom_resource,
     dashboards_are_json,
     alarms_reach_somebody,
     root_resources_carry_tags,

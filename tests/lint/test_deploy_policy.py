@@ -1,5 +1,6 @@
 """The policy of who deploys is neither less nor more than the templates need."""
 
+import fnmatch
 import json
 from pathlib import Path
 
@@ -33,7 +34,10 @@ UNUSED = {
     ],
     "AWS::ECR::Repository": ["kms:", "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"],
     "AWS::Events::Rule": ["iam:PassRole"],  # targets are functions, which have policies
-    "AWS::IAM::Role": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+    "AWS::IAM::Role": [
+        "iam:AttachRolePolicy", "iam:DetachRolePolicy",
+        "iam:DeleteRolePermissionsBoundary",  # what a boundary is for
+    ],
     "AWS::Lambda::Alias": [
         "codedeploy:", "lambda:PutProvisionedConcurrencyConfig",
         "lambda:DeleteProvisionedConcurrencyConfig",
@@ -145,8 +149,93 @@ def test_any_resource_is_allowed_only_where_iam_knows_none_or_for_looking(docume
 def test_no_action_is_a_pattern_and_roles_are_passed_to_known_services_only(document):
     assert not [action for action in granted(document) if "*" in action]
     (passing,) = (each for each in document["Statement"] if each["Action"] == "iam:PassRole")
-    assert passing["Resource"].endswith("role/assets-*")
+    roles = "arn:aws:iam::123456789012:role/assets"
+    assert passing["Resource"] == [f"{roles}-Hou*", f"{roles}-Pip*", f"{roles}-Sta*"]
     assert "sagemaker.amazonaws.com" in passing["Condition"]["StringEquals"]["iam:PassedToService"]
+
+
+def resources(document):
+    """(action, pattern of an ARN) of a policy."""
+    for statement in document["Statement"]:
+        actions, patterns = statement["Action"], statement["Resource"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            for pattern in [patterns] if isinstance(patterns, str) else patterns:
+                yield action, pattern
+
+
+def arns(prefix):
+    """ARNs of what an installation has, as AWS makes them."""
+    for each in names.named(ROOT, prefix, "123456789012", "eu-west-1"):
+        yield from (
+            f"arn:aws:{service}:{place}:{path}{each.name}"
+            for type_, service, place, path in (
+                ("AWS::CloudWatch::Alarm", "cloudwatch", HERE, "alarm:"),
+                ("AWS::CloudWatch::Dashboard", "cloudwatch", ":123456789012", "dashboard/"),
+                ("AWS::DynamoDB::Table", "dynamodb", HERE, "table/"),
+                ("AWS::ECR::Repository", "ecr", HERE, "repository/"),
+                ("AWS::Events::Rule", "events", HERE, "rule/"),
+                ("AWS::Logs::LogGroup", "logs", HERE, "log-group:"),
+                ("AWS::S3::Bucket", "s3", ":", ""),
+                ("AWS::SNS::Topic", "sns", HERE, ""),
+                ("AWS::SQS::Queue", "sqs", HERE, ""),
+                ("AWS::SageMaker::ModelPackageGroup", "sagemaker", HERE, "model-package-group/"),
+                ("AWS::SageMaker::Pipeline", "sagemaker", HERE, "pipeline/"),
+                ("AWS::Serverless::Function", "lambda", HERE, "function:"),
+            )
+            if type_ == each.type
+        )
+    yield f"arn:aws:cloudformation:{HERE}:stack/{prefix}/11111111"
+    yield f"arn:aws:cloudformation:{HERE}:stack/{prefix}-StorageStack-1ABCDEFGHIJKL/22222222"
+    yield f"arn:aws:s3:::{prefix}-artifacts-123456789012-eu-west-1"
+    # CloudFormation cuts the stack's part of a long name, and the logical id's.
+    yield f"arn:aws:iam::123456789012:role/{prefix}-HousekeepingRole-1ABCDEFGHIJKL"
+    nested = f"{prefix}-PipelineStack-1ABCDEFGHIJKL"
+    yield f"arn:aws:iam::123456789012:role/{nested[:24]}-PipelineRole-1ABCDEFGHIJKL"
+
+
+HERE = "eu-west-1:123456789012"
+
+
+def matching(document, arn):
+    return {
+        pattern
+        for _, pattern in resources(document)
+        # Of any endpoint or model; those rights are bound by a tag, or to what Pipelines makes.
+        if pattern != "*" and fnmatch.fnmatchcase(arn, pattern)
+    }
+
+
+@pytest.mark.parametrize("prefix", ["pw", "pw-2", "a-prefix-of-20-lette"])
+def test_rights_end_at_the_installations_names(prefix):
+    """The rights of who deploys one installation reach nothing of one whose prefix goes on, as pw and pw-2 do."""
+    document = policy.document(ROOT, prefix, "aws", "eu-west-1", "123456789012")
+    assert [arn for arn in arns(prefix) if not matching(document, arn)] == []
+    for other in ("pw", "pw-2", "pw2", "pw-pipeline", f"{prefix}-2", f"{prefix}x"):
+        if other != prefix:
+            assert [arn for arn in arns(other) if matching(document, arn)] == []
+
+
+def test_with_a_boundary_only_roles_that_have_it_can_be_made_or_changed(document):
+    """Where a permissions boundary is given, who deploys can make and change no role without it, nor take it away."""
+    boundary = "arn:aws:iam::123456789012:policy/bounds"
+    bounded = policy.document(
+        ROOT, "assets", "aws", "eu-west-1", "123456789012", boundary=boundary
+    )
+    free = {"iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateRoleDescription"}
+    for statement in bounded["Statement"]:
+        actions = set(statement["Action"]) if isinstance(statement["Action"], list) else set()
+        changing = {each for each in actions if each.startswith("iam:")} - free
+        if {each for each in changing if not each.startswith(("iam:Get", "iam:List"))}:
+            equals = statement["Condition"]["StringEquals"]
+            assert equals == {"iam:PermissionsBoundary": boundary}
+    assert granted(bounded) == granted(document)
+    assert "iam:DeleteRolePermissionsBoundary" not in granted(bounded)
+
+
+def test_grants_of_the_key_are_for_services_of_aws():
+    document = policy.document(ROOT, "assets", "aws", "eu-west-1", "123456789012", "arn:key")
+    (grant,) = (each for each in document["Statement"] if "kms:CreateGrant" in each["Action"])
+    assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def test_each_part_fits_into_a_managed_policy_and_nothing_gets_lost(document):

@@ -300,6 +300,61 @@ def a_role_for_any_service(project):
             del statement["Condition"]
 
 
+def statement_of(project, role, sid):
+    """A statement of a role in the pipeline's stack, whatever condition it stands behind."""
+    role = project.nested["PipelineStack"]["Resources"][role]["Properties"]
+    for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
+        found = statement.get("Fn::If", [None, statement])[1]
+        if found["Sid"] == sid:
+            return found
+    raise AssertionError(f"{role} has no statement {sid}")
+
+
+@fault(checks.rights_are_bound_by_conditions)
+def a_grant_for_anybody(project):
+    del statement_of(project, "PipelineRole", "VolumeKey")["Condition"]
+
+
+@fault(checks.rights_are_bound_by_conditions)
+def an_interface_that_any_account_may_attach(project):
+    condition = statement_of(project, "JobRole", "LetSageMakerAttach")["Condition"]
+    del condition["StringEquals"]
+
+
+@fault(checks.rights_are_bound_by_conditions)
+def an_interface_in_any_subnet(project):
+    del statement_of(project, "ModelRole", "InChosenSubnets")["Condition"]
+
+
+@fault(checks.jobs_write_their_own_attributes_only)
+def a_job_that_replaces_a_record(project):
+    statement_of(project, "JobRole", "ReportToExecution")["Action"] = "dynamodb:PutItem"
+
+
+@fault(checks.jobs_write_their_own_attributes_only)
+def a_job_that_writes_any_attribute(project):
+    del statement_of(project, "JobRole", "ReportToExecution")["Condition"]
+
+
+@fault(checks.models_have_a_role_of_their_own)
+def models_with_the_role_of_the_jobs(project):
+    values = project.nested["PipelineStack"]["Resources"]["PipelineDefinition"]["Properties"]
+    values["Values"]["ModelRoleArn"] = values["Values"]["JobRoleArn"]
+
+
+@fault(checks.policies_name_this_installation_only)
+def a_topic_for_the_alarms_of_others(project):
+    policy = project.nested["OperationsStack"]["Resources"]["AlarmTopicPolicy"]["Properties"]
+    condition = policy["PolicyDocument"]["Statement"][0]["Condition"]
+    condition["ArnLike"] = {"aws:SourceArn": {"Fn::Sub": "arn:x:alarm:${Prefix}-*"}}
+
+
+@fault(checks.nobody_is_let_in_to_the_custom_resource)
+def a_rule_that_invokes_the_custom_resource(project):
+    permission = project.nested["EventsStack"]["Resources"]["StepRulePermission"]["Properties"]
+    permission["FunctionName"] = {"Ref": "PipelineDefinitionFunction"}
+
+
 @fault(checks.dashboards_are_json)
 def a_dashboard_with_a_comma_too_many(project):
     dashboard = project.nested["OperationsStack"]["Resources"]["Dashboard"]["Properties"]

@@ -38,6 +38,7 @@ mod tests {
             "PipelineName": "asset-prediction",
             "ProcessingImageUri": format!("111122223333.dkr.ecr.{region}.amazonaws.com/fe:1"),
             "JobRoleArn": "arn:aws:iam::111122223333:role/jobs",
+            "ModelRoleArn": "arn:aws:iam::111122223333:role/models",
             "AssetsDataS3Uri": "s3://assets/assets/",
             "ModelsBucket": "models",
             "ExecutionsTable": "executions",
