@@ -48,7 +48,7 @@ from image import ImageFailed  # noqa: E402
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of  # noqa: E402
 from ownership import STACK_TAG, NotOurs, installation  # noqa: E402
 from supervise import ServiceFailed  # noqa: E402
-from system import PREFERRED_PORTS, LocalSystem  # noqa: E402
+from system import PREFERRED_PORTS, LocalSystem, private_folder  # noqa: E402
 from take_down import Teardown  # noqa: E402
 from verify import verify  # noqa: E402
 
@@ -160,7 +160,9 @@ def deploy_locally(options):
     target = targets.of_environment_file(options.environment_file)
     if target:
         return deploy_to_local(options, target)
-    directory = LOCAL / "instances" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    directory = (
+        private_folder(LOCAL) / "instances" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    )
     with (
         Announcement(options.environment_file) as announcement,
         LocalSystem(directory, options.binaries, LOCAL / "functions", PREFERRED_PORTS) as system,

@@ -79,7 +79,10 @@ class Announcement:
     def publish(self, text):
         """Have the file say so."""
         self._published = text
-        self._path.write_text(text, encoding="utf-8")
+        # It has the key of the local AWS, which runs programs as its owner for whoever has it.
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(file, "w", encoding="utf-8") as opened:
+            opened.write(text)
 
     def __exit__(self, *_):
         # `make clean` takes the lock's file away: what is there may be somebody else's since.

@@ -6,7 +6,8 @@ nor be unknown to the functions that are told about it. Usage:
 
     launcher.py LISTENING_FD [ENDPOINT]
 
-ENDPOINT is where the stand-in for SageMaker answers, if there is one.
+ENDPOINT is where the stand-in for SageMaker answers, if there is one. The account's access key and
+secret come in the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
 Every change to ministack is one function below and is covered by
 tests/integration/test_local_aws.py; the version is pinned with hashes in
@@ -16,9 +17,11 @@ local/requirements.txt.
 import asyncio
 import contextvars
 import functools
+import hmac
 import http.client
 import json
 import os
+import secrets
 import socket
 import socketserver
 import sys
@@ -29,23 +32,36 @@ import uuid
 _LISTENING_FD = int(sys.argv[1])
 _STAND_IN = sys.argv[2] if len(sys.argv) > 2 else None
 _socket = socket.socket(fileno=_LISTENING_FD)
+_PORT = _socket.getsockname()[1]
 # Read by ministack's modules while they are imported.
-os.environ["GATEWAY_PORT"] = str(_socket.getsockname()[1])
+os.environ["GATEWAY_PORT"] = str(_PORT)
 _socket.detach()
 
 import botocore.session  # noqa: E402
 import cbor2  # noqa: E402
+from botocore.auth import SigV4Auth  # noqa: E402
+from botocore.awsrequest import AWSRequest  # noqa: E402
 from botocore.exceptions import ClientError  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack_app  # noqa: E402
-from ministack.core import iam_actions, iam_evaluator, router  # noqa: E402
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router  # noqa: E402
 from ministack.core.concurrency import run_reentrant  # noqa: E402
-from ministack.core.responses import get_account_id, get_region  # noqa: E402
-from ministack.services import cloudformation, eventbridge, lambda_svc, s3  # noqa: E402
-from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
+from ministack.core.responses import (  # noqa: E402
+    _account_from_sts_session,
+    get_account_id,
+    get_region,
+)
+from ministack.services import cloudformation, eventbridge, lambda_svc, s3, sts  # noqa: E402
+from ministack.services.cloudformation import (  # noqa: E402
+    custom_resource,
+    provisioners,
+    stacks,
+    wait_conditions,
+)
 
 import conditions  # noqa: E402
+import guard  # noqa: E402
 
 
 @functools.cache
@@ -54,6 +70,92 @@ def _client(service, region):
     endpoint = _STAND_IN if service == "sagemaker" else None
     session = botocore.session.get_session()
     return session.create_client(service, region_name=region, endpoint_url=endpoint)
+
+
+def _secret_of(access_key, token):
+    """The secret of a key of the account, of a role's session or of a user; None of any other."""
+    try:
+        account = iam_evaluator.find_iam_access_key_account(access_key)
+    except iam_evaluator.AmbiguousAccessKeyError:
+        return None
+    # Where nobody's rights are checked, a function's access key is its account.
+    numeric = access_key if access_key.isdecimal() else None
+    account = account or _account_from_sts_session(access_key) or numeric
+    found = iam_evaluator.resolve_credential(access_key, account, token)
+    return getattr(found, "secret_access_key", None)
+
+
+# Of CloudFormation's ResponseURL, and of a wait condition's: the path's end is the secret there, as
+# the signature is in AWS's.
+_ANSWERED = {
+    "/_ministack/cfn-response/": lambda token: token in custom_resource._pending,
+    "/_ministack/cfn-signal/": wait_conditions.has_handle,
+}
+
+
+def _is_open(method, path):
+    """Whether a request takes no signature: whether this server lives, and answers that are waited for."""
+    if method == "PUT":
+        return any(
+            path.startswith(prefix) and is_awaited(path.removeprefix(prefix))
+            for prefix, is_awaited in _ANSWERED.items()
+        )
+    return method == "GET" and path == "/_ministack/health"
+
+
+def give_functions_keys_that_nobody_can_guess():
+    """Make the keys of a function's role from this start's secret; ministack makes them from its ARN."""
+
+    def derived(what, function):
+        secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+        return hmac.new(secret.encode(), f"{what}:{function}".encode(), "sha256").hexdigest()
+
+    of_account = lambda_runtime.execution_credentials
+
+    def credentials_of(config):
+        if not ministack_app.AUTH:
+            return of_account(config)
+        account, _ = lambda_runtime._account_region_from_function_config(config)
+        role = config["Role"]
+        function = f"{config['FunctionArn']}:{role}"
+        key = f"ASIA{derived('key', function)[:16].upper()}"
+        secret, token = derived("secret", function), derived("token", function)
+        session_name = config["FunctionName"][:64]
+        role_name = role.rpartition("/")[2]
+        sts.register_session(
+            key,
+            {
+                "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
+                "UserId": f"{role_name}:{session_name}",
+                "SecretAccessKey": secret,
+                "SessionToken": token,
+            },
+        )
+        return {
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": token,
+        }
+
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = credentials_of
+
+
+def guard_runtime_interface():
+    """Let a function's program alone speak to Lambda's runtime interface, which has no signatures.
+
+    A program is told where it is in its environment, which other users cannot read.
+    """
+    token = secrets.token_hex(16)
+    environment_of = lambda_svc._provided_worker_env
+
+    def environment(config, code_dir, port):
+        found = environment_of(config, code_dir, port)
+        # Lambda names host and port alone; the runtime for Rust takes a path if there is a scheme as well.
+        found["AWS_LAMBDA_RUNTIME_API"] = f"http://127.0.0.1:{port}/{token}"
+        return found
+
+    lambda_svc._provided_worker_env = environment
+    guard.guard_handlers(token)
 
 
 def send_small_packets_at_once():
@@ -193,9 +295,12 @@ def _ask_stand_in(method, path, headers, body):
     """What the stand-in answers to a request, as ministack's services do."""
     # The other headers are the signature's and the connection's.
     kept = {name: headers[name] for name in ("content-type", "x-amz-target") if name in headers}
+    request = AWSRequest(method, f"{_STAND_IN}{path}", headers=kept, data=body)
+    credentials = botocore.session.get_session().get_credentials()
+    SigV4Auth(credentials, "sagemaker", get_region()).add_auth(request)
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(_STAND_IN).netloc)
     try:
-        connection.request(method, path, body, kept)
+        connection.request(method, path, body, dict(request.headers.items()))
         answer = connection.getresponse()
         told = {name: answer.getheader(name) for name in ("Content-Type", "x-amzn-errortype")}
         return answer.status, {name: text for name, text in told.items() if text}, answer.read()
@@ -445,6 +550,8 @@ def clean_up_nested_stacks():
 
 def main():
     """Apply the changes and serve until SIGTERM."""
+    give_functions_keys_that_nobody_can_guess()
+    guard_runtime_interface()
     send_small_packets_at_once()
     accept_aws_sources()
     retry_failed_events()
@@ -463,7 +570,7 @@ def main():
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
     config.loglevel = os.environ.get("LOG_LEVEL", "INFO")
-    asyncio.run(serve(ministack_app.app, config))
+    asyncio.run(serve(guard.Guard(ministack_app.app, _PORT, _secret_of, _is_open), config))
 
 
 if __name__ == "__main__":

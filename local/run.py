@@ -37,6 +37,7 @@ from system import (
     LocalSystem,
     StartRefused,
     export,
+    private_folder,
 )
 
 LOCAL = ROOT / ".local"
@@ -122,9 +123,14 @@ def follow(system, execution_id, options):
     return service.process.wait()
 
 
+def outputs_folder(options, name):
+    """Where the outputs go; nobody else may enter what is made here."""
+    directory = options.out or LOCAL / "runs" / name
+    return directory if directory.is_dir() else private_folder(directory)
+
+
 def fetch(system, execution_id, pipeline_execution_arn, directory):
     """Write the execution's outputs, definition and record to a directory; gives their paths."""
-    directory.mkdir(parents=True, exist_ok=True)
     bucket = system.outputs["ModelsBucketName"]
     pages = system.client("s3").get_paginator("list_objects_v2")
     for page in pages.paginate(Bucket=bucket, Prefix=f"execution/{execution_id}/"):
@@ -156,7 +162,7 @@ def run(system, options, timer):
     execution_id = answer["executionId"]
     timer.headline(f"Started execution {execution_id}")
     status = follow(system, execution_id, options)
-    directory = options.out or LOCAL / "runs" / execution_id
+    directory = outputs_folder(options, execution_id)
     timer.headline("Fetching outputs")
     for path in fetch(system, execution_id, answer["pipelineExecutionArn"], directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
@@ -193,11 +199,27 @@ def run_pipeline(system, options, timer):
     status = execution["PipelineExecutionStatus"]
     reason = execution.get("FailureReason")
     say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
-    directory = options.out or LOCAL / "runs" / f"{pipeline.name}-{execution_id}"
+    directory = outputs_folder(options, f"{pipeline.name}-{execution_id}")
     timer.headline("Fetching outputs")
     for path in fetch_below(system, f"pipeline/{execution_id}/", directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
     return 0 if status == "Succeeded" else 1
+
+
+def write_answerable_event(system, directory):
+    """Write an event of CloudFormation's whose answer this system takes; gives the file's path."""
+    event = json.loads(
+        (ROOT / "tests" / "fixtures" / "pipeline-definition" / "create.json").read_text()
+    )
+    event["ResponseURL"] = system.client("s3").generate_presigned_url(
+        "put_object",
+        Params={"Bucket": system.outputs["PipelineBucketName"], "Key": "replies/create.json"},
+        ExpiresIn=7 * 24 * 60 * 60,
+    )
+    path = directory / "pipeline-definition.json"
+    path.touch(0o600)
+    path.write_text(json.dumps(event, indent=2) + "\n")
+    return path
 
 
 def stay(system, options, timer, announcement):
@@ -209,8 +231,11 @@ def stay(system, options, timer, announcement):
     functions.update(LOOPBACK_ALLOWED)
     heading = "# What the functions find in their environment, for `make lambda-watch`:\n"
     system.announce(announcement, heading + export(functions))
-    say(f"\nReady. In another terminal `. {shorten(options.environment_file)}`, which begins:\n")
-    say("".join(f"  {line}\n" for line in export(system.environment()).splitlines()))
+    event = write_answerable_event(system, options.environment_file.parent)
+    say(f"\nReady. In another terminal `. {shorten(options.environment_file)}`, which has\n")
+    shown = {n: v for n, v in system.environment().items() if not n.startswith("AWS_SECRET_")}
+    say("".join(f"  {line}\n" for line in export(shown).splitlines()))
+    say("and the secret of this start's key, without which nothing is answered.")
     table = system.outputs["ExecutionsTableName"]
     request = json.dumps({"templateId": template_id})
     say(
@@ -220,6 +245,7 @@ def stay(system, options, timer, announcement):
         f"  {shorten(system.binaries)}/pipewright execution watch ID --table {table}\n"
         f"  aws sagemaker list-pipeline-executions --pipeline-name "
         f"{system.outputs['PipelineName']}\n\n"
+        f"For `cargo lambda invoke ... pipeline-definition`: --data-file {shorten(event)}\n"
         f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
     )
     system.supervisor.watch()
@@ -335,6 +361,7 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
 
+    private_folder(LOCAL)
     forget_instances()
     # Before a run adds its own.
     if gone := forget_runs(LOCAL / "runs", KEPT_RUNS - 1):

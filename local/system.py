@@ -3,10 +3,12 @@
 Used by run.py for `make run` and `make local`, and by the integration tests.
 """
 
+import base64
 import contextlib
 import functools
 import json
 import os
+import secrets
 import shlex
 import sys
 import urllib.error
@@ -47,13 +49,22 @@ def export(variables):
     )
 
 
+def private_folder(path):
+    """Make a folder that nobody but its owner may enter; gives its path."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
 class LocalSystem:
     """One running system; a context manager that leaves no process behind.
 
     `directory` takes its files (logs, the stand-in's run directory), `binaries`
     has the compiled workspace, `cache` keeps packaged functions between runs.
-    With `open_to_all` requests need no signature and functions no rights, so
-    that a person may try anything. `runners` has directories of programs by the
+    Its access key and secret are made up anew each time, and no request without
+    their signature is answered. With `open_to_all` nobody's rights are checked,
+    so that a person may try anything. `runners` has directories of programs by the
     repository of the image that they stand for.
     """
 
@@ -66,7 +77,7 @@ class LocalSystem:
         open_to_all=False,
         runners=None,
     ):
-        self.directory = Path(directory)
+        self.directory = private_folder(directory)
         self.binaries = Path(binaries)
         self.supervisor = Supervisor(self.directory / "logs")
         self._preferred_ports = preferred_ports
@@ -74,6 +85,8 @@ class LocalSystem:
         self._runners = {"feature-engineering": self.binaries, **(runners or {})}
         self._cache = Path(cache)
         self._clients = {}
+        self._access_key = f"AKIA{base64.b32encode(secrets.token_bytes(10)).decode()}"
+        self._secret_key = secrets.token_hex(20)
         self.outputs = {}
 
     def __enter__(self):
@@ -98,8 +111,8 @@ class LocalSystem:
                 service,
                 endpoint_url=self.sagemaker_endpoint if service == "sagemaker" else self.endpoint,
                 region_name=REGION,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
+                aws_access_key_id=self._access_key,
+                aws_secret_access_key=self._secret_key,
                 config=Config(s3={"addressing_style": "path"}, proxies={}),
             )
         return self._clients[service]
@@ -116,8 +129,8 @@ class LocalSystem:
             "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_endpoint,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": self._access_key,
+            "AWS_SECRET_ACCESS_KEY": self._secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         return {key: value for key, value in environment.items() if value}

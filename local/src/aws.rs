@@ -1,11 +1,13 @@
 //! The seams filled in with the local AWS.
 
 use crate::BoxFuture;
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::events::EventSink;
 use crate::functions::FunctionCaller;
 use crate::names::resource_of;
 use crate::queues::QueueSender;
+use crate::signature::{AccessKey, Scope, Signable, signed};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
@@ -218,21 +220,34 @@ pub struct Endpoints {
     pub sqs: Option<String>,
 }
 
-/// Lambda and SQS at endpoints that ask for no signature, as a local AWS does.
+/// Who calls, and where and when.
+#[derive(Clone)]
+pub struct Caller {
+    /// What requests are signed with.
+    pub key: AccessKey,
+    /// The region of what is called.
+    pub region: String,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+/// Lambda and SQS of a local AWS.
 ///
 /// A pipeline on a laptop calls neither often enough to compile an SDK for it.
-#[derive(Debug, Clone)]
-pub struct UnsignedServices {
+#[derive(Clone)]
+pub struct LocalServices {
     endpoints: Endpoints,
+    caller: Caller,
     connector: SharedHttpConnector,
     calls: Arc<Semaphore>,
 }
 
-impl UnsignedServices {
+impl LocalServices {
     /// The services at these endpoints; a call to one that is missing fails and says so.
-    pub fn new(endpoints: Endpoints) -> Self {
+    pub fn new(endpoints: Endpoints, caller: Caller) -> Self {
         Self {
             endpoints,
+            caller,
             connector: pipewright_aws::http_connector(
                 pipewright_aws::CONNECT_TIMEOUT,
                 FUNCTION_TIMEOUT,
@@ -244,19 +259,37 @@ impl UnsignedServices {
     /// POSTs a body; gives the answer's headers and text, and an error for a bad status.
     async fn post(
         &self,
+        service: &str,
         uri: String,
         headers: &[(&'static str, &'static str)],
         body: &Value,
     ) -> Result<(Headers, String), String> {
         // The semaphore is never closed; without a permit the call would only be early.
         let _permit = self.calls.acquire().await.ok();
-        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
+        let body = body.to_string();
+        let signable = Signable {
+            method: "POST",
+            uri: &uri,
+            headers,
+            body: body.as_bytes(),
+        };
+        let scope = Scope {
+            region: &self.caller.region,
+            service,
+            time: (self.caller.clock)(),
+        };
+        let (signature, _) =
+            signed(signable, &self.caller.key, scope).map_err(|error| error.to_string())?;
+        let mut request = HttpRequest::new(SdkBody::from(body));
         request
             .set_method("POST")
             .map_err(|error| error.to_string())?;
         request.set_uri(uri).map_err(|error| error.to_string())?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, *value);
+        }
+        for (name, value) in signature {
+            request.headers_mut().insert(name, value);
         }
         let mut response = self
             .connector
@@ -284,7 +317,12 @@ impl UnsignedServices {
             .unwrap_or(function);
         let uri = format!("{endpoint}/2015-03-31/functions/{name}/invocations");
         let (headers, text) = self
-            .post(uri, &[("content-type", "application/json")], payload)
+            .post(
+                "lambda",
+                uri,
+                &[("content-type", "application/json")],
+                payload,
+            )
             .await?;
         if let Some(kind) = headers.get("x-amz-function-error") {
             return Err(format!("the function failed ({kind}): {text}"));
@@ -302,7 +340,7 @@ impl UnsignedServices {
             ("x-amz-target", "AmazonSQS.SendMessage"),
         ];
         let message = json!({"QueueUrl": queue_url, "MessageBody": body.to_string()});
-        self.post(format!("{endpoint}/"), &headers, &message)
+        self.post("sqs", format!("{endpoint}/"), &headers, &message)
             .await
             .map(|_| ())
     }
@@ -320,7 +358,7 @@ fn endpoint<'a>(endpoint: Option<&'a str>, service: &str) -> Result<&'a str, Str
         })
 }
 
-impl FunctionCaller for UnsignedServices {
+impl FunctionCaller for LocalServices {
     fn call<'a>(
         &'a self,
         function: &'a str,
@@ -334,7 +372,7 @@ impl FunctionCaller for UnsignedServices {
     }
 }
 
-impl QueueSender for UnsignedServices {
+impl QueueSender for LocalServices {
     fn send<'a>(
         &'a self,
         queue_url: &'a str,

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const TARGET_PREFIX: &str = "SageMaker.";
 
 /// More than the largest inline definition (1 MiB of characters, escaped) can be.
-const LARGEST_BODY: usize = 16 * 1024 * 1024;
+pub const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// The path that tells whether the stand-in is well, and how many events are lost.
 pub const HEALTH_PATH: &str = "/_pipewright/health";

@@ -8,7 +8,7 @@
 //! [`state`] decides everything and touches nothing; [`engine`] carries out what it decides
 //! through small seams ([`storage`], [`events`], [`functions`],
 //! [`queues`], [`runner`]), which [`aws`]
-//! fills in; [`http`] is the wire.
+//! fills in; [`http`] is the wire, and [`guard`] says who may call.
 //!
 //! # What differs from SageMaker
 //!
@@ -25,7 +25,7 @@
 //!   `Continuous` ones too. A stopped job is killed after 30 seconds, not 120.
 //! - Models, packages, endpoint configurations and endpoints are entries that are described,
 //!   listed and told of by events; no endpoint answers. Lambda functions and callback queues
-//!   are really called, without a signature. All other types of steps are simulated.
+//!   are really called, with the key of the environment. All other types of steps are simulated.
 //! - A step begins in a later second than those it waits for have ended in, and an execution
 //!   ends in a later second than its last step: events carry whole seconds, so that their
 //!   times alone tell cause from effect.
@@ -47,10 +47,12 @@ pub mod error;
 pub mod event;
 pub mod events;
 pub mod functions;
+pub mod guard;
 pub mod http;
 pub mod names;
 pub mod queues;
 pub mod runner;
+pub mod signature;
 pub mod state;
 pub mod storage;
 

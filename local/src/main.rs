@@ -2,12 +2,14 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use pipewright_local::aws::{DefaultBus, Endpoints, S3Store, UnsignedServices};
+use pipewright_local::aws::{Caller, DefaultBus, Endpoints, LocalServices, S3Store};
 use pipewright_local::clock::{Clock, Millis};
 use pipewright_local::engine::{Edges, Engine};
+use pipewright_local::guard::{Guard, guarded};
 use pipewright_local::http;
 use pipewright_local::names::Account;
 use pipewright_local::runner::{ProcessRunner, ProcessSettings};
+use pipewright_local::signature::AccessKey;
 use pipewright_local::state::{Settings, State};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -33,7 +35,8 @@ enum Command {
     /// Answer SageMaker's API on loopback, and run pipelines.
     ///
     /// S3, EventBridge, Lambda and SQS are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
-    /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables.
+    /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables, and
+    /// whoever calls must sign with that key.
     /// When it listens, it prints one line to standard output: {"ready": true, "port": PORT}.
     Serve(Serve),
 }
@@ -106,11 +109,19 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     }
     let config = pipewright_aws::config().await;
     let store = Arc::new(S3Store::new(pipewright_aws::s3::client(&config)));
-    let services = Arc::new(UnsignedServices::new(Endpoints {
-        lambda: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
-        sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
-    }));
     let clock = system_clock();
+    let key = AccessKey::of_environment(|name| std::env::var(name).ok())?;
+    let services = Arc::new(LocalServices::new(
+        Endpoints {
+            lambda: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
+            sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+        },
+        Caller {
+            key: key.clone(),
+            region: arguments.region.clone(),
+            clock: Clock::clone(&clock),
+        },
+    ));
     #[expect(
         clippy::cast_possible_truncation,
         reason = "checked to be at most 3600 seconds"
@@ -133,7 +144,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             events: Arc::new(DefaultBus::new(pipewright_aws::eventbridge::client(
                 &config,
             ))),
-            functions: Arc::<UnsignedServices>::clone(&services),
+            functions: Arc::<LocalServices>::clone(&services),
             queues: services,
             runner: Arc::new(ProcessRunner::new(
                 ProcessSettings {
@@ -143,7 +154,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                 },
                 store,
             )),
-            clock,
+            clock: Clock::clone(&clock),
         },
     );
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port))
@@ -155,7 +166,16 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let mut output = std::io::stdout();
     writeln!(output, "{}", json!({"ready": true, "port": port}))?;
     output.flush()?;
-    let server = axum::serve(listener, http::router(engine.clone())).into_future();
+    let guard = Guard {
+        port,
+        key,
+        service: "sagemaker",
+        clock,
+        largest_body: http::LARGEST_BODY,
+        open: &[http::HEALTH_PATH],
+    };
+    let routes = guarded(http::router(engine.clone()), guard);
+    let server = axum::serve(listener, routes).into_future();
     let served = tokio::select! {
         served = server => served.context("the server ended"),
         _ = terminate.recv() => Ok(()),
