@@ -23,7 +23,7 @@ OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train
 
 .DEFAULT_GOAL := help
 .PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image base-images push-image test test-rust test-python lint fmt build clean \
-	bench bench-program bench-custom-resource bench-events ablation gluonts test-thorough
+	bench bench-deepar bench-program bench-custom-resource bench-events ablation gluonts test-thorough
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 30
@@ -169,7 +169,7 @@ fmt: $(VENV)/test.stamp ## Format all code
 # parts. WRITE=1: put the figures into the page.
 BENCH_VENV := .venv-bench
 GLUONTS_VENV := .venv-gluonts
-BENCH_PROGRAM := $(TARGET)/benchmark/pipewright-bench
+BENCH_PROGRAM := $(TARGET)/numeric/pipewright-bench
 
 bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries side by side (QUICK=1, ONLY=..., WRITE=1)
 	@$(BENCH_VENV)/bin/python tests/bench/run.py --binary $(call quoted,$(BENCH_PROGRAM)) --work $(call quoted,$(TARGET)/bench) \
@@ -191,6 +191,12 @@ ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forec
 
 gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 7 GB)
 	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(call quoted,$(BENCH_PROGRAM))
+
+bench-deepar: bench-program $(GLUONTS_VENV)/stamp ## Measure our DeepAR beside GluonTS's, and its budgets (installs 7 GB; QUICK=1, ONLY=..., WRITE=1)
+	@cargo build --profile numeric -p forecasting-deepar --locked
+	@$(GLUONTS_VENV)/bin/python tests/bench/deepar.py --program $(call quoted,$(TARGET)/numeric/forecasting-deepar) \
+	  --step $(call quoted,$(BENCH_PROGRAM)) --work $(call quoted,$(TARGET)/bench) \
+	  $(call flag,--quick,QUICK) $(if $(call given,ONLY),--only $(call each,,ONLY)) $(call flag,--write docs/BENCHMARKS.md,WRITE)
 
 # The wheel of the SAM command line holds the Runtime Interface Emulator.
 CUSTOM_RESOURCE := tests/bench/custom_resource
