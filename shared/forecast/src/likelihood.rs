@@ -93,7 +93,6 @@ impl Likelihood {
 
     /// A sample of the distribution.
     pub(crate) fn sample(self, raw: Raw, scale: f64, random: &mut Random) -> f64 {
-        let random = &mut Source(random);
         match self {
             Self::Gaussian => {
                 let normal: f64 = StandardNormal.sample(random);
@@ -121,30 +120,7 @@ impl Likelihood {
     }
 }
 
-/// Random bits as the samplers take them.
-struct Source<'a>(&'a mut Random);
-
-impl rand_core::TryRng for Source<'_> {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok((self.0.bits() >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0.bits())
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        for chunk in bytes.chunks_mut(8) {
-            let word = self.0.bits().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-fn gamma(shape: f64, scale: f64, random: &mut Source<'_>) -> f64 {
+fn gamma(shape: f64, scale: f64, random: &mut Random) -> f64 {
     // Only parameters of which no network can make a distribution are refused:
     // infinite or NaN ones. Their sample is as undefined as they are.
     Gamma::new(shape, scale).map_or(f64::NAN, |gamma| gamma.sample(random))
