@@ -3,7 +3,9 @@
 use pipewright_aws::access::{self, Lacking};
 use pipewright_aws::dynamodb::TableError;
 use pipewright_aws::lambda::InvokeError;
+use pipewright_aws::s3::ObjectError;
 use pipewright_aws::sagemaker::SageMakerError;
+use pipewright_aws::sagemaker_runtime::InvocationError;
 use pipewright_aws::sqs::QueueError;
 
 /// A command's error, with the cure in front where the environment lacks what
@@ -24,6 +26,8 @@ fn is_of_aws(error: &anyhow::Error) -> bool {
         || error.is::<QueueError>()
         || error.is::<InvokeError>()
         || error.is::<SageMakerError>()
+        || error.is::<ObjectError>()
+        || error.is::<InvocationError>()
 }
 
 fn cure(lacking: &Lacking) -> String {

@@ -19,6 +19,8 @@ use crate::installation::Installation;
 
 mod plan;
 
+pub(crate) use plan::model_of;
+
 /// The exit status when the time was up before the endpoint was ready, or gone.
 const TIMED_OUT: u8 = 3;
 

@@ -11,6 +11,7 @@ mod definition;
 mod endpoint;
 mod execution;
 mod features;
+mod forecast;
 mod installation;
 mod output;
 mod redrive;
@@ -49,6 +50,7 @@ enum Command {
     /// Make features from price files on this machine.
     #[command(subcommand)]
     Features(features::Command),
+    Forecast(forecast::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,
+            Command::Forecast(arguments) => forecast::run(arguments).await,
         };
         match result {
             Err(error) => Err(aws::explained(error).await),

@@ -46,6 +46,8 @@ pub mod metrics;
 pub mod s3;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;
+#[cfg(feature = "sagemaker-runtime")]
+pub mod sagemaker_runtime;
 #[cfg(feature = "sqs")]
 pub mod sqs;
 

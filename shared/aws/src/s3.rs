@@ -1,7 +1,7 @@
 //! The S3 client.
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::Client;
+pub use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 
 /// The endpoint override for S3 alone; the SDK prefers it to `AWS_ENDPOINT_URL`.
@@ -17,4 +17,70 @@ pub fn client(config: &SdkConfig) -> Client {
     let overridden = config.endpoint_url().is_some()
         || std::env::var_os(S3_ENDPOINT).is_some_and(|url| !url.is_empty());
     Client::from_conf(Builder::from(config).force_path_style(overridden).build())
+}
+
+/// An object can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectError {
+    /// S3 or the client refused.
+    #[error("GetObject of s3://{bucket}/{key}: {message}")]
+    Call {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// What was said.
+        message: String,
+    },
+    /// It is larger than anything that is expected there.
+    #[error("s3://{bucket}/{key} has more than {most} bytes")]
+    TooLarge {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The most that is read.
+        most: usize,
+    },
+}
+
+/// The bytes of an object, in a bucket of the account `owner`.
+///
+/// # Errors
+/// [`ObjectError`]: there is none, it may not be read, the bucket is another account's, or
+/// it has more than `most` bytes.
+pub async fn read(
+    client: &Client,
+    owner: &str,
+    bucket: &str,
+    key: &str,
+    most: usize,
+) -> Result<Vec<u8>, ObjectError> {
+    let call = |message| ObjectError::Call {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        message,
+    };
+    let mut object = client
+        .get_object()
+        .bucket(bucket)
+        .expected_bucket_owner(owner)
+        .key(key)
+        .send()
+        .await
+        .map_err(|error| call(crate::error_chain(&error)))?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = object.body.next().await {
+        let chunk = chunk.map_err(|error| call(crate::error_chain(&error)))?;
+        if bytes.len() + chunk.len() > most {
+            return Err(ObjectError::TooLarge {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                most,
+            });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }

@@ -43,6 +43,10 @@ use time::{Date, Month};
 
 use super::{AutoencoderReport, CatalogueAsset, Column, ColumnKind, FeatureSet, Importance};
 
+mod fan_chart;
+
+pub use fan_chart::{BANDS, FanChart, FanPoint};
+
 /// Width and height of a plot in units of the drawing; a PNG has [`SCALE`]
 /// times as many pixels.
 const SIZE: (f64, f64) = (1000.0, 520.0);
@@ -236,17 +240,7 @@ impl Plot<'_> {
     /// The drawing library fails, or panics: a fault of a picture must not cost
     /// a whole run.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        let draw = || {
-            RasterBackend::new()
-                .with_scale(SCALE)
-                .render_scene(&self.scene())
-        };
-        let drawn = catch_unwind(AssertUnwindSafe(draw))
-            .unwrap_or_else(|_| Err("the drawing library panicked".to_owned()));
-        drawn.map_err(|cause| PlotError {
-            name: self.name.clone(),
-            cause,
-        })
+        drawn(&self.name, || self.scene())
     }
 
     fn scene(&self) -> Scene {
@@ -263,6 +257,21 @@ impl Plot<'_> {
             Content::Losses(report) => losses_scene(&self.title, report),
         }
     }
+}
+
+/// The content of a PNG file.
+fn drawn(name: &str, scene: impl Fn() -> Scene) -> Result<Vec<u8>, PlotError> {
+    let draw = || {
+        RasterBackend::new()
+            .with_scale(SCALE)
+            .render_scene(&scene())
+    };
+    let drawn = catch_unwind(AssertUnwindSafe(draw))
+        .unwrap_or_else(|_| Err("the drawing library panicked".to_owned()));
+    drawn.map_err(|cause| PlotError {
+        name: name.to_owned(),
+        cause,
+    })
 }
 
 /// File names that differ even where a file system doesn't tell cases apart.

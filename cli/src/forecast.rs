@@ -1,0 +1,470 @@
+//! `pipewright forecast`: what an execution's model says of the days after the last price.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::{Args, ValueEnum};
+use flate2::read::GzDecoder;
+use pipewright::arn::Arn;
+use pipewright::record::{History, RecordId, history, names};
+use pipewright::training_template::{DeepArSettings, TrainingTemplate};
+use pipewright_aws::dynamodb::{self, Executions};
+use pipewright_aws::{SdkConfig, s3, sagemaker_runtime};
+use pipewright_forecast::deepar::Model;
+use pipewright_forecast::series::Series;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime};
+
+use crate::endpoint::model_of;
+use crate::installation::Installation;
+use crate::output::Output;
+
+mod made;
+mod prices;
+
+use made::{Forecast, Forecasts, Source};
+use prices::{Past, Prices};
+
+/// The artifact of Pipewright's own DeepAR within `model.tar.gz`.
+const ARTIFACT: &str = "model.pipewright-deepar";
+
+/// The most bytes of a file that is read: some thousand assets' features, or a model far
+/// larger than any that is trained on prices.
+const MOST: usize = 1 << 30;
+
+/// Forecast the prices after the last one by an execution's model.
+///
+/// Asks the execution's endpoint if one is in service. Otherwise a model of Pipewright's
+/// own DeepAR is loaded from S3 and computes here, at no cost. Days on which an asset
+/// never has prices, such as Saturdays, are left out.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The execution's id, as start-execution answered it.
+    #[arg(long, value_name = "ID")]
+    execution: String,
+    #[command(flatten)]
+    installation: Installation,
+    /// The table of executions; without it, PREFIX-executions.
+    #[arg(long)]
+    table: Option<String>,
+    /// The asset; can be given several times; without it, the one that the execution predicts.
+    #[arg(long, value_name = "TICKER")]
+    asset: Vec<String>,
+    /// How many paths are drawn.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    samples: u32,
+    /// The quantiles, each between 0 and 1.
+    #[arg(long, value_name = "Q,...", value_delimiter = ',', default_value = "0.1,0.5,0.9", value_parser = quantile)]
+    quantiles: Vec<f64>,
+    /// Look back: use the prices up to this day only.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = prices::parse_day)]
+    from: Option<Date>,
+    /// The form of what is written.
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    #[command(flatten)]
+    output: Output,
+    /// Draw a chart as a PNG file: the last quarter of prices, the median, and the intervals
+    /// that hold 50, 80 and 95 % of the paths. For one asset only.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Csv,
+    Json,
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(level) if 0.0 < level && level < 1.0 => Ok(level),
+        _ => Err("a quantile is a number above 0 and below 1".to_owned()),
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let id = RecordId::new(arguments.execution.as_str())?;
+    if let Some(plot) = &arguments.plot {
+        arguments.output.apart("--plot", plot)?;
+        ensure!(
+            arguments.asset.len() < 2,
+            "--plot draws one asset: give --asset once"
+        );
+    }
+    let config = pipewright_aws::config().await;
+    let table = arguments
+        .table
+        .clone()
+        .unwrap_or_else(|| arguments.installation.named("executions"));
+    let executions = Executions::new(dynamodb::client(&config), table);
+    let items = executions.items(id.as_str()).await?;
+    if items.is_empty() {
+        bail!("there is no execution {id} in table {executions}");
+    }
+    let execution = Execution::of(&history(id.as_str(), &items)?)?;
+    let assets = if arguments.asset.is_empty() {
+        vec![execution.template.predicted_asset.clone()]
+    } else {
+        arguments.asset.clone()
+    };
+
+    let bucket = Bucket::new(&config, &execution.account);
+    let list = bucket.read(&execution.file("features/series.json")).await?;
+    let rows = bucket
+        .read(&execution.file("features/features.csv"))
+        .await?;
+    let all = prices::read(&list, &rows, &assets)?;
+
+    let samples = usize::try_from(arguments.samples)?;
+    let (levels, told) = made::levels(&arguments.quantiles);
+    let model = Predictor::of(&config, &execution, &bucket).await?;
+    let settings = &execution.template.deepar;
+    let mut forecasts = Vec::new();
+    for prices in &all {
+        let past = prices.past(settings.calendar, arguments.from)?;
+        let days = prices.next_days(settings.calendar, &past, settings.prediction_length);
+        let (mean, quantiles) = model
+            .predict(&past, settings, samples, &levels)
+            .await
+            .with_context(|| format!("{} cannot be forecast", prices.asset))?;
+        forecasts.push(Forecast::new(prices, &past, &days, &mean, &quantiles));
+    }
+    let made = Forecasts {
+        execution: id.to_string(),
+        made_at: OffsetDateTime::now_utc().format(&Rfc3339)?,
+        source: model.source(),
+        samples,
+        levels,
+        told,
+        forecasts,
+    };
+    write(&arguments, &made, &all)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::Result<()> {
+    let chart = match &arguments.plot {
+        Some(file) => Some((file, made.chart(&made.forecasts[0], &prices[0])?)),
+        None => None,
+    };
+    let mut bytes = match arguments.format {
+        Format::Csv => made.csv()?,
+        Format::Json => serde_json::to_vec_pretty(&made.json())?,
+    };
+    if arguments.format == Format::Json {
+        bytes.push(b'\n');
+    }
+    if let Some((file, png)) = &chart {
+        arguments.output.free(file, png)?;
+    }
+    arguments.output.write(&mut io::stdout().lock(), &bytes)?;
+    if let Some((file, png)) = &chart {
+        arguments.output.put(file, png)?;
+    }
+    let what = format!(
+        "{} of execution {}, {} samples, by {}",
+        made.forecasts
+            .iter()
+            .map(|forecast| forecast.asset.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+        made.execution,
+        made.samples,
+        made.source
+    );
+    // Standard output is the table's.
+    writeln!(io::stderr().lock(), "Forecast of {what}")?;
+    Ok(())
+}
+
+/// What a record tells that a forecast needs.
+struct Execution {
+    template: TrainingTemplate,
+    account: String,
+    /// `s3://bucket/prefix/` of what the processing step wrote.
+    outputs: String,
+    /// The endpoint in service.
+    endpoint: Option<String>,
+    /// Where the model's artifact lies, or why there is none to load.
+    artifact: Result<String, anyhow::Error>,
+}
+
+impl Execution {
+    fn of(history: &History) -> anyhow::Result<Self> {
+        let id = &history.id;
+        let record = history.record.as_ref().unwrap_or(&Value::Null);
+        let text = |name: &str| record[name].as_str().map(str::to_owned);
+        let parameters = &record[names::PARAMETERS];
+        ensure!(
+            !parameters.is_null(),
+            "the record of execution {id} has no training template, which says what a point of its series is: only \
+             executions that start-execution started can be forecast from here"
+        );
+        let template = TrainingTemplate::parse(parameters)
+            .map_err(|faults| anyhow!("the training template of execution {id}: {faults}"))?;
+        let outputs = history
+            .report
+            .as_ref()
+            .and_then(|report| report.summary["outputs"].as_str())
+            .with_context(|| {
+                format!("the processing step of execution {id} has not reported where its outputs are; wait for it with `pipewright execution watch`")
+            })?;
+        let arn = history.execution_arn.as_deref().unwrap_or_default();
+        let account = Arn::parse(arn)
+            .map(|arn| arn.account.to_owned())
+            .with_context(|| format!("the record of execution {id} has no ARN of the execution"))?;
+        let endpoint = text(names::ENDPOINT_NAME)
+            .filter(|_| text(names::ENDPOINT_STATUS).as_deref() == Some("InService"));
+        let artifact = match model_of(history, false) {
+            Ok(_) => text(names::MODEL_DATA_URL).with_context(|| {
+                format!("the record of execution {id} does not say where its model's artifact lies")
+            }),
+            Err(none) => Err(none.into()),
+        };
+        Ok(Self {
+            template,
+            account,
+            outputs: outputs.to_owned(),
+            endpoint,
+            artifact,
+        })
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.outputs.trim_end_matches('/'))
+    }
+}
+
+/// The account's S3.
+struct Bucket<'a> {
+    client: s3::Client,
+    owner: &'a str,
+}
+
+impl<'a> Bucket<'a> {
+    fn new(config: &SdkConfig, owner: &'a str) -> Self {
+        Self {
+            client: s3::client(config),
+            owner,
+        }
+    }
+
+    async fn read(&self, url: &str) -> anyhow::Result<Vec<u8>> {
+        let (bucket, key) = url
+            .strip_prefix("s3://")
+            .and_then(|rest| rest.split_once('/'))
+            .with_context(|| format!("{url:?} is no address of an object in S3"))?;
+        Ok(s3::read(&self.client, self.owner, bucket, key, MOST).await?)
+    }
+}
+
+/// What computes a forecast.
+enum Predictor {
+    Endpoint {
+        client: sagemaker_runtime::Client,
+        name: String,
+    },
+    Here {
+        model: Box<Model>,
+        url: String,
+    },
+}
+
+impl Predictor {
+    async fn of(
+        config: &SdkConfig,
+        execution: &Execution,
+        bucket: &Bucket<'_>,
+    ) -> anyhow::Result<Self> {
+        if let Some(name) = &execution.endpoint {
+            return Ok(Self::Endpoint {
+                client: sagemaker_runtime::client(config),
+                name: name.clone(),
+            });
+        }
+        let url = match &execution.artifact {
+            Ok(url) => url.clone(),
+            Err(none) => bail!("{none:#}"),
+        };
+        let archive = bucket.read(&url).await?;
+        let model = artifact(&archive)
+            .with_context(|| format!("{url} cannot be read"))?
+            .with_context(|| {
+                format!(
+                    "{url} has no {ARTIFACT}: it is no model of Pipewright's own DeepAR, and what Amazon's image wrote \
+                     only Amazon's image reads; serve it with `pipewright endpoint create`, and ask again"
+                )
+            })?;
+        Ok(Self::Here {
+            model: Box::new(model),
+            url,
+        })
+    }
+
+    fn source(&self) -> Source {
+        match self {
+            Self::Endpoint { name, .. } => Source::Endpoint(name.clone()),
+            Self::Here { url, .. } => Source::Artifact(url.clone()),
+        }
+    }
+
+    /// The mean of each point, and for each level its quantile of each point.
+    async fn predict(
+        &self,
+        past: &Past,
+        settings: &DeepArSettings,
+        samples: usize,
+        levels: &[f64],
+    ) -> anyhow::Result<(Vec<f64>, Vec<Vec<f64>>)> {
+        match self {
+            Self::Here { model, .. } => {
+                let trained = model.settings();
+                ensure!(
+                    trained.prediction_length == settings.prediction_length,
+                    "the model forecasts {} points, and the execution's template says {}",
+                    trained.prediction_length,
+                    settings.prediction_length
+                );
+                let series = Series {
+                    start: trained.frequency.parse_start(&past.start.to_string())?,
+                    target: past.target.clone(),
+                    cat: Vec::new(),
+                    dynamic_feat: Vec::new(),
+                };
+                let forecast = model.predict(&series, samples)?;
+                Ok((forecast.mean(), forecast.quantiles(levels)))
+            }
+            Self::Endpoint { client, name } => {
+                let body = serde_json::to_vec(&request(past, samples, levels))?;
+                let answer = sagemaker_runtime::invoke(client, name, body).await?;
+                answered(&answer, settings.prediction_length, levels)
+                    .with_context(|| format!("endpoint {name} answered something else"))
+            }
+        }
+    }
+}
+
+/// A request as DeepAR's endpoints take it.
+fn request(past: &Past, samples: usize, levels: &[f64]) -> Value {
+    let target: Vec<Option<f32>> = past
+        .target
+        .iter()
+        .map(|value| (!value.is_nan()).then_some(*value))
+        .collect();
+    json!({
+        "instances": [{"start": format!("{} 00:00:00", past.start), "target": target}],
+        "configuration": {
+            "num_samples": samples,
+            "output_types": ["mean", "quantiles"],
+            "quantiles": levels.iter().map(level_text).collect::<Vec<_>>(),
+        },
+    })
+}
+
+/// A level as requests and answers spell it.
+fn level_text(level: &f64) -> String {
+    // 1 - 0.05 / 2 is not the shortest text of its number.
+    format!("{level:.6}").trim_end_matches('0').to_owned()
+}
+
+fn answered(
+    answer: &[u8],
+    points: usize,
+    levels: &[f64],
+) -> anyhow::Result<(Vec<f64>, Vec<Vec<f64>>)> {
+    let answer: Value = serde_json::from_slice(answer)?;
+    let numbers = |value: &Value, what: &str| -> anyhow::Result<Vec<f64>> {
+        let list = value.as_array().map(|list| list.iter().map(Value::as_f64));
+        let numbers: Option<Vec<f64>> = list.and_then(Iterator::collect);
+        numbers
+            .filter(|numbers| numbers.len() == points)
+            .with_context(|| format!("it has no {points} numbers as {what}"))
+    };
+    let prediction = &answer["predictions"][0];
+    let mean = numbers(&prediction["mean"], "mean")?;
+    let quantiles = levels
+        .iter()
+        .map(|level| {
+            let name = level_text(level);
+            numbers(&prediction["quantiles"][&name], &format!("quantile {name}"))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok((mean, quantiles))
+}
+
+/// Our model within a `model.tar.gz`; `None` if it has none.
+fn artifact(archive: &[u8]) -> anyhow::Result<Option<Model>> {
+    let mut files = tar::Archive::new(GzDecoder::new(archive).take(MOST as u64));
+    for file in files.entries()? {
+        let mut file = file?;
+        if file.path()?.file_name() == Some(ARTIFACT.as_ref()) {
+            return Ok(Some(Model::read(&mut file)?));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::date;
+
+    fn past() -> Past {
+        Past {
+            start: date!(2022 - 12 - 01),
+            target: vec![1.5, f32::NAN, 2.0],
+            rows: 2,
+            last: date!(2022 - 12 - 03),
+        }
+    }
+
+    #[test]
+    fn a_request_has_null_for_missing_values_and_the_levels_as_text() {
+        let request = request(&past(), 50, &[0.025, 0.1, 1.0 - 0.05 / 2.0]);
+        assert_eq!(
+            request["instances"][0],
+            json!({"start": "2022-12-01 00:00:00", "target": [1.5, null, 2.0]})
+        );
+        let configuration = &request["configuration"];
+        assert_eq!(configuration["num_samples"], 50);
+        assert_eq!(configuration["quantiles"], json!(["0.025", "0.1", "0.975"]));
+    }
+
+    #[test]
+    fn an_answer_must_have_each_point_of_each_level() {
+        let answer = json!({"predictions": [
+            {"mean": [1, 2], "quantiles": {"0.1": [0.5, 1], "0.9": [3, 4]}},
+        ]});
+        let bytes = serde_json::to_vec(&answer).unwrap();
+        let (mean, quantiles) = answered(&bytes, 2, &[0.1, 0.9]).unwrap();
+        assert_eq!(mean, [1.0, 2.0]);
+        assert_eq!(quantiles, [[0.5, 1.0], [3.0, 4.0]]);
+        let fault = answered(&bytes, 3, &[0.1]).unwrap_err().to_string();
+        assert_eq!(fault, "it has no 3 numbers as mean");
+        let fault = answered(&bytes, 2, &[0.5]).unwrap_err().to_string();
+        assert_eq!(fault, "it has no 2 numbers as quantile 0.5");
+        assert!(answered(b"<html>", 2, &[]).is_err());
+    }
+
+    #[test]
+    fn an_archive_of_others_has_no_model_of_ours() {
+        let mut archive = Vec::new();
+        {
+            let gzip = flate2::write::GzEncoder::new(&mut archive, flate2::Compression::fast());
+            let mut builder = tar::Builder::new(gzip);
+            let mut header = tar::Header::new_gnu();
+            header.set_size(3);
+            header.set_cksum();
+            builder
+                .append_data(&mut header, "model_algo-1-0000.params", &b"abc"[..])
+                .unwrap();
+            builder.into_inner().unwrap().finish().unwrap();
+        }
+        assert!(artifact(&archive).unwrap().is_none());
+        assert!(artifact(b"not gzip").is_err());
+    }
+}
