@@ -141,7 +141,15 @@ def make_package_group(target, name, prefix):
     )
 
 
-def deploy_stack(root, target, settings, tag, code, progress, say):
+def image_tags(root, settings):
+    """The tag of each image that the installation runs, by its program."""
+    programs = [image.PROCESSING]
+    if settings.parameters.get("TrainingAlgorithm") == "Pipewright":
+        programs.append(image.TRAINING)
+    return {program: image.tag_of_sources(root, program) for program in programs}
+
+
+def deploy_stack(root, target, settings, tags, code, progress, say):
     """Package and deploy template.yaml; gives the outputs of all its stacks."""
     deployer = Deployer(target.client, target.interval, target.timeout, say)
     own = installation(settings.stack)
@@ -152,29 +160,43 @@ def deploy_stack(root, target, settings, tag, code, progress, say):
         refuse_leftovers(root, target, settings)
     bucket = artifacts.prepare(target, settings, say)
     url = Packager(target.client, root, bucket, code).package()
-    parameters = {**settings.parameters, "ImageTag": tag}
+    parameters = {
+        **settings.parameters,
+        "ImageTag": tags[image.PROCESSING],
+        "TrainingImageTag": tags.get(image.TRAINING, ""),
+    }
     return deployer.deploy(own, url, parameters, progress)
 
 
 def bring_up(root, target, settings, code, with_image, headline, progress):
-    """Deploy the stack, then the image; gives the outputs.
+    """Deploy the stack, then its images; gives the outputs.
 
-    The tag is known before the image is built, and the stack makes the repository that the image
-    is pushed to; start-execution refuses as long as the image is missing.
+    A tag is known before the image is built, and the stack makes the repository that the image
+    is pushed to; start-execution refuses as long as an image is missing.
     """
-    tag = image.tag_of_sources(root)
+    tags = image_tags(root, settings)
     headline(f"Deploying template.yaml as stack {settings.stack}")
-    outputs = deploy_stack(root, target, settings, tag, code, progress, headline)
+    outputs = deploy_stack(root, target, settings, tags, code, progress, headline)
     make_package_group(target, outputs["ModelPackageGroupName"], settings.prefix)
-    repository = outputs["RepositoryName"]
     if not with_image:
         headline("Leaving the image out, as asked")
-    elif image.find(target.client("ecr"), repository, tag):
+        return outputs
+    repositories = {
+        image.PROCESSING: outputs["RepositoryName"],
+        image.TRAINING: outputs.get("TrainingRepositoryName"),
+    }
+    for program, tag in tags.items():
+        put_image(root, target, program, repositories[program], tag, headline)
+    return outputs
+
+
+def put_image(root, target, program, repository, tag, headline):
+    """See that the repository has the program's image of this tag."""
+    if image.find(target.client("ecr"), repository, tag):
         headline(f"The repository has the image {repository}:{tag}")
     elif target.is_local:
         headline(f"Standing in for the image {repository}:{tag} by the program in target/debug")
         image.put_stand_in(target.client("ecr"), repository, tag)
     else:
         headline(f"Building and pushing the image {repository}:{tag}")
-        image.build_and_push(root, repository, tag, target.region)
-    return outputs
+        image.build_and_push(root, program, repository, tag, target.region)

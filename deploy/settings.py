@@ -10,8 +10,8 @@
     tags = "pipewright:stack=pipewright"
     parameter_overrides = "Prefix=\\"pipewright\\" Architecture=\\"x86_64\\" AlarmEmail=\\"me@example.com\\""
 
-parameter_overrides may set any parameter of template.yaml but ImageTag, which is the digest of the
-image's sources. Several installations are several tables: `make deploy ENV=staging` reads
+parameter_overrides may set any parameter of template.yaml but ImageTag and TrainingImageTag, which
+are digests of the images' sources. Several installations are several tables: `make deploy ENV=staging` reads
 [staging.deploy.parameters].
 """
 
@@ -27,7 +27,7 @@ from ownership import STACK_TAG
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 # Asked for the first time; the other parameters have defaults that suit most.
 _GUIDED = ("Prefix", "Architecture", "AlarmEmail")
-_COMPUTED = {"ImageTag"}
+_COMPUTED = {"ImageTag", "TrainingImageTag"}
 
 
 class SettingsWrong(Exception):
@@ -40,7 +40,7 @@ class Settings:
 
     region: str
     parameters: dict[str, str]
-    """Of template.yaml, all but ImageTag."""
+    """Of template.yaml, all but the images' tags."""
     artifacts_bucket: str | None = None
     """Takes code and templates; None = the installation's own one, made when missing."""
 

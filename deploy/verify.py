@@ -151,15 +151,19 @@ def _pipeline(target, outputs):
     yield Check(f"pipeline {name}", fault)
 
 
-def _image(target, outputs):
-    repository, tag = outputs["RepositoryName"], outputs["ProcessingImageUri"].rpartition(":")[2]
-    manifest = image.find(target.client("ecr"), repository, tag)
-    fault = None
-    if manifest is None:
-        fault = "is missing; until it is pushed (`make deploy` does), no execution starts"
-    elif manifest != image.MANIFEST:
-        fault = f"has a manifest of type {manifest}, which SageMaker refuses"
-    yield Check(f"image {repository}:{tag}", fault)
+def _images(target, outputs):
+    images = [(outputs["RepositoryName"], outputs["ProcessingImageUri"])]
+    if "TrainingImageUri" in outputs:
+        images.append((outputs["TrainingRepositoryName"], outputs["TrainingImageUri"]))
+    for repository, uri in images:
+        tag = uri.rpartition(":")[2]
+        manifest = image.find(target.client("ecr"), repository, tag)
+        fault = None
+        if manifest is None:
+            fault = "is missing; until it is pushed (`make deploy` does), no execution starts"
+        elif manifest != image.MANIFEST:
+            fault = f"has a manifest of type {manifest}, which SageMaker refuses"
+        yield Check(f"image {repository}:{tag}", fault)
 
 
 def _artifacts(target, stack):
@@ -195,7 +199,7 @@ def _mail(target, outputs):
 
 
 # What a working installation lacks none of, and what only a person can finish.
-_NEEDED = (_buckets, _tables, _functions, _pipeline, _executor, _rules, _image)
+_NEEDED = (_buckets, _tables, _functions, _pipeline, _executor, _rules, _images)
 _HINTS = (_queues, _mail)
 
 

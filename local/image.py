@@ -1,9 +1,13 @@
-"""The processing step's image: its tag, building and pushing it, and what stands for it here."""
+"""The images of processing and training: tags, building and pushing, and what stands for them here."""
 
 import hashlib
 import json
 import os
 import subprocess
+
+# The programs that have an image each.
+PROCESSING = "feature-engineering"
+TRAINING = "forecasting-deepar"
 
 # The one form of manifest that SageMaker takes.
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -13,10 +17,10 @@ class ImageFailed(Exception):
     """The image could not be built or pushed; the message says which command failed."""
 
 
-def tag_of_sources(root):
-    """The tag of the image that the checkout's sources make, known before it is built."""
-    script = root / "docker" / "image-tag.sh"
-    return subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+def tag_of_sources(root, program=PROCESSING):
+    """The tag of a program's image that the checkout's sources make, known before it is built."""
+    command = [root / "docker" / "image-tag.sh", program]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def find(ecr, repository, tag):
@@ -33,12 +37,12 @@ def find(ecr, repository, tag):
     return found[0].get("imageManifestMediaType", MANIFEST) if found else None
 
 
-def build_and_push(root, repository, tag, region):
-    """Build the image and push it, unless the repository has the tag already."""
-    name = f"feature-engineering:{tag}"
+def build_and_push(root, program, repository, tag, region):
+    """Build a program's image and push it, unless the repository has the tag already."""
+    name = f"{program}:{tag}"
     environment = {**os.environ, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     for command in (
-        [root / "docker" / "build-image.sh", name],
+        [root / "docker" / "build-image.sh", "--package", program, name],
         [root / "docker" / "push-image.sh", name, f"{repository}:{tag}"],
     ):
         if subprocess.run(command, env=environment).returncode:

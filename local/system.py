@@ -227,9 +227,10 @@ class LocalSystem:
         url = Packager(self.client, ROOT, ARTIFACTS_BUCKET, code).package(edit)
         parameters = {"ImageTag": IMAGE_TAG, **(parameters or {})}
         self.outputs = self.deployer.deploy(installation(STACK), url, parameters, progress)
-        image.put_stand_in(
-            self.client("ecr"), self.outputs["RepositoryName"], parameters["ImageTag"]
-        )
+        ecr = self.client("ecr")
+        image.put_stand_in(ecr, self.outputs["RepositoryName"], parameters["ImageTag"])
+        if trainer := self.outputs.get("TrainingRepositoryName"):
+            image.put_stand_in(ecr, trainer, parameters["TrainingImageTag"])
         return self.outputs
 
     def import_assets(self, directory):

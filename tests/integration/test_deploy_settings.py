@@ -121,11 +121,14 @@ def test_both_spellings_of_sam_are_read():
 
 def test_every_fault_of_the_file_is_told_at_once(tmp_path):
     path = tmp_path / "samconfig.toml"
-    overrides = "Prefix=Upper ImageTag=x LogRetentionInDays=2 Colour=blue RetainedImages=1"
+    overrides = "Prefix=Upper ImageTag=x TrainingImageTag=y LogRetentionInDays=2 Colour=blue RetainedImages=1"
     path.write_text(f'[default.deploy.parameters]\nparameter_overrides = "{overrides}"\n')
     with pytest.raises(settings.SettingsWrong) as refused:
         settings.read(path, "default", ROOT)
-    for word in ("Upper", "ImageTag", "LogRetentionInDays", "Colour", "RetainedImages", "region"):
+    for word in (
+        *("Upper", "ImageTag", "TrainingImageTag", "LogRetentionInDays"),
+        *("Colour", "RetainedImages", "region"),
+    ):
         assert word in str(refused.value)
 
 

@@ -75,7 +75,8 @@ def empty(tmp_path_factory):
         system.config = directory / "samconfig.toml"
         system.config.write_text(
             "version = 0.1\n[default.deploy.parameters]\n"
-            f'region = "eu-west-1"\nparameter_overrides = "Prefix={PREFIX} LogRetentionInDays=7"\n'
+            f'region = "eu-west-1"\nparameter_overrides = "Prefix={PREFIX} LogRetentionInDays=7 '
+            'TrainingAlgorithm=Pipewright"\n'
         )
         with system.announced(system.environment_file):
             yield system
@@ -161,17 +162,27 @@ def test_a_deployment_comes_whole_and_goes_without_residue(empty):
         )
         return json.loads(response["Payload"].read())
 
-    # Without the image nothing starts, and the installation is not whole.
-    ecr, repository = empty.client("ecr"), empty.outputs["RepositoryName"]
-    tag = image.tag_of_sources(ROOT)
-    ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
-    refused = start_execution()
-    assert refused["errorType"] == "ImageMissing"
-    assert f"{repository}:{tag}" in refused["errorMessage"]
-    lacking = run(empty, "verify")
-    assert lacking.returncode == 1
-    assert f"image {repository}:{tag} is missing" in lacking.stdout
-    image.put_stand_in(ecr, repository, tag)
+    # Training, model and package are made with our own image, as asked.
+    pipeline = empty.client("sagemaker").describe_pipeline(
+        PipelineName=empty.outputs["PipelineName"]
+    )
+    assert pipeline["PipelineDefinition"].count(empty.outputs["TrainingImageUri"]) == 3
+
+    # Without an image nothing starts, and the installation is not whole.
+    ecr = empty.client("ecr")
+    for program, output in (
+        (image.PROCESSING, "RepositoryName"),
+        (image.TRAINING, "TrainingRepositoryName"),
+    ):
+        repository, tag = empty.outputs[output], image.tag_of_sources(ROOT, program)
+        ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+        refused = start_execution()
+        assert refused["errorType"] == "ImageMissing"
+        assert f"{repository}:{tag}" in refused["errorMessage"]
+        lacking = run(empty, "verify")
+        assert lacking.returncode == 1
+        assert f"image {repository}:{tag} is missing" in lacking.stdout
+        image.put_stand_in(ecr, repository, tag)
     assert run(empty, "verify").returncode == 0
 
     # Nor is it without what a function may do.

@@ -1,6 +1,7 @@
 //! One request: start an execution, once.
 
 use pipewright::definition::source;
+use pipewright::instance_type::has_accelerator;
 use pipewright::record::attribute::{NotANumber, item_to_json};
 use pipewright::record::start::{
     ParameterFaults, client_request_token, generated_id, new_record, parameters, parameters_of,
@@ -109,6 +110,16 @@ pub(crate) enum HandlerError {
         /// Its repository and tag.
         image: String,
     },
+    /// The image that trains computes on the CPU.
+    #[error(
+        "nothing was started: the instance type {instance_type} of the training has an accelerator, which Pipewright's \
+         own DeepAR does not use; give the template a trainingInstanceType such as ml.m5.xlarge, or deploy with \
+         TrainingAlgorithm AmazonDeepAR"
+    )]
+    Accelerator {
+        /// The instance type.
+        instance_type: String,
+    },
     /// It is not known whether the image is there.
     #[error("nothing was started: {0}")]
     ImageUnknown(#[source] Failure),
@@ -144,6 +155,7 @@ impl HandlerError {
             Self::Parameters(_) => "InvalidParameters",
             Self::Conflict { .. } => "Conflict",
             Self::ImageMissing { .. } => "ImageMissing",
+            Self::Accelerator { .. } => "InvalidTemplate",
             Self::ImageUnknown(_) => "ImageUnknown",
             Self::Refused { .. } => "StartRefused",
             Self::Unfinished { .. } => "StartUnfinished",
@@ -159,6 +171,9 @@ pub(crate) struct Ours {
     pub(crate) pipeline: String,
     /// The model package group's name.
     pub(crate) package_group: String,
+    /// Where Pipewright's own image trains, on the CPU: the type of the training's instance
+    /// if a template names none.
+    pub(crate) cpu_training: Option<String>,
 }
 
 /// Starts executions.
@@ -167,17 +182,18 @@ pub(crate) struct Handler<T, R, I, P> {
     ours: Ours,
     templates: T,
     records: R,
-    image: I,
+    /// Those that the pipeline runs and that somebody has to push.
+    images: Vec<I>,
     pipeline: P,
 }
 
 impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
-    pub(crate) fn new(ours: Ours, templates: T, records: R, image: I, pipeline: P) -> Self {
+    pub(crate) fn new(ours: Ours, templates: T, records: R, images: Vec<I>, pipeline: P) -> Self {
         Self {
             ours,
             templates,
             records,
-            image,
+            images,
             pipeline,
         }
     }
@@ -211,7 +227,8 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         let id = asked.unwrap_or_else(|| generated_id(now, random));
         let (frozen, template) = self.template(&request.template_id).await?;
         let parameters = parameters(&template, &id, &self.ours.package_group)?;
-        self.need_image().await?;
+        self.need_cpu(&template)?;
+        self.need_images().await?;
         let record = new_record(&id, &request.template_id, frozen, &parameters, now);
         match self
             .records
@@ -286,20 +303,36 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
                 return self.claim(id, &arn, true).await;
             }
         }
-        self.need_image().await?;
+        self.need_images().await?;
         self.start(id, record, now).await
     }
 
-    /// Refuses while the image is not there: the tag is known, and deployed,
-    /// before the image is built and pushed.
-    async fn need_image(&self) -> Result<(), HandlerError> {
-        match self.image.exists().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(HandlerError::ImageMissing {
-                image: self.image.name(),
-            }),
-            Err(source) => Err(HandlerError::ImageUnknown(source)),
+    /// Refuses an accelerator that the image that trains would not use.
+    fn need_cpu(&self, template: &TrainingTemplate) -> Result<(), HandlerError> {
+        let Some(default) = &self.ours.cpu_training else {
+            return Ok(());
+        };
+        let chosen = template.training_instance_type.as_ref().unwrap_or(default);
+        if has_accelerator(chosen) {
+            return Err(HandlerError::Accelerator {
+                instance_type: chosen.clone(),
+            });
         }
+        Ok(())
+    }
+
+    /// Refuses while an image is not there: the tag is known, and deployed,
+    /// before the image is built and pushed.
+    async fn need_images(&self) -> Result<(), HandlerError> {
+        for image in &self.images {
+            let exists = image.exists().await.map_err(HandlerError::ImageUnknown)?;
+            if !exists {
+                return Err(HandlerError::ImageMissing {
+                    image: image.name(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn request(&self, id: &RecordId, record: &Item) -> Result<Start, HandlerError> {

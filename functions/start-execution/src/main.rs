@@ -24,18 +24,28 @@ async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
     let config = pipewright_aws::function::config();
     let tables = dynamodb::client(&config);
+    let images = ecr::client(&config);
+    let mut needed = vec![ecr::Image::new(
+        images.clone(),
+        variable("IMAGE_REPOSITORY")?,
+        variable("IMAGE_TAG")?,
+    )];
+    // Only where Pipewright's own image trains.
+    let mut cpu_training = None;
+    if let Some(repository) = optional_variable("TRAINING_IMAGE_REPOSITORY") {
+        let tag = variable("TRAINING_IMAGE_TAG")?;
+        needed.push(ecr::Image::new(images, repository, tag));
+        cpu_training = Some(variable("TRAINING_INSTANCE_TYPE")?);
+    }
     let handler = Arc::new(Handler::new(
         Ours {
             pipeline: variable("PIPELINE_NAME")?,
             package_group: variable("MODEL_PACKAGE_GROUP_NAME")?,
+            cpu_training,
         },
         Table::new(tables.clone(), variable("TRAINING_TEMPLATES_TABLE")?),
         Executions::new(tables, variable("EXECUTIONS_TABLE")?),
-        ecr::Image::new(
-            ecr::client(&config),
-            variable("IMAGE_REPOSITORY")?,
-            variable("IMAGE_TAG")?,
-        ),
+        needed,
         SageMaker::new(sagemaker::client(&config)),
     ));
     let service = service_fn(move |event: LambdaEvent<Value>| {
@@ -86,8 +96,9 @@ fn random() -> u32 {
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .with_context(|| format!("environment variable {name} is not set"))
+    optional_variable(name).with_context(|| format!("environment variable {name} is not set"))
+}
+
+fn optional_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

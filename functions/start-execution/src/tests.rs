@@ -39,6 +39,8 @@ struct World {
     refuses: Option<&'static str>,
     /// Whether nobody has pushed the image yet.
     image_missing: bool,
+    /// The default instance type of the training, where it makes no use of a GPU.
+    cpu_training: Option<&'static str>,
     /// Faults of the operations to come; none left = all is well.
     faults: Mutex<Vec<Option<Fault>>>,
 }
@@ -210,8 +212,9 @@ fn handler(world: &World) -> Handler<&World, &World, &World, &World> {
     let ours = Ours {
         pipeline: "assets".to_owned(),
         package_group: "assets".to_owned(),
+        cpu_training: world.cpu_training.map(str::to_owned),
     };
-    Handler::new(ours, world, world, world, world)
+    Handler::new(ours, world, world, vec![world], world)
 }
 
 fn call(world: &World, request: &Value) -> Result<Answer, HandlerError> {
@@ -371,6 +374,28 @@ fn nothing_is_started_or_recorded_before_the_image_is_there() {
     assert!(world.record("run-1").is_none());
     world.image_missing = false;
     call(&world, &request("run-1")).unwrap();
+}
+
+/// Nothing is started on an instance whose accelerator Pipewright's own image would not use, be it the template's or the default.
+#[test]
+fn an_accelerator_that_nothing_uses_is_refused() {
+    let mut world = World::with_template();
+    call(&world, &request("run-1")).unwrap();
+    world.cpu_training = Some("ml.g5.xlarge");
+    let error = call(&world, &request("run-2")).unwrap_err();
+    assert_eq!(error.kind(), "InvalidTemplate");
+    assert!(error.to_string().contains("ml.g5.xlarge"), "{error}");
+    assert!(world.record("run-2").is_none());
+    world.cpu_training = Some("ml.m5.xlarge");
+    call(&world, &request("run-2")).unwrap();
+    let template = world.templates.values_mut().next().unwrap();
+    template.insert(
+        "trainingInstanceType".to_owned(),
+        Attribute::from_json(&json!("ml.p3.2xlarge")),
+    );
+    call(&world, &request("run-3")).unwrap_err();
+    world.cpu_training = None;
+    call(&world, &request("run-3")).unwrap();
 }
 
 #[test]
