@@ -135,7 +135,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let made = Forecasts {
         execution: id.to_string(),
-        made_at: OffsetDateTime::now_utc().format(&Rfc3339)?,
+        made_at: now().format(&Rfc3339)?,
         source: model.source(),
         samples,
         levels,
@@ -144,6 +144,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     write(&arguments, &made, &all)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command's rim reads the clock")]
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
 }
 
 fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::Result<()> {

@@ -1,6 +1,8 @@
 //! Series drawn from known distributions: what each likelihood learns is that
 //! distribution.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
+
 use std::ops::ControlFlow;
 
 use pipewright_forecast::calendar::Period;

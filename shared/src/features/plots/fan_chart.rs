@@ -161,7 +161,9 @@ mod tests {
     use super::*;
     use time::macros::date;
 
-    fn chart() -> (Vec<(Date, f64)>, Vec<(Date, f64)>, Vec<FanPoint>) {
+    type Prices = Vec<(Date, f64)>;
+
+    fn chart() -> (Prices, Prices, Vec<FanPoint>) {
         let known = vec![
             (date!(2022 - 12 - 01), 100.0),
             (date!(2022 - 12 - 02), 101.5),
