@@ -388,7 +388,7 @@ fn an_accelerator_that_nothing_uses_is_refused() {
     assert!(world.record("run-2").is_none());
     world.cpu_training = Some("ml.m5.xlarge");
     call(&world, &request("run-2")).unwrap();
-    let template = world.templates.values_mut().next().unwrap();
+    let template = world.templates.get_mut("sample").unwrap();
     template.insert(
         "trainingInstanceType".to_owned(),
         Attribute::from_json(&json!("ml.p3.2xlarge")),
