@@ -3,14 +3,15 @@
 import csv
 import dataclasses
 import difflib
-import shutil
 import tempfile
 from pathlib import Path
 
 from boto3.dynamodb.types import TypeDeserializer
 
 import checking
-from data import PricesUnreadable, asset_class, read_asset_list, read_prices
+from below import Below, NameRefused, file_name
+from bounded import LARGEST_PRICES
+from data import PricesUnreadable, asset_class, read_asset_list, read_file, read_prices
 from faults import NotReady
 
 # How many names a sentence lists before it counts the rest.
@@ -49,10 +50,23 @@ def catalogue(client, outputs):
     }
 
 
-def _download(client, bucket, tickers, directory):
+def _file_of(below, ticker):
+    """Where the price file of a catalogue's asset goes."""
+    try:
+        return below.file(file_name(f"{ticker}.csv"))
+    except NameRefused as error:
+        raise NotReady(
+            f"the catalogue has an asset whose id is no file's name: {error}. Nothing was written for "
+            "it; take its item out of the table of assets, and see who put it there"
+        ) from error
+
+
+def _download(client, bucket, tickers, below):
     """Write the price files of the catalogue's assets to a directory."""
     s3 = client("s3")
-    for ticker in tickers:
+    # All before any: a faulty one is told without a byte on the disk.
+    files = {ticker: _file_of(below, ticker) for ticker in tickers}
+    for ticker, path in files.items():
         try:
             found = s3.get_object(Bucket=bucket, Key=f"assets/{ticker}.csv")
         except s3.exceptions.NoSuchKey:
@@ -60,12 +74,12 @@ def _download(client, bucket, tickers, directory):
                 f"the catalogue lists {ticker}, but the bucket has no assets/{ticker}.csv: "
                 f'import it, or take it out with `make remove-assets ASSETS="{ticker}"`'
             ) from None
-        Path(directory, f"{ticker}.csv").write_bytes(found["Body"].read())
+        path.write_bytes(found["Body"].read())
 
 
-def _write_asset_list(classes, directory):
+def _write_asset_list(classes, path):
     """Write assets.csv from asset classes by ticker."""
-    with open(Path(directory, "assets.csv"), "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["ticker", "assetClass", "description"])
         writer.writerows([ticker, name, ""] for ticker, name in classes.items())
@@ -78,12 +92,15 @@ def _as_after_import(binaries, client, outputs, listed, wanted):
     described = read_asset_list(wanted.assets) if wanted.assets else {}
     classes = others | {ticker: asset_class(described.get(ticker, {})) for ticker in own}
     with tempfile.TemporaryDirectory() as directory:
-        _download(client, outputs["AssetsBucketName"], others, directory)
-        for ticker, path in own.items():
-            shutil.copyfile(path, Path(directory, f"{ticker}.csv"))
-        _write_asset_list(classes, directory)
+        below = Below(directory)
+        asset_list = below.file("assets.csv")
+        copies = {_file_of(below, ticker): path for ticker, path in own.items()}
+        _download(client, outputs["AssetsBucketName"], others, below)
+        for copy, path in copies.items():
+            copy.write_bytes(read_file(path, LARGEST_PRICES))
+        _write_asset_list(classes, asset_list)
         # What is told names each file where it really is.
-        places = {str(Path(directory, f"{ticker}.csv")): str(path) for ticker, path in own.items()}
+        places = {str(copy): str(path) for copy, path in copies.items()}
         places[directory] = f"s3://{outputs['AssetsBucketName']}/assets"
 
         def placed(text):

@@ -6,6 +6,9 @@ import io
 import json
 from pathlib import Path
 
+import bounded
+from bounded import LARGEST_PRICES, LARGEST_TEXT
+
 
 class TemplateUnreadable(Exception):
     """A training template's file cannot be used; the message says why."""
@@ -13,6 +16,14 @@ class TemplateUnreadable(Exception):
 
 class PricesUnreadable(Exception):
     """A price file or assets.csv cannot be used; the message says why."""
+
+
+def read_file(path, limit):
+    """The bytes of a file that may be no regular one, or too large."""
+    try:
+        return bounded.read(path, limit)
+    except bounded.Unfit as error:
+        raise PricesUnreadable(str(error)) from error
 
 
 def _decoded(content, name):
@@ -43,7 +54,7 @@ def read_asset_list(directory):
     path = Path(directory) / "assets.csv"
     if not path.exists():
         return {}
-    rows = csv.DictReader(io.StringIO(_decoded(path.read_bytes(), path), newline=""))
+    rows = csv.DictReader(io.StringIO(_decoded(read_file(path, LARGEST_TEXT), path), newline=""))
     if "ticker" not in (rows.fieldnames or []):
         raise PricesUnreadable(f"{path} has no column ticker; its first line names the columns")
     try:
@@ -94,7 +105,9 @@ def to_attribute(value):
 def read_template(path):
     """A training template file; Id is what start-execution takes."""
     try:
-        template = json.loads(Path(path).read_text(encoding="utf-8"))
+        template = json.loads(bounded.read(path, LARGEST_TEXT).decode())
+    except bounded.Unfit as error:
+        raise TemplateUnreadable(f"cannot read the training template: {error}") from error
     except OSError as error:
         raise TemplateUnreadable(
             f"cannot read the training template {path}: {error.strerror}"
@@ -120,7 +133,7 @@ def import_assets(client, outputs, directory):
     s3, dynamodb = client("s3"), client("dynamodb")
 
     def upload(ticker):
-        content = files[ticker].read_bytes()
+        content = read_file(files[ticker], LARGEST_PRICES)
         s3.put_object(Bucket=outputs["AssetsBucketName"], Key=f"assets/{ticker}.csv", Body=content)
         dynamodb.put_item(
             TableName=outputs["AssetsTableName"],

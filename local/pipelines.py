@@ -31,6 +31,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+import bounded
 from account import is_loopback, region_of_environment, unknown_caller
 from deploy import Deployer, DeploymentFailed, parse_template, put_once
 from ownership import NotOurs, installation, name_owner, own_pipeline
@@ -42,6 +43,14 @@ FINAL = ("Succeeded", "Failed", "Stopped")
 
 class PipelineRefused(Exception):
     """The pipeline cannot be deployed or started; the message says why and what to do."""
+
+
+def _text(path):
+    """A file of a pipeline's directory."""
+    try:
+        return bounded.read(path, bounded.LARGEST_TEXT).decode()
+    except (bounded.Unfit, UnicodeDecodeError) as error:
+        raise PipelineRefused(f"{path} cannot be read as text: {error}") from error
 
 
 def name_fault(name):
@@ -102,7 +111,7 @@ class OwnPipeline:
     @property
     def stack(self):
         """The parsed CloudFormation template."""
-        return parse_template((self.directory / "stack.yaml").read_text(encoding="utf-8"))
+        return parse_template(_text(self.directory / "stack.yaml"))
 
     @property
     def name(self):
@@ -123,6 +132,12 @@ def _upload_folder(s3, bucket, folder, prefix):
     }
     if not files:
         raise PipelineRefused(f"{folder} is empty")
+    # A link could give a stranger's program whatever its deployer can read.
+    for name in files:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise PipelineRefused(
+                f"{folder / name} is a link out of {folder}: put the file itself there"
+            )
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -139,7 +154,7 @@ def upload(client, pipeline, outputs):
     needs is ever overwritten.
     """
     s3, bucket = client("s3"), outputs["PipelineBucketName"]
-    template = (pipeline.directory / "template.json.tera").read_bytes()
+    template = _text(pipeline.directory / "template.json.tera").encode()
     digest = hashlib.sha256(template).hexdigest()
     key = f"pipelines/{pipeline.name}/template/{digest}.json.tera"
     put_once(s3, bucket, key, template)
@@ -216,7 +231,7 @@ def parameter_names(program, pipeline):
     (properties,) = definitions
     template = properties.get("Template")
     if not isinstance(template, str):
-        template = (pipeline.directory / "template.json.tera").read_text(encoding="utf-8")
+        template = _text(pipeline.directory / "template.json.tera")
     declared = stack.get("Parameters", {})
     values = properties.get("Values", {}).items()
     with tempfile.TemporaryDirectory() as directory:

@@ -22,6 +22,7 @@ from pathlib import Path
 import checking
 import pipelines
 from announcement import Announcement, AnotherRuns
+from below import Below, NameRefused, file_name
 from checking import CheckMissing, FaultsFound
 from data import PricesUnreadable, TemplateUnreadable, read_prices, read_template
 from deploy import DeploymentFailed, StackProgress
@@ -125,18 +126,25 @@ def follow(system, execution_id, options):
 
 def outputs_folder(options, name):
     """Where the outputs go; nobody else may enter what is made here."""
-    directory = options.out or LOCAL / "runs" / name
+    # The name is what the service answered.
+    directory = options.out or LOCAL / "runs" / file_name(name)
     return directory if directory.is_dir() else private_folder(directory)
+
+
+def objects_below(s3, bucket, prefix):
+    """The keys of a bucket that begin with a prefix, without the markers of folders."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            if not entry["Key"].endswith("/"):
+                yield entry["Key"]
 
 
 def fetch(system, execution_id, pipeline_execution_arn, directory):
     """Write the execution's outputs, definition and record to a directory; gives their paths."""
-    bucket = system.outputs["ModelsBucketName"]
-    pages = system.client("s3").get_paginator("list_objects_v2")
-    for page in pages.paginate(Bucket=bucket, Prefix=f"execution/{execution_id}/"):
-        for entry in page.get("Contents", []):
-            target = directory / entry["Key"].rsplit("/", 1)[1]
-            system.client("s3").download_file(bucket, entry["Key"], str(target))
+    bucket, s3 = system.outputs["ModelsBucketName"], system.client("s3")
+    below = Below(directory)
+    for key in objects_below(s3, bucket, f"execution/{execution_id}/"):
+        s3.download_file(bucket, key, str(below.file(key.rpartition("/")[2])))
     definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
         PipelineExecutionArn=pipeline_execution_arn
     )
@@ -171,15 +179,13 @@ def run(system, options, timer):
 
 def fetch_below(system, prefix, directory):
     """Write what lies below a prefix of the models bucket to a directory; gives the paths."""
-    bucket = system.outputs["ModelsBucketName"]
-    pages = system.client("s3").get_paginator("list_objects_v2")
-    paths = []
-    for page in pages.paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            target = directory / entry["Key"].removeprefix(prefix)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            system.client("s3").download_file(bucket, entry["Key"], str(target))
-            paths.append(target)
+    bucket, s3 = system.outputs["ModelsBucketName"], system.client("s3")
+    below, paths = Below(directory), []
+    for key in objects_below(s3, bucket, prefix):
+        target = below.file(key.removeprefix(prefix))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, key, str(target))
+        paths.append(target)
     return paths
 
 
@@ -398,7 +404,7 @@ def main():
             succeeded = status == 0
     except (
         *(CheckMissing, FaultsFound, PricesUnreadable, TemplateUnreadable),
-        *(PipelineRefused, StartRefused, AnotherRuns),
+        *(PipelineRefused, StartRefused, AnotherRuns, NameRefused),
         *(ServiceFailed, DeploymentFailed, OSError),
     ) as error:
         say(f"\nerror: {error}")

@@ -1,6 +1,6 @@
 //! `pipewright definition`: check, graph, diff.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use pipewright::definition::{
     Code, Definition, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
 };
 use pipewright::encoding::foreign_encoding;
+use pipewright_files::bounded;
 use serde_json::{Value, json};
 
 use crate::output::{Output, write};
@@ -203,10 +204,9 @@ pub(crate) fn shown(file: &Path) -> String {
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(file: &Path) -> Result<String> {
     let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+        bounded::read_from(std::io::stdin().lock(), bounded::LARGEST_TEXT)
     } else {
-        std::fs::read(file)
+        bounded::read(file, bounded::LARGEST_TEXT)
     };
     bytes
         .map_err(anyhow::Error::from)

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import BINARIES, wait_for
-from processing_job import SCRIPT, Job, epoch_ms, job_aws, template
+from processing_job import FIRST, SCRIPT, Job, epoch_ms, job_aws, template
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +149,11 @@ def test_a_host_that_is_not_the_primary_does_nothing(aws, tmp_path):
 
 
 def test_a_job_that_is_stopped_reports_it(aws, tmp_path):
-    # A price file that never ends keeps the step busy until SageMaker stops it.
+    # The prices of every day until the year 8800 keep the step busy until SageMaker stops it.
     job = Job(aws, tmp_path, "run-stopped")
-    held = tmp_path / "processing/input/assets/AAA.csv"
-    held.unlink()
-    os.mkfifo(held)
+    days = (FIRST + datetime.timedelta(day) for day in range(2_480_000))
+    rows = "".join(f"{day},{100 + number % 17}\n" for number, day in enumerate(days))
+    (tmp_path / "processing/input/assets/AAA.csv").write_text("Date,Close\n" + rows)
     process = job.start()
     wait_for(lambda: (job.report() or {}).get("status") == "Running", within=30)
     process.send_signal(signal.SIGTERM)

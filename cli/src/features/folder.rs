@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use pipewright::features::{
     CatalogueAsset, PriceFileErrors, PriceSeries, UNCLASSIFIED, read_catalogue, read_price_files,
 };
+use pipewright_files::{below, bounded};
 
 /// The file with the assets' classes.
 const CATALOGUE: &str = "assets.csv";
@@ -63,8 +64,8 @@ impl Folder {
             ));
         }
         let listed = if file.exists() {
-            let bytes =
-                fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let bytes = bounded::read(&file, bounded::LARGEST_TEXT)
+                .with_context(|| format!("{} cannot be read", file.display()))?;
             Some(read_catalogue(&file.display().to_string(), &bytes)?)
         } else {
             None
@@ -123,7 +124,8 @@ impl Folder {
     ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, PriceFileErrors> {
         let folder = self.path.display().to_string();
         read_price_files(assets, &folder, &format!("{folder}/"), threads, |name| {
-            fs::read(self.path.join(name))
+            let file = self.path.join(below::file_name(name)?);
+            bounded::read(&file, bounded::LARGEST_PRICES)
         })
         .inspect_err(|errors| warnings.extend(errors.warnings.iter().cloned()))
     }

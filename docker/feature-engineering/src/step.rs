@@ -13,6 +13,7 @@ use pipewright::features::{
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright::wording;
+use pipewright_files::{below, bounded};
 use pipewright_job::hosts::{self, ResourceConfigError, Role};
 use pipewright_job::text;
 use serde_json::{Map, Value};
@@ -583,7 +584,10 @@ impl Computation {
     ) -> Result<Vec<(CatalogueAsset, PriceSeries)>, StepError> {
         let began = self.journal.now();
         let folder = self.folder.display().to_string();
-        let open = |name: &str| fs::read(self.folder.join(name));
+        let open = |name: &str| {
+            let file = self.folder.join(below::file_name(name)?);
+            bounded::read(&file, bounded::LARGEST_PRICES)
+        };
         // The record's reason is short, and whoever reads it knows no path in here.
         let assets = features::read_price_files(needed, &folder, "", options.threads, open)?;
         let rows: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
@@ -734,7 +738,9 @@ fn size_of(path: &Path) -> Result<u64, StepError> {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, StepError> {
-    match fs::read_to_string(path) {
+    let text = bounded::read(path, bounded::LARGEST_TEXT)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    match text {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StepError::Read {

@@ -2,8 +2,9 @@
 
 use crate::state::{ProgramKind, ProgramOrder};
 use crate::storage::S3Location;
+use pipewright_files::below;
 use serde_json::{Map, Value, json};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Where the layout begins in a container.
 pub(super) const CONTAINER_ROOT: &str = "/opt/ml";
@@ -254,9 +255,8 @@ fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, String> {
     if channel["CompressionType"].as_str().unwrap_or("None") != "None" {
         return Err(unsupported("compressed channels"));
     }
-    let folder = relative_only(name)
-        .filter(|folder| folder.components().count() == 1)
-        .ok_or_else(|| format!("ClientError: '{name}' is no channel name"))?;
+    let folder = below::file_name(name)
+        .map_err(|error| format!("ClientError: '{name}' is no channel name: {error}"))?;
     Ok(InputMount {
         source: S3Location::parse(source["S3Uri"].as_str().unwrap_or_default())
             .map_err(|error| format!("ClientError: channel '{name}': {error}"))?,
@@ -285,21 +285,19 @@ fn read_output(output: &Value) -> Result<OutputMount, String> {
     })
 }
 
-/// The part of a container's path below the layout's root.
+/// The part of a container's path below the layout's root. What means nothing in a path, such
+/// as a slash at its end, may stand in it.
 fn below_root(path: &str) -> Result<PathBuf, String> {
-    path.strip_prefix(CONTAINER_ROOT)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .and_then(relative_only)
-        .ok_or_else(|| format!("LocalPath '{path}' is not below {CONTAINER_ROOT}"))
-}
-
-/// A path that can't lead out of the folder it is joined to.
-pub(super) fn relative_only(path: &str) -> Option<PathBuf> {
-    let path = Path::new(path);
-    let inside = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    (inside && path.components().next().is_some()).then(|| path.to_owned())
+    let rest = path
+        .strip_prefix(CONTAINER_ROOT)
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or_default();
+    let parts: Vec<&str> = rest
+        .split('/')
+        .filter(|part| !["", "."].contains(part))
+        .collect();
+    below::relative(&parts.join("/"))
+        .map_err(|_| format!("LocalPath '{path}' is not below {CONTAINER_ROOT}"))
 }
 
 /// The same text with a container's path below [`CONTAINER_ROOT`] led to `root`.
@@ -530,10 +528,23 @@ mod tests {
     }
 
     #[test]
-    fn a_key_cannot_lead_out_of_its_folder() {
-        assert!(relative_only("a/b.csv").is_some());
-        for wrong in ["../x", "a/../../x", "/etc/passwd", ""] {
-            assert!(relative_only(wrong).is_none(), "{wrong}");
+    fn a_local_path_is_one_below_the_root() {
+        for (path, below) in [
+            ("/opt/ml/processing/train", "processing/train"),
+            ("/opt/ml/processing/train/", "processing/train"),
+            ("/opt/ml/./a//b", "a/b"),
+        ] {
+            assert_eq!(below_root(path).unwrap(), Path::new(below));
+        }
+        for wrong in [
+            "/opt/ml",
+            "/opt/ml/",
+            "/opt/mlx/a",
+            "/opt/ml/a/../..",
+            "opt/ml/a",
+            "",
+        ] {
+            assert!(below_root(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::layout::{
     ArchiveMount, InputMount, JobPlan, MetricDefinition, OutputMount, config_files, identity,
-    led_to, relative_only,
+    led_to,
 };
 use super::{JobRunner, StopSignal};
 use crate::BoxFuture;
 use crate::state::{JobEnd, JobResult, ProgramKind, ProgramOrder};
 use crate::storage::{ObjectStore, S3Location, StorageError};
+use pipewright_files::below::{self, Below, NameRefused};
 use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, VecDeque};
@@ -55,7 +56,10 @@ enum Trouble {
 impl JobRunner for ProcessRunner {
     fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd> {
         Box::pin(async move {
-            let folder = self.folder_of(order);
+            let folder = match self.folder_of(order) {
+                Ok(folder) => folder,
+                Err(error) => return JobResult::Failed(format!("ClientError: {error}")).into(),
+            };
             tracing::info!(job = order.job_name, folder = %folder.display(), "job begins");
             let plan = match JobPlan::read(order) {
                 Ok(plan) => plan,
@@ -95,12 +99,14 @@ impl ProcessRunner {
         Self { settings, store }
     }
 
-    fn folder_of(&self, order: &ProgramOrder) -> PathBuf {
+    fn folder_of(&self, order: &ProgramOrder) -> Result<PathBuf, NameRefused> {
         let step = match order.key.attempt {
             0 | 1 => order.key.step.clone(),
             attempt => format!("{}.attempt-{attempt}", order.key.step),
         };
-        self.settings.run_dir.join(&order.key.execution).join(step)
+        let execution = below::file_name(&order.key.execution)?;
+        let step = below::file_name(&step)?;
+        Ok(self.settings.run_dir.join(execution).join(step))
     }
 
     async fn run_job(
@@ -201,6 +207,7 @@ impl ProcessRunner {
         if keys.is_empty() {
             return Err(none());
         }
+        let mut files = Below::new(&target);
         let mut transfers = VecDeque::new();
         for (position, key) in keys.iter().enumerate() {
             if input.sharded && position % hosts != index {
@@ -209,13 +216,9 @@ impl ProcessRunner {
             let Some(relative) = input.source.relative_path(key) else {
                 continue;
             };
-            let Some(relative) = relative_only(&relative) else {
-                return Err(format!(
-                    "ClientError: Data download failed: {name}: the key '{key}' would lead out \
-                     of the input's folder"
-                ));
-            };
-            let file = target.join(relative);
+            let file = files.file(&relative).map_err(|error| {
+                format!("ClientError: Data download failed: {name}: the key '{key}': {error}")
+            })?;
             if let Some(folder) = file.parent() {
                 create_folder(folder).await?;
             }

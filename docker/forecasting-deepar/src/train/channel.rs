@@ -1,9 +1,10 @@
 //! The files of a channel.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use pipewright_files::bounded;
 use pipewright_forecast::series::{Channel, Format, Reader, RecordRules, files_read};
 
 use super::fault::Fault;
@@ -42,7 +43,7 @@ pub(super) fn read(
     for (path, format) in files {
         let told = format!("{name}/{path}");
         let path = folder.join(path);
-        let file = File::open(&path).map_err(|source| Fault::Read {
+        let file = bounded::open(&path).map_err(|source| Fault::Read {
             path: path.clone(),
             source,
             cure: "see its permissions",
