@@ -7,6 +7,7 @@ use std::io::Write;
 use serde_json::{Map, Value};
 use tera::{Context, Kwargs, State, Tera};
 
+use super::buffer::Buffer;
 use super::scan::{self, Piece};
 use crate::definition::source::kind_of;
 use crate::definition::{Code, Definition, Finding, ParseError, Position, Severity, check};
@@ -15,6 +16,10 @@ use crate::nearest::likely;
 /// The name under which the engine keeps the template; its ending makes the
 /// engine escape.
 const TEMPLATE: &str = "definition.json";
+
+/// The longest text that a template is filled to, in bytes. SageMaker takes a million characters,
+/// which have up to four bytes each.
+const LONGEST: usize = 4 << 20;
 
 /// The filter that is put behind bare holes.
 const BARE: &str = "pipewright_bare";
@@ -103,6 +108,13 @@ pub enum FillError {
         /// The value, shortened.
         value: String,
     },
+    /// A loop, or a filter, makes more of the template than a definition can be.
+    #[error(
+        "the filled template is larger than {} MiB, and SageMaker takes a definition of 1 MiB: see \
+         what its loops and filters repeat",
+        LONGEST >> 20
+    )]
+    Long,
     /// What came out is no definition.
     #[error("the filled template is no definition: {0}")]
     Result(ParseError),
@@ -215,9 +227,19 @@ fn render(
     if !errors.is_empty() {
         return Err(FillErrors(errors));
     }
+    let mut text = Buffer::new(LONGEST);
     engine
-        .render(TEMPLATE, &context)
-        .map_err(|error| FillErrors(vec![engine_error(template, &error, &insertions)]))
+        .render_to(TEMPLATE, &context, &mut text)
+        .map_err(|error| {
+            let error = if text.is_over() {
+                FillError::Long
+            } else {
+                engine_error(template, &error, &insertions)
+            };
+            FillErrors(vec![error])
+        })?;
+    // The engine writes the template's text and its values, which are UTF-8, and whole pieces of them.
+    String::from_utf8(text.into_bytes()).map_err(|_| FillErrors(vec![FillError::Long]))
 }
 
 fn scan_template(template: &str) -> Result<Vec<Piece>, FillErrors> {
@@ -243,6 +265,9 @@ fn engine() -> Tera {
             "the filter safe would let a value break the JSON: leave it out",
         ))
     });
+    // These make a text longer, and one of them after the other any text as long as they like.
+    engine.register_filter("replace", replace);
+    engine.register_filter("join", join);
     engine.register_filter(BARE, |value: &tera::Value, _: Kwargs, _: &State| {
         let text = value.to_string();
         if value.is_bool() || value.is_number() || is_bare(&text) {
@@ -255,6 +280,32 @@ fn engine() -> Tera {
         }
     });
     engine
+}
+
+fn replace(text: &str, arguments: Kwargs, _: &State) -> tera::TeraResult<String> {
+    let from = arguments.must_get::<&str>("from")?;
+    let to = arguments.must_get::<&str>("to")?;
+    let parts = text.split(from).map(tera::Value::from).collect::<Vec<_>>();
+    joined(&parts, to)
+}
+
+fn join(items: &[tera::Value], arguments: Kwargs, _: &State) -> tera::TeraResult<String> {
+    joined(items, arguments.get::<&str>("sep")?.unwrap_or_default())
+}
+
+/// The texts of values with another between them, unless that is longer than a definition.
+fn joined(items: &[tera::Value], separator: &str) -> tera::TeraResult<String> {
+    let mut text = Buffer::new(LONGEST);
+    for (index, item) in items.iter().enumerate() {
+        let separator = if index > 0 { separator } else { "" };
+        write!(text, "{separator}{item}").map_err(|_| {
+            tera::Error::message(format!(
+                "a filter makes a text of more than {} MiB",
+                LONGEST >> 20
+            ))
+        })?;
+    }
+    Ok(String::from_utf8(text.into_bytes())?)
 }
 
 /// Writes a text as it stands in a JSON string, without the quotes.
@@ -647,6 +698,36 @@ mod tests {
                 "template, line 1, column 28: \"C\" is a list, and a hole takes a single value: use {% for item in C %}",
                 "template, line 1, column 39: \"D\" is a list, and a hole takes a single value: use {% for item in D %}",
             ]
+        );
+    }
+
+    /// A template whose loops or filters make more than a definition can be is refused, in bounded memory.
+    #[test]
+    fn a_template_that_makes_more_than_a_definition_is_refused() {
+        let thousand = "x".repeat(1000);
+        let longer = format!("| replace(from=\"x\", to=\"{thousand}\")").repeat(6);
+        let rejoined = "| join(sep=\"xxxxxxxxxx\") | split(pat=\"x\")".repeat(12);
+        for template in [
+            format!(
+                "{{% for a in range(end=99999) %}}{{% for b in range(end=99999) %}}{thousand}\
+                 {{% endfor %}}{{% endfor %}}"
+            ),
+            format!("\"{{{{ \"x\" {longer} }}}}\""),
+            format!("\"{{{{ range(end=99999) {rejoined} | length }}}}\""),
+        ] {
+            let error = fill(&template, &Map::new(), &Map::new()).unwrap_err();
+            assert!(error.to_string().contains("4 MiB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn replacing_and_joining_work_within_the_limit() {
+        let template =
+            r#"{"a": "{{ "x-y" | replace(from="-", to="+") }}", "b": "{{ Ns | join(sep=", ") }}"}"#;
+        let values = map(json!({"Ns": [1, "two"]}));
+        assert_eq!(
+            render(template, &values, &Map::new()).unwrap(),
+            r#"{"a": "x+y", "b": "1, two"}"#
         );
     }
 

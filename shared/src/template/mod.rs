@@ -4,6 +4,7 @@
 //! A template is the JSON text of a definition with holes `{{ Name }}`, and
 //! with `{% if %}` and `{% for %}` around what is optional or repeated.
 
+mod buffer;
 mod extract;
 mod fill;
 mod looks;
