@@ -234,8 +234,8 @@ struct Items {
 }
 
 impl Items {
-    /// Reads what may have changed; tells whether anything did. Change items
-    /// may arrive in any order, log batches come in order.
+    /// Reads what may have changed; tells whether anything did. Change and
+    /// training items may arrive in any order, log batches come in order.
     async fn refresh(
         &mut self,
         executions: &Executions,
@@ -254,6 +254,11 @@ impl Items {
         fresh.extend(
             executions
                 .entries(id, &last_log, &past(names::LOG_PREFIX))
+                .await?,
+        );
+        fresh.extend(
+            executions
+                .entries(id, names::TRAINING_PREFIX, &past(names::TRAINING_PREFIX))
                 .await?,
         );
         fresh.extend(executions.record(id).await?);

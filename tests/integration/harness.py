@@ -259,7 +259,7 @@ class Replay:
         dynamodb = self._system.client("dynamodb")
         for item in self._system.items(execution_id):
             key = {"Id": {"S": execution_id}, "entry": {"S": item["entry"]}}
-            if item["entry"].startswith("change#"):
+            if item["entry"].startswith(("change#", "training#")):
                 dynamodb.delete_item(TableName=table, Key=key)
             elif item["entry"] == "record":
                 names = {f"#{n}": name for n, name in enumerate(item) if of_events(name)}

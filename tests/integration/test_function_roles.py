@@ -152,7 +152,7 @@ class Functions:
         yield fine and execution.id in report["executions"]["found"]
         yield self.elsewhere in report["executions"]["adopted"]
         mended = " ".join(report["executions"]["reconciled"])
-        for kind in ("execution", "step", "model", "package"):
+        for kind in ("execution", "step", "model", "package", "training"):
             yield f"{execution.id}: {kind}" in mended
 
         self._count += 1
@@ -184,6 +184,7 @@ class Functions:
         _, sent = self.trained
         by_kind = {event["detail-type"]: copy.deepcopy(event) for event in sent}
         yield by_kind["SageMaker Model Building Pipeline Execution Step Status Change"]
+        yield next(event for event in sent if self.ends_a_training(event["detail"]))
         model = by_kind["SageMaker Model State Change"]
         del model["detail"]["Tags"]
         yield model
@@ -195,6 +196,11 @@ class Functions:
         # SageMaker's event of an execution that failed does not say why.
         status = "currentPipelineExecutionStatus"
         yield from (event for event in sent if event["detail"].get(status) == "Failed")
+
+    @staticmethod
+    def ends_a_training(detail):
+        ended = detail.get("currentStepStatus") == "Succeeded"
+        return ended and "trainingJob" in detail.get("metadata", {})
 
     def pipeline_events(self):
         """Records events, and looks up whose an endpoint is."""

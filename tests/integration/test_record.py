@@ -67,6 +67,25 @@ def test_any_order_of_arrival_leaves_the_same_items(system, recorded, seed):
     assert system.items(execution.id) == items
 
 
+def test_a_training_job_is_described_when_its_step_has_ended(system, recorded):
+    execution, sent, items = recorded
+    (arn,) = {
+        event["detail"]["metadata"]["trainingJob"]["arn"]
+        for event in sent
+        if "trainingJob" in event["detail"].get("metadata", {})
+    }
+    name = arn.rpartition("/")[2]
+    job = system.client("sagemaker").describe_training_job(TrainingJobName=name)
+    (item,) = [item for item in items if item["entry"].startswith("training#")]
+    assert item["entry"] == f"training#{name.lower()}"
+    assert (item["resourceArn"], item["status"]) == (job["TrainingJobArn"], "Completed")
+    assert item["endedAt"] == int(job["TrainingEndTime"].timestamp() * 1000)
+    told = [(metric["name"], float(metric["value"])) for metric in item.get("metrics", [])]
+    described = job.get("FinalMetricDataList", [])
+    assert [name for name, _ in told] == [metric["MetricName"] for metric in described]
+    assert [value for _, value in told] == pytest.approx([m["Value"] for m in described], rel=1e-6)
+
+
 def test_an_execution_from_elsewhere_is_tracked_and_its_failure_told(system):
     """An execution that was started elsewhere is tracked like any other, the failed step's name
     and reason included.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step};
+use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step, Training};
 use pipewright::record::{Kind, names};
 use serde_json::Value;
 
@@ -240,7 +240,47 @@ impl<W: Write> Writer<W> {
         if let Some(report) = &history.report {
             self.report(report)?;
         }
+        for training in &history.trainings {
+            self.training(training, &history.steps)?;
+        }
         self.made(history)
+    }
+
+    /// What a training job ended with: its metrics, and what its container left
+    /// where it failed, line by line.
+    fn training(&mut self, training: &Training, steps: &[Step]) -> io::Result<()> {
+        let told = steps.iter().any(|step| {
+            step.name == training.step_name && step.reason.as_deref() == training.reason.as_deref()
+        });
+        let reason = training.reason.as_deref().filter(|_| !told);
+        if training.metrics.is_empty() && reason.is_none() {
+            return Ok(());
+        }
+        self.line("")?;
+        let heading = format!(
+            "  Training of {}: {}",
+            clean(&training.step_name),
+            self.paint_status(&clean(&training.status), 0)
+        );
+        self.line(&heading)?;
+        for line in reason.into_iter().flat_map(str::lines) {
+            let text = format!("    {}", self.paint(RED, &clean(line)));
+            self.line(&text)?;
+        }
+        let names = training.metrics.iter().map(|metric| clean(&metric.name));
+        let width = names.map(|name| name.chars().count()).max();
+        let width = width.unwrap_or_default();
+        for metric in &training.metrics {
+            let at = metric.at.map_or_else(String::new, time_of_day);
+            let text = format!(
+                "    {:width$}  {:<12}  {}",
+                clean(&metric.name),
+                figure(&metric.value).unwrap_or_else(|| "-".to_owned()),
+                self.paint(DIM, &at)
+            );
+            self.line(&text)?;
+        }
+        Ok(())
     }
 
     fn steps(&mut self, steps: &[Step]) -> io::Result<()> {
@@ -426,7 +466,7 @@ fn figure(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use pipewright::record::attribute::item_from_json;
-    use pipewright::record::history::history;
+    use pipewright::record::history::{Metric, history};
     use pipewright::record::{Beyond, Event, Item, RecordId, writes};
     use serde_json::json;
 
@@ -546,6 +586,54 @@ mod tests {
         let colored = written(Style::Colored, |writer| writer.summary(&example()));
         assert!(colored.contains("\u{1b}[31mFailed"));
         assert!(!colored.contains("\u{1b}[2J"));
+    }
+
+    #[test]
+    fn metrics_of_a_training_and_the_whole_text_of_a_failed_one_are_told() {
+        let training = |status: &str, reason: Option<&str>, metrics: Vec<Metric>| Training {
+            step_name: "Training".to_owned(),
+            job_arn: "arn:aws:sagemaker:eu-west-1:1:training-job/j".to_owned(),
+            status: status.to_owned(),
+            reason: reason.map(str::to_owned),
+            started_at: None,
+            ended_at: None,
+            metrics,
+        };
+        let metric = |name: &str, value: Value, at| Metric {
+            name: name.to_owned(),
+            value,
+            at,
+        };
+        let mut history = example();
+        history.trainings = vec![
+            training(
+                "Failed",
+                Some("AlgorithmError: one\n\u{1b}[2Jtwo"),
+                Vec::new(),
+            ),
+            // The step's own line has told this one already.
+            training("Failed", history.steps[1].reason.as_deref(), Vec::new()),
+            training(
+                "Completed",
+                None,
+                vec![
+                    metric("test:RMSE", json!(0.25), Some(1_714_978_861_000)),
+                    metric("train:loss\u{7}", json!("NaN"), None),
+                ],
+            ),
+        ];
+        let text = written(Style::Plain, |writer| writer.summary(&history));
+        let told = "\n\
+            \x20 Training of Training: Failed\n\
+            \x20   AlgorithmError: one\n\
+            \x20    [2Jtwo\n\
+             \n\
+            \x20 Training of Training: Completed\n\
+            \x20   test:RMSE    0.25          07:01:01\n\
+            \x20   train:loss   NaN\n\
+             \n\
+            \x20 outputs ";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

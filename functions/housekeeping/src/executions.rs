@@ -1,11 +1,12 @@
 //! Records whose events went missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, Told};
+use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepState, Told};
+use pipewright::record::training::ended_trainings;
 use pipewright::record::{
-    Attribute, Beyond, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal, Subject,
-    is_final, names, phase, writes,
+    Attribute, Beyond, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal,
+    Subject, is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -97,7 +98,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         record: &Item,
     ) -> Result<Looked, Failure> {
         // Before SageMaker is asked: so what differs is newer there.
-        let told = Told::of(&self.world.records.changes(id).await?);
+        let changes = self.world.records.changes(id).await?;
+        let told = Told::of(&changes);
         let service = &self.world.service;
         let Some(state) = service.execution(arn.as_str()).await? else {
             // Its pipeline was deleted, say: its record can't be made right.
@@ -161,6 +163,9 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 self.failed(&format!("execution {id}, package {package}"), error);
             }
         }
+        if let Err(error) = self.trainings(id, &changes, &steps).await {
+            self.failed(&format!("execution {id}, its training jobs"), error);
+        }
         Ok(if is_final(&state.status) {
             Looked::Ended
         } else {
@@ -172,7 +177,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         Comparison {
             arn,
             told,
-            settled_before: self.now().saturating_sub(self.settings.grace),
+            settled_before: self.settled_before(),
         }
     }
 
@@ -213,6 +218,63 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             Some(event) => self.write(id, &event, beyond, Kept::Yes).await,
             None => Ok(()),
         }
+    }
+
+    /// Adds what training jobs ended with, where it is not known.
+    async fn trainings(
+        &mut self,
+        id: &RecordId,
+        changes: &[Item],
+        steps: &[StepState],
+    ) -> Result<(), Failure> {
+        let settled_before = self.settled_before();
+        let is_settled = |at: Option<i64>| at.is_none_or(|at| at <= settled_before);
+        let at = |change: &Item| change.get(names::AT).and_then(Attribute::as_i64);
+        let mut ended = ended_trainings(
+            changes.iter().filter(|change| is_settled(at(change))),
+            steps.iter().filter(|step| is_settled(step.ended_at)),
+        );
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let known = self.world.records.trainings(id).await?;
+        let known: BTreeSet<&str> = known
+            .iter()
+            .filter_map(|item| text(item, names::ENTRY))
+            .collect();
+        ended.retain(|training| !known.contains(training.entry().as_str()));
+        for training in &ended {
+            if let Err(error) = self.training(id, training).await {
+                let job = training.job();
+                self.failed(&format!("execution {id}, training job {job}"), error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn training(&mut self, id: &RecordId, training: &EndedTraining) -> Result<(), Failure> {
+        let job = training.job();
+        let Some(state) = self.world.service.training(job).await? else {
+            return Ok(());
+        };
+        let Some(item) = training.item(id, &state) else {
+            return Ok(());
+        };
+        if !self.settings.dry_run {
+            self.world.records.put_training(&item).await?;
+        }
+        let status = &state.status;
+        tracing::info!(%id, job, status, "training reconciled");
+        self.report
+            .executions
+            .reconciled
+            .push(format!("{id}: training {job} {status}"));
+        Ok(())
+    }
+
+    /// A change that SageMaker dates after this moment is left to its event.
+    fn settled_before(&self) -> i64 {
+        self.now().saturating_sub(self.settings.grace)
     }
 
     /// Makes the record right of an execution that a registered endpoint serves

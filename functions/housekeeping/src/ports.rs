@@ -3,7 +3,10 @@
 //! Whatever lists gives a page at a time.
 
 use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
-use pipewright::record::{ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, event};
+use pipewright::record::{
+    ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
+    event,
+};
 use pipewright_aws::Page;
 use pipewright_aws::cloudwatch::Metrics;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
@@ -29,11 +32,17 @@ pub(crate) trait Records {
     /// The change items.
     async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
 
+    /// What training jobs ended with.
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
+
     /// Makes a conditional update; `Some` says what refused it.
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
 
     /// Writes a change item.
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+
+    /// Writes what a training job ended with.
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure>;
 
     /// Stores the execution's ARN unless there is one.
     async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure>;
@@ -79,6 +88,9 @@ pub(crate) trait Service {
 
     /// A model package.
     async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure>;
+
+    /// A training job, by its name.
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure>;
 
     /// An endpoint.
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure>;
@@ -156,12 +168,20 @@ impl Records for Executions {
         Ok(Self::changes(self, id).await?)
     }
 
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        Ok(Self::trainings(self, id).await?)
+    }
+
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
         Ok(self.update_record(update).await?)
     }
 
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
         Ok(self.put_change(change).await?)
+    }
+
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+        Ok(Self::put_training(self, training).await?)
     }
 
     async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure> {
@@ -231,6 +251,10 @@ impl Service for Pipeline {
 
     async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure> {
         Ok(self.sagemaker.package_state(arn).await?)
+    }
+
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
+        Ok(self.sagemaker.training_state(job).await?)
     }
 
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {

@@ -10,8 +10,10 @@ use pipewright::record::attribute::item_from_json;
 use pipewright::record::reconcile::{
     EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
 };
+use pipewright::record::training::MetricState;
 use pipewright::record::{
-    Attribute, ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, history,
+    Attribute, ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
+    TrainingItem, TrainingState, history,
 };
 use pipewright_aws::Page;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
@@ -46,6 +48,7 @@ struct World {
     steps: BTreeMap<String, Vec<StepState>>,
     models: BTreeMap<String, ModelFound>,
     packages: BTreeMap<String, PackageState>,
+    trainings: BTreeMap<String, TrainingState>,
     endpoints: RefCell<BTreeMap<String, EndpointAnswer>>,
     tags: BTreeMap<String, Vec<(String, String)>>,
     configs: RefCell<BTreeSet<String>>,
@@ -75,6 +78,15 @@ impl World {
 
     fn record(&self, id: &str) -> Item {
         self.items.borrow()[&(id.to_owned(), "record".to_owned())].clone()
+    }
+
+    fn beginning_with(&self, id: &RecordId, prefix: &str) -> Vec<Item> {
+        let items = self.items.borrow();
+        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
+        of_id
+            .filter(|((_, entry), _)| entry.starts_with(prefix))
+            .map(|(_, item)| item.clone())
+            .collect()
     }
 
     fn history(&self, id: &str) -> History {
@@ -118,12 +130,11 @@ impl Records for &World {
     }
 
     async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
-        let items = self.items.borrow();
-        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
-        Ok(of_id
-            .filter(|((_, entry), _)| entry.starts_with("change#"))
-            .map(|(_, item)| item.clone())
-            .collect())
+        Ok(self.beginning_with(id, "change#"))
+    }
+
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+        Ok(self.beginning_with(id, "training#"))
     }
 
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
@@ -144,6 +155,14 @@ impl Records for &World {
         let id = change.item["Id"].as_str().unwrap().to_owned();
         let key = (id, change.entry().to_owned());
         self.items.borrow_mut().insert(key, change.item.clone());
+        Ok(())
+    }
+
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+        self.writes.set(self.writes.get() + 1);
+        let text = |name: &str| training.item[name].as_str().unwrap().to_owned();
+        let key = (text("Id"), text("entry"));
+        self.items.borrow_mut().insert(key, training.item.clone());
         Ok(())
     }
 
@@ -231,6 +250,11 @@ impl Service for &World {
 
     async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure> {
         Ok(self.packages.get(arn).cloned())
+    }
+
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
+        self.check(job)?;
+        Ok(self.trainings.get(job).cloned())
     }
 
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {
@@ -352,6 +376,22 @@ fn step(name: &str, status: &str, made: Option<(&'static str, &'static str, &str
     }
 }
 
+const JOB: &str = "arn:aws:sagemaker:r:1:training-job/job-1";
+
+/// What SageMaker says of the training job of `all_lost`.
+fn training(status: &str) -> TrainingState {
+    TrainingState {
+        arn: JOB.to_owned(),
+        status: status.to_owned(),
+        metrics: vec![MetricState {
+            name: "loss".to_owned(),
+            value: 0.5,
+            at: Some(NOW - 2 * HOUR),
+        }],
+        ..TrainingState::default()
+    }
+}
+
 /// An execution all of whose events went missing.
 fn all_lost() -> World {
     let model = "arn:aws:sagemaker:r:1:model/m";
@@ -367,7 +407,7 @@ fn all_lost() -> World {
                 "Succeeded",
                 Some(("processingJob", "Processing", "arn:p")),
             ),
-            step("train", "Succeeded", None),
+            step("train", "Succeeded", Some(("trainingJob", "Training", JOB))),
             step("model", "Succeeded", Some(("model", "Model", model))),
             step(
                 "register",
@@ -382,6 +422,9 @@ fn all_lost() -> World {
         ..ModelFound::default()
     };
     world.models.insert("m".to_owned(), found);
+    world
+        .trainings
+        .insert("job-1".to_owned(), training("Completed"));
     world.packages.insert(
         package.to_owned(),
         PackageState {
@@ -400,7 +443,7 @@ fn every_kind_of_lost_event_is_mended_and_marked_across_pages() {
     let world = all_lost();
     let report = keep(&world, &settings());
     assert_eq!(report.failures, [""; 0]);
-    assert_eq!(report.executions.reconciled.len(), 8);
+    assert_eq!(report.executions.reconciled.len(), 9);
     let history = world.history("run-1");
     assert_eq!(history.status.as_deref(), Some("Succeeded"));
     assert_eq!(history.steps.len(), 5, "three pages of steps");
@@ -415,10 +458,57 @@ fn every_kind_of_lost_event_is_mended_and_marked_across_pages() {
         ["execution", "model", "package", "step"]
     );
     assert!(history.changes.iter().all(|change| change.reconciled));
+    assert_eq!(history.trainings[0].metrics[0].value, json!(0.5));
     assert_eq!(
         world.record("run-1")["phase"],
         Attribute::s("ended#2024-05-06")
     );
+}
+
+/// What a training job ended with is added where its step's event left it out, and only then.
+#[test]
+fn what_a_training_ended_with_is_added_where_it_is_missing() {
+    let mut world = all_lost();
+    keep(&world, &settings());
+    let complete = world.items.borrow().clone();
+    let key = ("run-1".to_owned(), "training#job-1".to_owned());
+    world.items.borrow_mut().remove(&key).unwrap();
+
+    // SageMaker still stops it, or can't be asked, or has it no more.
+    world
+        .trainings
+        .insert("job-1".to_owned(), training("Stopping"));
+    assert_eq!(keep(&world, &settings()).executions.reconciled, [""; 0]);
+    world.broken.insert("job-1".to_owned());
+    let report = keep(&world, &settings());
+    assert_eq!(
+        report.failures,
+        ["execution run-1, training job job-1: job-1 is broken"]
+    );
+    world.broken.clear();
+    world.trainings.clear();
+    assert_eq!(keep(&world, &settings()).executions.reconciled, [""; 0]);
+
+    world
+        .trainings
+        .insert("job-1".to_owned(), training("Completed"));
+    let report = keep(&world, &settings());
+    assert_eq!(
+        report.executions.reconciled,
+        ["run-1: training job-1 Completed"]
+    );
+    assert_eq!(*world.items.borrow(), complete);
+}
+
+#[test]
+fn a_training_that_ended_just_now_is_left_to_its_event() {
+    let mut world = all_lost();
+    for step in world.steps.get_mut(&arn("run-1")).unwrap() {
+        step.ended_at = Some(NOW - 4 * MINUTE);
+    }
+    let report = keep(&world, &settings());
+    assert!(!report.executions.reconciled.is_empty());
+    assert!(world.history("run-1").trainings.is_empty());
 }
 
 /// A second run writes nothing.
@@ -450,7 +540,7 @@ fn a_dry_run_writes_and_deletes_nothing_and_says_what_it_would_have() {
         ..settings()
     };
     let report = keep(&world, &dry);
-    assert_eq!(report.executions.reconciled.len(), 8);
+    assert_eq!(report.executions.reconciled.len(), 9);
     assert_eq!(report.executions.not_started, ["unstarted"]);
     assert_eq!(report.endpoints.would_delete, ["idle"]);
     assert_eq!(report.endpoints.deleted, [""; 0]);
@@ -969,7 +1059,7 @@ fn a_runs_metrics_say_what_it_did() {
     add_endpoint(&mut world, "idle", 48);
     let report = keep(&world, &settings());
     let line = report.metrics("pipewright", NOW).to_json();
-    assert_eq!(line["ChangesReconciled"], json!(9.0));
+    assert_eq!(line["ChangesReconciled"], json!(10.0));
     assert_eq!(line["EndpointsDeleted"], json!(1.0));
     assert_eq!(line["OldestOpenExecutionAge"], json!(10_800.0));
     assert_eq!(line["OpenExecutions"], json!(1.0));

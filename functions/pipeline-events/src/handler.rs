@@ -7,8 +7,9 @@ use pipewright::arn::Home;
 use pipewright::record::event::{EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts};
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
-    Beyond, Candidate, ChangeItem, Event, EventError, ExecutionArn, Expected, InvalidRecordId,
-    Item, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose, writes,
+    Beyond, Candidate, ChangeItem, EndedTraining, Event, EventError, ExecutionArn, Expected,
+    InvalidRecordId, Item, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose,
+    writes,
 };
 use serde_json::Value;
 
@@ -55,6 +56,18 @@ pub(crate) enum HandlerError {
         /// What the table said.
         source: Failure,
     },
+    /// The event is written, and what its training job ended with is not.
+    #[error(
+        "the event is written to execution {id}, but not what its training job {job} ended with: {source}"
+    )]
+    Training {
+        /// The record's id.
+        id: RecordId,
+        /// The job's name.
+        job: String,
+        /// What SageMaker or the table said.
+        source: Failure,
+    },
     /// SageMaker's own id of the execution is not usable.
     #[error("could not record the event: {0}")]
     Id(#[from] InvalidRecordId),
@@ -75,6 +88,7 @@ impl HandlerError {
             Self::Malformed(_) => "MalformedEvent",
             Self::Lookup(_) => "LookupFailed",
             Self::Write { .. } => "WriteFailed",
+            Self::Training { .. } => "TrainingNotRecorded",
             Self::Id(_) => "UnusableExecutionId",
             Self::Taken { .. } => "ExecutionIdTaken",
         }
@@ -126,7 +140,8 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
 
     /// Records one EventBridge event, in a function that runs in `home`.
     ///
-    /// In the normal case that is two writes and no read. A step's event asks
+    /// In the normal case that is two writes and no read. The end of a step
+    /// that ran a training job is a question and a write more. A step's event asks
     /// SageMaker for its execution's id once while the process is warm; an
     /// execution started elsewhere, or one whose id another execution has,
     /// costs at most three refused updates and two questions more. The event
@@ -479,6 +494,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             Some(Refusal::OtherExecution) => return Ok(Tried::OtherExecution),
         };
         self.take_up_what_was_made(event, &id, beyond).await?;
+        self.take_up_the_training(event, &id).await?;
         Ok(Tried::Recorded(outcome))
     }
 
@@ -539,6 +555,32 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             self.update(id, &update).await?;
         }
         Ok(())
+    }
+
+    /// After the final event of a step that ran a training job: what the job
+    /// ended with goes into the record. The event itself is written by then, so
+    /// its status is there, whatever comes of this. A job that SageMaker does
+    /// not have, or not yet as ended, is left to housekeeping.
+    async fn take_up_the_training(&self, event: &Event, id: &RecordId) -> Result<(), HandlerError> {
+        let Some(training) = EndedTraining::of_event(event) else {
+            return Ok(());
+        };
+        let failed = |source| HandlerError::Training {
+            id: id.clone(),
+            job: training.job().to_owned(),
+            source,
+        };
+        let state = self.questions.training(training.job()).await;
+        let item = state
+            .map_err(failed)?
+            .and_then(|state| training.item(id, &state));
+        match item {
+            Some(item) => self.records.put_training(&item).await.map_err(failed),
+            None => {
+                tracing::warn!(%id, job = training.job(), "the training job has not ended, for SageMaker");
+                Ok(())
+            }
+        }
     }
 
     async fn update(

@@ -1,7 +1,9 @@
 //! What the handler needs of the world, as small traits: the tables and
 //! SageMaker behind them in the function, in-memory ones in its tests.
 
-use pipewright::record::{ChangeItem, Item, RecordId, RecordUpdate, Refusal, event, names};
+use pipewright::record::{
+    ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState, event, names,
+};
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::{SageMaker, unless_not_found};
 
@@ -15,6 +17,9 @@ pub(crate) trait Records {
 
     /// Writes a change item.
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+
+    /// Writes what a training job ended with.
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure>;
 
     /// An execution's change items, as they are now.
     async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
@@ -46,6 +51,9 @@ pub(crate) trait Questions {
 
     /// `ExecutionId` in a package's customer metadata.
     async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure>;
+
+    /// A training job, by its name.
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure>;
 }
 
 impl Records for Executions {
@@ -55,6 +63,10 @@ impl Records for Executions {
 
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
         Ok(self.put_change(change).await?)
+    }
+
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+        Ok(Self::put_training(self, training).await?)
     }
 
     async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
@@ -105,5 +117,9 @@ impl Questions for SageMaker {
             .package_metadata(package_arn, event::EXECUTION_ID)
             .await;
         Ok(unless_not_found(answer)?.flatten())
+    }
+
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
+        Ok(self.training_state(job).await?)
     }
 }

@@ -7,8 +7,10 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use pipewright::arn::Home;
+use pipewright::record::training::MetricState;
 use pipewright::record::{
-    Attribute, ChangeItem, Item, RecordId, RecordUpdate, Refusal, attribute::item_from_json,
+    Attribute, ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
+    attribute::item_from_json,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -50,7 +52,27 @@ struct World {
     endpoints: BTreeMap<String, String>,
     /// Why an execution failed.
     failure_reason: Option<&'static str>,
+    /// Training jobs by name; of any other one, `ended_training` is answered.
+    trainings: BTreeMap<String, Option<TrainingState>>,
+    /// Fates of questions about training jobs.
+    training_fates: Mutex<VecDeque<Fate>>,
     broken: bool,
+}
+
+/// What SageMaker says of a training job, whose metric tells it from others.
+fn ended_training(job: &str) -> TrainingState {
+    TrainingState {
+        arn: format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{job}"),
+        status: "Completed".to_owned(),
+        started_at: Some(T0),
+        ended_at: Some(T0 + 1000),
+        metrics: vec![MetricState {
+            name: format!("loss of {job}"),
+            value: 0.1,
+            at: Some(T0 + 900),
+        }],
+        ..TrainingState::default()
+    }
 }
 
 struct LetOthersGoFirst(bool);
@@ -92,6 +114,19 @@ impl World {
         items.get(&(id.to_owned(), entry.to_owned())).cloned()
     }
 
+    async fn put_item(&self, item: &Item) -> Result<(), Failure> {
+        let fate = self.operation("put").await?;
+        if fate != Fate::Refused {
+            let text = |name: &str| item[name].as_str().unwrap().to_owned();
+            let key = (text("Id"), text("entry"));
+            self.items.lock().unwrap().insert(key, item.clone());
+        }
+        match fate {
+            Fate::Done => Ok(()),
+            _ => Err("connection reset".into()),
+        }
+    }
+
     fn record(&self, id: &str) -> Item {
         self.item(id, "record")
             .unwrap_or_else(|| panic!("no record {id}"))
@@ -130,16 +165,11 @@ impl Records for &World {
     }
 
     async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
-        let fate = self.operation("put").await?;
-        if fate != Fate::Refused {
-            let text = |name: &str| change.item[name].as_str().unwrap().to_owned();
-            let key = (text("Id"), text("entry"));
-            self.items.lock().unwrap().insert(key, change.item.clone());
-        }
-        match fate {
-            Fate::Done => Ok(()),
-            _ => Err("connection reset".into()),
-        }
+        self.put_item(&change.item).await
+    }
+
+    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+        self.put_item(&training.item).await
     }
 }
 
@@ -174,6 +204,19 @@ impl Questions for &World {
 
     async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
         self.answer(&self.package_ids, package_arn)
+    }
+
+    async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
+        LetOthersGoFirst(false).await;
+        self.operations.lock().unwrap().push("ask");
+        let fate = self.training_fates.lock().unwrap().pop_front();
+        match (self.broken, fate) {
+            (true, _) | (_, Some(Fate::Refused | Fate::ReplyLost)) => Err("throttled".into()),
+            (false, _) => Ok(match self.trainings.get(job) {
+                Some(state) => state.clone(),
+                None => Some(ended_training(job)),
+            }),
+        }
     }
 }
 
@@ -244,6 +287,14 @@ fn step(at: i64, name: &str, status: &str) -> Value {
             "pipelineExecutionArn": execution_arn(),
         }),
     )
+}
+
+/// The event of a step that ran a training job.
+fn trained(at: i64, name: &str, status: &str, job: &str) -> Value {
+    let mut event = step(at, name, status);
+    let arn = format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{job}");
+    event["detail"]["metadata"] = json!({"trainingJob": {"arn": arn}});
+    event
 }
 
 const MODEL: &str = "arn:aws:sagemaker:eu-west-1:123456789012:model/pipelines-k3v9q0zt2m1a-model-x";
@@ -333,6 +384,93 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
     assert_eq!(operations[..3], ["ask", "update", "put"]);
     assert_eq!(operations.iter().filter(|name| **name == "ask").count(), 1);
     assert_eq!(operations.len(), 7);
+}
+
+/// The end of a step that ran a training job is a question and a write more.
+#[test]
+fn the_end_of_a_training_costs_a_question_and_a_write() {
+    let world = started_by_us();
+    deliver(&world, &trained(1, "train", "Executing", "job-1")).unwrap();
+    assert_eq!(
+        std::mem::take(&mut *world.operations.lock().unwrap()),
+        ["ask", "update", "put"]
+    );
+    deliver(&world, &trained(2, "train", "Succeeded", "job-1")).unwrap();
+    assert_eq!(
+        *world.operations.lock().unwrap(),
+        ["ask", "update", "put", "ask", "put"]
+    );
+}
+
+/// The last metrics of a training job are in the record when its step has ended, of each attempt
+/// those of its own job.
+#[test]
+fn a_trainings_metrics_are_in_the_record_when_its_step_has_ended() {
+    let mut world = started_by_us();
+    let reason = "AlgorithmError: first line\nsecond line, exit code: 1";
+    let failed = TrainingState {
+        status: "Failed".to_owned(),
+        failure_reason: Some(reason.to_owned()),
+        metrics: Vec::new(),
+        ..ended_training("job-0")
+    };
+    world.trainings.insert("job-0".to_owned(), Some(failed));
+    deliver(&world, &trained(1, "train", "Failed", "job-0")).unwrap();
+    deliver(&world, &trained(2, "train", "Executing", "job-1")).unwrap();
+    deliver(&world, &trained(3, "train", "Succeeded", "job-1")).unwrap();
+    let items = world.items.lock().unwrap().clone();
+    let history = pipewright::record::history("run-1", items.values()).unwrap();
+    let [first, second] = &history.trainings[..] else {
+        panic!("{:?}", history.trainings);
+    };
+    assert_eq!(first.reason.as_deref(), Some(reason));
+    assert_eq!(second.step_name, "train");
+    assert_eq!(second.metrics[0].name, "loss of job-1");
+    assert_eq!(second.metrics[0].value.to_string(), "0.1");
+    assert_eq!(second.metrics[0].at, Some(T0 + 900));
+}
+
+/// A training job that cannot be asked about loses no status: the event is written, and delivered
+/// again for the metrics.
+#[test]
+fn a_training_that_cannot_be_asked_about_loses_no_status() {
+    let world = World {
+        training_fates: Mutex::new(VecDeque::from([Fate::Refused])),
+        ..started_by_us()
+    };
+    let event = trained(1, "train", "Failed", "job-1");
+    let error = deliver(&world, &event).unwrap_err();
+    assert_eq!(error.kind(), "TrainingNotRecorded");
+    assert!(error.to_string().contains("job-1"), "{error}");
+    let entries = |world: &World| -> Vec<String> {
+        let items = world.items.lock().unwrap();
+        items.keys().map(|(_, entry)| entry.clone()).collect()
+    };
+    assert!(
+        entries(&world)
+            .iter()
+            .any(|entry| entry.contains("#Failed#"))
+    );
+    assert!(!entries(&world).contains(&"training#job-1".to_owned()));
+    recorded_under(deliver(&world, &event));
+    assert!(entries(&world).contains(&"training#job-1".to_owned()));
+}
+
+/// A training job that SageMaker does not have, or not as ended, leaves its step's event recorded.
+#[test]
+fn a_training_that_is_not_there_or_has_not_ended_is_left_to_housekeeping() {
+    let mut world = started_by_us();
+    let stopping = TrainingState {
+        status: "Stopping".to_owned(),
+        ..ended_training("job-1")
+    };
+    world.trainings.insert("job-1".to_owned(), Some(stopping));
+    world.trainings.insert("job-2".to_owned(), None);
+    for job in ["job-1", "job-2"] {
+        recorded_under(deliver(&world, &trained(1, job, "Stopped", job)));
+    }
+    // The record and two changes.
+    assert_eq!(world.items.lock().unwrap().len(), 3);
 }
 
 /// The worst case, an execution from elsewhere whose parameter and name are both other ones' ids,
@@ -780,6 +918,10 @@ fn any_event() -> impl Strategy<Value = Value> {
                         ("Model", 0) => MODEL.to_owned(),
                         ("Model", 1) => MODEL.to_ascii_uppercase(),
                         ("RegisterModel", 0) => PACKAGE.to_owned(),
+                        ("Training", _) => {
+                            let jobs = "arn:aws:sagemaker:eu-west-1:123456789012:training-job";
+                            format!("{jobs}/Step-{name}-job-{at}")
+                        }
                         _ => format!("arn-{at}"),
                     };
                     event["detail"]["metadata"] = json!({"made": {"arn": made}});
@@ -884,6 +1026,7 @@ proptest! {
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         choices in prop::collection::vec(0_usize..16, 1..40),
         fates in any_fates(),
+        training_fates in any_fates(),
         known in any::<bool>(),
     ) {
         // An execution that start-execution began, or one from elsewhere.
@@ -901,11 +1044,19 @@ proptest! {
         let mut deliveries: Vec<Value> = order.iter().map(|index| index.get(&events).clone()).collect();
         deliveries.extend(events.iter().rev().cloned());
 
-        let one_by_one = World { fates: Mutex::new(fates.clone()), ..world() };
+        let one_by_one = World {
+            fates: Mutex::new(fates.clone()),
+            training_fates: Mutex::new(training_fates.clone()),
+            ..world()
+        };
         deliver_all(&one_by_one, &deliveries);
         prop_assert_eq!(&one_by_one.items.into_inner().unwrap(), &expected);
 
-        let at_once = World { fates: Mutex::new(fates), ..world() };
+        let at_once = World {
+            fates: Mutex::new(fates),
+            training_fates: Mutex::new(training_fates),
+            ..world()
+        };
         deliver_interleaved(&at_once, &deliveries, &choices);
         prop_assert_eq!(&at_once.items.into_inner().unwrap(), &expected);
     }
@@ -924,7 +1075,8 @@ proptest! {
             .max_by_key(|event| event.position());
         let status = latest.map(|event| Attribute::S(event.status.name));
         prop_assert_eq!(record.get("pipelineStatus"), status.as_ref());
-        let changes = world.items.lock().unwrap().len() - 1;
+        let items = world.items.lock().unwrap();
+        let changes = items.keys().filter(|(_, entry)| entry.starts_with("change#")).count();
         let distinct: std::collections::BTreeSet<String> = events.iter().map(Value::to_string).collect();
         prop_assert_eq!(changes, distinct.len());
     }

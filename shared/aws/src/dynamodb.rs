@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use pipewright::record::{
-    Attribute, ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, names,
+    Attribute, ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal,
+    TrainingItem, names,
 };
 
 pub mod endpoints;
@@ -245,11 +246,23 @@ impl Executions {
     /// # Errors
     /// [`TableError`] if it is not known to be written.
     pub async fn put_change(&self, change: &ChangeItem) -> Result<(), TableError> {
+        self.put(&change.item).await
+    }
+
+    /// Writes what a training job ended with.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be written.
+    pub async fn put_training(&self, training: &TrainingItem) -> Result<(), TableError> {
+        self.put(&training.item).await
+    }
+
+    async fn put(&self, item: &Item) -> Result<(), TableError> {
         self.table
             .client
             .put_item()
             .table_name(&self.table.name)
-            .set_item(Some(item_to_sdk(&change.item)))
+            .set_item(Some(item_to_sdk(item)))
             .send()
             .await
             .map_err(|error| TableError::service("PutItem", &self.table.name, &error))?;

@@ -53,9 +53,9 @@ impl SageMakerError {
         match self.code.as_deref() {
             Some("ResourceNotFound" | "ResourceNotFoundException") => true,
             // Older operations answer so for what does not exist.
-            Some("ValidationException") => {
-                message.contains("does not exist") || message.contains("could not find")
-            }
+            Some("ValidationException") => ["does not exist", "could not find", "not found"]
+                .iter()
+                .any(|words| message.contains(words)),
             _ => false,
         }
     }

@@ -22,7 +22,7 @@ const MAX_DETAIL_BYTES: usize = 350_000;
 
 /// The longest name or status that goes into a key, in bytes (DynamoDB takes
 /// 1,024 for the whole key). The digest tells apart what the cut makes alike.
-const MAX_KEY_PART_BYTES: usize = 128;
+pub(super) const MAX_KEY_PART_BYTES: usize = 128;
 
 /// The type of the steps that make models.
 const MODEL_STEP: &str = "Model";
@@ -361,7 +361,7 @@ fn change_key(event: &Event) -> String {
 }
 
 /// The start of a text that has at most `bytes` bytes, cut between characters.
-fn cut(text: &str, bytes: usize) -> &str {
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
     if text.len() <= bytes {
         return text;
     }

@@ -49,6 +49,8 @@ pub struct History {
     pub steps: Vec<Step>,
     /// The state of each model, package and endpoint, in order of appearance.
     pub resources: Vec<Resource>,
+    /// What each training job ended with, in the order of their beginning.
+    pub trainings: Vec<Training>,
     /// The container's own word on the processing step.
     pub report: Option<Report>,
     /// The container's log.
@@ -150,6 +152,38 @@ pub struct Resource {
     pub reason: Option<String>,
 }
 
+/// What a training job ended with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Training {
+    /// The step that ran it.
+    pub step_name: String,
+    /// Its ARN.
+    pub job_arn: String,
+    /// `Completed`, `Failed` or `Stopped`.
+    pub status: String,
+    /// Why it failed: the container's text, with what SageMaker puts around it.
+    pub reason: Option<String>,
+    /// When the training began.
+    pub started_at: Option<i64>,
+    /// When the training ended.
+    pub ended_at: Option<i64>,
+    /// The last value of each metric, as SageMaker lists them.
+    pub metrics: Vec<Metric>,
+}
+
+/// The last value of a training job's metric.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric {
+    /// Its name in the job's metric definitions.
+    pub name: String,
+    /// A number; one that is none is a text: `NaN`, `Infinity`, `-Infinity`.
+    pub value: Value,
+    /// When it had that value.
+    pub at: Option<i64>,
+}
+
 /// SageMaker refused to start the execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -216,6 +250,7 @@ pub fn history<'a>(
     let mut record = None;
     let mut messages = Vec::new();
     let mut batches = BTreeMap::new();
+    let mut trainings = Vec::new();
     let mut unknown_entries = Vec::new();
     for item in items {
         let entry = text(item, names::ENTRY).unwrap_or_default();
@@ -225,12 +260,21 @@ pub fn history<'a>(
             batches.insert(entry.clone(), log_lines(&entry, item));
         } else if let Some(change) = change(&entry, item) {
             messages.push(change);
+        } else if let Some(training) = training(&entry, item)? {
+            trainings.push((entry, training));
         } else {
             unknown_entries.push(entry);
         }
     }
     messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
     let messages = without_superseded(without_strangers(messages));
+    trainings.sort_by(|(a_entry, a), (b_entry, b)| {
+        (a.started_at, a_entry).cmp(&(b.started_at, b_entry))
+    });
+    let trainings: Vec<Training> = trainings
+        .into_iter()
+        .map(|(_, training)| training)
+        .collect();
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
@@ -273,6 +317,7 @@ pub fn history<'a>(
         last_seen: moments().max(),
         steps,
         resources,
+        trainings,
         report,
         unknown_entries,
         changes: collapse(messages),
@@ -585,6 +630,40 @@ fn report(record: &Item) -> Result<Option<Report>, NotANumber> {
     }))
 }
 
+fn training(entry: &str, item: &Item) -> Result<Option<Training>, NotANumber> {
+    let (true, Some(step_name), Some(job_arn)) = (
+        entry.starts_with(names::TRAINING_PREFIX),
+        text(item, names::STEP_NAME),
+        text(item, names::RESOURCE_ARN),
+    ) else {
+        return Ok(None);
+    };
+    let metrics = item.get(names::METRICS).and_then(Attribute::as_list);
+    let metric = |metric: &Item| {
+        Ok(Metric {
+            name: text(metric, names::NAME).unwrap_or_default(),
+            value: metric
+                .get(names::VALUE)
+                .map_or(Ok(Value::Null), Attribute::to_json)?,
+            at: number(metric, names::AT),
+        })
+    };
+    Ok(Some(Training {
+        step_name,
+        job_arn,
+        status: text(item, names::STATUS).unwrap_or_default(),
+        reason: text(item, names::REASON),
+        started_at: number(item, names::STARTED_AT),
+        ended_at: number(item, names::ENDED_AT),
+        metrics: metrics
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Attribute::as_map)
+            .map(metric)
+            .collect::<Result<_, _>>()?,
+    }))
+}
+
 fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
     let lines = batch.get(names::LINES).and_then(Attribute::as_list);
     lines
@@ -800,6 +879,37 @@ mod tests {
             (Some(50), Some(300))
         );
         assert_eq!(history.status, None);
+    }
+
+    #[test]
+    fn trainings_are_read_in_the_order_of_their_beginning() {
+        let training = |job: &str, at: i64, more: &Value| {
+            let mut json = json!({
+                "Id": "run-1", "entry": format!("training#{job}"), "stepName": "train",
+                "resourceArn": format!("arn:aws:sagemaker:eu-west-1:1:training-job/{job}"),
+                "status": "Completed", "startedAt": at,
+            });
+            for (key, value) in more.as_object().unwrap() {
+                json[key] = value.clone();
+            }
+            item(&json)
+        };
+        // From text: the macro would not keep how a number is written.
+        let metrics: Value = serde_json::from_str(
+            r#"{"metrics": [{"name": "loss", "value": 0.10, "at": 9}, {"name": "rmse", "value": "NaN"}]}"#,
+        )
+        .unwrap();
+        let failed = json!({"status": "Failed", "reason": "AlgorithmError: a\nb"});
+        let items = [training("a", 20, &metrics), training("b", 10, &failed)];
+        let history = history("run-1", &items).unwrap();
+        let [first, second] = &history.trainings[..] else {
+            panic!("{:?}", history.trainings);
+        };
+        assert_eq!(first.reason.as_deref(), Some("AlgorithmError: a\nb"));
+        assert_eq!(second.metrics[0].value.to_string(), "0.10");
+        assert_eq!(second.metrics[0].at, Some(9));
+        assert_eq!(second.metrics[1].value, "NaN");
+        assert!(history.unknown_entries.is_empty());
     }
 
     #[test]

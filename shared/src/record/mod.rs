@@ -2,13 +2,15 @@
 //!
 //! An execution is a small set of small items under one partition key: the
 //! item `record`, one `change#...` per change that SageMaker told, one
-//! `log#...` per batch of the container's log lines. What they hold is a
-//! function of the set of events that happened, whatever the order, number
-//! and interruption of their deliveries.
+//! `training#...` per training job that ended, one `log#...` per batch of the
+//! container's log lines. What they hold is a function of the set of events
+//! that happened, whatever the order, number and interruption of their
+//! deliveries.
 //!
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
+//! - [`training`] keeps what a training job ended with, its metrics above all.
 //! - [`reconcile`] says what has to be written because its event went missing.
 //! - [`start`] makes the record before the execution is started.
 //! - [`history()`] reads the items back as what a person wants to know.
@@ -26,6 +28,7 @@ pub mod phase;
 pub mod reconcile;
 pub mod start;
 pub mod status;
+pub mod training;
 pub mod whose;
 
 pub use attribute::{Attribute, Item};
@@ -34,4 +37,5 @@ pub use fold::{Beyond, ChangeItem, Expected, RecordUpdate, Refusal, Writes, made
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId};
 pub use status::{Kind, Status, is_final};
+pub use training::{EndedTraining, TrainingItem, TrainingState};
 pub use whose::Candidate;

@@ -10,6 +10,8 @@ pub const RECORD_ENTRY: &str = "record";
 pub const CHANGE_PREFIX: &str = "change#";
 /// What a batch of log lines' sort key begins with.
 pub const LOG_PREFIX: &str = "log#";
+/// What the sort key of what a training job ended with begins with.
+pub const TRAINING_PREFIX: &str = "training#";
 
 // --- of `record`, written by start-execution only
 
@@ -158,6 +160,14 @@ pub const RECONCILED: &str = "reconciled";
 pub const DETAIL: &str = "detail";
 /// The detail's length in bytes, where it was cut.
 pub const DETAIL_BYTES: &str = "detailBytes";
+
+// --- of training jobs, which have STEP_NAME, RESOURCE_ARN, STATUS, REASON, STARTED_AT and ENDED_AT too
+
+/// The last value of each metric, a list of maps of [`NAME`], [`VALUE`] and
+/// [`AT`].
+pub const METRICS: &str = "metrics";
+/// A metric's value: a number, or a text (`NaN`, `Infinity`, `-Infinity`).
+pub const VALUE: &str = "value";
 
 // --- of log batches
 

@@ -84,9 +84,20 @@ impl Executions {
     /// # Errors
     /// [`TableError`] if the table could not be read.
     pub async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, TableError> {
+        self.beginning_with(id, names::CHANGE_PREFIX).await
+    }
+
+    /// Reads what an execution's training jobs ended with, consistently.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, TableError> {
+        self.beginning_with(id, names::TRAINING_PREFIX).await
+    }
+
+    async fn beginning_with(&self, id: &RecordId, prefix: &str) -> Result<Vec<Item>, TableError> {
         // `$` comes after `#`.
-        let last = names::CHANGE_PREFIX.replace('#', "$");
-        self.entries(id, names::CHANGE_PREFIX, &last).await
+        self.entries(id, prefix, &prefix.replace('#', "$")).await
     }
 }
 

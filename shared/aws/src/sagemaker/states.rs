@@ -3,7 +3,9 @@
 
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::{PipelineExecutionStep, PipelineExecutionStepMetadata};
+use pipewright::record::TrainingState;
 use pipewright::record::reconcile::{ExecutionState, Made, ModelFound, PackageState, StepState};
+use pipewright::record::training::MetricState;
 
 use super::{SageMaker, SageMakerError, unless_not_found};
 use crate::Page;
@@ -138,6 +140,44 @@ impl SageMaker {
                 .model_approval_status()
                 .map(|status| status.as_str().to_owned()),
             group: answer.model_package_group_name,
+        }))
+    }
+
+    /// A training job; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn training_state(
+        &self,
+        name: &str,
+    ) -> Result<Option<TrainingState>, SageMakerError> {
+        let sent = self
+            .client
+            .describe_training_job()
+            .training_job_name(name)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribeTrainingJob", name, &error));
+        let Some(answer) = unless_not_found(sent)? else {
+            return Ok(None);
+        };
+        let metrics = answer.final_metric_data_list().iter().filter_map(|metric| {
+            Some(MetricState {
+                name: metric.metric_name()?.to_owned(),
+                value: metric.value()?,
+                at: millis(metric.timestamp()),
+            })
+        });
+        Ok(Some(TrainingState {
+            metrics: metrics.collect(),
+            started_at: millis(answer.training_start_time()),
+            ended_at: millis(answer.training_end_time()),
+            status: answer
+                .training_job_status()
+                .map(|status| status.as_str().to_owned())
+                .unwrap_or_default(),
+            arn: answer.training_job_arn.unwrap_or_default(),
+            failure_reason: answer.failure_reason,
         }))
     }
 

@@ -1,0 +1,365 @@
+//! What a training job ended with: its metrics, and why it failed.
+//!
+//! A step's event names the job and says nothing of its metrics, so SageMaker
+//! is asked when the step has ended (DescribeTrainingJob). Of a job that has
+//! ended the answer does not change any more, and the item that is made of it
+//! has the job's name in its key: whoever asks, in whatever order and however
+//! often, writes the same item.
+
+use std::collections::BTreeMap;
+
+use super::attribute::{Attribute, Item};
+use super::event::{Event, Subject};
+use super::fold::{MAX_KEY_PART_BYTES, cut};
+use super::id::RecordId;
+use super::names;
+use super::reconcile::StepState;
+use super::status::is_final;
+
+/// What SageMaker answers about a training job. Moments are epoch milliseconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrainingState {
+    /// Its ARN.
+    pub arn: String,
+    /// Its status: `InProgress`, `Completed`, `Failed`, `Stopping` or `Stopped`.
+    pub status: String,
+    /// Why it failed: the text that the container left, with what SageMaker
+    /// puts around it.
+    pub failure_reason: Option<String>,
+    /// When the training began.
+    pub started_at: Option<i64>,
+    /// When the training ended.
+    pub ended_at: Option<i64>,
+    /// The last value of each of its metrics.
+    pub metrics: Vec<MetricState>,
+}
+
+/// The last value of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricState {
+    /// Its name in the job's metric definitions.
+    pub name: String,
+    /// Its value, in the API's precision; it may be NaN or infinite.
+    pub value: f32,
+    /// When it had that value.
+    pub at: Option<i64>,
+}
+
+/// A training job that a step ran and that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedTraining {
+    /// The step's name.
+    pub step: String,
+    /// The job's ARN.
+    pub arn: String,
+}
+
+/// The item that keeps what a training job ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainingItem {
+    /// The whole item, keys included.
+    pub item: Item,
+}
+
+impl EndedTraining {
+    /// The job of a step's final event, if it ran one.
+    pub fn of_event(event: &Event) -> Option<Self> {
+        let Subject::Step(facts) = &event.subject else {
+            return None;
+        };
+        Self::of(
+            &facts.name,
+            &event.status.name,
+            facts.resource_arn.as_deref(),
+        )
+    }
+
+    /// The job of a step that has ended, as SageMaker lists it.
+    pub fn of_step(state: &StepState) -> Option<Self> {
+        let arn = state.made.as_ref().map(|made| made.arn.as_str());
+        Self::of(&state.name, &state.status, arn)
+    }
+
+    /// The job of a step's change item, if it tells the step's end.
+    pub fn of_change(item: &Item) -> Option<Self> {
+        let text = |name| item.get(name).and_then(Attribute::as_str);
+        Self::of(
+            text(names::STEP_NAME)?,
+            text(names::STATUS)?,
+            text(names::RESOURCE_ARN),
+        )
+    }
+
+    /// Steps of several types run training jobs; what they ran tells.
+    fn of(step: &str, status: &str, arn: Option<&str>) -> Option<Self> {
+        let arn = arn.filter(|arn| job_name(arn).is_some())?;
+        is_final(status).then(|| Self {
+            step: step.to_owned(),
+            arn: arn.to_owned(),
+        })
+    }
+
+    /// The job's name.
+    pub fn job(&self) -> &str {
+        job_name(&self.arn).unwrap_or_default()
+    }
+
+    /// The sort key of its item. Events may have ARNs in lower case.
+    pub fn entry(&self) -> String {
+        let name = self.job().to_ascii_lowercase();
+        format!(
+            "{}{}",
+            names::TRAINING_PREFIX,
+            cut(&name, MAX_KEY_PART_BYTES)
+        )
+    }
+
+    /// The item of execution `id` that keeps what the job ended with; `None`
+    /// while it has not ended: SageMaker's answer may lag behind its event.
+    pub fn item(&self, id: &RecordId, state: &TrainingState) -> Option<TrainingItem> {
+        if !matches!(state.status.as_str(), "Completed" | "Failed" | "Stopped") {
+            return None;
+        }
+        let mut item = Item::from([
+            (names::ID.to_owned(), Attribute::s(id.as_str())),
+            (names::ENTRY.to_owned(), Attribute::S(self.entry())),
+            (names::STEP_NAME.to_owned(), Attribute::s(&self.step)),
+            (names::RESOURCE_ARN.to_owned(), Attribute::s(&state.arn)),
+            (names::STATUS.to_owned(), Attribute::s(&state.status)),
+        ]);
+        let reason = state.failure_reason.clone().map(Attribute::S);
+        for (name, value) in [
+            (names::REASON, reason),
+            (names::STARTED_AT, state.started_at.map(Attribute::from)),
+            (names::ENDED_AT, state.ended_at.map(Attribute::from)),
+        ] {
+            if let Some(value) = value {
+                item.insert(name.to_owned(), value);
+            }
+        }
+        if !state.metrics.is_empty() {
+            let metrics = state.metrics.iter().map(metric).collect();
+            item.insert(names::METRICS.to_owned(), Attribute::L(metrics));
+        }
+        Some(TrainingItem { item })
+    }
+}
+
+/// The training jobs that the steps of an execution ended with, each once, as
+/// its change items and SageMaker's list of its steps name them. A retried
+/// step's earlier jobs are known from its change items only.
+pub fn ended_trainings<'a>(
+    changes: impl IntoIterator<Item = &'a Item>,
+    steps: impl IntoIterator<Item = &'a StepState>,
+) -> Vec<EndedTraining> {
+    let of_changes = changes.into_iter().filter_map(EndedTraining::of_change);
+    let of_steps = steps.into_iter().filter_map(EndedTraining::of_step);
+    let by_entry: BTreeMap<String, EndedTraining> = of_changes
+        .chain(of_steps)
+        .map(|training| (training.entry(), training))
+        .collect();
+    by_entry.into_values().collect()
+}
+
+/// `job-1` of `arn:aws:sagemaker:eu-west-1:123456789012:training-job/job-1`.
+fn job_name(arn: &str) -> Option<&str> {
+    let (scope, name) = arn.split_once(":training-job/")?;
+    (scope.starts_with("arn:") && !name.is_empty()).then_some(name)
+}
+
+/// A metric as an attribute. DynamoDB has no number that is none: those are
+/// kept as texts, as JSON's writers of the AWS APIs spell them.
+fn metric(metric: &MetricState) -> Attribute {
+    let value = match metric.value {
+        value if value.is_nan() => Attribute::s("NaN"),
+        f32::INFINITY => Attribute::s("Infinity"),
+        f32::NEG_INFINITY => Attribute::s("-Infinity"),
+        // The shortest digits that read back as this value, never more than
+        // DynamoDB's 38. It knows no negative zero.
+        value => Attribute::N((value + 0.0).to_string()),
+    };
+    let mut map = Item::from([
+        (names::NAME.to_owned(), Attribute::s(&metric.name)),
+        (names::VALUE.to_owned(), value),
+    ]);
+    if let Some(at) = metric.at {
+        map.insert(names::AT.to_owned(), at.into());
+    }
+    Attribute::M(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const JOB: &str =
+        "arn:aws:sagemaker:eu-west-1:123456789012:training-job/pipelines-abc-Train-x1";
+
+    fn training() -> EndedTraining {
+        EndedTraining {
+            step: "Train".to_owned(),
+            arn: JOB.to_owned(),
+        }
+    }
+
+    fn ended(metrics: Vec<MetricState>) -> TrainingState {
+        TrainingState {
+            arn: JOB.to_owned(),
+            status: "Completed".to_owned(),
+            started_at: Some(1_714_978_800_000),
+            ended_at: Some(1_714_978_860_000),
+            metrics,
+            ..TrainingState::default()
+        }
+    }
+
+    fn value_of(value: f32) -> Attribute {
+        let state = ended(vec![MetricState {
+            name: "loss".to_owned(),
+            value,
+            at: None,
+        }]);
+        let item = training().item(&RecordId::new("run-1").unwrap(), &state);
+        let metrics = item.unwrap().item[names::METRICS].clone();
+        metrics.as_list().unwrap()[0].as_map().unwrap()[names::VALUE].clone()
+    }
+
+    #[test]
+    fn the_item_has_each_metric_by_name_value_and_moment() {
+        let state = ended(vec![
+            MetricState {
+                name: "test:RMSE".to_owned(),
+                value: 0.1,
+                at: Some(1_714_978_859_000),
+            },
+            MetricState {
+                name: "train:loss".to_owned(),
+                value: f32::NAN,
+                at: None,
+            },
+        ]);
+        let id = RecordId::new("run-1").unwrap();
+        let item = training().item(&id, &state).unwrap().item;
+        let json = crate::record::attribute::item_to_json(&item).unwrap();
+        assert_eq!(
+            serde_json::Value::Object(json),
+            json!({
+                "Id": "run-1", "entry": "training#pipelines-abc-train-x1", "stepName": "Train",
+                "resourceArn": JOB, "status": "Completed",
+                "startedAt": 1_714_978_800_000_i64, "endedAt": 1_714_978_860_000_i64,
+                "metrics": [
+                    {"name": "test:RMSE", "value": 0.1, "at": 1_714_978_859_000_i64},
+                    {"name": "train:loss", "value": "NaN"},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn a_job_that_has_not_ended_makes_no_item() {
+        let id = RecordId::new("run-1").unwrap();
+        for status in ["InProgress", "Stopping", ""] {
+            let state = TrainingState {
+                status: status.to_owned(),
+                ..ended(Vec::new())
+            };
+            assert_eq!(training().item(&id, &state), None, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_failed_job_keeps_the_containers_text_whole() {
+        let reason = "AlgorithmError: line one\nline two, exit code: 1";
+        let state = TrainingState {
+            status: "Failed".to_owned(),
+            failure_reason: Some(reason.to_owned()),
+            ..ended(Vec::new())
+        };
+        let id = RecordId::new("run-1").unwrap();
+        let item = training().item(&id, &state).unwrap().item;
+        assert_eq!(item[names::REASON], Attribute::s(reason));
+        assert!(!item.contains_key(names::METRICS));
+    }
+
+    #[test]
+    fn only_the_end_of_a_step_that_ran_a_training_job_names_one() {
+        let of = |status: &str, arn: &str| {
+            let event = json!({
+                "source": "aws.sagemaker", "time": 1_714_978_800_000_i64,
+                "detail-type": "SageMaker Model Building Pipeline Execution Step Status Change",
+                "detail": {
+                    "stepName": "Train", "currentStepStatus": status,
+                    "pipelineExecutionArn": "arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc",
+                    "metadata": {"trainingJob": {"arn": arn}},
+                },
+            });
+            EndedTraining::of_event(&Event::parse(&event).unwrap())
+        };
+        for status in ["Succeeded", "Failed", "Stopped"] {
+            assert_eq!(of(status, JOB), Some(training()), "{status}");
+        }
+        assert_eq!(of("Executing", JOB), None);
+        for other in ["processing-job", "hyper-parameter-tuning-job"] {
+            assert_eq!(of("Succeeded", &JOB.replace("training-job", other)), None);
+        }
+        assert_eq!(of("Succeeded", "arn:aws:sagemaker:::training-job/"), None);
+    }
+
+    #[test]
+    fn each_job_is_named_once_in_whatever_case() {
+        let change = |name: &str, arn: &str, status: &str| {
+            Item::from([
+                (names::STEP_NAME.to_owned(), Attribute::s(name)),
+                (names::STATUS.to_owned(), Attribute::s(status)),
+                (names::RESOURCE_ARN.to_owned(), Attribute::s(arn)),
+            ])
+        };
+        let earlier = JOB.replace("x1", "x0");
+        let changes = [
+            change("Train", &earlier, "Failed"),
+            change("Train", JOB, "Executing"),
+            change("Train", &JOB.to_ascii_lowercase(), "Succeeded"),
+        ];
+        let step = StepState {
+            name: "Train".to_owned(),
+            status: "Succeeded".to_owned(),
+            made: Some(crate::record::reconcile::Made {
+                key: "trainingJob",
+                step_type: "Training",
+                arn: JOB.to_owned(),
+            }),
+            ..StepState::default()
+        };
+        let jobs: Vec<String> = ended_trainings(&changes, &[step])
+            .iter()
+            .map(|training| training.arn.clone())
+            .collect();
+        assert_eq!(jobs, [earlier, JOB.to_owned()]);
+    }
+
+    proptest! {
+        /// The value of a metric is kept to the last bit, one that is no number as a text.
+        #[test]
+        fn a_metrics_value_is_kept_to_the_last_bit(bits in any::<u32>()) {
+            let value = f32::from_bits(bits);
+            match value_of(value) {
+                Attribute::N(text) => {
+                    prop_assert!(value.is_finite());
+                    prop_assert_eq!(text.parse::<f32>().unwrap(), value);
+                    prop_assert!(!text.contains(['e', 'E', '+']), "{}", text);
+                    let digits = text.trim_start_matches(['-', '0', '.']).replace('.', "");
+                    prop_assert!(digits.trim_end_matches('0').len() <= 38, "{}", text);
+                    prop_assert_ne!(text.as_str(), "-0");
+                }
+                Attribute::S(text) => {
+                    prop_assert!(!value.is_finite());
+                    let read: f32 = text.parse().unwrap();
+                    prop_assert!(read == value || (read.is_nan() && value.is_nan()));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}
