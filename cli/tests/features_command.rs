@@ -187,6 +187,7 @@ fn a_template_of_init_passes_check_and_runs_as_it_is() {
         .map(|(name, _)| name)
         .collect();
     for name in [
+        "features/baselines.json",
         "features/features.csv",
         "features/importance.json",
         "features/series.json",
@@ -263,6 +264,7 @@ fn a_stage_makes_the_same_alone_as_with_all_others() {
         (
             "deepar",
             &[
+                "features/baselines.json",
                 "features/features.csv",
                 "features/series.json",
                 "features/summary.json",

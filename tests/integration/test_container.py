@@ -23,6 +23,7 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
     status, output, errors = job.run()
     assert (status, errors) == (0, ""), output
     names = [
+        "features/baselines.json",
         "features/features.csv",
         "features/importance.json",
         "features/series.json",

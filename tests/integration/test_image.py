@@ -186,6 +186,7 @@ def test_a_job_runs_in_the_image(buildah, image, aws, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert job.report()["status"] == "Succeeded"
     assert job.outputs() == [
+        "features/baselines.json",
         "features/features.csv",
         "features/importance.json",
         "features/series.json",

@@ -243,6 +243,13 @@ impl<W: Write> Writer<W> {
         for training in &history.trainings {
             self.training(training, &history.steps)?;
         }
+        if !history.verdict.is_empty() {
+            self.line("")?;
+            self.line("  Model and baselines:")?;
+        }
+        for sentence in &history.verdict {
+            self.line(&format!("    {}", clean(sentence)))?;
+        }
         self.made(history)
     }
 

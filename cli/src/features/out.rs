@@ -15,7 +15,8 @@ use rustix::io::Errno;
 
 /// What a run puts into its folder, and nothing else; a star stands for what
 /// differs by asset.
-const OUTPUTS: [&str; 14] = [
+const OUTPUTS: [&str; 15] = [
+    "features/baselines.json",
     "features/features.csv",
     "features/importance.json",
     "features/series.json",

@@ -980,6 +980,7 @@ mod tests {
             scene.journal.full()
         );
         let outputs = [
+            "features/baselines.json",
             "features/features.csv",
             "features/importance.json",
             "features/series.json",

@@ -47,6 +47,9 @@ pub(crate) fn step(files: &Files, threads: NonZeroUsize) -> Result<Measured> {
             "features/summary.json",
             &serde_json::to_value(set.summary())?,
         )?;
+        if let Some(baselines) = set.baselines() {
+            pretty("features/baselines.json", &serde_json::to_value(baselines)?)?;
+        }
         if let Some(importance) = set.importance() {
             pretty(
                 "features/importance.json",

@@ -6,6 +6,7 @@
 //! calendar day; under the trading calendar it is a row, whatever its date.
 
 use std::io::{self, Write};
+use std::iter;
 
 use serde::Serialize;
 use time::{Date, Duration};
@@ -179,6 +180,55 @@ impl Plan {
         })
     }
 
+    /// The points of a series from `first_row` on: each one's row, or `None` for
+    /// a day without one.
+    fn points<'a>(
+        &self,
+        dates: &'a [Date],
+        first_row: usize,
+        end: End,
+    ) -> impl Iterator<Item = Option<usize>> + use<'a> {
+        let is_daily = self.calendar == Calendar::Daily;
+        let day_after = move |row: usize| dates[row].next_day().unwrap_or(dates[row]);
+        let gap = move |from: Date, to: Date| if is_daily { days_between(from, to) } else { 0 };
+        let rest = gap(day_after(end.row - 1), end.day);
+        (first_row..end.row)
+            .flat_map(move |row| {
+                let before = match row > first_row {
+                    true => gap(day_after(row - 1), dates[row]),
+                    false => 0,
+                };
+                iter::repeat_n(None, before).chain(iter::once(Some(row)))
+            })
+            .chain(iter::repeat_n(None, rest))
+    }
+
+    /// What a line of the test file says of a series, for test window `window`
+    /// (from 0), in the precision in which DeepAR reads it; NaN = missing.
+    pub(super) fn test_target(
+        &self,
+        series: &Series,
+        window: usize,
+        dates: &[Date],
+        values: &[f64],
+    ) -> Vec<f32> {
+        #[expect(clippy::cast_possible_truncation, reason = "as DeepAR reads it")]
+        let value = |row: Option<usize>| row.map_or(f32::NAN, |row| values[row] as f32);
+        let points = self.points(dates, series.first_row, self.windows[window]);
+        points.map(value).collect()
+    }
+
+    /// The first and the last day of each test window.
+    pub(super) fn test_days(&self, dates: &[Date]) -> Vec<(Date, Date)> {
+        let ends = self.windows.iter();
+        let starts = iter::once(&self.training).chain(ends.clone());
+        let days = |(start, end): (&End, &End)| match self.calendar {
+            Calendar::Daily => (start.day, end.day.previous_day().unwrap_or(end.day)),
+            Calendar::Trading => (dates[start.row], dates[end.row - 1]),
+        };
+        starts.zip(ends).map(days).collect()
+    }
+
     /// Lines of the test file.
     pub(super) fn test_records(&self) -> usize {
         self.windows.len() * self.series.len()
@@ -236,26 +286,14 @@ impl Plan {
         first_row: usize,
         end: End,
     ) {
-        let append_nulls = |line: &mut Vec<u8>, count: usize| {
-            for _ in 0..count {
-                line.extend_from_slice(b"null,");
-            }
-        };
         line.extend_from_slice(b"{\"start\":\"");
         line.extend_from_slice(start_text(dates[first_row]).as_bytes());
         line.extend_from_slice(b"\",\"target\":[");
-        let mut next_day = dates[first_row];
-        let rows = first_row..end.row;
-        for (date, cell) in dates[rows.clone()].iter().zip(text.cells(rows)) {
-            if self.calendar == Calendar::Daily {
-                append_nulls(line, days_between(next_day, *date));
-                next_day = date.next_day().unwrap_or(*date);
-            }
+        let mut cells = text.cells(first_row..end.row);
+        for row in self.points(dates, first_row, end) {
+            let cell = row.and_then(|_| cells.next()).unwrap_or_default();
             line.extend_from_slice(if cell.is_empty() { b"null" } else { cell });
             line.push(b',');
-        }
-        if self.calendar == Calendar::Daily {
-            append_nulls(line, days_between(next_day, end.day));
         }
         // Never empty: the first value is there. Its last comma goes.
         line.pop();

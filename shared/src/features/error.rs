@@ -125,6 +125,9 @@ pub enum FeatureError {
         /// Columns left out of the files.
         left_out: usize,
     },
+    /// DeepAR's settings can't be read as its hyperparameters.
+    #[error("deepARMeta: {0}")]
+    Hyperparameters(String),
     /// The autoencoder has nothing to learn from.
     #[error(
         "the autoencoder can't be trained: {0}; end training later, lower num_steps and windows, or switch feMeta.autoEncoderSettings off"

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use time::Date;
 
+use super::baselines::Baselines;
 use super::columns::{Column, ColumnText};
 use super::input::CatalogueAsset;
 use super::ranking::Importance;
@@ -24,6 +25,8 @@ pub struct FeatureSet {
     pub(super) importance: Option<Importance>,
     /// Absent when the stage did not run.
     pub(super) plan: Option<deepar::Plan>,
+    /// Likewise.
+    pub(super) baselines: Option<Baselines>,
     /// Whether pictures are among the outputs.
     pub(super) draw: bool,
     pub(super) compress: bool,
@@ -64,6 +67,12 @@ impl FeatureSet {
     /// rows have a value in every column.
     pub fn importance(&self) -> Option<&Importance> {
         self.importance.as_ref()
+    }
+
+    /// How good naive forecasts of the test windows are; absent when the stage
+    /// did not run.
+    pub fn baselines(&self) -> Option<&Baselines> {
+        self.baselines.as_ref()
     }
 
     /// Writes `features.csv`: the date and each column, a missing value as an

@@ -38,6 +38,7 @@
 
 pub mod arima;
 pub mod autoencoder;
+mod baselines;
 mod catalogue;
 mod check;
 mod columns;
@@ -61,6 +62,10 @@ mod stage;
 mod summary;
 mod work;
 
+pub use baselines::{
+    AssetScored, BaselineScore, BaselineSummary, Baselines, FigureSummary, ScoreSummary, Scored,
+    WindowScored,
+};
 pub use catalogue::{CatalogueError, UNCLASSIFIED, read_catalogue};
 pub use check::{Checked, check};
 pub use columns::{Column, ColumnKind};

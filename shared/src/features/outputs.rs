@@ -49,6 +49,7 @@ enum Content {
     Features,
     Series,
     Importance,
+    Baselines,
     Summary,
     Train,
     Test,
@@ -61,6 +62,7 @@ impl Output<'_> {
             (Content::Features, _) => "features/features.csv",
             (Content::Series, _) => "features/series.json",
             (Content::Importance, _) => "features/importance.json",
+            (Content::Baselines, _) => "features/baselines.json",
             (Content::Summary, _) => "features/summary.json",
             (Content::Train, false) => "train/train.json",
             (Content::Train, true) => "train/train.json.gz",
@@ -80,6 +82,7 @@ impl Output<'_> {
                 let ranked = self.set.importance().map_or(0, |all| all.features.len());
                 format!("the importance of {ranked} features")
             }
+            Content::Baselines => "scores that a model has to beat".to_owned(),
             Content::Summary => "all figures".to_owned(),
             Content::Train => format!(
                 "{} series with {} values",
@@ -100,6 +103,7 @@ impl Output<'_> {
             Content::Features => set.write_features_csv(&mut out),
             Content::Series => pretty(&set.series_map(), out),
             Content::Importance => pretty(&set.importance(), out),
+            Content::Baselines => pretty(&set.baselines(), out),
             Content::Summary => pretty(set.summary(), out),
             Content::Train if set.compress => gzip(out, |mut out| set.write_train(&mut out)),
             Content::Train => set.write_train(&mut out),
@@ -117,6 +121,7 @@ impl FeatureSet {
             (Content::Features, true),
             (Content::Series, deepar),
             (Content::Importance, self.importance().is_some()),
+            (Content::Baselines, self.baselines().is_some()),
             (Content::Summary, true),
             (Content::Train, deepar),
             (Content::Test, deepar),

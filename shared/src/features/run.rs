@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use super::baselines::{self, Baselines};
 use super::columns::{Column, ColumnKind};
 use super::deepar;
 use super::error::FeatureError;
@@ -143,10 +144,11 @@ pub fn run_with(
         progress,
     )?;
 
-    let plan = if stages.contains(Stage::DeepAr) {
-        Some(lay_out(template, &dates, &columns, progress)?)
+    let (plan, baselines) = if stages.contains(Stage::DeepAr) {
+        let (plan, baselines) = lay_out(template, &dates, &columns, threads, progress)?;
+        (Some(plan), Some(baselines))
     } else {
-        None
+        (None, None)
     };
     let summary = Summary {
         assets: assets.len(),
@@ -165,6 +167,7 @@ pub fn run_with(
             .map_or_else(Vec::new, |plan| plan.observed_days.clone()),
         top_features: importance.as_ref().map_or_else(Vec::new, top_features),
         autoencoder: report,
+        baselines: baselines.as_ref().map(Baselines::summary),
         warnings,
         left_out: plan
             .as_ref()
@@ -177,6 +180,7 @@ pub fn run_with(
         columns,
         importance,
         plan,
+        baselines,
         draw: stages.contains(Stage::Plots),
         compress: template.deepar.compress,
         calendar: template.deepar.calendar,
@@ -186,13 +190,14 @@ pub fn run_with(
     })
 }
 
-/// Lays out DeepAR's files.
+/// Lays out DeepAR's files, and scores naive forecasts of their test windows.
 fn lay_out(
     template: &TrainingTemplate,
     dates: &[Date],
     columns: &[Column],
+    threads: usize,
     progress: &mut dyn FnMut(Progress),
-) -> Result<deepar::Plan, FeatureError> {
+) -> Result<(deepar::Plan, Baselines), FeatureError> {
     let stage = Stage::DeepAr;
     started(
         progress,
@@ -204,6 +209,15 @@ fn lay_out(
         ),
     );
     let plan = deepar::Plan::new(&template.deepar, dates, columns)?;
+    let baselines = Baselines::new(
+        &template.deepar,
+        &baselines::scoring(&template.deepar)?,
+        &plan,
+        dates,
+        columns,
+        &template.predicted_asset,
+        threads,
+    );
     finished(
         progress,
         stage,
@@ -215,7 +229,7 @@ fn lay_out(
             plan.left_out.len()
         ),
     );
-    Ok(plan)
+    Ok((plan, baselines))
 }
 
 fn top_features(importance: &Importance) -> Vec<TopFeature> {

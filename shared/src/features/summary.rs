@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use time::Date;
 
+use super::baselines::BaselineSummary;
 use super::deepar::{self, LeftOut};
 use super::encoding::AutoencoderReport;
 
@@ -65,6 +66,9 @@ pub struct Summary {
     pub top_features: Vec<TopFeature>,
     /// How well the autoencoder reproduces its inputs; absent when it is off.
     pub autoencoder: Option<AutoencoderReport>,
+    /// How good naive forecasts of the test windows are; absent when DeepAR's
+    /// files were not made.
+    pub baselines: Option<BaselineSummary>,
     /// What was doubtful.
     pub warnings: Vec<String>,
     /// Columns that are in neither DeepAR file.

@@ -14,6 +14,7 @@ use super::attribute::{Attribute, Item, NotANumber, item_to_json};
 use super::fold::made_by;
 use super::names;
 use super::status::{Kind, is_final};
+use super::verdict::verdict;
 
 /// What happened in an execution so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +54,8 @@ pub struct History {
     pub trainings: Vec<Training>,
     /// The container's own word on the processing step.
     pub report: Option<Report>,
+    /// How the model's test scores compare with naive forecasts, in words.
+    pub verdict: Vec<String>,
     /// The container's log.
     pub log: Vec<LogLine>,
     /// Sort keys of items that are none of ours.
@@ -317,6 +320,7 @@ pub fn history<'a>(
         last_seen: moments().max(),
         steps,
         resources,
+        verdict: verdict(report.as_ref(), &trainings),
         trainings,
         report,
         unknown_entries,

@@ -29,6 +29,7 @@ pub mod reconcile;
 pub mod start;
 pub mod status;
 pub mod training;
+mod verdict;
 pub mod whose;
 
 pub use attribute::{Attribute, Item};
