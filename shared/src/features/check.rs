@@ -10,7 +10,7 @@ use super::low_pass::first_complete;
 use super::rows::{autoencoder_rows, rows_needed, too_few_rows, training_rows};
 use super::run::{check_names, in_order};
 use super::stage::Stages;
-use super::{arima, deepar};
+use super::{arima, baselines, deepar, likelihood};
 use crate::training_template::{AutoencoderInputs, FftMode, TrainingTemplate};
 
 /// What features would be made.
@@ -69,7 +69,15 @@ pub fn check(
     faults.extend(arima_faults(template, &panel.dates));
     faults.extend(autoencoder_fault(template, &panel.dates, &columns));
     let mut observed_days = Vec::new();
-    match lay_out(template, &assets, &panel, &columns) {
+    let prices = price_columns(&assets, &panel);
+    let plan = lay_out(template, &panel.dates, &prices, &columns);
+    faults.extend(likelihood_fault(
+        template,
+        plan.as_ref().ok(),
+        &panel.dates,
+        &prices,
+    ));
+    match plan {
         Ok(plan) => observed_days = plan.observed_days,
         Err(fault) => faults.push(fault),
     }
@@ -156,26 +164,56 @@ fn autoencoder_fault(
     }
 }
 
+/// Whether the likelihood suits the prices that are in DeepAR's files or, where
+/// those can't be laid out, all prices from their first day on.
+fn likelihood_fault(
+    template: &TrainingTemplate,
+    plan: Option<&deepar::Plan>,
+    dates: &[Date],
+    prices: &[Column],
+) -> Option<FeatureError> {
+    let likelihood = match baselines::scoring(&template.deepar) {
+        Ok(scoring) => scoring.likelihood,
+        Err(fault) => return Some(fault),
+    };
+    match plan {
+        Some(plan) => {
+            let in_files = plan.series.iter().filter_map(|one| prices.get(one.column));
+            likelihood::check(likelihood, dates, in_files, plan.rows())
+        }
+        None => {
+            let first = template.deepar.start_dataset;
+            let first = dates.partition_point(|date| *date < first);
+            likelihood::check(likelihood, dates, prices, first..dates.len())
+        }
+    }
+    .err()
+}
+
+fn price_columns(assets: &[CatalogueAsset], panel: &input::Panel) -> Vec<Column> {
+    assets
+        .iter()
+        .zip(&panel.prices)
+        .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()))
+        .collect()
+}
+
 /// DeepAR's files of columns that have values where the real ones will. Prices
 /// alone nearly always hold enough; only where they don't, the others count.
 fn lay_out(
     template: &TrainingTemplate,
-    assets: &[CatalogueAsset],
-    panel: &input::Panel,
+    dates: &[Date],
+    prices: &[Column],
     columns: &[ColumnDescription],
 ) -> Result<deepar::Plan, FeatureError> {
-    let of_prices = assets
-        .iter()
-        .zip(&panel.prices)
-        .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()));
-    let mut all: Vec<Column> = of_prices.collect();
-    match deepar::Plan::new(&template.deepar, &panel.dates, &all) {
+    match deepar::Plan::new(&template.deepar, dates, prices) {
         Err(FeatureError::TooFewTrainingValues { .. }) => {}
         settled => return settled,
     }
     let made = columns.iter().filter(|c| c.kind != ColumnKind::Price);
+    let mut all = prices.to_vec();
     all.extend(made.map(|column| {
-        let values = (0_u32..).zip(0..panel.dates.len()).map(|(value, row)| {
+        let values = (0_u32..).zip(0..dates.len()).map(|(value, row)| {
             if row < column.warm_up_rows {
                 f64::NAN
             } else {
@@ -189,7 +227,7 @@ fn lay_out(
             values: values.collect(),
         }
     }));
-    deepar::Plan::new(&template.deepar, &panel.dates, &all)
+    deepar::Plan::new(&template.deepar, dates, &all)
 }
 
 #[cfg(test)]

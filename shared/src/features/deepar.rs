@@ -7,6 +7,7 @@
 
 use std::io::{self, Write};
 use std::iter;
+use std::ops::Range;
 
 use serde::Serialize;
 use time::{Date, Duration};
@@ -227,6 +228,13 @@ impl Plan {
             Calendar::Trading => (dates[start.row], dates[end.row - 1]),
         };
         starts.zip(ends).map(days).collect()
+    }
+
+    /// The rows that the files are made of.
+    pub(super) fn rows(&self) -> Range<usize> {
+        let first = self.series.iter().map(|series| series.first_row).min();
+        let last = self.windows.last().map_or(self.training.row, |end| end.row);
+        first.unwrap_or(last)..last
     }
 
     /// Lines of the test file.

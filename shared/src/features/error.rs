@@ -125,6 +125,9 @@ pub enum FeatureError {
         /// Columns left out of the files.
         left_out: usize,
     },
+    /// The likelihood can't give a value that is to be learned.
+    #[error("{0}")]
+    Likelihood(Box<UnsuitedValue>),
     /// DeepAR's settings can't be read as its hyperparameters.
     #[error("deepARMeta: {0}")]
     Hyperparameters(String),
@@ -161,6 +164,62 @@ fn windows_advice(fitting: usize) -> String {
         n => format!(
             "{n} windows fit: set deepARMeta.testWindows to {n}, end training earlier, or import newer prices"
         ),
+    }
+}
+
+/// A value of DeepAR's files that the chosen likelihood can't give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnsuitedValue {
+    /// `deepARMeta.hyperParams.likelihood`.
+    pub likelihood: &'static str,
+    /// The values that it is for, in words.
+    pub domain: &'static str,
+    /// The column.
+    pub column: String,
+    /// The asset that the column is made from, if it is one.
+    pub asset: Option<String>,
+    /// Whether the column is that asset's price.
+    pub is_price: bool,
+    /// The date of the first such value.
+    pub date: Date,
+    /// That value.
+    pub value: f64,
+    /// How many such values there are.
+    pub values: usize,
+    /// In how many columns.
+    pub series: usize,
+    /// The likelihoods that take all values.
+    pub alternatives: Vec<&'static str>,
+}
+
+impl fmt::Display for UnsuitedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            likelihood, domain, ..
+        } = self;
+        write!(
+            f,
+            "deepARMeta.hyperParams.likelihood is {likelihood}, which is for {domain}, but "
+        )?;
+        match &self.asset {
+            Some(asset) if self.is_price => write!(f, "the price of `{asset}`")?,
+            Some(asset) => write!(f, "the column `{}`, made of `{asset}`,", self.column)?,
+            None => write!(f, "the column `{}`", self.column)?,
+        }
+        write!(f, " is {} on {}", self.value, self.date)?;
+        if self.values > 1 {
+            write!(
+                f,
+                " (the first of {} such values in {})",
+                self.values,
+                pipewright_wording::count(self.series, "column")
+            )?;
+        }
+        write!(
+            f,
+            "; set it to one of {}, which take all numbers",
+            self.alternatives.join(", ")
+        )
     }
 }
 

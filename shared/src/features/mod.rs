@@ -50,6 +50,7 @@ mod feature_set;
 pub mod importance;
 pub mod indicators;
 mod input;
+mod likelihood;
 pub mod low_pass;
 mod outputs;
 #[cfg(feature = "plots")]
@@ -74,6 +75,7 @@ pub use describe::{Causality, ColumnDescription, describe};
 pub use encoding::AutoencoderReport;
 pub use error::{
     FeatureError, LastWindow, PriceFault, PriceFileError, PriceFileErrors, TooFewRows,
+    UnsuitedValue,
 };
 pub use feature_set::FeatureSet;
 pub use input::{

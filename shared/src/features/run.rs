@@ -9,6 +9,7 @@ use super::deepar;
 use super::error::FeatureError;
 use super::feature_set::FeatureSet;
 use super::input::{self, CatalogueAsset, PriceSeries};
+use super::likelihood;
 use super::ranking::Importance;
 use super::rows::{rows_needed, too_few_rows};
 use super::stage::{Options, Progress, Stage, finished, started};
@@ -81,8 +82,9 @@ pub fn run_with(
             .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()))
             .collect();
         match deepar::Plan::new(&template.deepar, &dates, &columns) {
+            Ok(plan) => check_likelihood(template, &plan, &dates, &columns)?,
             // Further columns may add what lacks.
-            Ok(_) | Err(FeatureError::TooFewTrainingValues { .. }) => {}
+            Err(FeatureError::TooFewTrainingValues { .. }) => {}
             Err(fault) => return Err(fault),
         }
     }
@@ -190,6 +192,18 @@ pub fn run_with(
     })
 }
 
+/// Whether the likelihood suits the columns that the files hold.
+pub(super) fn check_likelihood(
+    template: &TrainingTemplate,
+    plan: &deepar::Plan,
+    dates: &[Date],
+    columns: &[Column],
+) -> Result<(), FeatureError> {
+    let likelihood = baselines::scoring(&template.deepar)?.likelihood;
+    let of_files = plan.series.iter().map(|series| &columns[series.column]);
+    likelihood::check(likelihood, dates, of_files, plan.rows())
+}
+
 /// Lays out DeepAR's files, and scores naive forecasts of their test windows.
 fn lay_out(
     template: &TrainingTemplate,
@@ -209,6 +223,7 @@ fn lay_out(
         ),
     );
     let plan = deepar::Plan::new(&template.deepar, dates, columns)?;
+    check_likelihood(template, &plan, dates, columns)?;
     let baselines = Baselines::new(
         &template.deepar,
         &baselines::scoring(&template.deepar)?,

@@ -9,6 +9,7 @@ mod deepar_files;
 mod determinism;
 mod fuzz;
 mod hostile;
+mod likelihood;
 #[path = "../mutation/mod.rs"]
 mod mutation;
 

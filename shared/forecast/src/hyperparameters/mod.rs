@@ -161,6 +161,27 @@ impl Likelihood {
             Self::DeterministicL1 => "deterministic-L1",
         }
     }
+
+    /// Whether a target may have this value; a missing one (NaN) any may have.
+    #[must_use]
+    pub fn suits(self, value: f32) -> bool {
+        match self {
+            _ if value.is_nan() => true,
+            Self::NegativeBinomial => value >= 0.0 && value.fract() == 0.0,
+            Self::Beta => (0.0..=1.0).contains(&value),
+            Self::Gaussian | Self::StudentT | Self::DeterministicL1 => true,
+        }
+    }
+
+    /// The values that [`suits`](Self::suits) takes, in words; `None` = all.
+    #[must_use]
+    pub fn domain(self) -> Option<&'static str> {
+        match self {
+            Self::NegativeBinomial => Some("whole numbers from 0"),
+            Self::Beta => Some("numbers from 0 to 1"),
+            Self::Gaussian | Self::StudentT | Self::DeterministicL1 => None,
+        }
+    }
 }
 
 impl fmt::Display for Likelihood {

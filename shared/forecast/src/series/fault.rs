@@ -78,7 +78,7 @@ pub enum RecordFault {
     #[error("start: {0}")]
     Start(#[from] StartError),
     /// A value is none that the likelihood can give.
-    #[error("{place} is {found}; likelihood {likelihood} is for {}", domain(*likelihood))]
+    #[error("{place} is {found}; likelihood {likelihood} is for {}", likelihood.domain().unwrap_or("all numbers"))]
     Likelihood {
         /// Which value: `target[3]`.
         place: String,
@@ -130,13 +130,4 @@ pub enum RecordFault {
         /// How many points are forecast; 0 in training.
         future: usize,
     },
-}
-
-/// The values that a likelihood is for.
-fn domain(likelihood: Likelihood) -> &'static str {
-    match likelihood {
-        Likelihood::NegativeBinomial => "whole numbers from 0",
-        Likelihood::Beta => "numbers from 0 to 1",
-        Likelihood::Gaussian | Likelihood::StudentT | Likelihood::DeterministicL1 => "all numbers",
-    }
 }

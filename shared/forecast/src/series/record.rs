@@ -379,13 +379,8 @@ pub(super) fn checked(
         },
         Some(value) if value.is_infinite() => "a number below 3.4e38 in size",
         Some(value) => {
-            let fits = match likelihood {
-                Some(Likelihood::NegativeBinomial) => value >= 0.0 && value.fract() == 0.0,
-                Some(Likelihood::Beta) => (0.0..=1.0).contains(&value),
-                _ => true,
-            };
             return match likelihood {
-                Some(likelihood) if !fits && !value.is_nan() => Err(RecordFault::Likelihood {
+                Some(likelihood) if !likelihood.suits(value) => Err(RecordFault::Likelihood {
                     place: place(),
                     found: found(),
                     likelihood,
