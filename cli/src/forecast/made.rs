@@ -262,6 +262,7 @@ mod tests {
         assert_eq!(levels(&[0.3]).0.len(), 8);
     }
 
+    /// A forecast has a row for each day on which the asset can have a price, and none for others, such as Saturdays.
     #[test]
     fn a_row_is_a_day_on_which_there_are_prices() {
         let text = String::from_utf8(made(&prices()).csv().unwrap()).unwrap();

@@ -290,6 +290,7 @@ mod tests {
         );
     }
 
+    /// A forecast that looks back uses no price after the day that is asked for.
     #[test]
     fn a_look_back_ends_on_the_day_that_is_asked_for() {
         let prices = prices();

@@ -117,6 +117,7 @@ fn a_normal_distribution_comes_back() {
     comes_back(Likelihood::Gaussian, &|random| 20.0 + 3.0 * normal(random));
 }
 
+/// A model that learns from draws of a Student-t distribution forecasts that distribution: its quantiles, and intervals that hold their share.
 #[test]
 fn a_student_t_distribution_comes_back() {
     let heavy = StudentT::new(4.0).unwrap();
