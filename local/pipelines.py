@@ -209,10 +209,21 @@ def deploy(
     return deployer.deploy_template(own, stack, {**given, **parameters}, progress)
 
 
-def _stand_in(value, declared):
+# What the check of definitions takes where a value of such a name usually stands.
+_STAND_INS = (
+    ("S3Uri", "s3://bucket/key"),
+    ("ImageUri", "111122223333.dkr.ecr.eu-west-1.amazonaws.com/image:1"),
+    ("RoleArn", "arn:aws:iam::111122223333:role/name"),
+    ("InstanceType", "ml.m5.large"),
+)
+
+
+def _stand_in(name, value, declared):
     """A value that a parameter of stack.yaml could have."""
+    usual = (stand_in for ending, stand_in in _STAND_INS if name.endswith(ending))
+    text = next(usual, "text")
     parameter = declared.get(value["Ref"], {}) if isinstance(value, dict) and "Ref" in value else {}
-    return str(parameter.get("Default", "1" if parameter.get("Type") == "Number" else "text"))
+    return str(parameter.get("Default", "1" if parameter.get("Type") == "Number" else text))
 
 
 def parameter_names(program, pipeline):
@@ -236,7 +247,9 @@ def parameter_names(program, pipeline):
     values = properties.get("Values", {}).items()
     with tempfile.TemporaryDirectory() as directory:
         stand_ins = Path(directory, "values.json")
-        stand_ins.write_text(json.dumps({name: _stand_in(each, declared) for name, each in values}))
+        stand_ins.write_text(
+            json.dumps({name: _stand_in(name, each, declared) for name, each in values})
+        )
         filled = subprocess.run(
             [program, "template", "fill", "--values", stand_ins, "-"],
             input=template,
