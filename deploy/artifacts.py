@@ -22,6 +22,9 @@ _PRIVATE = {
 }
 
 
+_OWNED = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
 def policy(partition, bucket):
     """The bucket's policy: TLS only, and what is there is not written over.
 
@@ -142,6 +145,8 @@ def _furnish(target, bucket, prefix):
     """Give the bucket its settings; the tag last, which says that they are whole."""
     s3 = target.client("s3")
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=_PRIVATE)
+    # A grant of whoever made it beforehand ends with this.
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=_OWNED)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy(target.partition, bucket)))
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": as_tags(_tags(prefix))})
 

@@ -93,7 +93,18 @@ class StackProgress:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, and dates left as text."""
+    """YAML with CloudFormation's short forms, and dates left as text.
+
+    Without aliases: a few lines of them can stand for more than any memory holds.
+    """
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            place = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(
+                None, None, "an alias (*) is not read here: write out what it stands for", place
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {

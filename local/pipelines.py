@@ -29,6 +29,7 @@ import time
 from pathlib import Path
 
 import boto3
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 import bounded
@@ -39,6 +40,9 @@ from ownership import NotOurs, installation, name_owner, own_pipeline
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
 _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
 FINAL = ("Succeeded", "Failed", "Stopped")
+
+# A pipeline's programs and small data; the files are held in memory together.
+_LARGEST_FILE = 256 << 20
 
 
 class PipelineRefused(Exception):
@@ -111,7 +115,10 @@ class OwnPipeline:
     @property
     def stack(self):
         """The parsed CloudFormation template."""
-        return parse_template(_text(self.directory / "stack.yaml"))
+        try:
+            return parse_template(_text(self.directory / "stack.yaml"))
+        except (yaml.YAMLError, RecursionError) as error:
+            raise PipelineRefused(f"{self.directory / 'stack.yaml'}: {error}") from error
 
     @property
     def name(self):
@@ -125,19 +132,23 @@ class OwnPipeline:
 
 def _upload_folder(s3, bucket, folder, prefix):
     """Upload a folder under a prefix that carries its digest; gives the URI of the prefix."""
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+    paths = [
+        path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
-    }
-    if not files:
+    ]
+    if not paths:
         raise PipelineRefused(f"{folder} is empty")
     # A link could give a stranger's program whatever its deployer can read.
-    for name in files:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise PipelineRefused(
-                f"{folder / name} is a link out of {folder}: put the file itself there"
-            )
+    for path in paths:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise PipelineRefused(f"{path} is a link out of {folder}: put the file itself there")
+    try:
+        files = {
+            path.relative_to(folder).as_posix(): bounded.read(path, _LARGEST_FILE) for path in paths
+        }
+    except bounded.Unfit as unfit:
+        raise PipelineRefused(f"{unfit}; larger files belong into S3 by themselves") from unfit
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

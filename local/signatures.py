@@ -246,11 +246,25 @@ class Version4:
             raise _incomplete("what follows its body is not signed")
         follow("TRAILER", found[2].decode(), found[1].replace(b"\r\n", b"\n"))
 
+    def _refuse_unsigned_form(self, request):
+        """The local AWS takes the operation, of any service, from a form's body: none that isn't signed counts."""
+        form = any(
+            name == "content-type" and "x-www-form-urlencoded" in value.lower()
+            for name, value in request.headers
+        )
+        if form and "content-type" not in self.signed_headers:
+            raise SignatureRefused(
+                "SignatureDoesNotMatch",
+                "The request's body is a form, and neither it nor its Content-Type is signed",
+            )
+
     def _digest(self, request, body):
         """What stands for the body in what is signed."""
         declared = request.header("x-amz-content-sha256")
         if declared is None and self.expires is not None and self.service == "s3":
-            return _UNSIGNED
+            declared = _UNSIGNED
+        if declared in _NO_DIGESTS:
+            self._refuse_unsigned_form(request)
         if declared in _NO_DIGESTS | _IN_CHUNKS:
             return declared
         actual = hashlib.sha256(body).hexdigest()

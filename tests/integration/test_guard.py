@@ -202,6 +202,20 @@ def test_a_refusal_is_an_error_of_the_service_that_was_called(bare_system):
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
+def test_a_key_that_the_emulator_makes_up_is_unknown(bare_system):
+    for made_up in ("test", "999999999999"):
+        client = boto3.client(
+            "sts",
+            endpoint_url=bare_system.environment()["AWS_ENDPOINT_URL"],
+            region_name=REGION,
+            aws_access_key_id=made_up,
+            aws_secret_access_key=made_up,
+            config=Config(proxies={}),
+        )
+        with pytest.raises(ClientError, match="is not known here"):
+            client.get_caller_identity()
+
+
 def test_a_functions_keys_do_not_follow_from_its_name(system):
     """The keys of a function's role cannot be computed from its name and its role's."""
     for function in system.client("lambda").list_functions()["Functions"]:

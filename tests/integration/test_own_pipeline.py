@@ -317,6 +317,28 @@ def test_credentials_that_the_account_refuses_are_told_like_none():
         pipelines.need_caller(session)
 
 
+def test_a_file_too_large_to_hold_and_a_link_out_are_refused_unread(tmp_path):
+    uploaded = tmp_path / "code"
+    uploaded.mkdir()
+    (uploaded / "big").touch()
+    os.truncate(uploaded / "big", 1 << 40)
+    with pytest.raises(PipelineRefused, match="big is larger than 256 MiB"):
+        pipelines._upload_folder(None, "bucket", uploaded, "prefix")
+    (tmp_path / "elsewhere").touch()
+    os.truncate(tmp_path / "elsewhere", 1 << 40)
+    (uploaded / "a-link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PipelineRefused, match="a-link is a link out of"):
+        pipelines._upload_folder(None, "bucket", uploaded, "prefix")
+
+
+def test_a_stack_that_repeats_itself_by_aliases_or_nests_for_ever_is_refused(changed):
+    directory = changed("aliases", lambda text: text)
+    for text, says in (("a: &a [x]\nb: [*a, *a]\n", "an alias"), ("[" * 20_000, "recursion")):
+        (directory / "stack.yaml").write_text(text)
+        with pytest.raises(PipelineRefused, match=says):
+            _ = OwnPipeline(directory).stack
+
+
 def test_a_parameters_names_are_those_of_the_definition(changed):
     program = BINARIES / "pipewright"
     names = ["InputData", "InstanceType", "LargestError", "ModelApprovalStatus"]

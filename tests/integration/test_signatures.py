@@ -164,6 +164,18 @@ def test_a_presigned_url_is_good_for_what_it_names_until_it_expires(version, cre
             judge(dataclasses.replace(request, query=cut), b"", credentials)
 
 
+def test_a_presigned_url_takes_no_form_which_names_another_operation():
+    """A presigned URL for S3 takes no form, in whose body an operation of another service could stand."""
+    request = request_of("POST", presigned("s3v4", "create_multipart_upload"))
+    judge(request, b"")
+    kind = ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+    with refused("SignatureDoesNotMatch"):
+        judge(
+            dataclasses.replace(request, headers=(*request.headers, (kind[0].lower(), kind[1]))),
+            b"Action=CreateUser&UserName=mallory",
+        )
+
+
 def test_a_presigned_url_is_good_for_7_days_at_most():
     request = request_of("GET", presigned("s3v4", seconds=604_800))
     judge(request, b"", at=now() + datetime.timedelta(days=6, hours=23))
