@@ -10,11 +10,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use forecasting_deepar::layout::Layout;
 use forecasting_deepar::log::{Clock, Log};
@@ -93,15 +94,12 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn train(layout: &Layout, log: &Log, cpus: usize, resume: bool) -> anyhow::Result<ExitCode> {
-    let threads = match variable("PIPEWRIGHT_THREADS").as_deref() {
-        None | Some("") => cpus,
-        Some(text) => text
-            .parse::<NonZeroUsize>()
-            .with_context(|| {
-                format!("the environment variable PIPEWRIGHT_THREADS is `{text}`; it must be a whole number from 1")
-            })?
-            .get(),
-    };
+    let threads = number::<NonZeroUsize>("PIPEWRIGHT_THREADS", "a whole number from 1")?;
+    let threads = threads.map_or(cpus, NonZeroUsize::get);
+    let seed = number(
+        "PIPEWRIGHT_SEED",
+        "a whole number from 0 to 18446744073709551615",
+    )?;
     let stopped = Arc::new(AtomicBool::new(false));
     watch_signals(Arc::clone(&stopped))?;
     let job = Job {
@@ -109,6 +107,7 @@ fn train(layout: &Layout, log: &Log, cpus: usize, resume: bool) -> anyhow::Resul
         log,
         threads,
         resume,
+        seed,
         draw_seed: &draw_seed,
         is_stopped: &|| stopped.load(Ordering::Relaxed),
     };
@@ -116,6 +115,16 @@ fn train(layout: &Layout, log: &Log, cpus: usize, resume: bool) -> anyhow::Resul
         Ok(Outcome::Finished | Outcome::Stopped | Outcome::Bystander) => ExitCode::SUCCESS,
         Err(fault) => ExitCode::from(fault.exit_status()),
     })
+}
+
+/// The number in a variable of the environment; one that is empty counts as none.
+fn number<T: FromStr>(name: &str, expected: &str) -> anyhow::Result<Option<T>> {
+    match variable(name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            anyhow!("the environment variable {name} is `{text}`; it must be {expected}")
+        }),
+    }
 }
 
 /// Sets `stopped` on SIGTERM, which SageMaker sends two minutes before it kills a

@@ -148,6 +148,15 @@ fn the_same_seed_trains_the_same_bytes() {
         "input/config/hyperparameters.json",
         hyperparameters(&[("_seed", "")]),
     );
+    let mut command = root.command(&["train"]);
+    let output = command.env("PIPEWRIGHT_SEED", &seed).output().unwrap();
+    let log = text(&output);
+    assert!(
+        log.contains(&format!("{seed}, of PIPEWRIGHT_SEED;")),
+        "{log}"
+    );
+    assert_eq!(root.artifact(), first);
+
     let log = root.trained();
     assert!(!log.contains(&seed), "another training drew the same seed");
     assert_ne!(root.artifact(), first);

@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::configuration::InputFault;
 use crate::files::WriteError;
 
-/// SageMaker shows as many characters of `output/failure`.
-const MOST_BYTES: usize = 1024;
+/// SageMaker's failure reason has 1,024 characters, with this text in its middle.
+const MOST_BYTES: usize = 1024 - "AlgorithmError: ".len() - ", exit code: 143".len();
 
 /// Why there is no model.
 #[derive(Debug, Error)]

@@ -44,6 +44,8 @@ pub struct Job<'a> {
     pub threads: usize,
     /// Whether it must go on from a checkpoint. If not, it does so if there is one.
     pub resume: bool,
+    /// The seed of a job whose hyperparameters have none, and that resumes no other.
+    pub seed: Option<u64>,
     /// Draws a seed for a job that is given none.
     pub draw_seed: &'a dyn Fn() -> u64,
     /// Whether the job is to be stopped.
@@ -262,9 +264,10 @@ impl Training<'_> {
             return seed;
         }
         log.info("random_seed is None");
-        let (seed, source) = match checkpoint {
-            Some(checkpoint) => (checkpoint.seed(), "of the checkpoint"),
-            None => ((self.job.draw_seed)(), "drawn"),
+        let (seed, source) = match (checkpoint, self.job.seed) {
+            (Some(checkpoint), _) => (checkpoint.seed(), "of the checkpoint"),
+            (None, Some(seed)) => (seed, "of PIPEWRIGHT_SEED"),
+            (None, None) => ((self.job.draw_seed)(), "drawn"),
         };
         log.addition(format_args!(
             "the seed is {seed}, {source}; the hyperparameter _seed = {seed} trains the same model again"
