@@ -249,6 +249,21 @@ fn json_lines_are_answered_line_by_line() {
     );
 }
 
+/// A local server answers programs by its address, and no web page.
+#[test]
+fn a_local_server_answers_no_web_page() {
+    let (_root, server) = serve(&[("PIPEWRIGHT_LOCAL", "1")]);
+    for (header, status) in [
+        (("Accept", "*/*"), 200),
+        (("Host", "localhost"), 200),
+        (("Host", "evil.example:8080"), 403),
+        (("Origin", "http://evil.example"), 403),
+    ] {
+        let response = server.connect().send("GET", "/ping", &[header], b"");
+        assert_eq!(response.status, status, "{header:?}");
+    }
+}
+
 /// What is refused has the status that SageMaker's clients know, and a text that names place and cure.
 #[test]
 fn refusals_have_their_status_and_a_text_that_helps() {

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pipewright_forecast::deepar::{ArtifactError, Model};
@@ -137,7 +138,8 @@ impl Server {
 
     /// What is answered where.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
+        let is_local = self.settings.is_local;
+        let router = Router::new()
             .route("/ping", get(async || StatusCode::OK))
             .route("/execution-parameters", get(execution_parameters))
             .route("/invocations", post(invocations))
@@ -150,7 +152,12 @@ impl Server {
                     "only GET /ping, GET /execution-parameters and POST /invocations are answered";
                 (StatusCode::METHOD_NOT_ALLOWED, text)
             })
-            .with_state(self)
+            .with_state(self);
+        if is_local {
+            router.layer(middleware::from_fn(programs_only))
+        } else {
+            router
+        }
     }
 
     async fn answer(self: &Arc<Self>, request: Request) -> Result<Answer, Refusal> {
@@ -345,6 +352,23 @@ impl From<BodyError> for Refusal {
             text: format!("Unable to evaluate payload provided: {error}"),
         }
     }
+}
+
+/// Refuses what a web page can send to a server of this machine: it cannot help saying whose it
+/// is, and by which name it found the server.
+async fn programs_only(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers
+        .get(header::HOST)
+        .map_or(Ok(""), |host| host.to_str());
+    let host = host.unwrap_or("not text");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_here = ["127.0.0.1", "localhost", "[::1]"].contains(&name);
+    if is_here && !headers.contains_key(header::ORIGIN) {
+        return next.run(request).await;
+    }
+    let text = "a local server answers programs of this machine by its address, and no web page";
+    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 async fn execution_parameters(State(server): State<Arc<Server>>) -> Response {

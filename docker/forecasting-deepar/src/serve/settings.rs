@@ -61,7 +61,7 @@ impl Settings {
     /// | `DEEPAR_INFERENCE_CONFIG` | the `configuration` of requests that have none | 100 samples, mean and quantiles 0.1 to 0.9 |
     /// | `DEEPAR_FORWARDED_FIELDS` | a JSON list of fields that answers in JSON Lines repeat | none |
     /// | `SAGEMAKER_BATCH`, `SAGEMAKER_MAX_PAYLOAD_IN_MB` | the most megabytes of a body in a batch job | 6 |
-    /// | `PIPEWRIGHT_LOCAL` | `1`: bind loopback only | |
+    /// | `PIPEWRIGHT_LOCAL` | `1`: bind loopback only, and answer no web page | |
     ///
     /// # Errors
     /// Every variable with a wrong value.
