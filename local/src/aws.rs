@@ -1,6 +1,7 @@
 //! The seams filled in with the local AWS.
 
 use crate::BoxFuture;
+use crate::client::{Answer, Client};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::events::EventSink;
@@ -11,10 +12,6 @@ use crate::signature::{AccessKey, Scope, Signable, signed};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::http::Headers;
-use aws_smithy_types::body::SdkBody;
 use pipewright_aws::eventbridge::{self, Entry};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -238,7 +235,7 @@ pub struct Caller {
 pub struct LocalServices {
     endpoints: Endpoints,
     caller: Caller,
-    connector: SharedHttpConnector,
+    client: Client,
     calls: Arc<Semaphore>,
 }
 
@@ -248,22 +245,19 @@ impl LocalServices {
         Self {
             endpoints,
             caller,
-            connector: pipewright_aws::http_connector(
-                pipewright_aws::CONNECT_TIMEOUT,
-                FUNCTION_TIMEOUT,
-            ),
+            client: Client::new(FUNCTION_TIMEOUT),
             calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         }
     }
 
-    /// POSTs a body; gives the answer's headers and text, and an error for a bad status.
+    /// POSTs a body; gives the answer, and an error for a bad status.
     async fn post(
         &self,
         service: &str,
         uri: String,
         headers: &[(&'static str, &'static str)],
         body: &Value,
-    ) -> Result<(Headers, String), String> {
+    ) -> Result<Answer, String> {
         // The semaphore is never closed; without a permit the call would only be early.
         let _permit = self.calls.acquire().await.ok();
         let body = body.to_string();
@@ -280,33 +274,16 @@ impl LocalServices {
         };
         let (signature, _) =
             signed(signable, &self.caller.key, scope).map_err(|error| error.to_string())?;
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request
-            .set_method("POST")
-            .map_err(|error| error.to_string())?;
-        request.set_uri(uri).map_err(|error| error.to_string())?;
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, *value);
-        }
-        for (name, value) in signature {
-            request.headers_mut().insert(name, value);
-        }
-        let mut response = self
-            .connector
-            .call(request)
-            .await
-            .map_err(|error| pipewright_aws::error_chain(&error))?;
-        let bytes = ByteStream::new(response.take_body())
-            .collect()
-            .await
-            .map_err(|error| error.to_string())?
-            .to_vec();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let status = response.status();
-        if status.is_success() {
-            Ok((response.headers().clone(), text))
+        let mut all: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        all.extend(signature);
+        let answer = self.client.send("POST", uri, &all, body.into_bytes()).await?;
+        if answer.is_success() {
+            Ok(answer)
         } else {
-            Err(format!("HTTP status {}: {text}", status.as_u16()))
+            Err(format!("HTTP status {}: {}", answer.status, answer.text()))
         }
     }
 
@@ -316,7 +293,7 @@ impl LocalServices {
             .strip_prefix("function:")
             .unwrap_or(function);
         let uri = format!("{endpoint}/2015-03-31/functions/{name}/invocations");
-        let (headers, text) = self
+        let answer = self
             .post(
                 "lambda",
                 uri,
@@ -324,7 +301,8 @@ impl LocalServices {
                 payload,
             )
             .await?;
-        if let Some(kind) = headers.get("x-amz-function-error") {
+        let text = answer.text();
+        if let Some(kind) = answer.header("x-amz-function-error") {
             return Err(format!("the function failed ({kind}): {text}"));
         }
         if text.is_empty() {

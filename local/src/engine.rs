@@ -1,13 +1,17 @@
 //! Carries out what the state decides.
 
+use crate::client::{Answer, Client};
 use crate::clock::{Clock, Millis};
 use crate::error::{ApiError, ErrorKind};
 use crate::event::Event;
 use crate::events::{EventCounts, EventQueue, EventSink, Retries};
 use crate::functions::FunctionCaller;
 use crate::queues::QueueSender;
-use crate::runner::{JobRunner, StopSignal, Stopper};
-use crate::state::{Effect, InputCheck, JobEnd, JobOrder, JobResult, Signal, State, StepKey};
+use crate::runner::{JobRunner, STOP_GRACE, Served, StopSignal, Stopper};
+use crate::state::{
+    Effect, InputCheck, JobEnd, JobOrder, JobResult, ServersKey, ServersOrder, Signal, State,
+    StepKey,
+};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -15,9 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a stopped job may take to end. SageMaker gives 120 seconds; a person at a
-/// terminal does not.
-const STOP_GRACE: Duration = Duration::from_secs(30);
+/// How long a model's program may take to answer: the limit of InvokeEndpoint.
+const INVOCATION_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long jobs may take to end when the stand-in itself ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -52,12 +55,36 @@ struct Shared {
     /// Set when the stand-in ends: nothing is begun any more.
     closing: AtomicBool,
     running: Mutex<HashMap<StepKey, Stopper>>,
+    serving: Mutex<HashMap<ServersKey, Servers>>,
+    models: Client,
     events: EventQueue,
     store: Arc<dyn ObjectStore>,
     functions: Arc<dyn FunctionCaller>,
     queues: Arc<dyn QueueSender>,
     runner: Arc<dyn JobRunner>,
     clock: Clock,
+}
+
+/// The programs of an endpoint.
+struct Servers {
+    stopper: Stopper,
+    /// Those that answer.
+    served: Vec<Served>,
+}
+
+/// What a model's program answered to an invocation.
+pub(crate) struct Invocation {
+    pub(crate) served: Served,
+    /// Why there is no answer, if so.
+    pub(crate) answer: Result<Answer, NoAnswer>,
+}
+
+/// Why a model's program did not answer.
+pub(crate) enum NoAnswer {
+    /// It took longer than [`INVOCATION_LIMIT`].
+    TimedOut,
+    /// It could not be reached, or hung up.
+    Lost(String),
 }
 
 /// A lock whose holder panicked still guards consistent data: every change of the state is
@@ -95,6 +122,8 @@ impl Engine {
                 state: Mutex::new(state),
                 closing: AtomicBool::new(false),
                 running: Mutex::default(),
+                serving: Mutex::default(),
+                models: Client::new(INVOCATION_LIMIT),
                 events: EventQueue::start(edges.events, Retries::default()),
                 store: edges.store,
                 functions: edges.functions,
@@ -129,14 +158,52 @@ impl Engine {
         self.shared.events.counts()
     }
 
+    /// Hands a request on to the program that serves an endpoint's model.
+    ///
+    /// # Errors
+    /// A text in the service's words, if there is nothing to invoke.
+    pub(crate) async fn invoke(
+        &self,
+        endpoint: &str,
+        variant: Option<&str>,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Invocation, String> {
+        let (key, variant) = lock(&self.shared.state).route_invocation(endpoint, variant)?;
+        let served = lock(&self.shared.serving)
+            .get(&key)
+            .and_then(|servers| {
+                let mut served = servers.served.iter();
+                served.find(|served| served.variant == variant).cloned()
+            })
+            .ok_or_else(|| format!("Endpoint {endpoint} is going out of service."))?;
+        let uri = format!("http://127.0.0.1:{}/invocations", served.port);
+        let answer = self.shared.models.send("POST", uri, headers, body);
+        let answer = match tokio::time::timeout(INVOCATION_LIMIT, answer).await {
+            Ok(answer) => answer.map_err(NoAnswer::Lost),
+            Err(_) => Err(NoAnswer::TimedOut),
+        };
+        Ok(Invocation { served, answer })
+    }
+
+    /// Whose endpoints these are, for messages.
+    pub(crate) fn account(&self) -> String {
+        lock(&self.shared.state).account().to_owned()
+    }
+
     /// Stops every job and waits until they have ended, or the time for it is over.
     pub async fn shut_down(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         for stopper in lock(&self.shared.running).values() {
             stopper.stop(SHUTDOWN_GRACE);
         }
+        for servers in lock(&self.shared.serving).values() {
+            servers.stopper.stop(SHUTDOWN_GRACE);
+        }
         let deadline = tokio::time::Instant::now() + SHUTDOWN_GRACE + Duration::from_secs(1);
-        while !lock(&self.shared.running).is_empty() && tokio::time::Instant::now() < deadline {
+        let is_busy =
+            || !lock(&self.shared.running).is_empty() || !lock(&self.shared.serving).is_empty();
+        while is_busy() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -246,6 +313,12 @@ impl Engine {
                     });
                 }
                 Effect::StartJob(order) => self.start_job(*order),
+                Effect::StartServers(order) => self.start_servers(order),
+                Effect::StopServers(key) => {
+                    if let Some(servers) = lock(&self.shared.serving).get(&key) {
+                        servers.stopper.stop(STOP_GRACE);
+                    }
+                }
                 Effect::StopJob(key) => {
                     if let Some(stopper) = lock(&self.shared.running).get(&key) {
                         stopper.stop(STOP_GRACE);
@@ -293,9 +366,47 @@ impl Engine {
         });
     }
 
+    fn start_servers(&self, order: ServersOrder) {
+        let key = order.key.clone();
+        let (stopper, stop) = StopSignal::new();
+        {
+            let mut serving = lock(&self.shared.serving);
+            if self.shared.closing.load(Ordering::SeqCst) {
+                return;
+            }
+            let served = Vec::new();
+            serving.insert(key.clone(), Servers { stopper, served });
+        }
+        let engine = self.clone();
+        let programs = tokio::spawn(async move {
+            let ready = |served| {
+                if let Some(servers) = lock(&engine.shared.serving).get_mut(&order.key) {
+                    servers.served = served;
+                }
+                engine.signal(Signal::ServersReady(order.key.clone()));
+            };
+            let runner = &engine.shared.runner;
+            runner.serve(&order, stop, Box::new(ready)).await
+        });
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let result = programs.await.unwrap_or_else(|error| {
+                Err(format!(
+                    "InternalServerError: the local stand-in failed to run the model: {error}"
+                ))
+            });
+            lock(&engine.shared.serving).remove(&key);
+            // An end that the stand-in itself made is none that anybody is told of.
+            if !engine.shared.closing.load(Ordering::SeqCst) {
+                engine.signal(Signal::ServersEnded { key, result });
+            }
+        });
+    }
+
     async fn run_job(&self, order: &JobOrder, mut stop: StopSignal) -> JobEnd {
         match order {
             JobOrder::Program(order) => self.shared.runner.run(order, stop).await,
+            JobOrder::Transform(order) => self.shared.runner.transform(order, stop).await,
             JobOrder::Simulated { checks, millis, .. } => {
                 let work = async {
                     if let Err(reason) = self.check_inputs(checks).await {

@@ -1,11 +1,12 @@
-//! The wire: AWS JSON 1.1 over HTTP.
+//! The wire: AWS JSON 1.1 over HTTP; the runtime API has paths of its own beside it.
 
 use crate::engine::Engine;
 use crate::error::{ApiError, ErrorKind};
+use crate::runtime;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ pub const HEALTH_PATH: &str = "/_pipewright/health";
 pub fn router(engine: Engine) -> Router {
     Router::new()
         .route(HEALTH_PATH, get(health))
+        .merge(runtime::routes())
         .fallback(answer)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(engine)
@@ -39,7 +41,15 @@ async fn health(State(engine): State<Engine>) -> Response {
         .into_response()
 }
 
-async fn answer(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(engine): State<Engine>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if uri.path() != "/" {
+        return runtime::elsewhere(uri.path());
+    }
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     let request = REQUESTS.fetch_add(1, Ordering::Relaxed);
     let operation = operation_of(&headers);

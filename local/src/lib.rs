@@ -1,8 +1,9 @@
 //! The stand-in for SageMaker on a laptop.
 //!
 //! It speaks SageMaker's wire protocol (AWS JSON 1.1) on loopback and runs pipelines: a
-//! processing job whose image has a runner really runs, with SageMaker's directories, files
-//! and environment; every other job is simulated, and said to be. Each change is put on
+//! processing or training job whose image has a runner really runs, with SageMaker's
+//! directories, files and environment, and a model of such an image is served by endpoints and
+//! batch transforms; every other job is simulated, and said to be. Each change is put on
 //! EventBridge in the shape that SageMaker gives it.
 //!
 //! [`state`] decides everything and touches nothing; [`engine`] carries out what it decides
@@ -22,10 +23,18 @@
 //!   finds SageMaker's layout under `PIPEWRIGHT_ML_ROOT`; entrypoint and arguments that name
 //!   `/opt/ml` are led there. Inputs are S3 prefixes in File mode (FastFile in a training),
 //!   without compression or manifests; outputs go to S3 at the end of a job that succeeded,
-//!   `Continuous` ones too. A stopped job is killed after 30 seconds, not 120.
-//! - Models, packages, endpoint configurations and endpoints are entries that are described,
-//!   listed and told of by events; no endpoint answers. Lambda functions and callback queues
-//!   are really called, with the key of the environment. All other types of steps are simulated.
+//!   `Continuous` ones too, and checkpoints at its end, however it comes. A stopped job is
+//!   killed after 30 seconds, not 120. What a stopped training has in its model's folder is
+//!   uploaded, as SageMaker does it; its step fails, unless the execution is stopped.
+//! - An endpoint is one process for each variant, however many instances it has, if the images
+//!   of all its models have a program that serves (`RUNNER/REPOSITORY serve`); otherwise it is an
+//!   entry that answers nothing, and its models' steps are simulated. A program that dies is not
+//!   started again: the endpoint has failed.
+//! - A batch transform asks one process, without manifests, RecordIO and TFRecord. One that a
+//!   call begins must have a model that can be served; a step is simulated otherwise.
+//! - Packages are entries that are described, listed and told of by events. Lambda functions
+//!   and callback queues are really called, with the key of the environment. All other types of steps are
+//!   simulated.
 //! - A step begins in a later second than those it waits for have ended in, and an execution
 //!   ends in a later second than its last step: events carry whole seconds, so that their
 //!   times alone tell cause from effect.
@@ -41,6 +50,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub mod aws;
+mod batch;
+mod client;
 pub mod clock;
 pub mod engine;
 pub mod error;
@@ -52,6 +63,7 @@ pub mod http;
 pub mod names;
 pub mod queues;
 pub mod runner;
+mod runtime;
 pub mod signature;
 pub mod state;
 pub mod storage;

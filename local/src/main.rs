@@ -56,8 +56,8 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     run_dir: PathBuf,
     /// Run processing and training jobs of images from this repository with the programs in
-    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY.
-    /// May be given several times.
+    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY. If there is such
+    /// a program, it serves models of the image as well. May be given several times.
     #[arg(long = "runner", value_name = "REPOSITORY=APPDIR", value_parser = runner)]
     runners: Vec<(String, PathBuf)>,
     /// How long a simulated job takes, in seconds.
@@ -133,6 +133,11 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             region: arguments.region.clone(),
         },
         simulated_step_millis,
+        servers: app_dirs
+            .iter()
+            .filter(|(repository, folder)| folder.join(repository).is_file())
+            .map(|(repository, _)| repository.clone())
+            .collect(),
         runners: app_dirs.keys().cloned().collect(),
         // Two stand-ins started at different times, or at once, must not make the same names.
         seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),
@@ -217,14 +222,20 @@ fn endpoint(variable: &str) -> Option<String> {
 }
 
 /// What a container would find in its environment, as far as a laptop can give it: a search
-/// path, the region, credentials, and where the local AWS is.
+/// path, the region, credentials, and where the local AWS is; and what trainings of ours are
+/// told by whoever runs the stand-in.
 fn job_environment(region: &str) -> Vec<(OsString, OsString)> {
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
         .filter(|(name, _)| {
             let name = name.to_string_lossy();
             matches!(
                 name.as_ref(),
-                "PATH" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN"
+                "PATH"
+                    | "AWS_ACCESS_KEY_ID"
+                    | "AWS_SECRET_ACCESS_KEY"
+                    | "AWS_SESSION_TOKEN"
+                    | "PIPEWRIGHT_SEED"
+                    | "PIPEWRIGHT_THREADS"
             ) || name.starts_with("AWS_ENDPOINT_URL")
         })
         .collect();

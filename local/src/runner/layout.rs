@@ -39,6 +39,14 @@ pub(super) struct ArchiveMount {
     pub(super) even_if_empty: bool,
 }
 
+/// A folder whose content is there before the program starts, and kept when it has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CheckpointMount {
+    pub(super) target: S3Location,
+    /// Relative to the root of the layout.
+    pub(super) path: PathBuf,
+}
+
 /// A metric that is read from a training job's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MetricDefinition {
@@ -53,6 +61,7 @@ pub(super) struct JobPlan {
     pub(super) inputs: Vec<InputMount>,
     pub(super) outputs: Vec<OutputMount>,
     pub(super) archives: Vec<ArchiveMount>,
+    pub(super) checkpoints: Option<CheckpointMount>,
     pub(super) metrics: Vec<MetricDefinition>,
     /// May be empty: the image's own entrypoint is meant.
     pub(super) entrypoint: Vec<String>,
@@ -93,6 +102,7 @@ impl JobPlan {
                 .map(read_output)
                 .collect::<Result<_, _>>()?,
             archives: Vec::new(),
+            checkpoints: None,
             metrics: Vec::new(),
             entrypoint: texts(&specification["ContainerEntrypoint"]),
             arguments: texts(&specification["ContainerArguments"]),
@@ -140,6 +150,7 @@ impl JobPlan {
                     even_if_empty: false,
                 },
             ],
+            checkpoints: read_checkpoints(at("CheckpointConfig"))?,
             metrics: items(&specification["MetricDefinitions"])
                 .filter_map(|metric| {
                     Some(MetricDefinition {
@@ -264,6 +275,22 @@ fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, String> {
         sharded: source["S3DataDistributionType"].as_str() == Some("ShardedByS3Key"),
         name: name.to_owned(),
     })
+}
+
+fn read_checkpoints(configuration: &Value) -> Result<Option<CheckpointMount>, String> {
+    if !configuration.is_object() {
+        return Ok(None);
+    }
+    let wrong = |error| format!("ClientError: CheckpointConfig: {error}");
+    let uri = configuration["S3Uri"].as_str().unwrap_or_default();
+    let path = configuration["LocalPath"]
+        .as_str()
+        .unwrap_or("/opt/ml/checkpoints");
+    Ok(Some(CheckpointMount {
+        // Another job's checkpoints may lie under a key that only begins alike.
+        target: S3Location::parse(&format!("{}/", uri.trim_end_matches('/'))).map_err(wrong)?,
+        path: below_root(path.trim_end_matches('/')).map_err(wrong)?,
+    }))
 }
 
 fn read_output(output: &Value) -> Result<OutputMount, String> {
@@ -436,6 +463,7 @@ mod tests {
                     "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix",
                         "S3Uri": "s3://b/train"}}}],
                 "OutputDataConfig": {"S3OutputPath": "s3://b/models/"},
+                "CheckpointConfig": {"S3Uri": "s3://b/checkpoints"},
                 "ResourceConfig": {"InstanceCount": 1},
             }),
         );
@@ -445,6 +473,9 @@ mod tests {
             plan.archives[0].target.to_string(),
             "s3://b/models/job/output/model.tar.gz"
         );
+        let checkpoints = plan.checkpoints.as_ref().unwrap();
+        assert_eq!(checkpoints.target.to_string(), "s3://b/checkpoints/");
+        assert_eq!(checkpoints.path, Path::new("checkpoints"));
         assert_eq!(plan.arguments, ["train"]);
         assert_eq!(plan.metrics[0].name, "loss");
         let files = config_files(&order, &plan, "algo-1");

@@ -1,14 +1,22 @@
 //! The seam to the programs that stand for container images.
 
+mod archive;
 mod layout;
 mod process;
+mod server;
+mod transform;
 
 pub use process::{ProcessRunner, ProcessSettings};
 
 use crate::BoxFuture;
-use crate::state::{JobEnd, ProgramOrder};
+use crate::state::{JobEnd, ProgramOrder, ServersOrder, TransformOrder};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long a stopped job may take to end. SageMaker gives 120 seconds; a person at a
+/// terminal does not.
+pub const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// Tells a running job to stop.
 #[derive(Debug)]
@@ -46,8 +54,35 @@ impl StopSignal {
     }
 }
 
-/// Runs processing and training jobs.
+/// A program that serves a model and answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The production variant.
+    pub variant: String,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// What it writes to its standard output and error.
+    pub log: PathBuf,
+}
+
+/// Runs processing, training and transform jobs, and programs that serve models.
 pub trait JobRunner: Send + Sync {
     /// Runs a job to its end: inputs, program, outputs.
     fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd>;
+
+    /// Runs a batch transform to its end.
+    fn transform<'a>(
+        &'a self,
+        order: &'a TransformOrder,
+        stop: StopSignal,
+    ) -> BoxFuture<'a, JobEnd>;
+
+    /// Runs the programs of an endpoint until they are stopped, which is no error, or one of
+    /// them fails: the text is why. `ready` is told when all of them answer.
+    fn serve<'a>(
+        &'a self,
+        order: &'a ServersOrder,
+        stop: StopSignal,
+        ready: Box<dyn FnOnce(Vec<Served>) + Send + 'a>,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }

@@ -1,14 +1,18 @@
 //! Runs a job as processes of this machine, one for each of its hosts.
 
+use super::archive;
 use super::layout::{
-    ArchiveMount, InputMount, JobPlan, MetricDefinition, OutputMount, config_files, identity,
-    led_to,
+    ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount,
+    config_files, identity, led_to,
 };
-use super::{JobRunner, StopSignal};
+use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
-use crate::state::{JobEnd, JobResult, ProgramKind, ProgramOrder};
+use crate::state::{
+    JobEnd, JobResult, ProgramKind, ProgramOrder, ServersOrder, StepKey, TransformOrder,
+};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use pipewright_files::below::{self, Below, NameRefused};
+use pipewright_job::text::{cut, cut_with_mark};
 use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, VecDeque};
@@ -23,11 +27,11 @@ use tokio::task::JoinSet;
 /// How many files are downloaded or uploaded at once.
 const TRANSFERS: usize = 8;
 
-/// SageMaker keeps this much of `output/message`, in bytes.
+/// SageMaker keeps this much of `output/message`, and of a failure reason, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// How long a job whose time is up, or whose other host failed, may take to end.
-const LAST_GRACE: Duration = Duration::from_secs(5);
+/// How long the hosts of a job may take to end of which one has failed.
+pub(super) const LAST_GRACE: Duration = Duration::from_secs(5);
 
 /// What a [`ProcessRunner`] is told.
 #[derive(Debug, Clone)]
@@ -43,20 +47,22 @@ pub struct ProcessSettings {
 
 /// Runs jobs as processes.
 pub struct ProcessRunner {
-    settings: ProcessSettings,
-    store: Arc<dyn ObjectStore>,
+    pub(super) settings: ProcessSettings,
+    pub(super) store: Arc<dyn ObjectStore>,
 }
 
 /// Why a job did not end well.
 enum Trouble {
     Failed(String),
-    Stopped,
+    /// It was told to stop, and given so much time for it.
+    Stopped(Duration),
+    OutOfTime(String),
 }
 
 impl JobRunner for ProcessRunner {
     fn run<'a>(&'a self, order: &'a ProgramOrder, stop: StopSignal) -> BoxFuture<'a, JobEnd> {
         Box::pin(async move {
-            let folder = match self.folder_of(order) {
+            let folder = match job_folder(&self.settings.run_dir, &order.key) {
                 Ok(folder) => folder,
                 Err(error) => return JobResult::Failed(format!("ClientError: {error}")).into(),
             };
@@ -68,7 +74,8 @@ impl JobRunner for ProcessRunner {
             let hosts = hosts_of(&plan, &folder);
             let result = match self.run_job(order, &plan, &hosts, stop).await {
                 Ok(()) => JobResult::Succeeded,
-                Err(Trouble::Stopped) => JobResult::Stopped,
+                Err(Trouble::Stopped(_)) => JobResult::Stopped,
+                Err(Trouble::OutOfTime(reason)) => JobResult::OutOfTime(reason),
                 Err(Trouble::Failed(reason)) => JobResult::Failed(reason),
             };
             let mut end = JobEnd::from(result);
@@ -80,6 +87,23 @@ impl JobRunner for ProcessRunner {
             }
             end
         })
+    }
+
+    fn transform<'a>(
+        &'a self,
+        order: &'a TransformOrder,
+        mut stop: StopSignal,
+    ) -> BoxFuture<'a, JobEnd> {
+        Box::pin(async move { self.run_transform(order, &mut stop).await.into() })
+    }
+
+    fn serve<'a>(
+        &'a self,
+        order: &'a ServersOrder,
+        mut stop: StopSignal,
+        ready: Box<dyn FnOnce(Vec<Served>) + Send + 'a>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { self.serve_all(order, &mut stop, ready).await })
     }
 }
 
@@ -99,16 +123,6 @@ impl ProcessRunner {
         Self { settings, store }
     }
 
-    fn folder_of(&self, order: &ProgramOrder) -> Result<PathBuf, NameRefused> {
-        let step = match order.key.attempt {
-            0 | 1 => order.key.step.clone(),
-            attempt => format!("{}.attempt-{attempt}", order.key.step),
-        };
-        let execution = below::file_name(&order.key.execution)?;
-        let step = below::file_name(&step)?;
-        Ok(self.settings.run_dir.join(execution).join(step))
-    }
-
     async fn run_job(
         &self,
         order: &ProgramOrder,
@@ -126,9 +140,20 @@ impl ProcessRunner {
         };
         tokio::select! {
             prepared = prepare => prepared?,
-            _ = stop.stopped() => return Err(Trouble::Stopped),
+            grace = stop.stopped() => return Err(Trouble::Stopped(grace)),
         }
-        self.run_hosts(order, plan, hosts, &mut stop).await?;
+        let ended = self.run_hosts(order, plan, hosts, &mut stop).await;
+        let kept = self.keep_checkpoints(plan, hosts).await;
+        match ended {
+            Ok(()) => kept.map_err(Trouble::Failed)?,
+            Err(trouble) => {
+                if let Err(reason) = kept {
+                    tracing::warn!(job = order.job_name, "{reason}");
+                }
+                self.keep_what_there_is(order, plan, hosts, &trouble).await;
+                return Err(trouble);
+            }
+        }
         let upload = async {
             for host in hosts {
                 for output in &plan.outputs {
@@ -137,7 +162,7 @@ impl ProcessRunner {
             }
             if let Some(primary) = hosts.first() {
                 for archive in &plan.archives {
-                    self.upload_archive(primary, archive)
+                    self.upload_archive(primary, archive, archive.even_if_empty)
                         .await
                         .map_err(Trouble::Failed)?;
                 }
@@ -146,8 +171,54 @@ impl ProcessRunner {
         };
         tokio::select! {
             uploaded = upload => uploaded,
-            _ = stop.stopped() => Err(Trouble::Stopped),
+            grace = stop.stopped() => Err(Trouble::Stopped(grace)),
         }
+    }
+
+    /// Uploads the model of a job that was stopped, or whose time was up: what it has until
+    /// then is not lost.
+    async fn keep_what_there_is(
+        &self,
+        order: &ProgramOrder,
+        plan: &JobPlan,
+        hosts: &[Host],
+        trouble: &Trouble,
+    ) {
+        let time = match trouble {
+            Trouble::Failed(_) => return,
+            Trouble::Stopped(grace) => *grace,
+            Trouble::OutOfTime(_) => STOP_GRACE,
+        };
+        let upload = async {
+            if let Some(primary) = hosts.first() {
+                for archive in &plan.archives {
+                    self.upload_archive(primary, archive, false).await?;
+                }
+            }
+            Ok(())
+        };
+        let uploaded = tokio::time::timeout(time, upload)
+            .await
+            .unwrap_or_else(|_| Err("the time that a stopped job has was up".to_owned()));
+        if let Err(reason) = uploaded {
+            tracing::warn!(job = order.job_name, "the model is not uploaded: {reason}");
+        }
+    }
+
+    /// Uploads the checkpoints, however the job ended. SageMaker does so while it runs.
+    async fn keep_checkpoints(&self, plan: &JobPlan, hosts: &[Host]) -> Result<(), String> {
+        let Some(checkpoints) = &plan.checkpoints else {
+            return Ok(());
+        };
+        for host in hosts {
+            let folder = host.root.join(&checkpoints.path);
+            self.upload_below(&folder, &checkpoints.target)
+                .await
+                .map_err(|error| {
+                    format!("ClientError: Failed to upload the checkpoints: {error}")
+                })?;
+        }
+        Ok(())
     }
 
     /// Makes a host's folders and files and downloads its inputs.
@@ -175,6 +246,13 @@ impl ProcessRunner {
         for input in &plan.inputs {
             self.download(host, input, index, plan.hosts.len()).await?;
         }
+        if let Some(CheckpointMount { target, path }) = &plan.checkpoints {
+            let folder = host.root.join(path);
+            create_folder(&folder).await?;
+            self.download_below(target, &folder, |_| true)
+                .await
+                .map_err(|error| format!("ClientError: the checkpoints: {error}"))?;
+        }
         Ok(())
     }
 
@@ -195,35 +273,45 @@ impl ProcessRunner {
                 input.source
             )
         };
-        let keys = match self.store.list(&input.source, None).await {
+        let found = self
+            .download_below(&input.source, &target, |position| {
+                !input.sharded || position % hosts == index
+            })
+            .await
+            .map_err(|error| format!("ClientError: Data download failed: {name}: {error}"))?;
+        if found == 0 { Err(none()) } else { Ok(()) }
+    }
+
+    /// Downloads the objects under a prefix, those whose position is `wanted`; gives how many
+    /// there are in all.
+    async fn download_below(
+        &self,
+        source: &S3Location,
+        target: &Path,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<usize, String> {
+        let keys = match self.store.list(source, None).await {
             Ok(keys) => keys,
-            Err(StorageError::NotFound(_)) => return Err(none()),
-            Err(error) => {
-                return Err(format!(
-                    "ClientError: Data download failed: {name}: {error}"
-                ));
-            }
+            Err(StorageError::NotFound(_)) => return Ok(0),
+            Err(error) => return Err(error.to_string()),
         };
-        if keys.is_empty() {
-            return Err(none());
-        }
-        let mut files = Below::new(&target);
+        let mut files = Below::new(target);
         let mut transfers = VecDeque::new();
         for (position, key) in keys.iter().enumerate() {
-            if input.sharded && position % hosts != index {
+            if !wanted(position) {
                 continue;
             }
-            let Some(relative) = input.source.relative_path(key) else {
+            let Some(relative) = source.relative_path(key) else {
                 continue;
             };
-            let file = files.file(&relative).map_err(|error| {
-                format!("ClientError: Data download failed: {name}: the key '{key}': {error}")
-            })?;
+            let file = files
+                .file(&relative)
+                .map_err(|error| format!("the key '{key}': {error}"))?;
             if let Some(folder) = file.parent() {
                 create_folder(folder).await?;
             }
             let location = S3Location {
-                bucket: input.source.bucket.clone(),
+                bucket: source.bucket.clone(),
                 key: key.clone(),
             };
             transfers.push_back((location, file));
@@ -234,15 +322,26 @@ impl ProcessRunner {
             async move { store.download(&location, &file).await }
         })
         .await
-        .map_err(|error| format!("ClientError: Data download failed: {name}: {error}"))
+        .map_err(|error| error.to_string())?;
+        Ok(keys.len())
     }
 
     async fn upload(&self, host: &Host, output: &OutputMount) -> Result<(), String> {
-        let source = host.root.join(&output.path);
-        let files = files_below(&source).await?;
+        self.upload_below(&host.root.join(&output.path), &output.target)
+            .await
+            .map_err(|error| {
+                format!(
+                    "ClientError: Failed to upload output '{}': {error}",
+                    output.name
+                )
+            })
+    }
+
+    async fn upload_below(&self, source: &Path, target: &S3Location) -> Result<(), String> {
+        let files = files_below(source).await?;
         let transfers = files
             .into_iter()
-            .map(|relative| (source.join(&relative), output.target.below(&relative)))
+            .map(|relative| (source.join(&relative), target.below(&relative)))
             .collect();
         let store = Arc::clone(&self.store);
         transfer_all(transfers, move |(file, location)| {
@@ -250,22 +349,22 @@ impl ProcessRunner {
             async move { store.upload(&file, &location).await }
         })
         .await
-        .map_err(|error| {
-            format!(
-                "ClientError: Failed to upload output '{}': {error}",
-                output.name
-            )
-        })
+        .map_err(|error| error.to_string())
     }
 
-    async fn upload_archive(&self, host: &Host, archive: &ArchiveMount) -> Result<(), String> {
+    async fn upload_archive(
+        &self,
+        host: &Host,
+        archive: &ArchiveMount,
+        even_if_empty: bool,
+    ) -> Result<(), String> {
         let folder = host.root.join(&archive.path);
         let files = files_below(&folder).await?;
-        if files.is_empty() && !archive.even_if_empty {
+        if files.is_empty() && !even_if_empty {
             return Ok(());
         }
         let file = folder.with_extension("tar.gz");
-        pack(&folder, &files, &file).await?;
+        pack(folder, files, file.clone()).await?;
         self.store
             .upload(&file, &archive.target)
             .await
@@ -312,22 +411,17 @@ impl ProcessRunner {
                         break (Trouble::Failed(reason), LAST_GRACE);
                     }
                 },
-                grace = stop.stopped() => break (Trouble::Stopped, grace),
+                grace = stop.stopped() => break (Trouble::Stopped(grace), grace),
                 () = &mut deadline => {
                     let reason = format!(
                         "ClientError: The job ran longer than its MaxRuntimeInSeconds of {}",
                         plan.max_runtime_seconds
                     );
-                    break (Trouble::Failed(reason), LAST_GRACE);
+                    break (Trouble::OutOfTime(reason), STOP_GRACE);
                 }
             }
         };
-        groups.signal(Signal::TERM);
-        let all_ended = async { while programs.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, all_ended).await.is_err() {
-            groups.signal(Signal::KILL);
-            while programs.join_next().await.is_some() {}
-        }
+        end_all(&groups, &mut programs, grace).await;
         Err(trouble)
     }
 
@@ -385,6 +479,17 @@ impl ProcessRunner {
     }
 }
 
+/// Where the files of a step's job are.
+pub(super) fn job_folder(run_dir: &Path, key: &StepKey) -> Result<PathBuf, NameRefused> {
+    let step = match key.attempt {
+        0 | 1 => key.step.clone(),
+        attempt => format!("{}.attempt-{attempt}", key.step),
+    };
+    let execution = below::file_name(&key.execution)?;
+    let step = below::file_name(&step)?;
+    Ok(run_dir.join(execution).join(step))
+}
+
 fn hosts_of(plan: &JobPlan, folder: &Path) -> Vec<Host> {
     plan.hosts
         .iter()
@@ -403,12 +508,26 @@ fn hosts_of(plan: &JobPlan, folder: &Path) -> Vec<Host> {
         .collect()
 }
 
+/// Asks all programs to end, and kills them when they have not within `grace`.
+pub(super) async fn end_all<T: 'static>(
+    groups: &ProcessGroups,
+    programs: &mut JoinSet<T>,
+    grace: Duration,
+) {
+    groups.signal(Signal::TERM);
+    let all_ended = async { while programs.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all_ended).await.is_err() {
+        groups.signal(Signal::KILL);
+        while programs.join_next().await.is_some() {}
+    }
+}
+
 /// The process groups of a job's hosts; killed when dropped.
 #[derive(Default)]
-struct ProcessGroups(Vec<Pid>);
+pub(super) struct ProcessGroups(Vec<Pid>);
 
 impl ProcessGroups {
-    fn add(&mut self, child: &Child) {
+    pub(super) fn add(&mut self, child: &Child) {
         let group = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -432,11 +551,11 @@ impl Drop for ProcessGroups {
     }
 }
 
-fn internal(path: &Path, error: &std::io::Error) -> String {
+pub(super) fn internal(path: &Path, error: &std::io::Error) -> String {
     format!("InternalServerError: {}: {error}", path.display())
 }
 
-async fn create_folder(folder: &Path) -> Result<(), String> {
+pub(super) async fn create_folder(folder: &Path) -> Result<(), String> {
     tokio::fs::create_dir_all(folder)
         .await
         .map_err(|error| internal(folder, &error))
@@ -445,13 +564,15 @@ async fn create_folder(folder: &Path) -> Result<(), String> {
 /// Why a host's program failed, in SageMaker's words; where it left none, with the place of
 /// the log, for which SageMaker has CloudWatch.
 async fn failure(plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
-    let message = read_message(plan, host)
+    let message = read_text(plan, host)
         .await
         .unwrap_or_else(|| format!("See job logs for more information ({})", host.log.display()));
-    format!("AlgorithmError: {message}, {}", ending(status))
+    let (head, tail) = ("AlgorithmError: ", format!(", {}", ending(status)));
+    let room = LONGEST_MESSAGE.saturating_sub(head.len() + tail.len());
+    format!("{head}{}{tail}", cut_with_mark(&message, room))
 }
 
-fn ending(status: ExitStatus) -> String {
+pub(super) fn ending(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         // A container reports a signal as a shell does.
@@ -462,16 +583,18 @@ fn ending(status: ExitStatus) -> String {
 }
 
 async fn read_message(plan: &JobPlan, host: &Host) -> Option<String> {
+    let text = read_text(plan, host).await?;
+    Some(cut(&text, LONGEST_MESSAGE).to_owned())
+}
+
+/// What the program left for whoever asks how it ended; `None` if nothing.
+async fn read_text(plan: &JobPlan, host: &Host) -> Option<String> {
     let bytes = tokio::fs::read(host.root.join(plan.message_file))
         .await
         .ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    let mut end = text.len().min(LONGEST_MESSAGE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let message = text[..end].trim();
-    (!message.is_empty()).then(|| message.to_owned())
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The last value of each metric in a log. A pattern that can't be used is told in the
@@ -500,7 +623,8 @@ fn metrics_in(definitions: &[MetricDefinition], log: &str) -> Vec<(String, f64)>
             .captures_iter(log)
             .filter_map(|found| found.get(1)?.as_str().trim().parse().ok())
             .last();
-        if let Some(value) = last {
+        // JSON has no other numbers.
+        if let Some(value) = last.filter(|value: &f64| value.is_finite()) {
             metrics.push((definition.name.clone(), value));
         }
     }
@@ -508,35 +632,15 @@ fn metrics_in(definitions: &[MetricDefinition], log: &str) -> Vec<(String, f64)>
 }
 
 /// Packs files below a folder into a compressed archive.
-async fn pack(folder: &Path, files: &[String], archive: &Path) -> Result<(), String> {
-    // By way of a list: a command line has an end, and a name may begin with a hyphen.
-    let list = archive.with_extension("list");
-    let mut names = files.join("\0");
-    if !names.is_empty() {
-        names.push('\0');
-    }
-    tokio::fs::write(&list, names)
-        .await
-        .map_err(|error| internal(&list, &error))?;
-    let output = Command::new("tar")
-        .arg("-czf")
-        .arg(archive)
-        .arg("-C")
-        .arg(folder)
-        .args(["--null", "-T"])
-        .arg(&list)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| format!("InternalServerError: tar cannot be started: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "InternalServerError: tar failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))
+async fn pack(folder: PathBuf, files: Vec<String>, file: PathBuf) -> Result<(), String> {
+    let packed = {
+        let file = file.clone();
+        tokio::task::spawn_blocking(move || archive::pack(&folder, &files, &file))
+    };
+    match packed.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(internal(&file, &error)),
+        Err(error) => Err(format!("InternalServerError: {}: {error}", file.display())),
     }
 }
 
@@ -613,8 +717,9 @@ mod tests {
                 metric("loss", r"loss=(\S+)"),
                 metric("absent", r"none=(\S+)"),
                 metric("broken", "("),
+                metric("infinite", r"rate=(\S+)"),
             ],
-            "epoch 1 loss=0.5\nepoch 2 loss=0.25\nloss=nothing\n",
+            "epoch 1 loss=0.5\nepoch 2 loss=0.25\nloss=nothing\nrate=inf\n",
         );
         assert_eq!(found, [("loss".to_owned(), 0.25)]);
     }

@@ -15,6 +15,58 @@ pub struct StepKey {
     pub attempt: u32,
 }
 
+/// What stands in the place of the execution of a job that no step has begun.
+const OWN_JOBS: &str = "transform-jobs";
+
+impl StepKey {
+    /// The key of a job that a call has begun.
+    pub(crate) fn of_own_job(name: &str) -> Self {
+        Self {
+            execution: OWN_JOBS.to_owned(),
+            step: name.to_owned(),
+            attempt: 1,
+        }
+    }
+
+    /// Whether a call, and no step, has begun the job.
+    pub(crate) fn is_own_job(&self) -> bool {
+        self.execution == OWN_JOBS
+    }
+}
+
+/// The programs behind one endpoint, from its creation to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServersKey {
+    /// The endpoint's name in lower case.
+    pub endpoint: String,
+    /// Counted from 1; an endpoint that is made again under its name has other programs.
+    pub serial: u64,
+}
+
+/// The programs that serve an endpoint's models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServersOrder {
+    /// Which endpoint they are for.
+    pub key: ServersKey,
+    /// One for each production variant.
+    pub servers: Vec<ServerOrder>,
+}
+
+/// A program that serves a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOrder {
+    /// The production variant.
+    pub variant: String,
+    /// The repository name of the image: which runner to take.
+    pub repository: String,
+    /// `s3://bucket/key` of the model's archive, if it has one.
+    pub model_data: Option<String>,
+    /// The container's own environment.
+    pub environment: Vec<(String, String)>,
+    /// How long it may take until it answers.
+    pub startup_seconds: u64,
+}
+
 /// Something that the engine does for the state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -42,6 +94,11 @@ pub enum Effect {
     CallFunction(FunctionOrder),
     /// Send a message to an SQS queue and signal [`Signal::MessageSent`].
     SendMessage(MessageOrder),
+    /// Start programs that serve models and signal [`Signal::ServersReady`], and
+    /// [`Signal::ServersEnded`] in the end.
+    StartServers(ServersOrder),
+    /// Stop what [`Effect::StartServers`] began.
+    StopServers(ServersKey),
     /// Signal [`Signal::EndpointDue`] at that time.
     EndpointAt {
         /// The endpoint's name.
@@ -56,6 +113,8 @@ pub enum Effect {
 pub enum JobOrder {
     /// A job for whose image there is a runner.
     Program(ProgramOrder),
+    /// A batch transform by a model that a program serves.
+    Transform(TransformOrder),
     /// A job that is only pretended: its inputs are looked for, then time passes.
     Simulated {
         /// Which step it is for.
@@ -72,6 +131,7 @@ impl JobOrder {
     pub fn key(&self) -> &StepKey {
         match self {
             Self::Program(order) => &order.key,
+            Self::Transform(order) => &order.key,
             Self::Simulated { key, .. } => key,
         }
     }
@@ -109,6 +169,17 @@ pub struct ProgramOrder {
     /// The job's name.
     pub job_name: String,
     /// The request, every reference resolved.
+    pub request: Map<String, Value>,
+}
+
+/// A batch transform that really runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransformOrder {
+    /// Which step it is for; of a job of its own, a key that no step has.
+    pub key: StepKey,
+    /// The model's program.
+    pub server: ServerOrder,
+    /// The request of CreateTransformJob.
     pub request: Map<String, Value>,
 }
 
@@ -164,6 +235,8 @@ pub enum JobResult {
     Failed(String),
     /// It was stopped before its end.
     Stopped,
+    /// It was stopped since its time was up, as the text says.
+    OutOfTime(String),
 }
 
 /// Something that happened outside.
@@ -200,6 +273,15 @@ pub enum Signal {
         /// The step that waits for it.
         key: StepKey,
         /// Why it could not be sent.
+        result: Result<(), String>,
+    },
+    /// The programs of an endpoint are well.
+    ServersReady(ServersKey),
+    /// The programs of an endpoint have ended.
+    ServersEnded {
+        /// Which endpoint's.
+        key: ServersKey,
+        /// Why, unless they were stopped.
         result: Result<(), String>,
     },
     /// The time of an [`Effect::EndpointAt`] has come.

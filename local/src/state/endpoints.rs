@@ -1,5 +1,9 @@
-//! Endpoint configurations and endpoints. No endpoint here answers an inference.
+//! Endpoint configurations and endpoints.
+//!
+//! An endpoint whose models can all be served is served by programs of this machine; any other
+//! is only an entry.
 
+use super::effect::{ServersKey, ServersOrder};
 use super::input::{Input, SortOrder};
 use super::tags::read_tags;
 use super::{Effect, State, Turn};
@@ -18,6 +22,8 @@ const ENDPOINT: &str = "endpoint";
 pub(super) struct Endpoints {
     configs: BTreeMap<String, Config>,
     endpoints: BTreeMap<String, Endpoint>,
+    /// How many endpoints there have been.
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -35,6 +41,12 @@ struct Endpoint {
     config: String,
     variants: Vec<Value>,
     status: Status,
+    /// Why it has failed.
+    failure: Option<String>,
+    /// The programs behind it; none if it is only an entry.
+    servers: Option<ServersKey>,
+    /// How often it was invoked.
+    invocations: u64,
     created: Millis,
     modified: Millis,
 }
@@ -43,6 +55,7 @@ struct Endpoint {
 enum Status {
     Creating,
     InService,
+    Failed,
     Deleting,
 }
 
@@ -52,6 +65,7 @@ impl Status {
         match self {
             Self::Creating => "Creating",
             Self::InService => "InService",
+            Self::Failed => "Failed",
             Self::Deleting => "Deleting",
         }
     }
@@ -82,7 +96,7 @@ impl Config {
 
 impl Endpoint {
     fn describe(&self) -> Value {
-        json!({
+        let mut body = json!({
             "EndpointName": self.name,
             "EndpointArn": self.arn,
             "EndpointConfigName": self.config,
@@ -90,7 +104,25 @@ impl Endpoint {
             "EndpointStatus": self.status.in_api(),
             "CreationTime": self.created.to_json(),
             "LastModifiedTime": self.modified.to_json(),
-        })
+        });
+        if let Some(reason) = &self.failure {
+            body["FailureReason"] = json!(reason);
+        }
+        body
+    }
+
+    /// The variant that the next invocation goes to: each as often as its weight says.
+    fn next_variant(&self) -> Option<&str> {
+        let weight = |variant: &Value| variant["CurrentWeight"].as_f64().unwrap_or(1.0);
+        let total: f64 = self.variants.iter().map(weight).sum();
+        // The multiples of the golden ratio's fraction spread evenly, without any chance.
+        #[expect(clippy::cast_precision_loss, reason = "it only has to spread")]
+        let mut point = (self.invocations as f64 * 0.618_033_988_749_894_9).fract() * total;
+        let chosen = self.variants.iter().find(|variant| {
+            point -= weight(variant);
+            point < 0.0
+        });
+        chosen.or(self.variants.last())?["VariantName"].as_str()
     }
 
     /// `status` is spelt in capitals here; DELETED exists in events only.
@@ -104,7 +136,7 @@ impl Endpoint {
                 "EndpointConfigName": self.config,
                 "ProductionVariants": self.variants,
                 "EndpointStatus": status,
-                "FailureReason": null,
+                "FailureReason": self.failure,
                 "CreationTime": self.created.0,
                 "LastModifiedTime": self.modified.0,
                 "Tags": tags,
@@ -309,23 +341,146 @@ impl State {
             .and_then(Value::as_array)
             .map(|variants| variants.iter().map(running_variant).collect())
             .unwrap_or_default();
+        let serving = ServersKey {
+            endpoint: key.clone(),
+            serial: self.endpoints.made + 1,
+        };
+        let order = self.servers_of(config, serving);
         let endpoint = Endpoint {
             name: name.to_owned(),
             arn: arn.clone(),
             config: config.name.clone(),
             variants,
             status: Status::Creating,
+            failure: None,
+            servers: order.as_ref().map(|order| order.key.clone()),
+            invocations: 0,
             created: turn.now,
             modified: turn.now,
         };
         self.tags.create(&arn, tags);
         endpoint.emit(turn, "CREATING", self.tags.as_map(&arn));
-        turn.effects.push(Effect::EndpointAt {
-            name: name.to_owned(),
-            at: turn.now.plus(self.settings.simulated_step_millis),
+        turn.effects.push(match order {
+            Some(order) => Effect::StartServers(order),
+            None => Effect::EndpointAt {
+                name: name.to_owned(),
+                at: turn.now.plus(self.settings.simulated_step_millis),
+            },
         });
+        self.endpoints.made += 1;
         self.endpoints.endpoints.insert(key, endpoint);
         Ok(arn)
+    }
+
+    /// The programs for the variants of a configuration; `None` if there is one that no
+    /// program can serve.
+    fn servers_of(&self, config: &Config, key: ServersKey) -> Option<ServersOrder> {
+        let variants = config.members.get("ProductionVariants")?.as_array()?;
+        let server = |variant: &Value| {
+            let mut server = self.server_of(variant["ModelName"].as_str()?)?;
+            variant["VariantName"]
+                .as_str()?
+                .clone_into(&mut server.variant);
+            let startup = variant["ContainerStartupHealthCheckTimeoutInSeconds"].as_u64();
+            server.startup_seconds = startup.unwrap_or(server.startup_seconds);
+            Some(server)
+        };
+        Some(ServersOrder {
+            key,
+            servers: variants.iter().map(server).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Which program an invocation goes to: the endpoint's programs, and the variant.
+    ///
+    /// # Errors
+    /// A text in the service's words, if there is nothing to invoke.
+    pub fn route_invocation(
+        &mut self,
+        name: &str,
+        variant: Option<&str>,
+    ) -> Result<(ServersKey, String), String> {
+        let account = &self.settings.account.id;
+        let Some(endpoint) = self.endpoints.endpoints.get_mut(&key_of(ENDPOINT, name)) else {
+            return Err(format!("Endpoint {name} of account {account} not found."));
+        };
+        if endpoint.status != Status::InService {
+            let reason = endpoint.failure.as_ref();
+            return Err(format!(
+                "Endpoint {name} of account {account} is not in service: its status is {}{}",
+                endpoint.status.in_api(),
+                reason.map_or_else(|| ".".to_owned(), |reason| format!(" ({reason})"))
+            ));
+        }
+        let Some(servers) = &endpoint.servers else {
+            return Err(format!(
+                "Endpoint {name} is only simulated by the local stand-in for SageMaker: no \
+                 program here serves the image of its model"
+            ));
+        };
+        let chosen = match variant {
+            Some(variant) => endpoint
+                .variants
+                .iter()
+                .filter_map(|known| known["VariantName"].as_str())
+                .find(|known| *known == variant),
+            None => endpoint.next_variant(),
+        };
+        let Some(chosen) = chosen else {
+            return Err(format!(
+                "Variant {} of endpoint {name} not found.",
+                variant.unwrap_or_default()
+            ));
+        };
+        let route = (servers.clone(), chosen.to_owned());
+        endpoint.invocations += 1;
+        Ok(route)
+    }
+
+    /// The endpoint of these programs, unless it is another by now.
+    fn served(&mut self, key: &ServersKey) -> Option<&mut Endpoint> {
+        self.endpoints
+            .endpoints
+            .get_mut(&key.endpoint)
+            .filter(|endpoint| endpoint.servers.as_ref() == Some(key))
+    }
+
+    /// The programs of an endpoint answer.
+    pub(super) fn servers_ready(&mut self, turn: &mut Turn, key: &ServersKey) {
+        let is_awaited = self
+            .served(key)
+            .is_some_and(|endpoint| endpoint.status == Status::Creating);
+        if is_awaited {
+            self.settle_endpoint(turn, &key.endpoint);
+        }
+    }
+
+    /// The programs of an endpoint have ended: it is gone, or has failed.
+    pub(super) fn servers_ended(
+        &mut self,
+        turn: &mut Turn,
+        key: &ServersKey,
+        result: Result<(), String>,
+    ) {
+        let Some(endpoint) = self.served(key) else {
+            return;
+        };
+        if endpoint.status == Status::Deleting {
+            self.settle_endpoint(turn, &key.endpoint);
+            return;
+        }
+        endpoint.status = Status::Failed;
+        endpoint.modified = turn.now;
+        endpoint.failure = Some(
+            result
+                .err()
+                .unwrap_or_else(|| "the stand-in stopped its programs".to_owned()),
+        );
+        let arn = endpoint.arn.clone();
+        let tags = self.tags.as_map(&arn);
+        if let Some(endpoint) = self.endpoints.endpoints.get(&key.endpoint) {
+            endpoint.emit(turn, "FAILED", tags);
+        }
     }
 
     fn endpoint_key(&self, name: &str) -> Result<String, ApiError> {
@@ -365,12 +520,16 @@ impl State {
             )));
         }
         if endpoint.status != Status::Deleting {
+            let is_served = endpoint.status == Status::InService;
             endpoint.status = Status::Deleting;
             endpoint.modified = turn.now;
             endpoint.emit(turn, "DELETING", self.tags.as_map(&endpoint.arn));
-            turn.effects.push(Effect::EndpointAt {
-                name: endpoint.name.clone(),
-                at: turn.now.plus(self.settings.simulated_step_millis),
+            turn.effects.push(match &endpoint.servers {
+                Some(servers) if is_served => Effect::StopServers(servers.clone()),
+                _ => Effect::EndpointAt {
+                    name: endpoint.name.clone(),
+                    at: turn.now.plus(self.settings.simulated_step_millis),
+                },
             });
         }
         Ok(json!({}))
@@ -393,7 +552,7 @@ impl State {
                 self.tags.remove(&endpoint.arn);
                 self.endpoints.endpoints.remove(&key);
             }
-            Status::InService => {}
+            Status::InService | Status::Failed => {}
         }
     }
 

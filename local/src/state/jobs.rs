@@ -1,7 +1,8 @@
 //! What the Describe calls say of jobs.
 
+use super::effect::{JobEnd, JobResult, StepKey};
 use super::input::{Input, SortOrder};
-use super::{State, Turn};
+use super::{Effect, State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
 use serde_json::{Map, Value, json};
@@ -87,6 +88,9 @@ impl JobKind {
     }
 }
 
+/// Why a transform is only simulated.
+pub(super) const NOT_SERVED: &str = "no program here serves the image of the model";
+
 /// A job's description, as its Describe call answers it.
 #[derive(Debug)]
 struct Job {
@@ -130,6 +134,8 @@ pub(super) struct JobNotes<'a> {
     pub(super) exit_message: Option<&'a str>,
     /// `FinalMetricDataList` of a training job.
     pub(super) metrics: &'a [(String, f64)],
+    /// `SecondaryStatus` of a training job, where it is another than the status.
+    pub(super) secondary: Option<&'static str>,
 }
 
 impl Jobs {
@@ -222,7 +228,8 @@ impl Jobs {
             description.insert("FinalMetricDataList".to_owned(), json!(metrics));
         }
         if kind == JobKind::Training {
-            description.insert("SecondaryStatus".to_owned(), json!(status.name()));
+            let secondary = notes.secondary.unwrap_or(status.name());
+            description.insert("SecondaryStatus".to_owned(), json!(secondary));
             if let Some(Value::Array(transitions)) =
                 description.get_mut("SecondaryStatusTransitions")
             {
@@ -230,12 +237,30 @@ impl Jobs {
                     last["EndTime"] = now.to_json();
                 }
                 transitions.push(json!({
-                    "Status": status.name(),
+                    "Status": secondary,
                     "StartTime": now.to_json(),
-                    "StatusMessage": "",
+                    "StatusMessage": notes.failure.unwrap_or_default(),
                 }));
             }
         }
+    }
+
+    /// Notes how a job ended.
+    pub(super) fn end(&mut self, now: Millis, kind: JobKind, name: &str, end: &JobEnd) {
+        let (status, failure) = match &end.result {
+            JobResult::Succeeded => (JobStatus::Completed, None),
+            JobResult::Failed(reason) => (JobStatus::Failed, Some(reason.as_str())),
+            JobResult::Stopped => (JobStatus::Stopped, None),
+            JobResult::OutOfTime(reason) => (JobStatus::Stopped, Some(reason.as_str())),
+        };
+        let is_out_of_time = matches!(end.result, JobResult::OutOfTime(_));
+        let notes = JobNotes {
+            failure,
+            exit_message: end.exit_message.as_deref(),
+            metrics: &end.metrics,
+            secondary: is_out_of_time.then_some("MaxRuntimeExceeded"),
+        };
+        self.change(now, kind, name, status, &notes);
     }
 
     /// The description of a job.
@@ -294,6 +319,135 @@ impl State {
             .ok_or_else(|| {
                 ApiError::validation(format!("Could not find requested job with name: {name}"))
             })
+    }
+
+    /// Stops a step's job alone; its execution then fails.
+    fn stop_job(
+        &mut self,
+        turn: &mut Turn,
+        kind: JobKind,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let prefix = kind.prefix();
+        let name = input.required(&format!("{prefix}JobName"))?;
+        let description = self
+            .jobs
+            .description(kind, name)
+            .ok_or_else(|| ApiError::validation("Requested resource not found."))?;
+        match description[format!("{prefix}JobStatus")].as_str() {
+            Some("InProgress") => {}
+            Some("Stopping") => return Ok(json!({})),
+            status => {
+                return Err(ApiError::validation(format!(
+                    "The request was rejected because the {} is in status {}.",
+                    kind.resource().replace('-', " "),
+                    status.unwrap_or_default()
+                )));
+            }
+        }
+        let is_its = |job: &Option<(JobKind, String)>| {
+            job.as_ref().is_some_and(|(its_kind, its_name)| {
+                *its_kind == kind && its_name.eq_ignore_ascii_case(name)
+            })
+        };
+        let key = self.executions.values().find_map(|execution| {
+            let position = execution.steps.iter().position(|step| is_its(&step.job))?;
+            Some(execution.key_of(position))
+        });
+        let its_own = || StepKey::of_own_job(&name.to_ascii_lowercase());
+        turn.effects
+            .push(Effect::StopJob(key.unwrap_or_else(its_own)));
+        self.jobs.change(
+            turn.now,
+            kind,
+            name,
+            JobStatus::Stopping,
+            &JobNotes::default(),
+        );
+        Ok(json!({}))
+    }
+
+    pub(super) fn stop_processing_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        self.stop_job(turn, JobKind::Processing, input)
+    }
+
+    pub(super) fn stop_training_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        self.stop_job(turn, JobKind::Training, input)
+    }
+
+    pub(super) fn stop_transform_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        self.stop_job(turn, JobKind::Transform, input)
+    }
+
+    /// A transform job that no step has.
+    pub(super) fn create_transform_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let kind = JobKind::Transform;
+        let name = input.name("TransformJobName", 63)?;
+        let model = input.required("ModelName")?;
+        if self.model_document(model).is_none() {
+            return Err(ApiError::validation(format!(
+                "Could not find model \"{}\".",
+                self.arn("model", model)
+            )));
+        }
+        if self.jobs.description(kind, name).is_some() {
+            return Err(ApiError::validation(format!(
+                "Job name must be unique within an AWS account and region, and a job with this \
+                 name already exists ({})",
+                self.arn(kind.resource(), name)
+            )));
+        }
+        let mut request = Map::new();
+        input.copy(kind.members(), &mut request);
+        let key = StepKey::of_own_job(&name.to_ascii_lowercase());
+        let order = self.transform_order(key, &request).ok_or_else(|| {
+            ApiError::validation(format!(
+                "The local stand-in cannot run this transform: {NOT_SERVED}. A Transform step \
+                 would be simulated."
+            ))
+        })?;
+        let arn = self.arn(kind.resource(), name);
+        self.jobs.begin(turn.now, kind, name, &arn, &request, None);
+        turn.effects.push(Effect::StartJob(Box::new(order)));
+        Ok(json!({"TransformJobArn": arn}))
+    }
+
+    /// The end of a job that no step has.
+    pub(super) fn end_own_job(&mut self, turn: &Turn, name: &str, end: &JobEnd) {
+        self.jobs.end(turn.now, JobKind::Transform, name, end);
+    }
+
+    pub(super) fn list_transform_jobs(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        const MEMBERS: [&str; 7] = [
+            "TransformJobName",
+            "TransformJobArn",
+            "CreationTime",
+            "TransformEndTime",
+            "LastModifiedTime",
+            "TransformJobStatus",
+            "FailureReason",
+        ];
+        self.list_jobs(JobKind::Transform, "TransformJobSummaries", &MEMBERS, input)
     }
 
     fn list_jobs(

@@ -1,8 +1,9 @@
 //! What each type of step does when its time comes.
 
+use super::algorithm;
 use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
 use super::input::Input;
-use super::jobs::{JobKind, JobNotes, JobStatus};
+use super::jobs::{JobKind, JobNotes, JobStatus, NOT_SERVED};
 use super::pretend::pretend;
 use super::run::{Execution, Phase};
 use super::tags::read_tags;
@@ -624,6 +625,8 @@ impl State {
             .unwrap_or_default();
         let repository = repository_of(image).to_owned();
         if self.settings.runners.contains(&repository) {
+            let mut request = request;
+            algorithm::add_metric_definitions(&repository, &mut request);
             let program = (ProgramKind::Training, repository);
             return Ok(self.run_program(turn, execution, position, program, request, job_name));
         }
@@ -678,6 +681,11 @@ impl State {
                 self.arn("model", model)
             )));
         }
+        if let Some(order) = self.transform_order(execution.key_of(position), request) {
+            let kind = JobKind::Transform;
+            self.begin_job(turn, execution, position, kind, job_name, request);
+            return Ok(Launch::Runs(Effect::StartJob(Box::new(order))));
+        }
         let source = request
             .get("TransformInput")
             .map(|input| &input["DataSource"]["S3DataSource"])
@@ -690,8 +698,7 @@ impl State {
             })
             .into_iter()
             .collect();
-        let reason = "the stand-in transforms nothing".to_owned();
-        let launch = self.simulate(execution, position, reason, checks);
+        let launch = self.simulate(execution, position, NOT_SERVED.to_owned(), checks);
         self.begin_job(
             turn,
             execution,
@@ -732,10 +739,13 @@ impl State {
                 .unwrap_or_default()
                 .to_owned()
         };
+        let mut is_real = false;
         let (metadata, arn) = match kind {
             StepKind::Model => {
                 let name = named("ModelName");
                 let arn = self.add_model(turn, &name, Input::new(&request), tags)?;
+                // It is served as soon as somebody makes an endpoint of it.
+                is_real = self.server_of(&name).is_some();
                 ("Model", arn)
             }
             StepKind::EndpointConfig => {
@@ -759,6 +769,9 @@ impl State {
         execution.steps[position]
             .metadata
             .insert(metadata.to_owned(), json!({"Arn": arn}));
+        if is_real {
+            return Ok(Launch::Done);
+        }
         let reason = "an entry in the local stand-in only".to_owned();
         Ok(self.simulate(execution, position, reason, Vec::new()))
     }

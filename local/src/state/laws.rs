@@ -113,6 +113,7 @@ impl World {
                 account,
                 simulated_step_millis: 0,
                 runners: ["r".to_owned()].into(),
+                servers: [].into(),
                 seed: 1,
             }),
             now: Millis(1_700_000_000_000),

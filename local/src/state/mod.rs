@@ -4,6 +4,7 @@
 //! time; an answer and a list of [`Effect`]s come out. Nothing here waits, reads or writes:
 //! the engine carries the effects out and signals what came of them.
 
+mod algorithm;
 mod callback;
 mod effect;
 mod endpoints;
@@ -21,7 +22,7 @@ mod tags;
 
 pub use effect::{
     Effect, FunctionOrder, InputCheck, JobEnd, JobOrder, JobResult, MessageOrder, ProgramKind,
-    ProgramOrder, Signal, StepKey,
+    ProgramOrder, ServerOrder, ServersKey, ServersOrder, Signal, StepKey, TransformOrder,
 };
 
 use crate::clock::Millis;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub simulated_step_millis: i64,
     /// Repository names of the images that a program on this machine stands for.
     pub runners: BTreeSet<String>,
+    /// Those of them whose program also serves models.
+    pub servers: BTreeSet<String>,
     /// Fixes the random parts of generated names.
     pub seed: u64,
 }
@@ -99,6 +102,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("CreateModelPackage", State::create_model_package),
     ("CreateModelPackageGroup", State::create_model_package_group),
     ("CreatePipeline", State::create_pipeline),
+    ("CreateTransformJob", State::create_transform_job),
     ("DeleteEndpoint", State::delete_endpoint),
     ("DeleteEndpointConfig", State::delete_endpoint_config),
     ("DeleteModel", State::delete_model),
@@ -144,11 +148,15 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("ListProcessingJobs", State::list_processing_jobs),
     ("ListTags", State::list_tags),
     ("ListTrainingJobs", State::list_training_jobs),
+    ("ListTransformJobs", State::list_transform_jobs),
     ("RetryPipelineExecution", State::retry_pipeline_execution),
     ("SendPipelineExecutionStepFailure", State::send_step_failure),
     ("SendPipelineExecutionStepSuccess", State::send_step_success),
     ("StartPipelineExecution", State::start_pipeline_execution),
     ("StopPipelineExecution", State::stop_pipeline_execution),
+    ("StopProcessingJob", State::stop_processing_job),
+    ("StopTrainingJob", State::stop_training_job),
+    ("StopTransformJob", State::stop_transform_job),
     ("UpdateModelPackage", State::update_model_package),
     ("UpdatePipeline", State::update_pipeline),
     ("UpdatePipelineExecution", State::update_pipeline_execution),
@@ -207,9 +215,18 @@ impl State {
         };
         match signal {
             Signal::EndpointDue { name } => self.settle_endpoint(&mut turn, &name),
+            Signal::ServersReady(key) => self.servers_ready(&mut turn, &key),
+            Signal::ServersEnded { key, result } => {
+                self.servers_ended(&mut turn, &key, result);
+            }
             step_signal => self.take_step_signal(&mut turn, step_signal),
         }
         turn.effects
+    }
+
+    /// The account's number.
+    pub fn account(&self) -> &str {
+        &self.settings.account.id
     }
 
     fn arn(&self, kind: &str, name: &str) -> String {

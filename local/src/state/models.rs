@@ -1,6 +1,8 @@
 //! Models.
 
+use super::effect::{JobOrder, ServerOrder, StepKey, TransformOrder};
 use super::input::{Input, SortOrder};
+use super::launch::repository_of;
 use super::tags::read_tags;
 use super::{State, Turn};
 use crate::clock::Millis;
@@ -11,6 +13,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const KIND: &str = "model";
+
+/// What a program is called that serves a model for no variant of an endpoint.
+const ONLY_VARIANT: &str = "AllTraffic";
+
+/// How long a program may take until it answers, unless its variant says otherwise.
+const STARTUP_SECONDS: u64 = 60;
 
 /// The account's models by name in lower case.
 #[derive(Debug, Default)]
@@ -45,6 +53,14 @@ impl Model {
         body.insert("ModelArn".to_owned(), json!(self.arn));
         Value::Object(body)
     }
+}
+
+/// The variables of an `Environment`.
+fn variables(environment: &Value) -> Vec<(String, String)> {
+    let variables = environment.as_object().into_iter().flatten();
+    variables
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// A container as events show it.
@@ -142,6 +158,47 @@ impl State {
     ) -> Result<Value, ApiError> {
         let key = self.model_key(input.required("ModelName")?)?;
         Ok(self.models.by_key[&key].describe())
+    }
+
+    /// The program of this machine that serves a model: one of one container, for whose image
+    /// there is such a program.
+    pub(super) fn server_of(&self, name: &str) -> Option<ServerOrder> {
+        let model = self.models.by_key.get(&key_of(KIND, name))?;
+        let container = match model.members.get("Containers").and_then(Value::as_array) {
+            Some(containers) => match containers.as_slice() {
+                [only] => only,
+                _ => return None,
+            },
+            None => model.members.get("PrimaryContainer")?,
+        };
+        let repository = repository_of(container["Image"].as_str()?);
+        if !self.settings.servers.contains(repository) {
+            return None;
+        }
+        Some(ServerOrder {
+            variant: ONLY_VARIANT.to_owned(),
+            repository: repository.to_owned(),
+            model_data: container["ModelDataUrl"].as_str().map(str::to_owned),
+            environment: variables(&container["Environment"]),
+            startup_seconds: STARTUP_SECONDS,
+        })
+    }
+
+    /// The job of a batch transform, if a program serves its model.
+    pub(super) fn transform_order(
+        &self,
+        key: StepKey,
+        request: &Map<String, Value>,
+    ) -> Option<JobOrder> {
+        let mut server = self.server_of(request.get("ModelName")?.as_str()?)?;
+        // Of two variables of one name, the later counts.
+        let own = request.get("Environment").map(variables);
+        server.environment.extend(own.unwrap_or_default());
+        Some(JobOrder::Transform(TransformOrder {
+            key,
+            server,
+            request: request.clone(),
+        }))
     }
 
     /// What DescribeModel says of a model that a step made.

@@ -723,6 +723,9 @@ impl State {
                     }
                 });
             }
+            Signal::JobEnded { key, end } if key.is_own_job() => {
+                self.end_own_job(turn, &key.step, &end);
+            }
             Signal::JobEnded { key, end } => {
                 self.with_step(turn, &key, |state, turn, execution, position| {
                     if execution.steps[position].phase.is_active() {
@@ -763,7 +766,7 @@ impl State {
                 );
             }
             // Answered where the endpoints are.
-            Signal::EndpointDue { .. } => {}
+            Signal::EndpointDue { .. } | Signal::ServersReady(_) | Signal::ServersEnded { .. } => {}
         }
     }
 
@@ -787,26 +790,22 @@ impl State {
         position: usize,
         end: JobEnd,
     ) {
-        let (status, failure) = match &end.result {
-            JobResult::Succeeded => (JobStatus::Completed, None),
-            JobResult::Failed(reason) => (JobStatus::Failed, Some(reason.as_str())),
-            JobResult::Stopped => (JobStatus::Stopped, None),
-        };
         if let Some((kind, name)) = &execution.steps[position].job {
-            let notes = JobNotes {
-                failure,
-                exit_message: end.exit_message.as_deref(),
-                metrics: &end.metrics,
-            };
-            self.jobs.change(turn.now, *kind, name, status, &notes);
+            self.jobs.end(turn.now, *kind, name, &end);
         }
         match end.result {
             JobResult::Succeeded => self.succeed_step(turn, execution, position),
-            JobResult::Failed(reason) => {
+            JobResult::Failed(reason) | JobResult::OutOfTime(reason) => {
                 let reason = execution.explain(reason);
                 execution.fail_step(turn, position, &reason);
             }
-            JobResult::Stopped => execution.change_step(turn, position, Phase::Stopped),
+            JobResult::Stopped if execution.steps[position].phase == Phase::Stopping => {
+                execution.change_step(turn, position, Phase::Stopped);
+            }
+            JobResult::Stopped => {
+                let reason = "ClientError: the job was stopped by a call of its own";
+                execution.fail_step(turn, position, reason);
+            }
         }
     }
 }

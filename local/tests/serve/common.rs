@@ -35,6 +35,10 @@ impl MemoryStore {
             .insert(path.to_owned(), content.as_bytes().to_vec());
     }
 
+    pub(crate) fn put_bytes(&self, path: &str, content: Vec<u8>) {
+        self.0.lock().unwrap().insert(path.to_owned(), content);
+    }
+
     pub(crate) fn text(&self, path: &str) -> Option<String> {
         let objects = self.0.lock().unwrap();
         objects
@@ -189,12 +193,17 @@ impl StandIn {
                 region: "eu-west-1".to_owned(),
             },
             simulated_step_millis: 20,
-            runners: ["worker".to_owned()].into(),
+            runners: ["worker".to_owned(), "server".to_owned()].into(),
+            servers: ["server".to_owned()].into(),
             seed: 1,
         });
         let settings = ProcessSettings {
             run_dir: run_dir.clone(),
-            app_dirs: [("worker".to_owned(), PathBuf::from("/bin"))].into(),
+            app_dirs: [
+                ("worker".to_owned(), PathBuf::from("/bin")),
+                ("server".to_owned(), run_dir.join("app")),
+            ]
+            .into(),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         };
         let begin = Instant::now();
@@ -226,6 +235,46 @@ impl StandIn {
             mailbox,
             port,
         }
+    }
+
+    /// An invocation of an endpoint, with lines of headers: status, head and body.
+    pub(crate) async fn invoke(
+        &self,
+        endpoint: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (u16, String, String) {
+        let path = format!("/endpoints/{endpoint}/invocations");
+        self.request("POST", &path, headers, body).await
+    }
+
+    /// A request, with lines of headers: the answer's status, head and body.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (u16, String, String) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let (mut from, mut to) = stream.into_split();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let request = [head.as_bytes(), body].concat();
+        // A body that is too large is not read to its end.
+        tokio::spawn(async move {
+            let _ = to.write_all(&request).await;
+            std::future::pending::<()>().await;
+        });
+        let mut answer = Vec::new();
+        let _ = from.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_owned(), body.to_owned())
     }
 
     /// A call over HTTP: the status and the body.

@@ -562,6 +562,141 @@ async fn a_training_whose_image_has_a_runner_trains_and_leaves_its_model() {
     );
 }
 
+/// A training step that runs a shell script, whose first argument is /opt/ml.
+fn scripted_training(script: &str, changes: Value) -> Value {
+    let mut train = training_step(json!("s3://data/in/"), json!({"epochs": "3"}));
+    train["Arguments"]["AlgorithmSpecification"] = json!({
+        "TrainingImage": "worker:1", "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["/bin/sh", "-c", script, "job"],
+        "ContainerArguments": ["/opt/ml"]});
+    for (member, value) in changes.as_object().unwrap() {
+        train["Arguments"][member] = value.clone();
+    }
+    train
+}
+
+/// What DescribeTrainingJob says of the job of step `Train`.
+async fn training_job(standin: &StandIn, arn: &str) -> Value {
+    let steps = standin.steps(arn).await;
+    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    standin
+        .call(
+            "DescribeTrainingJob",
+            json!({"TrainingJobName": job.rsplit('/').next().unwrap()}),
+        )
+        .await
+}
+
+/// Whether the model of a job is in S3.
+fn has_model(standin: &StandIn, job: &Value) -> bool {
+    let artifact = job["ModelArtifacts"]["S3ModelArtifacts"].as_str().unwrap();
+    let path = artifact.trim_start_matches("s3://");
+    standin.store.paths().iter().any(|known| known == path)
+}
+
+/// Saves a model when it is told to stop, and says that it is up.
+const UNTIL_STOPPED: &str =
+    r#"trap 'echo best > "$1/model/m"; exit 0' TERM; echo up; sleep 600 & wait"#;
+
+/// A training that is stopped keeps the model that it has until then.
+#[tokio::test]
+async fn a_training_that_is_stopped_by_a_call_of_its_own_keeps_its_model_and_fails_its_step() {
+    let standin = StandIn::start("stop-training").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let train = scripted_training(UNTIL_STOPPED, json!({}));
+    standin.create("p", &definition(json!([train]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let id = arn.rsplit('/').next().unwrap();
+    let log = standin.run_dir.join(id).join("Train/container.log");
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("up")) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let name = json!({"TrainingJobName": training_job(&standin, &arn).await["TrainingJobName"]});
+    standin.call("StopTrainingJob", name.clone()).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed", "{ended}");
+    let steps = standin.steps(&arn).await;
+    let reason = steps["Train"]["FailureReason"].as_str().unwrap();
+    assert!(reason.contains("stopped by a call of its own"), "{reason}");
+    let job = training_job(&standin, &arn).await;
+    assert_eq!(job["TrainingJobStatus"], "Stopped");
+    assert!(has_model(&standin, &job));
+    let (_, message) = standin.refused("StopTrainingJob", name).await;
+    assert!(
+        message.contains("training job is in status Stopped"),
+        "{message}"
+    );
+}
+
+/// So does one whose time is up; its job is stopped, and its step fails.
+#[tokio::test]
+async fn a_training_whose_time_is_up_keeps_its_model() {
+    let standin = StandIn::start("out-of-time").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let limit = json!({"StoppingCondition": {"MaxRuntimeInSeconds": 1}});
+    let train = scripted_training(UNTIL_STOPPED, limit);
+    standin.create("p", &definition(json!([train]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed", "{ended}");
+    let job = training_job(&standin, &arn).await;
+    assert_eq!(job["TrainingJobStatus"], "Stopped");
+    assert_eq!(job["SecondaryStatus"], "MaxRuntimeExceeded");
+    assert!(has_model(&standin, &job));
+}
+
+/// What a program says of its failure is told whole as far as 1,024 characters hold it, with its exit status.
+#[tokio::test]
+async fn why_a_training_failed_is_told_whole_up_to_the_services_limit() {
+    let standin = StandIn::start("training-fails").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    for (name, length, whole) in [("a", 980, true), ("b", 5000, false)] {
+        let script = format!(
+            r#"printf 'because%{length}d' 0 > "$1/output/failure"; echo x > "$1/model/m"; exit 2"#
+        );
+        let train = scripted_training(&script, json!({}));
+        standin.create(name, &definition(json!([train]))).await;
+        let arn = standin.start_execution(name, json!([])).await;
+        standin.finished(&arn).await;
+        let job = training_job(&standin, &arn).await;
+        let reason = job["FailureReason"].as_str().unwrap();
+        assert!(reason.starts_with("AlgorithmError: because"), "{reason}");
+        assert!(reason.ends_with(", exit code: 2"), "{reason}");
+        assert!(reason.len() <= 1024, "{}", reason.len());
+        assert_eq!(reason.contains("[cut: "), !whole, "{reason}");
+        assert!(!has_model(&standin, &job));
+        let steps = standin.steps(&arn).await;
+        assert_eq!(steps["Train"]["FailureReason"], reason);
+    }
+}
+
+/// Checkpoints are there when a training begins, and kept when it ends, however that comes.
+#[tokio::test]
+async fn checkpoints_are_there_at_the_start_and_kept_at_the_end_however_it_comes() {
+    let standin = StandIn::start("checkpoints").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    standin
+        .store
+        .put("data/checkpoints-of-another/state", "other\n");
+    let script = r#"cd "$1/checkpoints"; ls; echo epoch >> state; exit 1"#;
+    let train = scripted_training(
+        script,
+        json!({"CheckpointConfig": {"S3Uri": "s3://data/checkpoints"}}),
+    );
+    for (name, states) in [("a", "epoch\n"), ("b", "epoch\nepoch\n")] {
+        standin
+            .create(name, &definition(json!([train.clone()])))
+            .await;
+        let arn = standin.start_execution(name, json!([])).await;
+        let ended = standin.finished(&arn).await;
+        assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+        let kept = standin.store.text("data/checkpoints/state").unwrap();
+        assert_eq!(kept, states);
+    }
+}
+
 #[tokio::test]
 async fn a_callback_waits_for_the_answer_with_its_token() {
     let standin = StandIn::start("callback").await;

@@ -6,5 +6,6 @@
 )]
 
 mod common;
+mod endpoints;
 mod executions;
 mod resources;

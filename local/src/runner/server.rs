@@ -1,0 +1,255 @@
+//! Runs programs that serve models: one process for each production variant.
+
+use super::process::{
+    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, internal,
+};
+use super::{Served, StopSignal, archive};
+use crate::client::Client;
+use crate::state::{ServerOrder, ServersOrder};
+use crate::storage::{S3Location, StorageError};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+/// How long a program may take to answer whether it is well.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a program that is not up yet is asked.
+const STARTING_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a program that serves is asked, and how often it may fail to answer.
+const SERVING_EVERY: Duration = Duration::from_secs(10);
+const MISSED_PINGS: u32 = 3;
+
+/// The most bytes of a log's last line in a failure reason.
+const LONGEST_LINE: usize = 500;
+
+/// A program that serves a model.
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) served: Served,
+    client: Client,
+}
+
+impl ProcessRunner {
+    /// Runs the programs of an endpoint until one fails or they are stopped; tells `ready` when
+    /// all answer. None is left afterwards.
+    pub(super) async fn serve_all(
+        &self,
+        order: &ServersOrder,
+        stop: &mut StopSignal,
+        ready: Box<dyn FnOnce(Vec<Served>) + Send + '_>,
+    ) -> Result<(), String> {
+        let folder = self
+            .settings
+            .run_dir
+            .join("endpoints")
+            .join(format!("{}.{}", order.key.endpoint, order.key.serial));
+        let mut groups = ProcessGroups::default();
+        let mut programs = JoinSet::new();
+        let start = async {
+            let mut served = Vec::new();
+            for server in &order.servers {
+                let folder = folder.join(&server.variant);
+                let mut running = self.start_server(server, &folder, &[]).await?;
+                groups.add(&running.child);
+                let patience = Duration::from_secs(server.startup_seconds);
+                running.until_ready(patience).await?;
+                served.push(running.served.clone());
+                programs.spawn(running.until_dead());
+            }
+            Ok::<_, String>(served)
+        };
+        let started = tokio::select! {
+            started = start => started,
+            grace = stop.stopped() => {
+                end_all(&groups, &mut programs, grace).await;
+                return Ok(());
+            }
+        };
+        ready(started?);
+        let (result, grace) = tokio::select! {
+            dead = programs.join_next() => {
+                let reason = match dead {
+                    Some(Ok(reason)) => reason,
+                    Some(Err(error)) => format!("InternalServerError: {error}"),
+                    None => "InternalServerError: there is no program to serve".to_owned(),
+                };
+                (Err(reason), LAST_GRACE)
+            }
+            grace = stop.stopped() => (Ok(()), grace),
+        };
+        end_all(&groups, &mut programs, grace).await;
+        result
+    }
+
+    /// Unpacks the model and starts the program, with more in its environment.
+    pub(super) async fn start_server(
+        &self,
+        server: &ServerOrder,
+        folder: &Path,
+        environment: &[(&str, String)],
+    ) -> Result<Running, String> {
+        let root = folder.join("opt").join("ml");
+        let model = root.join("model");
+        create_folder(&model).await?;
+        if let Some(uri) = &server.model_data {
+            self.fetch_model(uri, &model).await?;
+        }
+        let app_dir = self
+            .settings
+            .app_dirs
+            .get(&server.repository)
+            .ok_or_else(|| format!("InternalServerError: no runner for {}", server.repository))?;
+        let program = app_dir.join(&server.repository);
+        let log_file = folder.join("container.log");
+        let log = std::fs::File::create(&log_file).map_err(|error| internal(&log_file, &error))?;
+        let log_too = log
+            .try_clone()
+            .map_err(|error| internal(&log_file, &error))?;
+        let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
+        let inherited = self.settings.environment.iter();
+        let child = Command::new(&program)
+            .arg("serve")
+            .current_dir(folder)
+            .env_clear()
+            .envs(inherited.map(|(name, value)| (name, value)))
+            .env("HOME", folder)
+            .env("PIPEWRIGHT_ML_ROOT", &root)
+            .env("PIPEWRIGHT_APP_DIR", app_dir)
+            .envs(server.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            // Reached by way of the runtime API only.
+            .env("PIPEWRIGHT_LOCAL", "1")
+            .env("SAGEMAKER_BIND_TO_HOST", Ipv4Addr::LOCALHOST.to_string())
+            .env("SAGEMAKER_BIND_TO_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                format!(
+                    "ClientError: the container's program {} cannot be started: {error}",
+                    program.display()
+                )
+            })?;
+        Ok(Running {
+            child,
+            served: Served {
+                variant: server.variant.clone(),
+                port,
+                log: log_file,
+            },
+            client: Client::new(PING_TIMEOUT),
+        })
+    }
+
+    async fn fetch_model(&self, uri: &str, folder: &Path) -> Result<(), String> {
+        let failed = |why: &dyn std::fmt::Display| {
+            format!("Failed to download model data from URL: \"{uri}\": {why}")
+        };
+        let location = S3Location::parse(uri).map_err(|error| failed(&error))?;
+        let file = folder.with_extension("tar.gz");
+        self.store
+            .download(&location, &file)
+            .await
+            .map_err(|error| match error {
+                StorageError::NotFound(_) => failed(&"there is no object at the URL"),
+                other => failed(&other),
+            })?;
+        let (archive, folder) = (file, folder.to_owned());
+        tokio::task::spawn_blocking(move || archive::unpack(&archive, &folder))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&format!("it is no gzip-compressed tar archive: {error}")))
+    }
+}
+
+impl Running {
+    /// Waits until the program answers.
+    pub(super) async fn until_ready(&mut self, patience: Duration) -> Result<(), String> {
+        let (client, port) = (&self.client, self.served.port);
+        let answers = async {
+            while !answers(client, port).await {
+                tokio::time::sleep(STARTING_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = answers => Ok(()),
+            status = self.child.wait() => Err(dead(&self.served, status)),
+            () = tokio::time::sleep(patience) => Err(unwell(&self.served)),
+        }
+    }
+
+    /// Waits until the program ends or does not answer any more; gives why.
+    pub(super) async fn until_dead(mut self) -> String {
+        let mut missed = 0;
+        loop {
+            tokio::select! {
+                status = self.child.wait() => return dead(&self.served, status),
+                () = tokio::time::sleep(SERVING_EVERY) => {}
+            }
+            if answers(&self.client, self.served.port).await {
+                missed = 0;
+                continue;
+            }
+            missed += 1;
+            if missed == MISSED_PINGS {
+                return unwell(&self.served);
+            }
+        }
+    }
+}
+
+async fn answers(client: &Client, port: u16) -> bool {
+    let uri = format!("http://127.0.0.1:{port}/ping");
+    let ping = client.send("GET", uri, &[], Vec::new());
+    let answer = tokio::time::timeout(PING_TIMEOUT, ping).await;
+    matches!(answer, Ok(Ok(answer)) if answer.is_success())
+}
+
+/// A port of loopback that is free at this moment. If another takes it before the program does,
+/// the program says so and ends.
+fn free_port() -> std::io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn unwell(served: &Served) -> String {
+    told(served, "did not pass the ping health check".to_owned())
+}
+
+fn dead(served: &Served, status: std::io::Result<std::process::ExitStatus>) -> String {
+    let what = match status {
+        Ok(status) => format!("ended with {}", ending(status)),
+        Err(error) => format!("is lost: {error}"),
+    };
+    told(served, what)
+}
+
+/// What became of a program, with the last that it said.
+fn told(served: &Served, what: String) -> String {
+    let last = last_line(&served.log)
+        .map(|line| format!(" Its log ends: {line}"))
+        .unwrap_or_default();
+    format!(
+        "The primary container for production variant {} {what}.{last} ({})",
+        served.variant,
+        served.log.display()
+    )
+}
+
+fn last_line(log: &Path) -> Option<String> {
+    let bytes = std::fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(pipewright_job::text::cut_with_mark(
+        line.trim(),
+        LONGEST_LINE,
+    ))
+}
