@@ -16,7 +16,7 @@ flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
 # Options of `make run` and `make local`: own data and an own training template.
-RUN_OPTIONS = $(DATA_OPTIONS) $(call each,--runner,RUNNERS)
+RUN_OPTIONS = $(DATA_OPTIONS) $(call each,--runner,RUNNERS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
 DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 # A pipeline of one's own; PARAMETERS, as NAME=VALUE, are the execution's or the stack's.
 OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
@@ -29,6 +29,7 @@ help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 30
 	@echo
 	@echo '  ASSETS=DIR and TEMPLATE=FILE make `run` and `local` take your own prices and training template.'
+	@echo '  EPOCHS=N and SEED=N are the epochs and the random seed of the trainings of `run` and `local`.'
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine.'

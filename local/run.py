@@ -21,6 +21,7 @@ from pathlib import Path
 
 import checking
 import pipelines
+import training
 from announcement import Announcement, AnotherRuns
 from below import Below, NameRefused, file_name
 from checking import CheckMissing, FaultsFound
@@ -46,6 +47,9 @@ LOCAL = ROOT / ".local"
 KEPT_INSTANCES = 5
 # How many runs keep their outputs in .local/runs; one of the sample is 27 MB.
 KEPT_RUNS = 20
+# The most epochs of the sample's 400 that leave `make run` within a minute on two processors;
+# README.md says how they were chosen.
+SAMPLE_EPOCHS = 100
 
 
 def say(text=""):
@@ -101,27 +105,49 @@ def check_data(options):
 def bring_up(system, options, timer):
     """Start, deploy and import; gives the training template's id."""
     template = read_template(options.template)
+    epochs = options.epochs or (SAMPLE_EPOCHS if options.template == SAMPLE_TEMPLATE else None)
+    if epochs:
+        template["deepARMeta"].setdefault("hyperParams", {})["epochs"] = epochs
     outputs = start_and_deploy(system, timer)
     say(f"          pipeline {outputs['PipelineName']}, defined by")
     say(f"          {outputs['PipelineDefinitionS3Uri']}")
     tickers = system.import_assets(options.assets)
     template_id = system.import_template(template)
     timer.headline(f"Imported {len(tickers)} assets and the training template {template_id}")
+    if epochs:
+        say(f"          with at most {epochs} epochs of training; EPOCHS=N takes another number")
     return template_id
 
 
-def follow(system, execution_id, options):
-    """Show the execution's record as it changes; gives the exit status of the watching."""
+def follow(system, execution_id, arn, options):
+    """Show the execution's record and its trainings' logs as they grow.
+
+    Gives the exit status of the watching.
+    """
+    colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     command = system.command(
         *("execution", "watch", execution_id),
         *("--table", system.outputs["ExecutionsTableName"]),
         *("--timeout", str(options.timeout)),
+        *("--interval", "250", "--color", "always" if colored else "never"),
     )
     # In a session of its own like every process here, so that the watchdog ends it too.
-    service = system.supervisor.start(
-        "watch", command, {**os.environ, **system.environment()}, show=True
-    )
-    return service.process.wait()
+    service = system.supervisor.start("watch", command, {**os.environ, **system.environment()})
+    screen = training.Screen(sys.stdout)
+    watched = [training.Tail(service.stdout), training.Tail(service.log)]
+    trainings = training.Trainings(system.client("sagemaker"), arn, system.jobs_of(arn), screen)
+    looked = 0.0
+    while True:
+        status = service.process.poll()
+        if time.monotonic() - looked > 0.5 or status is not None:
+            trainings.begin()
+            looked = time.monotonic()
+        trainings.show()
+        for line in (line for each in watched for line in each.lines()):
+            screen.line(line)
+        if status is not None:
+            return status
+        time.sleep(0.1)
 
 
 def outputs_folder(options, name):
@@ -141,13 +167,12 @@ def objects_below(s3, bucket, prefix):
 
 def fetch(system, execution_id, pipeline_execution_arn, directory):
     """Write the execution's outputs, definition and record to a directory; gives their paths."""
-    bucket, s3 = system.outputs["ModelsBucketName"], system.client("s3")
-    below = Below(directory)
-    for key in objects_below(s3, bucket, f"execution/{execution_id}/"):
-        s3.download_file(bucket, key, str(below.file(key.rpartition("/")[2])))
+    paths = fetch_below(system, f"execution/{execution_id}/", directory)
+    paths += fetch_models(system, pipeline_execution_arn, directory)
     definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
         PipelineExecutionArn=pipeline_execution_arn
     )
+    paths += [directory / "definition.json", directory / "record.json"]
     (directory / "definition.json").write_text(definition["PipelineDefinition"])
     record = subprocess.run(
         system.command(
@@ -160,7 +185,37 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
         check=True,
     )
     (directory / "record.json").write_bytes(record.stdout)
-    return sorted(directory.iterdir())
+    return sorted(paths)
+
+
+def fetch_models(system, arn, directory):
+    """Write the models and logs of an execution's trainings to a directory; gives their paths."""
+    sagemaker, s3 = system.client("sagemaker"), system.client("s3")
+    paths = []
+    for name, step in training.training_steps(sagemaker, arn).items():
+        log = training.log_of(system.jobs_of(arn), name, step["AttemptCount"])
+        if not log.is_file():
+            continue  # simulated
+        paths.append(directory / "logs" / f"{name}.log")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log, paths[-1])
+        job = training.describe(sagemaker, step)
+        if job["TrainingJobStatus"] == "Completed":
+            uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            archive = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            training.unpack(archive, directory / "model")
+            paths += [path for path in (directory / "model").rglob("*") if path.is_file()]
+    return paths
+
+
+def show_metrics(system, arn):
+    """Print the final metrics of an execution's trainings."""
+    sagemaker = system.client("sagemaker")
+    for name, step in training.training_steps(sagemaker, arn).items():
+        if lines := training.metrics_table(training.describe(sagemaker, step)):
+            say(f"\nMetrics of {name}")
+            say("".join(f"  {line}\n" for line in lines))
 
 
 def run(system, options, timer):
@@ -169,11 +224,13 @@ def run(system, options, timer):
     answer = system.start_execution(template_id, options.execution_id)
     execution_id = answer["executionId"]
     timer.headline(f"Started execution {execution_id}")
-    status = follow(system, execution_id, options)
+    arn = answer["pipelineExecutionArn"]
+    status = follow(system, execution_id, arn, options)
     directory = outputs_folder(options, execution_id)
     timer.headline("Fetching outputs")
-    for path in fetch(system, execution_id, answer["pipelineExecutionArn"], directory):
+    for path in fetch(system, execution_id, arn, directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    show_metrics(system, arn)
     return status
 
 
@@ -287,6 +344,14 @@ def forget_runs(directory, kept=KEPT_RUNS):
     return len(outdated)
 
 
+def positive(text):
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -329,6 +394,17 @@ def arguments():
         type=path_of,
         default=LOCAL / "environment.sh",
         help="what `local` writes for other terminals (default: .local/environment.sh)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=positive,
+        help="the epochs of the training (default: the template's; of the sample, "
+        f"{SAMPLE_EPOCHS})",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="what the random numbers of trainings are made from (default: drawn by each)",
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
     parser.add_argument(
@@ -398,7 +474,10 @@ def main():
                 announcement = stack.enter_context(Announcement(options.environment_file))
                 action = functools.partial(stay, announcement=announcement)
             system = stack.enter_context(
-                LocalSystem(directory, options.binaries, functions, ports, open_to_all, runners)
+                LocalSystem(
+                    *(directory, options.binaries, functions, ports, open_to_all, runners),
+                    seed=options.seed,
+                )
             )
             status = action(system, options, Timer())
             succeeded = status == 0

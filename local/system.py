@@ -65,7 +65,8 @@ class LocalSystem:
     Its access key and secret are made up anew each time, and no request without
     their signature is answered. With `open_to_all` nobody's rights are checked,
     so that a person may try anything. `runners` has directories of programs by the
-    repository of the image that they stand for.
+    repository of the image that they stand for; `seed` is that of trainings
+    whose hyperparameters have none.
     """
 
     def __init__(
@@ -76,14 +77,18 @@ class LocalSystem:
         preferred_ports=(0, 0),
         open_to_all=False,
         runners=None,
+        seed=None,
     ):
         self.directory = private_folder(directory)
         self.binaries = Path(binaries)
         self.supervisor = Supervisor(self.directory / "logs")
         self._preferred_ports = preferred_ports
         self._open_to_all = open_to_all
-        self._runners = {"feature-engineering": self.binaries, **(runners or {})}
+        ours = dict.fromkeys(("feature-engineering", "forecasting-deepar"), self.binaries)
+        self._runners = {**ours, **(runners or {})}
+        self._seed = seed
         self._cache = Path(cache)
+        self._jobs = self.directory / "sagemaker"
         self._clients = {}
         self._access_key = f"AKIA{base64.b32encode(secrets.token_bytes(10)).decode()}"
         self._secret_key = secrets.token_hex(20)
@@ -109,13 +114,17 @@ class LocalSystem:
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,
-                endpoint_url=self.sagemaker_endpoint if service == "sagemaker" else self.endpoint,
+                endpoint_url=self._endpoint_of(service),
                 region_name=REGION,
                 aws_access_key_id=self._access_key,
                 aws_secret_access_key=self._secret_key,
                 config=Config(s3={"addressing_style": "path"}, proxies={}),
             )
         return self._clients[service]
+
+    def _endpoint_of(self, service):
+        sagemakers = ("sagemaker", "sagemaker-runtime")
+        return self.sagemaker_endpoint if service in sagemakers else self.endpoint
 
     @functools.cached_property
     def deployer(self):
@@ -127,6 +136,7 @@ class LocalSystem:
         environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_endpoint,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.sagemaker_endpoint,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": self._access_key,
@@ -161,14 +171,15 @@ class LocalSystem:
             preferred = free.getsockname()[1]
         command = [
             *(program, "serve", "--region", REGION, "--account", ACCOUNT),
-            *("--run-dir", (self.directory / "sagemaker").resolve()),
+            *("--run-dir", self._jobs.resolve()),
         ]
         for repository, directory in self._runners.items():
             command += ["--runner", f"{repository}={Path(directory).resolve()}"]
         for port in (preferred, 0):
-            service = self.supervisor.start(
-                "sagemaker", [*command, "--port", port], self._clean_environment("sagemaker-home")
-            )
+            environment = self._clean_environment("sagemaker-home")
+            if self._seed is not None:
+                environment["PIPEWRIGHT_SEED"] = self._seed
+            service = self.supervisor.start("sagemaker", [*command, "--port", port], environment)
             try:
                 ready = service.wait(service.stdout.read_text)
             except ServiceFailed:
@@ -253,6 +264,10 @@ class LocalSystem:
         if "FunctionError" in response:
             raise StartRefused(answer.get("errorMessage", json.dumps(answer)))
         return answer
+
+    def jobs_of(self, arn):
+        """Where the stand-in has the folders of an execution's jobs."""
+        return self._jobs / arn.rpartition("/")[2]
 
     def command(self, *arguments):
         """The command line's program with arguments, for this system's tables."""

@@ -11,7 +11,9 @@ def bare_system(tmp_path_factory):
     """Local AWS and SageMaker stand-in, nothing deployed yet."""
     directory = tmp_path_factory.mktemp("system")
     functions = ROOT / ".local" / "functions"
-    with System(directory, BINARIES, functions, runners={"python": OWN_PIPELINE}) as system:
+    runners = {"python": OWN_PIPELINE}
+    # A seed, so that all trainings of the sample give one model.
+    with System(directory, BINARIES, functions, runners=runners, seed=1) as system:
         system.start()
         yield system
 

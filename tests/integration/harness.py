@@ -18,6 +18,8 @@ BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 SAMPLES = ROOT / "samples"
 OWN_PIPELINE = SAMPLES / "pipelines" / "train-evaluate-register"
 SAMPLE_TEMPLATE = json.loads((SAMPLES / "training-template.json").read_text())
+# What is tested is not how good the model is.
+SAMPLE_TEMPLATE["deepARMeta"]["hyperParams"].update(epochs=2, num_eval_samples=10)
 
 
 # What events write of a record, beside the change items; the rest is the start function's and

@@ -1,8 +1,15 @@
 """`pipewright endpoint`: an endpoint for an execution's model, made, tracked and deleted."""
 
+import json
+import os
+import re
+import signal
+
 import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
+
+PREDICTION_LENGTH = SAMPLE_TEMPLATE["deepARMeta"]["predictionLength"]
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +41,6 @@ def endpoints(system):
     ]
 
 
-def test_a_simulated_model_is_not_served_unasked(system, endpoint, trained):
-    status, output = endpoint("create", "--execution", trained)
-    assert status == 1
-    assert "simulated" in output and "nothing was trained" in output
-    assert endpoints(system) == []
-    assert entry(system, f"pipewright-{trained}") == {}
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -60,7 +59,7 @@ def test_what_cannot_be_meant_is_refused_with_its_reason(endpoint, arguments, wo
 
 def test_an_endpoint_is_made_tracked_and_deleted(system, endpoint, trained):
     sagemaker = system.client("sagemaker")
-    create = ("create", "--execution", trained, "--simulated")
+    create = ("create", "--execution", trained)
     name = f"pipewright-{trained}"
 
     status, output = endpoint(*create, "--wait", "--timeout", "30")
@@ -118,6 +117,142 @@ def test_an_endpoint_is_made_tracked_and_deleted(system, endpoint, trained):
     assert "gone already" in output
 
 
+@pytest.fixture
+def served(system, endpoint, trained):
+    """The name of an endpoint of the trained model that is in service."""
+    status, output = endpoint("create", "--execution", trained, "--wait", "--timeout", "60")
+    assert status == 0, output
+    yield f"pipewright-{trained}"
+    status, output = endpoint("delete", "--execution", trained, "--yes", "--wait")
+    assert status == 0, output
+
+
+def series(system, trained, number):
+    """The first records of the execution's test channel."""
+    lines = system.read("ModelsBucketName", f"execution/{trained}/test/test.json").splitlines()
+    return [json.loads(line) for line in lines[:number]]
+
+
+def test_boto3_invokes_it_by_the_request_forms_of_deepars_documentation(system, trained, served):
+    """boto3's invoke_endpoint gets forecasts for each request form of DeepAR's documentation."""
+    runtime = system.client("sagemaker-runtime")
+    instances = series(system, trained, 2)
+    # A missing value in each of its forms, and a start with the time of day.
+    instances[0] = {
+        "start": instances[0]["start"][:10] + " 00:00:00",
+        "target": [1.0, None, "NaN", 4],
+    }
+    configuration = {
+        "num_samples": 20,
+        "output_types": ["mean", "quantiles", "samples"],
+        "quantiles": ["0.5", "0.9"],
+    }
+    answer = runtime.invoke_endpoint(
+        EndpointName=served,
+        ContentType="application/json",
+        Accept="application/json",
+        Body=json.dumps({"instances": instances, "configuration": configuration}),
+    )
+    assert answer["ContentType"] == "application/json"
+    assert answer["InvokedProductionVariant"]
+    predictions = json.loads(answer["Body"].read())["predictions"]
+    assert len(predictions) == 2
+    for prediction in predictions:
+        assert set(prediction) == {"mean", "quantiles", "samples"}
+        assert set(prediction["quantiles"]) == {"0.5", "0.9"}
+        assert len(prediction["mean"]) == PREDICTION_LENGTH
+        assert [len(path) for path in prediction["samples"]] == [PREDICTION_LENGTH] * 20
+        pairs = zip(prediction["quantiles"]["0.5"], prediction["quantiles"]["0.9"], strict=True)
+        assert all(low <= high for low, high in pairs)
+
+    answer = runtime.invoke_endpoint(
+        EndpointName=served,
+        ContentType="application/jsonlines",
+        Body="".join(json.dumps(instance) + "\n" for instance in instances),
+    )
+    lines = answer["Body"].read().splitlines()
+    assert [len(json.loads(line)["mean"]) for line in lines] == [PREDICTION_LENGTH] * 2
+
+
+def test_what_boto3_is_refused_has_the_exceptions_of_the_service(system, served):
+    """An invocation that cannot be answered is an exception of boto3's, with its reason."""
+    runtime = system.client("sagemaker-runtime")
+
+    def invoke(name=served, body="{}", content_type="application/json"):
+        runtime.invoke_endpoint(EndpointName=name, ContentType=content_type, Body=body)
+
+    with pytest.raises(runtime.exceptions.ModelError) as refused:
+        invoke(body='{"instances": [{"start": "never", "target": []}]}')
+    assert refused.value.response["OriginalStatusCode"] == 400
+    assert "start" in refused.value.response["OriginalMessage"]
+    with pytest.raises(runtime.exceptions.ModelError) as refused:
+        invoke(content_type="text/csv")
+    assert refused.value.response["OriginalStatusCode"] == 415
+    with pytest.raises(runtime.exceptions.ClientError, match="Endpoint none of account"):
+        invoke(name="none")
+    with pytest.raises(runtime.exceptions.ClientError, match="larger than 6291456 bytes"):
+        invoke(body=b" " * (6 * 1024 * 1024 + 1))
+    with pytest.raises(runtime.exceptions.ClientError, match="There is nothing at"):
+        runtime.invoke_endpoint_async(EndpointName=served, InputLocation="s3://bucket/key")
+
+
+def test_an_endpoint_whose_program_is_killed_has_failed_in_the_record_too(system, trained, served):
+    """A program that dies turns its endpoint Failed, and the record knows why."""
+    logs = system.jobs_of("endpoints").glob(f"{served}.*/*/container.log")
+    log = max(logs, key=lambda log: log.stat().st_mtime)
+    process = int(re.search(r"^\[\S+ \S+ INFO (\d+)\] .*listening on", log.read_text(), re.M)[1])
+    os.kill(process, signal.SIGKILL)
+
+    def failed():
+        record = system.record(trained)
+        return record.get("endpointStatus") == "Failed" and record
+
+    assert "signal 9" in json.dumps(wait_for(failed), default=str)
+    described = system.client("sagemaker").describe_endpoint(EndpointName=served)
+    assert described["EndpointStatus"] == "Failed"
+    assert "signal 9" in described["FailureReason"]
+
+
+def test_a_transform_of_the_test_channel_gives_one_line_a_record(system, trained):
+    """A batch transform of the test channel gives one line for each of its records."""
+    sagemaker = system.client("sagemaker")
+    bucket = system.outputs["ModelsBucketName"]
+    model = system.record(trained)["modelName"]
+    sagemaker.create_transform_job(
+        TransformJobName="test-channel",
+        ModelName=model,
+        BatchStrategy="SingleRecord",
+        Environment={"DEEPAR_INFERENCE_CONFIG": json.dumps({"num_samples": 10})},
+        TransformInput={
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": f"s3://{bucket}/execution/{trained}/test/",
+                }
+            },
+            "ContentType": "application/jsonlines",
+            "SplitType": "Line",
+        },
+        TransformOutput={
+            "S3OutputPath": f"s3://{bucket}/transformed/{trained}",
+            "AssembleWith": "Line",
+        },
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+
+    def ended():
+        job = sagemaker.describe_transform_job(TransformJobName="test-channel")
+        return job["TransformJobStatus"] not in ("InProgress", "Stopping") and job
+
+    job = wait_for(ended, within=120)
+    assert job["TransformJobStatus"] == "Completed", job
+    records = system.read("ModelsBucketName", f"execution/{trained}/test/test.json").splitlines()
+    output = system.read("ModelsBucketName", f"transformed/{trained}/test.json.out").splitlines()
+    assert len(output) == len(records)
+    for line in output:
+        assert len(json.loads(line)["mean"]) == PREDICTION_LENGTH
+
+
 def test_an_endpoint_of_somebody_else_is_left_alone(system, endpoint, trained):
     sagemaker = system.client("sagemaker")
     variant = {"VariantName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -127,9 +262,7 @@ def test_an_endpoint_of_somebody_else_is_left_alone(system, endpoint, trained):
     )
     sagemaker.create_endpoint(EndpointName="theirs", EndpointConfigName="theirs")
     try:
-        status, output = endpoint(
-            "create", "--execution", trained, "--simulated", "--name", "theirs"
-        )
+        status, output = endpoint("create", "--execution", trained, "--name", "theirs")
         assert status == 1
         assert "none of ours" in output
         status, output = endpoint("delete", "--execution", trained, "--name", "theirs", "--yes")
@@ -140,7 +273,7 @@ def test_an_endpoint_of_somebody_else_is_left_alone(system, endpoint, trained):
             TableName=system.outputs["EndpointsTableName"],
             Item={"EndpointName": {"S": "theirs"}, "executionId": {"S": "another-run"}},
         )
-        for command in (["create", "--simulated"], ["delete", "--yes"]):
+        for command in (["create"], ["delete", "--yes"]):
             status, output = endpoint(*command, "--execution", trained, "--name", "theirs")
             assert status == 1
             assert "another-run" in output
@@ -173,6 +306,6 @@ def test_an_execution_that_failed_has_nothing_to_serve(system, endpoint):
         return record and record.get("pipelineStatus") == "Failed"
 
     wait_for(failed, within=60)
-    status, output = endpoint("create", "--execution", execution_id, "--simulated")
+    status, output = endpoint("create", "--execution", execution_id)
     assert status == 1
     assert "ended as Failed" in output

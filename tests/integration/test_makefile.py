@@ -41,6 +41,7 @@ TAKES = {
     "BOUNDARY": ("deploy-policy", False),
     "ECR_REPOSITORY": ("push-image", False),
     "ENV": ("destroy", False),
+    "EPOCHS": ("run", False),
     "IMAGE": ("image", False),
     "IMAGE_OPTIONS": ("image", True),
     "ONLY": ("bench", True),
@@ -51,6 +52,7 @@ TAKES = {
     "PIPELINE": ("deploy-pipeline", False),
     "PREFIX": ("destroy", False),
     "RUNNERS": ("local", True),
+    "SEED": ("run", False),
     "TEMPLATE": ("import", False),
 }
 SWITCHES = {

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -57,12 +58,22 @@ def living(processes):
 
 def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
     out = tmp_path / "out"
-    process = start("run", "--out", out)
+    process = start("run", "--out", out, "--epochs", 2, "--seed", 7)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    for name in ("features.csv", "train.json", "test.json", "definition.json", "record.json"):
-        assert (out / name).stat().st_size > 0
+    for name in (
+        *("features/features.csv", "train/train.json", "test/test.json", "plots/assets-energy.png"),
+        *("model/model.pipewright-deepar", "logs/AssetPrediction-Training-Step.log"),
+        *("definition.json", "record.json"),
+    ):
+        assert (out / name).stat().st_size > 0, name
         assert name in output
+    # An epoch is a line, and at the end there is a table of the metrics.
+    assert len(re.findall(r"\| epoch \d+ .*train:progress (50|100)$", output, re.M)) == 2
+    log = (out / "logs" / "AssetPrediction-Training-Step.log").read_text()
+    assert "the seed is 7, of PIPEWRIGHT_SEED" in log
+    rmse = float(re.findall(r"test RMSE <loss>=(\S+)", log)[-1])
+    assert re.search(rf"^  test:RMSE +{rmse:.6g}$", output, re.M), output
     assert json.loads((out / "record.json").read_text())["status"] == "Succeeded"
 
 
