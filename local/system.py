@@ -175,6 +175,7 @@ class LocalSystem:
         ]
         for repository, directory in self._runners.items():
             command += ["--runner", f"{repository}={Path(directory).resolve()}"]
+        command += ["--server", "forecasting-deepar"]
         for port in (preferred, 0):
             environment = self._clean_environment("sagemaker-home")
             if self._seed is not None:

@@ -27,8 +27,8 @@
 //!   killed after 30 seconds, not 120. What a stopped training has in its model's folder is
 //!   uploaded, as SageMaker does it; its step fails, unless the execution is stopped.
 //! - An endpoint is one process for each variant, however many instances it has, if the images
-//!   of all its models have a program that serves (`RUNNER/REPOSITORY serve`); otherwise it is an
-//!   entry that answers nothing, and its models' steps are simulated. A program that dies is not
+//!   of all its models are among those that are to be served (`APPDIR/REPOSITORY serve`); otherwise
+//!   it is an entry that answers nothing, and its models' steps are simulated. A program that dies is not
 //!   started again: the endpoint has failed.
 //! - A batch transform asks one process, without manifests, RecordIO and TFRecord. One that a
 //!   call begins must have a model that can be served; a step is simulated otherwise.

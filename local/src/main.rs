@@ -56,10 +56,14 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     run_dir: PathBuf,
     /// Run processing and training jobs of images from this repository with the programs in
-    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY. If there is such
-    /// a program, it serves models of the image as well. May be given several times.
+    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY.
+    /// May be given several times.
     #[arg(long = "runner", value_name = "REPOSITORY=APPDIR", value_parser = runner)]
     runners: Vec<(String, PathBuf)>,
+    /// Serve models of images from this repository, which has a runner, with the program
+    /// `APPDIR/REPOSITORY serve`. May be given several times.
+    #[arg(long = "server", value_name = "REPOSITORY")]
+    servers: Vec<String>,
     /// How long a simulated job takes, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     simulated_step_seconds: f64,
@@ -107,6 +111,13 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             bail!("--runner {repository}=... is given twice");
         }
     }
+    if let Some(unknown) = arguments
+        .servers
+        .iter()
+        .find(|server| !app_dirs.contains_key(*server))
+    {
+        bail!("--server {unknown} has no --runner {unknown}=APPDIR");
+    }
     let config = pipewright_aws::config().await;
     let store = Arc::new(S3Store::new(pipewright_aws::s3::client(&config)));
     let clock = system_clock();
@@ -133,11 +144,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             region: arguments.region.clone(),
         },
         simulated_step_millis,
-        servers: app_dirs
-            .iter()
-            .filter(|(repository, folder)| folder.join(repository).is_file())
-            .map(|(repository, _)| repository.clone())
-            .collect(),
+        servers: arguments.servers.into_iter().collect(),
         runners: app_dirs.keys().cloned().collect(),
         // Two stand-ins started at different times, or at once, must not make the same names.
         seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),

@@ -69,7 +69,7 @@ def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
         assert (out / name).stat().st_size > 0, name
         assert name in output
     # An epoch is a line, and at the end there is a table of the metrics.
-    assert len(re.findall(r"\| epoch \d+ .*train:progress (50|100)$", output, re.M)) == 2
+    assert len(re.findall(r"\| epoch \d+ .*train:progress (50|100)  ", output, re.M)) == 2
     log = (out / "logs" / "AssetPrediction-Training-Step.log").read_text()
     assert "the seed is 7, of PIPEWRIGHT_SEED" in log
     rmse = float(re.findall(r"test RMSE <loss>=(\S+)", log)[-1])
