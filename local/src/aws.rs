@@ -279,7 +279,10 @@ impl LocalServices {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         all.extend(signature);
-        let answer = self.client.send("POST", uri, &all, body.into_bytes()).await?;
+        let answer = self
+            .client
+            .send("POST", uri, &all, body.into_bytes())
+            .await?;
         if answer.is_success() {
             Ok(answer)
         } else {
