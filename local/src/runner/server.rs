@@ -7,6 +7,7 @@ use super::{Served, StopSignal, archive};
 use crate::client::Client;
 use crate::state::{ServerOrder, ServersOrder};
 use crate::storage::{S3Location, StorageError};
+use pipewright_files::below;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
@@ -43,17 +44,18 @@ impl ProcessRunner {
         stop: &mut StopSignal,
         ready: Box<dyn FnOnce(Vec<Served>) + Send + '_>,
     ) -> Result<(), String> {
-        let folder = self
-            .settings
-            .run_dir
-            .join("endpoints")
-            .join(format!("{}.{}", order.key.endpoint, order.key.serial));
+        let name = format!("{}.{}", order.key.endpoint, order.key.serial);
+        let folder = below::file_name(&name)
+            .map(|name| self.settings.run_dir.join("endpoints").join(name))
+            .map_err(|error| format!("ClientError: {error}"))?;
         let mut groups = ProcessGroups::default();
         let mut programs = JoinSet::new();
         let start = async {
             let mut served = Vec::new();
             for server in &order.servers {
-                let folder = folder.join(&server.variant);
+                let folder = below::file_name(&server.variant)
+                    .map(|variant| folder.join(variant))
+                    .map_err(|error| format!("ClientError: {error}"))?;
                 let mut running = self.start_server(server, &folder, &[]).await?;
                 groups.add(&running.child);
                 let patience = Duration::from_secs(server.startup_seconds);
