@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 import training
-from harness import SAMPLE_TEMPLATE, wait_for
+from harness import wait_for
 
 STEP = "AssetPrediction-Training-Step"
 FINAL = ("Completed", "Failed", "Stopped")
@@ -73,16 +73,16 @@ def test_two_executions_at_once_train_side_by_side_to_the_same_bytes(system):
 def test_why_a_training_failed_reaches_terminal_record_and_job(system):
     """Why a training failed reaches the terminal, the record and the job's description, in the same words."""
 
-    def beta(template):
-        template["deepARMeta"]["hyperParams"]["likelihood"] = "beta"
+    def categories(template):
+        template["deepARMeta"]["hyperParams"]["cardinality"] = "[2]"
 
-    failed = system.run(system.template_with("prices-are-no-shares", beta))
+    failed = system.run(system.template_with("records-have-no-categories", categories))
     assert failed.exit_status == 1, failed.output
     job = job_of(system, failed.arn)
     assert job["TrainingJobStatus"] == "Failed"
     reason = job["FailureReason"]
     assert reason.startswith("AlgorithmError: the train channel: ")
-    assert "beta" in reason
+    assert "cat" in reason
     assert re.search(r"\(caused by \w+\), exit code: 2$", reason), reason
     ended = [
         json.loads(item["detail"])
