@@ -87,7 +87,9 @@ def test_why_a_training_failed_reaches_terminal_record_and_job(system):
     ended = [
         json.loads(item["detail"])
         for item in system.items(failed.id)
-        if item.get("stepName") == STEP and item.get("status") == "Failed"
+        if item["entry"].startswith("change#")
+        and item.get("stepName") == STEP
+        and item.get("status") == "Failed"
     ]
     assert [detail["failureReason"] for detail in ended] == [reason]
     assert reason.splitlines()[0] in failed.output
