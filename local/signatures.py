@@ -39,6 +39,8 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8});chunk-signature=([0-9a-f]{64})\r\n")
 _TRAILER = re.compile(
     rb"((?:[a-z0-9-]+:[^\r\n]*\r\n)*)x-amz-trailer-signature:([0-9a-f]{64})\r\n(?:\r\n)?"
 )
+# boto3 signs it as a header and puts it into the query.
+_BUCKET_OWNER = "x-amz-expected-bucket-owner"
 # What the query of an older presigned URL may hold, besides what its signature covers.
 _OF_VERSION_2 = frozenset(
     (
@@ -46,6 +48,7 @@ _OF_VERSION_2 = frozenset(
         "Expires",
         "Signature",
         "x-amz-security-token",
+        _BUCKET_OWNER,
         "content-md5",
         "content-type",
     )
@@ -332,7 +335,8 @@ class PresignedByVersion2:
                 return expires
 
         headers = HTTPHeaders()
-        for name, value in request.headers:
+        owner = [pair for pair in request.parameters if pair[0] == _BUCKET_OWNER]
+        for name, value in (*request.headers, *owner):
             headers[name] = value
         # A bucket may stand before the host instead of in the path.
         name = (request.header("host") or "").rpartition(":")[0]

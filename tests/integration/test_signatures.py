@@ -50,7 +50,7 @@ def judge(request, body=BODY, credentials=KEY, at=None):
     claim.check(request, credentials.secret_key, body)
 
 
-def presigned(version, method="get_object", credentials=KEY, seconds=3600, key="a b/c+d=é.txt"):
+def presigned(version, method="get_object", credentials=KEY, seconds=3600, **more):
     """A presigned URL of boto3."""
     client = boto3.client(
         "s3",
@@ -61,7 +61,7 @@ def presigned(version, method="get_object", credentials=KEY, seconds=3600, key="
         aws_session_token=credentials.token,
         config=Config(signature_version=version, s3={"addressing_style": "path"}),
     )
-    place = {"Bucket": "bucket", "Key": key}
+    place = {"Bucket": "bucket", "Key": "a b/c+d=é.txt", **more}
     return client.generate_presigned_url(method, Params=place, ExpiresIn=seconds)
 
 
@@ -145,6 +145,9 @@ def test_a_presigned_url_is_good_for_what_it_names_until_it_expires(version, cre
     request = request_of("GET", url)
     judge(request, b"", credentials)
     judge(request_of("PUT", presigned(version, "put_object")), b"whatever is sent")
+    owned = presigned(version, ExpectedBucketOwner="123456789012")
+    owner = [] if version is None else [("x-amz-expected-bucket-owner", "123456789012")]
+    judge(request_of("GET", owned, owner), b"")
     with refused("AccessDenied"):
         judge(request, b"", credentials, now() + datetime.timedelta(seconds=62))
     with refused("SignatureDoesNotMatch"):
