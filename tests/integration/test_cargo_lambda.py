@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
-from supervise import listen
+from supervise import Supervisor, listen
 from system import LOOPBACK_ALLOWED, ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -30,14 +30,13 @@ def environment(system):
 
 
 @pytest.fixture(scope="module")
-def invoke(system, environment):
+def invoke(environment, tmp_path_factory):
     """Calls a function with a fixture by `cargo lambda invoke`; gives its answer."""
     assert shutil.which("cargo-lambda", path=environment["PATH"]), "run `make test-python`"
     with listen() as free:
         port = str(free.getsockname()[1])
     address = ["--invoke-address", "127.0.0.1", "--invoke-port", port]
     command = ["cargo", "lambda", "watch", "--ignore-changes", *address]
-    watch = system.supervisor.start("cargo-lambda", command, environment)
 
     def listening():
         try:
@@ -48,8 +47,6 @@ def invoke(system, environment):
             return False
         return True
 
-    watch.wait(listening)
-
     def call(function, fixture):
         return subprocess.run(
             ["cargo", "lambda", "invoke", *address, function, "--data-file", str(fixture)],
@@ -59,7 +56,11 @@ def invoke(system, environment):
             timeout=240,
         )
 
-    return call
+    # It ends with this module: it is another project's server, and answers whoever asks.
+    with Supervisor(tmp_path_factory.mktemp("cargo-lambda")) as supervisor:
+        # The first start of the day reads a large program from the disk.
+        supervisor.start("cargo-lambda", command, environment).wait(listening, timeout=120)
+        yield call
 
 
 def test_start_execution(system, invoke):
