@@ -209,15 +209,6 @@ def fetch_models(system, arn, directory):
     return paths
 
 
-def show_metrics(system, arn):
-    """Print the final metrics of an execution's trainings."""
-    sagemaker = system.client("sagemaker")
-    for name, step in training.training_steps(sagemaker, arn).items():
-        if lines := training.metrics_table(training.describe(sagemaker, step)):
-            say(f"\nMetrics of {name}")
-            say("".join(f"  {line}\n" for line in lines))
-
-
 def run(system, options, timer):
     """One execution from nothing to its outputs; gives the exit status."""
     template_id = bring_up(system, options, timer)
@@ -230,8 +221,32 @@ def run(system, options, timer):
     timer.headline("Fetching outputs")
     for path in fetch(system, execution_id, arn, directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
-    show_metrics(system, arn)
+    if status == 0 and (directory / "model").is_dir():
+        status = forecast(system, execution_id, directory, timer)
     return status
+
+
+def forecast(system, execution_id, directory, timer):
+    """Forecast the predicted asset by the execution's model; gives the exit status."""
+    timer.headline("Forecasting")
+    table, chart = directory / "forecast.csv", directory / "forecast.png"
+    command = system.command(
+        *("forecast", "--execution", execution_id, "--force"),
+        *("--table", system.outputs["ExecutionsTableName"]),
+        *("--output", table, "--plot", chart),
+    )
+    done = subprocess.run(
+        command,
+        env={**os.environ, **system.environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    say("".join(f"          {line}\n" for line in done.stdout.splitlines()).rstrip("\n"))
+    if done.returncode == 0:
+        for path in (table, chart):
+            say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    return done.returncode
 
 
 def fetch_below(system, prefix, directory):

@@ -210,10 +210,3 @@ def unpack(archive, directory):
                 target = below.file(member.name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(members.extractfile(member).read())
-
-
-def metrics_table(job):
-    """The lines of a training job's final metrics."""
-    metrics = [(each["MetricName"], each["Value"]) for each in job.get("FinalMetricDataList", [])]
-    width = max((len(name) for name, _ in metrics), default=0)
-    return [f"{name:<{width}}  {value:.6g}" for name, value in metrics]

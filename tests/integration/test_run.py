@@ -64,7 +64,7 @@ def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
     for name in (
         *("features/features.csv", "train/train.json", "test/test.json", "plots/assets-energy.png"),
         *("model/model.pipewright-deepar", "logs/AssetPrediction-Training-Step.log"),
-        *("definition.json", "record.json"),
+        *("definition.json", "record.json", "forecast.csv", "forecast.png"),
     ):
         assert (out / name).stat().st_size > 0, name
         assert name in output
@@ -73,7 +73,15 @@ def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
     log = (out / "logs" / "AssetPrediction-Training-Step.log").read_text()
     assert "the seed is 7, of PIPEWRIGHT_SEED" in log
     rmse = float(re.findall(r"test RMSE <loss>=(\S+)", log)[-1])
-    assert re.search(rf"^  test:RMSE +{rmse:.6g}$", output, re.M), output
+    (told,) = re.findall(r"^ +test:RMSE +(\S+) ", output, re.M)
+    assert float(told) == pytest.approx(rmse, rel=1e-6)
+    # A row for each of the days to come that has prices, from the one after the last price on.
+    header, *rows = (out / "forecast.csv").read_text().splitlines()
+    assert header == "asset,date,mean,0.1,0.5,0.9,actual"
+    assert [row.split(",")[1] for row in rows] == [
+        *("2022-12-29", "2022-12-30", "2023-01-02", "2023-01-03", "2023-01-04")
+    ]
+    assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((out / "record.json").read_text())["status"] == "Succeeded"
 
 

@@ -176,7 +176,7 @@ impl Forecasts {
             .filter_map(|point| Some((point.date, point.actual?)))
             .collect();
         let title = format!(
-            "{}: forecast of execution {}",
+            "{} by execution {}; shaded: 50, 80 and 95 % of samples",
             forecast.asset, self.execution
         );
         FanChart {

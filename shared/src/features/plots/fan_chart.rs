@@ -72,14 +72,13 @@ impl FanChart<'_> {
         let fan: Vec<&FanPoint> = opening.iter().chain(self.forecast).collect();
 
         let mut shown: Vec<Drawn> = Vec::new();
-        for (band, share) in BANDS.iter().enumerate() {
+        for (band, opacity) in OPACITIES.iter().enumerate() {
             let bounds =
                 |side: fn(&(f64, f64)) -> f64| fan.iter().map(move |p| side(&p.bands[band]));
             let place = fan.iter().map(|point| at(point.date));
             let band = BandPlot::new(place, bounds(|b| b.0), bounds(|b| b.1))
                 .with_color(COLOURS[0])
-                .with_opacity(OPACITIES[band])
-                .with_legend(format!("{:.0} % of samples", 100.0 * share));
+                .with_opacity(*opacity);
             shown.push(Drawn::Band(band));
         }
         let known = line(&mut self.known.iter().copied())
