@@ -106,7 +106,7 @@ def test_each_fault_of_a_name_is_told(tmp_path):
         file_name("a/b")
 
 
-def test_only_regular_files_are_read_and_not_more_than_the_limit(tmp_path):
+def test_only_regular_files_are_read_and_not_more_than_the_limit(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
     (tmp_path / "good.csv").write_text("text")
@@ -114,7 +114,7 @@ def test_only_regular_files_are_read_and_not_more_than_the_limit(tmp_path):
     with open(tmp_path / "large.csv", "wb") as file:
         file.truncate(1 << 40)
     with socket.socket(socket.AF_UNIX) as unix:
-        os.chdir(tmp_path)
+        monkeypatch.chdir(tmp_path)
         unix.bind("socket.csv")
         for name, words in {
             "pipe.csv": "is a named pipe",

@@ -57,7 +57,7 @@ def test_two_executions_at_once_train_side_by_side_to_the_same_bytes(system):
         template["deepARMeta"]["hyperParams"]["epochs"] = 25
 
     template_id = system.template_with("side-by-side", longer)
-    starts = [system.start_execution(template_id, f"side-by-side-{number}") for number in (1, 2)]
+    starts = [system.start_execution(template_id, f"trains-beside-{number}") for number in (1, 2)]
     for start in starts:
 
         def succeeded(name=start["executionId"]):
