@@ -18,8 +18,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 import watchdog
+from harness import BINARIES, System
 from processing_job import AwsAlone
-from system import ACCOUNT, REGION, STACK
+from system import ACCOUNT, REGION, ROOT, STACK
 
 PROC = Path("/proc/net/tcp")
 needs_proc = pytest.mark.skipif(not PROC.exists(), reason="only Linux lists the open ports here")
@@ -127,19 +128,23 @@ def attack(port):
 
 
 @needs_proc
-def test_no_page_no_other_user_and_no_other_name_gets_into_any_open_port(system):
+def test_no_page_no_other_user_and_no_other_name_gets_into_any_open_port(tmp_path):
     """What a page, a rebound name or another user sends is refused at every open port."""
-    # Its runtime interface listens as long as it is warm.
-    system.client("lambda").invoke(
-        FunctionName=f"{STACK}-housekeeping", Payload=json.dumps({"dryRun": True}).encode()
-    )
-    ports = open_ports(system)
-    known = {
-        urllib.parse.urlsplit(url).port for url in (system.endpoint, system.sagemaker_endpoint)
-    }
-    assert known < ports, "there is a runtime interface as well"
-    for port in ports:
-        attack(port)
+    # Of its own, since ports come and go in one that other tests use.
+    with System(tmp_path, BINARIES, ROOT / ".local" / "functions") as system:
+        system.start()
+        system.deploy()
+        # Its runtime interface listens as long as it is warm.
+        system.client("lambda").invoke(
+            FunctionName=f"{STACK}-housekeeping", Payload=json.dumps({"dryRun": True}).encode()
+        )
+        ports = open_ports(system)
+        known = {
+            urllib.parse.urlsplit(url).port for url in (system.endpoint, system.sagemaker_endpoint)
+        }
+        assert known < ports, "there is a runtime interface as well"
+        for port in ports:
+            attack(port)
 
 
 def test_without_rights_being_checked_the_key_is_needed_all_the_same(tmp_path):
