@@ -79,7 +79,9 @@ def test_a_training_job_is_described_when_its_step_has_ended(system, recorded):
     (item,) = [item for item in items if item["entry"].startswith("training#")]
     assert item["entry"] == f"training#{name.lower()}"
     assert (item["resourceArn"], item["status"]) == (job["TrainingJobArn"], "Completed")
-    assert item["endedAt"] == int(job["TrainingEndTime"].timestamp() * 1000)
+    # Seconds with a fraction come as a float.
+    ended = job["TrainingEndTime"].timestamp() * 1000
+    assert item["endedAt"] == pytest.approx(ended, abs=1)
     told = [(metric["name"], float(metric["value"])) for metric in item.get("metrics", [])]
     described = job.get("FinalMetricDataList", [])
     assert [name for name, _ in told] == [metric["MetricName"] for metric in described]
