@@ -16,7 +16,7 @@ use pipewright_job::text::{cut, cut_with_mark};
 use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -425,12 +425,49 @@ impl ProcessRunner {
         Err(trouble)
     }
 
+    /// Where the programs of a repository's image lie.
+    pub(super) fn app_dir(&self, repository: &str) -> Result<&Path, String> {
+        let found = self.settings.app_dirs.get(repository);
+        found
+            .map(PathBuf::as_path)
+            .ok_or_else(|| format!("InternalServerError: no runner for {repository}"))
+    }
+
+    /// A program that stands for a container: with the environment of every container, in
+    /// the log's folder, and with its output in the log.
+    pub(super) fn container(
+        &self,
+        program: &OsStr,
+        app_dir: &Path,
+        root: &Path,
+        log_file: &Path,
+    ) -> Result<Command, String> {
+        let log = std::fs::File::create(log_file).map_err(|error| internal(log_file, &error))?;
+        let log_too = log
+            .try_clone()
+            .map_err(|error| internal(log_file, &error))?;
+        let folder = log_file.parent().unwrap_or(root);
+        let inherited = self.settings.environment.iter();
+        let mut command = Command::new(program);
+        command
+            .current_dir(folder)
+            .env_clear()
+            .envs(inherited.map(|(name, value)| (name, value)))
+            .env("HOME", folder)
+            .env("PIPEWRIGHT_ML_ROOT", root)
+            .env("PIPEWRIGHT_APP_DIR", app_dir)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            // A group of its own: a stop reaches whatever the program has started, and a
+            // Ctrl-C in the terminal reaches the stand-in first.
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
     fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
-        let app_dir = self
-            .settings
-            .app_dirs
-            .get(&order.repository)
-            .ok_or_else(|| format!("InternalServerError: no runner for {}", order.repository))?;
+        let app_dir = self.app_dir(&order.repository)?;
         let mut command_line: Vec<String> = plan.entrypoint.clone();
         if command_line.is_empty() {
             // The image's own entrypoint: the program that goes by the repository's name.
@@ -442,34 +479,11 @@ impl ProcessRunner {
             .iter()
             .map(|part| led_to(&host.root, part))
             .collect();
-        let log = std::fs::File::create(&host.log).map_err(|error| internal(&host.log, &error))?;
-        let log_too = log
-            .try_clone()
-            .map_err(|error| internal(&host.log, &error))?;
-        let folder = host.log.parent().unwrap_or(&host.root);
         let program = &command_line[0];
-        Command::new(program)
+        self.container(program.as_ref(), app_dir, &host.root, &host.log)?
             .args(&command_line[1..])
-            .current_dir(folder)
-            .env_clear()
-            .envs(
-                self.settings
-                    .environment
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .env("HOME", folder)
-            .env("PIPEWRIGHT_ML_ROOT", &host.root)
-            .env("PIPEWRIGHT_APP_DIR", app_dir)
             .envs(identity(order))
             .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log_too)
-            // A group of its own: a stop reaches whatever the program has started, and a
-            // Ctrl-C in the terminal reaches the stand-in first.
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
                 format!(

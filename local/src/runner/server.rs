@@ -1,8 +1,6 @@
 //! Runs programs that serve models: one process for each production variant.
 
-use super::process::{
-    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, internal,
-};
+use super::process::{LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending};
 use super::{Served, StopSignal, archive};
 use crate::client::Client;
 use crate::state::{ServerOrder, ServersOrder};
@@ -10,9 +8,8 @@ use crate::storage::{S3Location, StorageError};
 use pipewright_files::below;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::task::JoinSet;
 
 /// How long a program may take to answer whether it is well.
@@ -101,38 +98,19 @@ impl ProcessRunner {
         if let Some(uri) = &server.model_data {
             self.fetch_model(uri, &model).await?;
         }
-        let app_dir = self
-            .settings
-            .app_dirs
-            .get(&server.repository)
-            .ok_or_else(|| format!("InternalServerError: no runner for {}", server.repository))?;
+        let app_dir = self.app_dir(&server.repository)?;
         let program = app_dir.join(&server.repository);
         let log_file = folder.join("container.log");
-        let log = std::fs::File::create(&log_file).map_err(|error| internal(&log_file, &error))?;
-        let log_too = log
-            .try_clone()
-            .map_err(|error| internal(&log_file, &error))?;
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
-        let inherited = self.settings.environment.iter();
-        let child = Command::new(&program)
+        let child = self
+            .container(program.as_ref(), app_dir, &root, &log_file)?
             .arg("serve")
-            .current_dir(folder)
-            .env_clear()
-            .envs(inherited.map(|(name, value)| (name, value)))
-            .env("HOME", folder)
-            .env("PIPEWRIGHT_ML_ROOT", &root)
-            .env("PIPEWRIGHT_APP_DIR", app_dir)
             .envs(server.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             // Reached by way of the runtime API only.
             .env("PIPEWRIGHT_LOCAL", "1")
             .env("SAGEMAKER_BIND_TO_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("SAGEMAKER_BIND_TO_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log_too)
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
                 format!(
