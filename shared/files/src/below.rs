@@ -365,14 +365,7 @@ mod tests {
         let scratch = Scratch::new();
         fs::create_dir(scratch.0.join("folder")).unwrap();
         let pipe = scratch.0.join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        crate::testing::make_pipe(&pipe);
         for name in ["folder", "pipe"] {
             let error = Below::new(&scratch.0).file(name).unwrap_err();
             assert_eq!(error.fault, NameFault::NotRegular(scratch.0.join(name)));

@@ -115,14 +115,7 @@ mod tests {
     fn only_regular_files_are_read() {
         let folder = scratch("kinds");
         let pipe = folder.join("pipe.csv");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        crate::testing::make_pipe(&pipe);
         let socket = folder.join("socket.csv");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let link = folder.join("zero.csv");

@@ -5,3 +5,14 @@
 
 pub mod below;
 pub mod bounded;
+
+#[cfg(test)]
+mod testing {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::path::Path;
+
+    /// Makes a named pipe, which anybody who opens it would wait for.
+    pub(crate) fn make_pipe(path: &Path) {
+        mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+}
