@@ -11,6 +11,9 @@ use super::prices::{Past, Prices};
 /// days.
 const SHOWN: usize = 63;
 
+/// How far apart levels are the same: sums of decimal fractions differ in their last digits.
+const NEAR: f64 = 1e-9;
+
 /// What made the forecast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "name", rename_all = "camelCase")]
@@ -151,10 +154,7 @@ impl Forecasts {
 
     /// The chart of one of the forecasts, as a PNG file.
     pub(crate) fn chart(&self, forecast: &Forecast, prices: &Prices) -> Result<Vec<u8>, PlotError> {
-        let quantile = |point: &Point, level: f64| {
-            let at = self.levels.partition_point(|l| *l < level - 1e-9);
-            point.quantiles[at]
-        };
+        let quantile = |point: &Point, level: f64| point.quantiles[place(&self.levels, level)];
         let fan: Vec<FanPoint> = forecast
             .points
             .iter()
@@ -199,15 +199,18 @@ fn bounds(share: f64) -> [f64; 2] {
 /// each once, and the places of the former.
 pub(crate) fn levels(told: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let drawn = BANDS.iter().flat_map(|share| bounds(*share)).chain([0.5]);
-    // Sums of decimal fractions differ in their last digits.
-    let near = |a: &f64, b: &f64| (a - b).abs() < 1e-9;
+    let near = |a: &f64, b: &f64| (a - b).abs() < NEAR;
     let mut levels: Vec<f64> = told.to_vec();
     levels.extend(drawn.filter(|level| !told.iter().any(|one| near(one, level))));
     levels.sort_by(f64::total_cmp);
     levels.dedup_by(|a, b| near(a, b));
-    let place = |level: &f64| levels.partition_point(|l| *l < level - 1e-9);
-    let told = told.iter().map(place).collect();
+    let told = told.iter().map(|level| place(&levels, *level)).collect();
     (levels, told)
+}
+
+/// The place of a level among ascending ones of which it is one.
+fn place(levels: &[f64], level: f64) -> usize {
+    levels.partition_point(|one| *one < level - NEAR)
 }
 
 #[cfg(test)]
