@@ -22,7 +22,8 @@ use crate::canonical_json;
 pub struct Event {
     /// What it is about, and what is told about that.
     pub subject: Subject,
-    /// When it happened, epoch milliseconds: the envelope's `time`.
+    /// When it happened, epoch milliseconds: the envelope's `time`, or within its second an
+    /// endpoint's `LastModifiedTime`.
     pub at: i64,
     /// The status that it reports.
     pub status: Status,
@@ -251,8 +252,8 @@ impl Event {
             }
         }
         Ok(Self {
+            at: refined(at, &read.subject),
             subject: read.subject,
-            at,
             status,
             previous_status,
             failure_reason: read.failure_reason,
@@ -352,6 +353,18 @@ pub(super) const STEP_CHANGE: &str =
 pub(super) const MODEL_CHANGE: &str = "SageMaker Model State Change";
 pub(super) const PACKAGE_CHANGE: &str = "SageMaker Model Package State Change";
 pub(super) const ENDPOINT_CHANGE: &str = "SageMaker Endpoint State Change";
+
+/// When an event happened. EventBridge keeps whole seconds, in which an endpoint can come into
+/// service and fail; the endpoint's own moment of change orders the two.
+fn refined(at: i64, subject: &Subject) -> i64 {
+    match subject {
+        Subject::Endpoint(EndpointFacts {
+            modified_at: Some(modified),
+            ..
+        }) if at % 1000 == 0 && modified.div_euclid(1000) == at.div_euclid(1000) => *modified,
+        _ => at,
+    }
+}
 
 /// The first 8 hex digits of SHA-256.
 fn digest(text: &str) -> String {

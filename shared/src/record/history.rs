@@ -936,6 +936,29 @@ mod tests {
         assert_eq!(states, [("a", "InService"), ("b", "Deleted")]);
     }
 
+    /// The changes of an endpoint within one second are ordered by its LastModifiedTime.
+    #[test]
+    fn an_endpoint_that_fails_in_the_second_of_its_start_has_failed() {
+        // Of many names, so that no digest decides.
+        for name in 0..20 {
+            let endpoint = |modified: i64, status: &str| {
+                let detail = json!({
+                    "EndpointName": format!("e{name}"),
+                    "EndpointStatus": status,
+                    "LastModifiedTime": T0 + modified,
+                });
+                event("Endpoint State", 3, detail)
+            };
+            let history = read(&[
+                endpoint(3_120, "DELETED"),
+                endpoint(3_900, "FAILED"),
+                endpoint(3_250, "CREATING"),
+                endpoint(3_610, "IN_SERVICE"),
+            ]);
+            assert_eq!(history.resources[0].status, "Failed");
+        }
+    }
+
     #[test]
     fn a_history_is_json_in_the_fields_own_names() {
         let history = read(&[
