@@ -200,12 +200,12 @@ impl Server {
         };
         let is_gone = || gone.load(Ordering::Relaxed);
         // `None` = the client has hung up.
-        let forecast = |instance: &Instance| {
+        let forecast = |instance: &Instance, threads: usize| {
             if is_gone() {
                 return None;
             }
             let samples = request.configuration.samples;
-            let prediction = self.model.predict(&instance.series, samples);
+            let prediction = self.model.predict_by(&instance.series, samples, threads);
             let answer = |p| answer::answer(&p, &request.configuration, &instance.forwarded);
             Some(prediction.map(answer))
         };
@@ -220,14 +220,16 @@ impl Server {
             if is_gone() {
                 break;
             }
-            let idle: Vec<OwnedSemaphorePermit> = (1..slice.len())
+            let most = slice.len() * Model::most_threads(request.configuration.samples);
+            let idle: Vec<OwnedSemaphorePermit> = (1..most)
                 .map_while(|_| Arc::clone(&self.workers).try_acquire_owned().ok())
                 .collect();
             let threads = 1 + idle.len();
             let answers = parallel::map(
                 slice.len(),
                 threads,
-                |i| forecast(&slice[i]),
+                // Of few instances, each is divided.
+                |i| forecast(&slice[i], (threads / slice.len()).max(1)),
                 &mut |_, _| (),
             );
             for (instance, answer) in slice.iter().zip(answers) {

@@ -17,9 +17,9 @@ use super::{Model, count};
 use crate::score::sample_quantile;
 use crate::series::Series;
 
-/// Samples that are drawn together: enough for a fast product, few enough that a
-/// million need no more memory than their own.
-const BLOCK: usize = 128;
+/// Samples that are drawn together: enough for a fast product, few enough that two threads
+/// share the usual 100, and that a million need no more memory than their own.
+const BLOCK: usize = 50;
 
 /// Why a series cannot be forecast.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -137,6 +137,25 @@ impl Model {
     /// # Errors
     /// [`PredictError`] if the series does not fit the model.
     pub fn predict(&self, series: &Series, samples: usize) -> Result<Prediction, PredictError> {
+        self.predict_by(series, samples, 1)
+    }
+
+    /// How many threads can share the work of so many samples.
+    #[must_use]
+    pub fn most_threads(samples: usize) -> usize {
+        samples.div_ceil(BLOCK)
+    }
+
+    /// [`Self::predict`], by up to `threads` threads.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn predict_by(
+        &self,
+        series: &Series,
+        samples: usize,
+        threads: usize,
+    ) -> Result<Prediction, PredictError> {
         self.check(series)?;
         if samples == 0 {
             return Err(PredictError::NoSamples);
@@ -145,16 +164,22 @@ impl Model {
         let fill = self.settings.likelihood.fill();
         let track = Track::new(series.clone(), self.settings.filling, fill);
         let window = self.plan.inputs.window(&track, track.len());
-        let mut path = Path::new(self, &track, window, key);
+        let paths = Paths::new(self, &track, window, key);
         let length = self.settings.prediction_length;
         let mut prediction = Prediction {
             length,
-            samples: Vec::with_capacity(samples * length),
+            samples: vec![0.0; samples * length],
         };
-        for first in (0..samples).step_by(BLOCK) {
-            let rows = BLOCK.min(samples - first);
-            path.draw(first, rows, &mut prediction.samples);
-        }
+        let blocks = prediction.samples.chunks_mut(BLOCK * length);
+        let threads = threads.clamp(1, blocks.len());
+        let mut workers: Vec<Block> = (0..threads).map(|_| Block::default()).collect();
+        parallel::for_each(
+            &mut workers,
+            blocks.enumerate(),
+            |block, (number, drawn)| {
+                paths.draw(block, number * BLOCK, drawn);
+            },
+        );
         Ok(prediction)
     }
 
@@ -218,7 +243,7 @@ fn content(series: &Series) -> u64 {
 }
 
 /// The paths of one series' samples.
-struct Path<'a> {
+struct Paths<'a> {
     model: &'a Model,
     track: &'a Track,
     window: Window,
@@ -226,45 +251,49 @@ struct Path<'a> {
     /// The context, computed once; `None` where each sample has values of its own
     /// in it.
     context: Option<Part<f32>>,
+}
+
+/// The paths that are drawn together.
+#[derive(Default)]
+struct Block {
     part: Part<f32>,
     /// Each path's values over the whole window, `[rows][steps]`.
     values: Vec<f32>,
 }
 
-impl<'a> Path<'a> {
+impl<'a> Paths<'a> {
     fn new(model: &'a Model, track: &'a Track, window: Window, key: u64) -> Self {
         let steps = model.settings.context_length;
         let has_missing = (0..steps).any(|step| track.is_missing(window.from, step));
-        let mut path = Self {
+        let mut paths = Self {
             model,
             track,
             window,
             key,
             context: None,
-            part: Part::default(),
-            values: Vec::new(),
         };
         if !has_missing || model.settings.filling != Filling::Sampled {
-            path.start(1, steps);
+            let mut one = Block::default();
+            paths.start(&mut one, 1, steps);
             for step in 0..steps {
-                path.write_inputs(step, step);
+                paths.write_inputs(&mut one, step, step);
             }
             let plan = &model.plan;
-            path.part.forward(&plan.network, &model.weights, 0..steps);
-            path.context = Some(std::mem::take(&mut path.part));
+            one.part.forward(&plan.network, &model.weights, 0..steps);
+            paths.context = Some(one.part);
         }
-        path
+        paths
     }
 
     /// Makes room for `rows` paths, of which the network computes `steps` steps.
-    fn start(&mut self, rows: usize, steps: usize) {
+    fn start(&self, block: &mut Block, rows: usize, steps: usize) {
         let plan = &self.model.plan;
         let all = plan.steps();
-        self.part.prepare(&plan.network, rows, steps);
+        let Block { part, values } = block;
+        part.prepare(&plan.network, rows, steps);
         let zoneout = Zoneout::Expected(plan.dropout);
-        self.part
-            .zone_out(&plan.network, zoneout, &mut Random::new(0));
-        for row in self.part.fixed.chunks_exact_mut(plan.network.shape().fixed) {
+        part.zone_out(&plan.network, zoneout, &mut Random::new(0));
+        for row in part.fixed.chunks_exact_mut(plan.network.shape().fixed) {
             plan.write_fixed(
                 &self.model.weights,
                 self.track.cat(),
@@ -272,35 +301,36 @@ impl<'a> Path<'a> {
                 row,
             );
         }
-        self.values.clear();
+        values.clear();
         for _ in 0..rows {
             let from = self.window.from;
-            self.values
-                .extend((0..all).map(|step| self.track.filled(from, step)));
+            values.extend((0..all).map(|step| self.track.filled(from, step)));
         }
     }
 
     /// Writes the inputs of step `step` of the window as step `to` of the part.
-    fn write_inputs(&mut self, step: usize, to: usize) {
+    fn write_inputs(&self, block: &mut Block, step: usize, to: usize) {
         let plan = &self.model.plan;
         let width = plan.network.shape().dynamic;
-        let at = to * self.part.rows() * width;
-        let rows = self.part.dynamic[at..].chunks_exact_mut(width);
-        for (row, values) in rows.zip(self.values.chunks_exact(plan.steps())) {
+        let Block { part, values } = block;
+        let at = to * part.rows() * width;
+        let rows = part.dynamic[at..].chunks_exact_mut(width);
+        for (row, values) in rows.zip(values.chunks_exact(plan.steps())) {
             plan.inputs
                 .write(self.track, self.window, step, |before| values[before], row);
         }
     }
 
-    /// Appends samples `first..first + rows` to `samples`.
-    fn draw(&mut self, first: usize, rows: usize, samples: &mut Vec<f32>) {
+    /// Draws the samples from number `first` on, `[rows][length]`.
+    fn draw(&self, block: &mut Block, first: usize, drawn: &mut [f32]) {
         let plan = &self.model.plan;
         let (context, all) = (plan.inputs.context, plan.steps());
+        let rows = drawn.len() / (all - context);
         // The window's step that is the part's first.
         let begin = if self.context.is_some() { context } else { 0 };
-        self.start(rows, all - begin);
+        self.start(block, rows, all - begin);
         if let Some(computed) = &self.context {
-            computed.continue_in(&mut self.part, context);
+            computed.continue_in(&mut block.part, context);
         }
         let mut randoms: Vec<Random> = (first..first + rows)
             .map(|sample| {
@@ -311,22 +341,23 @@ impl<'a> Path<'a> {
         let scale = f64::from(self.window.scale);
         for step in begin..all {
             let to = step - begin;
-            self.write_inputs(step, to);
-            self.part
-                .forward(&plan.network, &self.model.weights, to..to + 1);
+            self.write_inputs(block, step, to);
+            let part = &mut block.part;
+            part.forward(&plan.network, &self.model.weights, to..to + 1);
             if step < context && !self.track.is_missing(self.window.from, step) {
                 continue;
             }
             for (row, random) in randoms.iter_mut().enumerate() {
-                let raw = raw_at(&self.part, plan, to, row);
+                let raw = raw_at(part, plan, to, row);
                 let sample = plan.likelihood.sample(raw, scale, random);
                 #[expect(clippy::cast_possible_truncation, reason = "values are f32")]
                 let sample = sample as f32;
-                self.values[row * all + step] = sample;
+                block.values[row * all + step] = sample;
             }
         }
-        for values in self.values.chunks_exact(all) {
-            samples.extend_from_slice(&values[context..]);
+        let paths = block.values.chunks_exact(all);
+        for (drawn, values) in drawn.chunks_exact_mut(all - context).zip(paths) {
+            drawn.copy_from_slice(&values[context..]);
         }
     }
 }

@@ -170,6 +170,7 @@ fn a_forecast_depends_on_its_own_series_alone() {
     let (model, _) = trained(settings(), waves(), 1);
     let asked: Vec<Series> = (0..5).map(|number| wave(number, 30, 4)).collect();
     let alone = model.predict(&asked[3], 150).unwrap();
+    assert_eq!(model.predict_by(&asked[3], 150, 4).as_ref(), Ok(&alone));
     let all = model.predict_all(&asked, 150, 2);
     assert_eq!(all[3].as_ref(), Ok(&alone));
     let turned: Vec<Series> = asked.iter().rev().chain(&asked[3..4]).cloned().collect();
