@@ -31,7 +31,7 @@ def test_a_training_leaves_a_model_and_the_metrics_of_its_log(system, execution)
     job = job_of(system, execution.arn)
     assert job["TrainingJobStatus"] == "Completed"
     with tarfile.open(fileobj=io.BytesIO(artifact(system, job))) as members:
-        assert members.getnames() == ["model.pipewright-deepar"]
+        assert sorted(members.getnames()) == ["model.pipewright-deepar", "test-scores.json"]
         content = members.extractfile("model.pipewright-deepar").read()
     assert content.startswith(b"PWDEEPAR")
 
@@ -110,6 +110,6 @@ def test_a_stopped_training_keeps_its_best_model(system):
     job = job_of(system, arn)
     assert job["TrainingJobStatus"] == "Stopped"
     with tarfile.open(fileobj=io.BytesIO(artifact(system, job))) as members:
-        assert members.getnames() == ["model.pipewright-deepar"]
+        assert sorted(members.getnames()) == ["model.pipewright-deepar", "test-scores.json"]
     with pytest.raises(sagemaker.exceptions.ClientError, match="in status Stopped"):
         sagemaker.stop_training_job(TrainingJobName=name)

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// The name of the model's file, and of a checkpoint's.
-const ARTIFACT: &str = "model.pipewright-deepar";
+use pipewright_forecast::deepar::ARTIFACT_FILE;
+use pipewright_forecast::score::TEST_SCORES_FILE;
+
+/// The name of a checkpoint's file.
 const CHECKPOINT: &str = "checkpoint.pipewright-deepar";
 
 /// Places under the root, `/opt/ml`.
@@ -46,7 +48,13 @@ impl Layout {
     /// The model: what a training writes and a server reads.
     #[must_use]
     pub fn artifact(&self) -> PathBuf {
-        self.root.join("model").join(ARTIFACT)
+        self.root.join("model").join(ARTIFACT_FILE)
+    }
+
+    /// How good the model's forecasts of the test channel are, record by record.
+    #[must_use]
+    pub fn test_scores(&self) -> PathBuf {
+        self.root.join("model").join(TEST_SCORES_FILE)
     }
 
     /// SageMaker keeps what lies here beyond the job, if it is told to; otherwise

@@ -10,7 +10,9 @@ use std::process::Stdio;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use pipewright_forecast::hyperparameters::Quantile;
 use pipewright_forecast::metrics::DEFINITIONS;
+use pipewright_forecast::score::{Score, TEST_SCORES_FILE, TestScores};
 use program::{ARTIFACT, Root, Running, hyperparameters, text, waves};
 use regex_lite::Regex;
 use rustix::process::Signal;
@@ -119,6 +121,39 @@ fn the_metrics_of_the_log_are_those_of_the_artifact() {
         .captures_iter(&log)
         .map(|groups| groups[1].parse::<u64>().unwrap());
     assert_eq!(windows.sum::<u64>(), summary.windows);
+}
+
+/// Beside the model lie the scores of each record, which make up those of the log.
+#[test]
+fn the_scores_of_the_records_make_up_those_of_the_log() {
+    let root = Root::job(&[]);
+    let log = root.trained();
+    let path = root.path("model").join(TEST_SCORES_FILE);
+    let scores: TestScores = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let texts = scores.quantiles.iter();
+    let quantiles: Vec<_> = texts.map(|text| Quantile::parse(text).unwrap()).collect();
+    let mut all = Score::new(&quantiles);
+    assert!(scores.records.len() > 1);
+    assert!(scores.records.iter().all(|sums| all.add_sums(sums)));
+    let made_up = all.metrics();
+    for (name, made_up) in [
+        ("test:RMSE", made_up.rmse),
+        (
+            "test:mean_wQuantileLoss",
+            made_up.mean_weighted_quantile_loss,
+        ),
+    ] {
+        let told = metric(&log, name)[0];
+        assert!(
+            (made_up / told - 1.0).abs() < 1e-12,
+            "{name}: {made_up}, {told}"
+        );
+    }
+
+    // Of a training without a test channel there are none.
+    fs::remove_dir_all(root.path("input/data/test")).unwrap();
+    root.trained();
+    assert!(!path.exists());
 }
 
 /// The same seed trains the same bytes, for any number of threads.

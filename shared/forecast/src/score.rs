@@ -12,7 +12,10 @@
 //!
 //! Sums go over all points of all windows but those whose value is missing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::hyperparameters::Quantile;
+use crate::special::ln_gamma;
 
 /// Takes forecasts window by window.
 #[derive(Debug, Clone)]
@@ -20,15 +23,37 @@ pub struct Score {
     quantiles: Vec<Quantile>,
     /// The places in `quantiles` of each central interval's ends.
     intervals: Vec<(usize, usize)>,
-    points: usize,
+    sums: Sums,
+}
+
+/// The sums that the measures are made of. Those of several windows add up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sums {
+    /// How many values there are; those that are missing do not count.
+    pub observations: usize,
     /// Σ |y|.
-    sizes: f64,
+    pub absolute_values: f64,
     /// Σ (y − mean)².
-    squares: f64,
+    pub squared_errors: f64,
     /// For each quantile, the numerator of its loss.
-    losses: Vec<f64>,
-    /// For each interval, how many values lie in it.
-    covered: Vec<usize>,
+    pub quantile_losses: Vec<f64>,
+    /// For each central interval whose ends are among the quantiles, the widest first, how
+    /// many values lie in it.
+    pub covered: Vec<usize>,
+}
+
+/// The name of the file beside the model in which a training leaves [`TestScores`].
+pub const TEST_SCORES_FILE: &str = "test-scores.json";
+
+/// How good a model's forecasts of the test channel are, record by record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestScores {
+    /// The quantiles that are scored, ascending, as the hyperparameter `test_quantiles` has them.
+    pub quantiles: Vec<String>,
+    /// The sums of each record that is long enough to be scored, in the channel's order.
+    pub records: Vec<Sums>,
 }
 
 /// The measures of the forecasts that were taken.
@@ -77,13 +102,41 @@ impl Score {
             .collect();
         Self {
             quantiles: quantiles.to_vec(),
-            covered: vec![0; intervals.len()],
-            losses: vec![0.0; quantiles.len()],
+            sums: Sums {
+                quantile_losses: vec![0.0; quantiles.len()],
+                covered: vec![0; intervals.len()],
+                ..Sums::default()
+            },
             intervals,
-            points: 0,
-            sizes: 0.0,
-            squares: 0.0,
         }
+    }
+
+    /// The sums of the forecasts taken so far.
+    #[must_use]
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Takes forecasts that were summed up elsewhere; false, and nothing taken, if they are of
+    /// other quantiles.
+    #[must_use]
+    pub fn add_sums(&mut self, more: &Sums) -> bool {
+        let sums = &mut self.sums;
+        if more.quantile_losses.len() != sums.quantile_losses.len()
+            || more.covered.len() != sums.covered.len()
+        {
+            return false;
+        }
+        sums.observations += more.observations;
+        sums.absolute_values += more.absolute_values;
+        sums.squared_errors += more.squared_errors;
+        for (sum, loss) in sums.quantile_losses.iter_mut().zip(&more.quantile_losses) {
+            *sum += loss;
+        }
+        for (sum, covered) in sums.covered.iter_mut().zip(&more.covered) {
+            *sum += covered;
+        }
+        true
     }
 
     /// Takes the forecast of a window: for each point the value that came (NaN =
@@ -103,15 +156,16 @@ impl Score {
                 continue;
             }
             let actual = f64::from(*actual);
-            self.points += 1;
-            self.sizes += actual.abs();
-            self.squares += (actual - mean[point]).powi(2);
-            let losses = self.losses.iter_mut().zip(&self.quantiles);
+            let sums = &mut self.sums;
+            sums.observations += 1;
+            sums.absolute_values += actual.abs();
+            sums.squared_errors += (actual - mean[point]).powi(2);
+            let losses = sums.quantile_losses.iter_mut().zip(&self.quantiles);
             for ((loss, quantile), forecast) in losses.zip(quantiles) {
                 let error = actual - forecast[point];
                 *loss += 2.0 * f64::max(quantile.value * error, (quantile.value - 1.0) * error);
             }
-            for (covered, (lower, upper)) in self.covered.iter_mut().zip(&self.intervals) {
+            for (covered, (lower, upper)) in sums.covered.iter_mut().zip(&self.intervals) {
                 let interval = quantiles[*lower][point]..=quantiles[*upper][point];
                 *covered += usize::from(interval.contains(&actual));
             }
@@ -121,19 +175,21 @@ impl Score {
     /// The measures of the forecasts taken so far.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let points = count(self.points);
-        let mean_loss = self.losses.iter().sum::<f64>() / count(self.losses.len());
-        let weighted = self.losses.iter().map(|loss| loss / self.sizes);
+        let sums = &self.sums;
+        let points = count(sums.observations);
+        let losses = &sums.quantile_losses;
+        let mean_loss = losses.iter().sum::<f64>() / count(losses.len());
+        let weighted = losses.iter().map(|loss| loss / sums.absolute_values);
         Metrics {
-            points: self.points,
-            rmse: (self.squares / points).sqrt(),
+            points: sums.observations,
+            rmse: (sums.squared_errors / points).sqrt(),
             mean_absolute_quantile_loss: mean_loss,
-            mean_weighted_quantile_loss: weighted.clone().sum::<f64>() / count(self.losses.len()),
+            mean_weighted_quantile_loss: weighted.clone().sum::<f64>() / count(losses.len()),
             weighted_quantile_loss: self.quantiles.iter().cloned().zip(weighted).collect(),
             coverage: self
                 .intervals
                 .iter()
-                .zip(&self.covered)
+                .zip(&sums.covered)
                 .map(|((lower, upper), covered)| Coverage {
                     nominal: self.quantiles[*upper].value - self.quantiles[*lower].value,
                     actual: count(*covered) / points,
@@ -148,6 +204,22 @@ fn count(number: usize) -> f64 {
     {
         number as f64
     }
+}
+
+/// The probability that chance alone divides windows at least as unevenly: of the two-sided sign
+/// test, in which the better forecast of each window is a fair coin's throw. `better` and `worse`
+/// are the windows in favour of either; equal ones don't count. 1 without any window.
+///
+/// 2 Σ_{k ≤ min} C(n, k) / 2ⁿ, at most 1 (Dixon and Mood, 1946).
+#[must_use]
+pub fn sign_test(better: usize, worse: usize) -> f64 {
+    let windows = count(better + worse);
+    let ln_choose =
+        |few: f64| ln_gamma(windows + 1.0) - ln_gamma(few + 1.0) - ln_gamma(windows - few + 1.0);
+    let tail: f64 = (0..=better.min(worse))
+        .map(|few| (ln_choose(count(few)) - windows * std::f64::consts::LN_2).exp())
+        .sum();
+    (2.0 * tail).min(1.0)
 }
 
 /// The quantile of a sample that is sorted ascending, `sorted[round((n − 1) level)]`,
@@ -175,6 +247,41 @@ mod tests {
             .iter()
             .map(|text| Quantile::parse(text).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn the_sign_test_has_the_binomial_distributions_tails() {
+        // scipy.stats.binomtest(k, n).pvalue
+        for ((better, worse), p) in [
+            ((0, 0), 1.0),
+            ((2, 2), 1.0),
+            ((0, 4), 0.125),
+            ((6, 0), 0.031_25),
+            ((1, 9), 0.021_484_375),
+            ((60, 40), 0.056_887_933_640_980_79),
+        ] {
+            let found = sign_test(better, worse);
+            assert!((found - p).abs() < 1e-9, "{better} {worse}: {found}");
+        }
+        assert!(sign_test(1_500, 3_000) < 1e-100);
+    }
+
+    #[test]
+    fn sums_of_windows_add_up() {
+        let levels = quantiles(&["0.1", "0.9"]);
+        let window = |actual: f32| {
+            let mut score = Score::new(&levels);
+            score.add(&[actual], &[1.0], &[vec![0.5], vec![2.0]]);
+            score
+        };
+        let mut whole = Score::new(&levels);
+        let mut added = Score::new(&levels);
+        for actual in [1.0, 3.0, f32::NAN] {
+            whole.add(&[actual], &[1.0], &[vec![0.5], vec![2.0]]);
+            assert!(added.add_sums(window(actual).sums()));
+        }
+        assert_eq!(added.sums(), whole.sums());
+        assert!(!added.add_sums(Score::new(&quantiles(&["0.5"])).sums()));
     }
 
     #[test]

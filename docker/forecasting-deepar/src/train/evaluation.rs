@@ -3,7 +3,7 @@
 use pipewright_forecast::deepar::Model;
 use pipewright_forecast::hyperparameters::Hyperparameters;
 use pipewright_forecast::metrics::Metric;
-use pipewright_forecast::score::{Metrics, Score};
+use pipewright_forecast::score::{Metrics, Score, TestScores};
 use pipewright_forecast::series::Series;
 use pipewright_matmul::parallel;
 
@@ -31,7 +31,7 @@ pub(super) fn check(hyperparameters: &Hyperparameters) -> Result<(), Fault> {
 }
 
 /// Forecasts the last `prediction_length` points of each series from those before
-/// them, and scores the forecasts; `None` if `is_stopped` becomes true.
+/// them, and scores the forecasts, all together and each; `None` if `is_stopped` becomes true.
 pub(super) fn evaluate(
     model: &Model,
     series: &[Series],
@@ -39,11 +39,13 @@ pub(super) fn evaluate(
     threads: usize,
     log: &Log,
     is_stopped: &dyn Fn() -> bool,
-) -> Option<Metrics> {
+) -> Option<(Metrics, TestScores)> {
     let quantiles = &hyperparameters.test_quantiles;
     let levels: Vec<f64> = quantiles.iter().map(|quantile| quantile.value).collect();
     let held_out = hyperparameters.prediction_length;
-    let mut score = Score::new(quantiles);
+    let none = Score::new(quantiles);
+    let mut score = none.clone();
+    let mut records = Vec::with_capacity(series.len());
     for (batch, series) in series.chunks(hyperparameters.mini_batch_size).enumerate() {
         if is_stopped() {
             return None;
@@ -68,13 +70,19 @@ pub(super) fn evaluate(
         // Added in the series' order, so that no sum depends on the threads.
         for (series, (mean, quantiles)) in series.iter().zip(&forecasts) {
             let known = series.target.len() - held_out;
-            score.add(&series.target[known..], mean, quantiles);
+            let actuals = &series.target[known..];
+            score.add(actuals, mean, quantiles);
+            let mut of_record = none.clone();
+            of_record.add(actuals, mean, quantiles);
+            records.push(of_record.sums().clone());
         }
         if (batch + 1).is_multiple_of(EVERY) {
             log.info(format_args!("Number of test batches scored: {}", batch + 1));
         }
     }
-    Some(score.metrics())
+    let quantiles = quantiles.iter().map(|quantile| quantile.text.clone());
+    let quantiles = quantiles.collect();
+    Some((score.metrics(), TestScores { quantiles, records }))
 }
 
 /// Prints the scores of the test channel.

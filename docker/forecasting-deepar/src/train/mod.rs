@@ -7,6 +7,7 @@ mod fault;
 mod progress;
 
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -157,7 +158,7 @@ fn hyperparameters(job: &Job<'_>) -> Result<Hyperparameters, Fault> {
 
 fn remove(path: &Path) -> Result<(), Fault> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(WriteError {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(WriteError {
             path: path.to_path_buf(),
             source,
         }
@@ -226,7 +227,7 @@ impl Training<'_> {
         };
         self.finish(&trainer, &model, is_stopped)?;
         drop(trainer);
-        let is_stopped = is_stopped || !self.score(&model, test.as_ref());
+        let is_stopped = is_stopped || !self.score(&model, test.as_ref())?;
         self.measure(
             self.began,
             &[
@@ -512,19 +513,22 @@ impl Training<'_> {
     }
 
     /// Scores the model on the test channel; false if the job is stopped meanwhile.
-    fn score(&self, model: &Model, test: Option<&TestSet>) -> bool {
+    fn score(&self, model: &Model, test: Option<&TestSet>) -> Result<bool, Fault> {
         let log = self.job.log;
-        let Some(test) = test else { return true };
+        let path = self.job.layout.test_scores();
+        // Of an earlier job under the same root.
+        remove(&path)?;
+        let Some(test) = test else { return Ok(true) };
         if (self.job.is_stopped)() {
             log.addition("stopped by a signal; the model is not scored");
-            return false;
+            return Ok(false);
         }
         log.info(format_args!(
             "Evaluating model accuracy on testset using {} samples",
             self.hyperparameters.num_eval_samples
         ));
         let scoring = log.now();
-        let metrics = evaluation::evaluate(
+        let scores = evaluation::evaluate(
             model,
             &test.series,
             &self.hyperparameters,
@@ -532,14 +536,17 @@ impl Training<'_> {
             log,
             self.job.is_stopped,
         );
-        let Some(metrics) = metrics else {
+        let Some((metrics, records)) = scores else {
             log.addition("stopped by a signal while the model was scored; the model is complete");
-            return false;
+            return Ok(false);
         };
         let span = log.now().saturating_sub(scoring);
         self.measure(scoring, &[Amount::Time("model.score.time", span)]);
         evaluation::tell(log, self.host, &metrics);
-        true
+        write_whole(&path, |to| {
+            serde_json::to_writer(to, &records).map_err(io::Error::from)
+        })?;
+        Ok(true)
     }
 
     fn measure(&self, start: Duration, amounts: &[Amount]) {

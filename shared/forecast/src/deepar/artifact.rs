@@ -26,6 +26,9 @@ use crate::hyperparameters::Likelihood;
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
 
+/// The name of a model's file in the folder that SageMaker keeps as `model.tar.gz`.
+pub const ARTIFACT_FILE: &str = "model.pipewright-deepar";
+
 const MODEL: [u8; 8] = *b"PWDEEPAR";
 const CHECKPOINT: [u8; 8] = *b"PWDEEPCP";
 

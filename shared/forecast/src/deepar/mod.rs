@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Frequency;
 use crate::hyperparameters::{Hyperparameters, Likelihood};
 
-pub use artifact::{ArtifactError, VERSION};
+pub use artifact::{ARTIFACT_FILE, ArtifactError, VERSION};
 pub use predict::{PredictError, Prediction};
 pub use train::{BatchReport, Checkpoint, EpochReport, TrainError, Trainer};
 pub use window::Filling;
