@@ -227,13 +227,27 @@ def run(system, options, timer):
 
 
 def forecast(system, execution_id, directory, timer):
-    """Forecast the predicted asset by the execution's model; gives the exit status."""
+    """Score the execution's model, and forecast by it; gives the exit status."""
+    timer.headline("Scoring")
+    status = ask_model(system, "score", execution_id)
+    if status != 0:
+        return status
     timer.headline("Forecasting")
     table, chart = directory / "forecast.csv", directory / "forecast.png"
+    files = ("--force", "--output", table, "--plot", chart)
+    status = ask_model(system, "forecast", execution_id, *files)
+    if status == 0:
+        for path in (table, chart):
+            say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    return status
+
+
+def ask_model(system, what, execution_id, *arguments):
+    """Run `pipewright score` or `forecast`, keep its answer with the execution, and show it."""
     command = system.command(
-        *("forecast", "--execution", execution_id, "--force"),
+        *(what, "--execution", execution_id, "--record"),
         *("--table", system.outputs["ExecutionsTableName"]),
-        *("--output", table, "--plot", chart),
+        *arguments,
     )
     done = subprocess.run(
         command,
@@ -242,10 +256,8 @@ def forecast(system, execution_id, directory, timer):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    say("".join(f"          {line}\n" for line in done.stdout.splitlines()).rstrip("\n"))
-    if done.returncode == 0:
-        for path in (table, chart):
-            say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    for line in done.stdout.splitlines():
+        say(f"          {line}")
     return done.returncode
 
 

@@ -11,8 +11,8 @@ mod definition;
 mod endpoint;
 mod execution;
 mod features;
-mod forecast;
 mod installation;
+mod model;
 mod output;
 mod redrive;
 mod template;
@@ -50,7 +50,8 @@ enum Command {
     /// Make features from price files on this machine.
     #[command(subcommand)]
     Features(features::Command),
-    Forecast(forecast::Arguments),
+    Forecast(model::forecast::Arguments),
+    Score(model::score::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -73,7 +74,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,
-            Command::Forecast(arguments) => forecast::run(arguments).await,
+            Command::Forecast(arguments) => model::forecast::run(arguments).await,
+            Command::Score(arguments) => model::score::run(arguments).await,
         };
         match result {
             Err(error) => Err(aws::explained(error).await),

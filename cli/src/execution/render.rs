@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step, Training};
+use pipewright::record::model::KeptForecast;
 use pipewright::record::{Kind, names};
 use serde_json::Value;
 
@@ -250,7 +251,28 @@ impl<W: Write> Writer<W> {
         for sentence in &history.verdict {
             self.line(&format!("    {}", clean(sentence)))?;
         }
+        self.forecasts(&history.forecasts)?;
         self.made(history)
+    }
+
+    /// The forecasts that were kept, the latest last.
+    fn forecasts(&mut self, forecasts: &[KeptForecast]) -> io::Result<()> {
+        if !forecasts.is_empty() {
+            self.line("")?;
+            self.line("  Forecasts:")?;
+        }
+        for forecast in forecasts {
+            let text = format!(
+                "    {}  {}, {} to {}: {}",
+                self.paint(DIM, &clean(&forecast.made_at)),
+                clean(&forecast.assets.join(", ")),
+                clean(&forecast.first_date),
+                clean(&forecast.last_date),
+                clean(&forecast.table)
+            );
+            self.line(&text)?;
+        }
+        Ok(())
     }
 
     /// What a training job ended with: its metrics, and what its container left

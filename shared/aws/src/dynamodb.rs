@@ -257,6 +257,14 @@ impl Executions {
         self.put(&training.item).await
     }
 
+    /// Writes an item that keeps what was asked of an execution's model.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be written.
+    pub async fn keep(&self, item: &Item) -> Result<(), TableError> {
+        self.put(item).await
+    }
+
     async fn put(&self, item: &Item) -> Result<(), TableError> {
         self.table
             .client

@@ -19,13 +19,15 @@ pub fn client(config: &SdkConfig) -> Client {
     Client::from_conf(Builder::from(config).force_path_style(overridden).build())
 }
 
-/// An object can't be read.
+/// An object can't be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectError {
     /// S3 or the client refused.
-    #[error("GetObject of s3://{bucket}/{key}: {message}")]
+    #[error("{operation} of s3://{bucket}/{key}: {message}")]
     Call {
+        /// The API operation.
+        operation: &'static str,
         /// The bucket.
         bucket: String,
         /// The key.
@@ -58,6 +60,7 @@ pub async fn read(
     most: usize,
 ) -> Result<Vec<u8>, ObjectError> {
     let call = |message| ObjectError::Call {
+        operation: "GetObject",
         bucket: bucket.to_owned(),
         key: key.to_owned(),
         message,
@@ -83,4 +86,33 @@ pub async fn read(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// Writes an object, in a bucket of the account `owner`.
+///
+/// # Errors
+/// [`ObjectError`]: it may not be written, or the bucket is another account's.
+pub async fn write(
+    client: &Client,
+    owner: &str,
+    bucket: &str,
+    key: &str,
+    bytes: Vec<u8>,
+    content_type: &str,
+) -> Result<(), ObjectError> {
+    let sent = client
+        .put_object()
+        .bucket(bucket)
+        .expected_bucket_owner(owner)
+        .key(key)
+        .content_type(content_type)
+        .body(bytes.into())
+        .send()
+        .await;
+    sent.map(drop).map_err(|error| ObjectError::Call {
+        operation: "PutObject",
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        message: crate::error_chain(&error),
+    })
 }

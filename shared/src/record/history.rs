@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use super::attribute::{Attribute, Item, NotANumber, item_to_json};
 use super::fold::made_by;
+use super::model::{KeptForecast, ModelScore};
 use super::names;
 use super::status::{Kind, is_final};
+pub use super::verdict::beside;
 use super::verdict::verdict;
 
 /// What happened in an execution so far.
@@ -54,6 +56,10 @@ pub struct History {
     pub trainings: Vec<Training>,
     /// The container's own word on the processing step.
     pub report: Option<Report>,
+    /// The model's scores, if they were asked for.
+    pub score: Option<ModelScore>,
+    /// The forecasts that were kept, in the order of their making.
+    pub forecasts: Vec<KeptForecast>,
     /// How the model's test scores compare with naive forecasts, in words.
     pub verdict: Vec<String>,
     /// The container's log.
@@ -254,6 +260,8 @@ pub fn history<'a>(
     let mut messages = Vec::new();
     let mut batches = BTreeMap::new();
     let mut trainings = Vec::new();
+    let mut score = None;
+    let mut forecasts = Vec::new();
     let mut unknown_entries = Vec::new();
     for item in items {
         let entry = text(item, names::ENTRY).unwrap_or_default();
@@ -265,6 +273,10 @@ pub fn history<'a>(
             messages.push(change);
         } else if let Some(training) = training(&entry, item)? {
             trainings.push((entry, training));
+        } else if let Some(kept) = ModelScore::of_item(&entry, item) {
+            score = Some(kept);
+        } else if let Some(kept) = KeptForecast::of_item(&entry, item) {
+            forecasts.push(kept);
         } else {
             unknown_entries.push(entry);
         }
@@ -274,6 +286,7 @@ pub fn history<'a>(
     trainings.sort_by(|(a_entry, a), (b_entry, b)| {
         (a.started_at, a_entry).cmp(&(b.started_at, b_entry))
     });
+    forecasts.sort_by(|a, b| a.made_at.cmp(&b.made_at));
     let trainings: Vec<Training> = trainings
         .into_iter()
         .map(|(_, training)| training)
@@ -320,7 +333,9 @@ pub fn history<'a>(
         last_seen: moments().max(),
         steps,
         resources,
-        verdict: verdict(report.as_ref(), &trainings),
+        verdict: verdict(report.as_ref(), &trainings, score.as_ref()),
+        score,
+        forecasts,
         trainings,
         report,
         unknown_entries,

@@ -5,12 +5,14 @@
 //! `training#...` per training job that ended, one `log#...` per batch of the
 //! container's log lines. What they hold is a function of the set of events
 //! that happened, whatever the order, number and interruption of their
-//! deliveries.
+//! deliveries. `score` and `forecast#...` are what a person has asked for of
+//! its model, and kept.
 //!
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
 //! - [`training`] keeps what a training job ended with, its metrics above all.
+//! - [`model`] keeps what was asked of its model: scores and forecasts.
 //! - [`reconcile`] says what has to be written because its event went missing.
 //! - [`start`] makes the record before the execution is started.
 //! - [`history()`] reads the items back as what a person wants to know.
@@ -22,6 +24,7 @@ pub mod event;
 pub mod fold;
 pub mod history;
 pub mod id;
+pub mod model;
 pub mod moment;
 pub mod names;
 pub mod phase;

@@ -12,6 +12,11 @@ pub const CHANGE_PREFIX: &str = "change#";
 pub const LOG_PREFIX: &str = "log#";
 /// What the sort key of what a training job ended with begins with.
 pub const TRAINING_PREFIX: &str = "training#";
+/// What the sort key of a forecast that was kept begins with; the moment at which it was made
+/// follows.
+pub const FORECAST_PREFIX: &str = "forecast#";
+/// The sort key of the model's scores beside those of naive forecasts.
+pub const SCORE_ENTRY: &str = "score";
 
 // --- of `record`, written by start-execution only
 

@@ -2,13 +2,16 @@
 //!
 //! The feature step scores last value, seasonal naive and drift on the windows
 //! of the test channel (`baselines` of its summary); DeepAR scores itself on the
-//! same windows by the same formulas and tells so in its metrics. A figure that
-//! is better is not called skill: of a model there is one figure for all windows
-//! together, so whether the difference is more than chance can't be tested.
+//! same windows by the same formulas and tells so in its metrics. Those are one
+//! figure for all windows and series together. Where the model's scores in each
+//! window were asked for ([`ModelScore`]), a sign test says whether chance alone
+//! would do, and the predicted asset has figures of its own. A figure that is
+//! better is not called skill.
 
 use serde_json::Value;
 
 use super::history::{Report, Training};
+use super::model::{Compared, MeasureCompared, ModelScore};
 
 /// The measures, by the names that they have in the summary; as metrics they
 /// have `test:` before them. All are the better the lower.
@@ -18,26 +21,37 @@ const MEASURES: [&str; 2] = ["mean_wQuantileLoss", "RMSE"];
 /// 5 %: with five, all in favour of one side have probability 2/32.
 const FEWEST_WINDOWS: u64 = 6;
 
+/// Below which p-value chance alone is no good explanation.
+const LEVEL: f64 = 0.05;
+
 /// What is to be said, a sentence each; nothing where the feature step left no
 /// scores.
-pub(super) fn verdict(report: Option<&Report>, trainings: &[Training]) -> Vec<String> {
+pub(super) fn verdict(
+    report: Option<&Report>,
+    trainings: &[Training],
+    score: Option<&ModelScore>,
+) -> Vec<String> {
+    if let Some(score) = score {
+        return beside(score);
+    }
     let Some(baselines) = report
         .map(|report| &report.summary["baselines"])
         .filter(|baselines| baselines.is_object())
     else {
         return Vec::new();
     };
-    let windows = baselines["windows"].as_u64().unwrap_or(0);
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let windows = number(&baselines["windows"]);
     let all = &baselines["allSeries"];
-    let counted = |number: &Value, one: &str, many: &str| {
-        let number = number.as_u64().unwrap_or(0);
-        format!("{number} {}", if number == 1 { one } else { many })
-    };
     let held_out = format!(
         "{} of {} in {}",
-        counted(&all["observations"], "held-out value", "held-out values"),
-        counted(&all["series"], "series", "series"),
-        counted(&baselines["windows"], "test window", "test windows"),
+        counted(
+            number(&all["observations"]),
+            "held-out value",
+            "held-out values"
+        ),
+        counted(number(&all["series"]), "series", "series"),
+        counted(windows, "test window", "test windows"),
     );
     let mut sentences = Vec::new();
     let model = trainings.iter().rev().find_map(|training| {
@@ -48,22 +62,17 @@ pub(super) fn verdict(report: Option<&Report>, trainings: &[Training]) -> Vec<St
     match model {
         Some(told) => {
             for ((measure, model), best) in MEASURES.iter().zip(told).zip(best) {
-                if let (Some(model), Some((method, best))) = (model, best) {
-                    sentences.push(format!(
-                        "{measure} over {held_out}: model {}, best baseline ({method}) {}: {}",
-                        significant(model),
-                        significant(best),
-                        difference(model, best)
-                    ));
+                if let (Some(model), Some(best)) = (model, best) {
+                    sentences.push(beside_best(measure, &held_out, model, best));
                 }
             }
             let too_few = match windows < FEWEST_WINDOWS {
-                true => format!(", and {windows} would be too few for one"),
+                true => format!("; {windows} are too few for a test"),
                 false => String::new(),
             };
             sentences.push(format!(
-                "whether the difference is more than chance can't be judged: the training tells one figure over \
-                 all windows, and a paired test needs the model's figure of each{too_few}"
+                "whether the difference is more than chance is not known: the training tells one figure over all \
+                 windows, and `pipewright score` the model's figure of each{too_few}"
             ));
         }
         None => {
@@ -80,13 +89,86 @@ pub(super) fn verdict(report: Option<&Report>, trainings: &[Training]) -> Vec<St
         let to_beat = to_beat(MEASURES.map(|measure| self::best(predicted, measure)));
         if !to_beat.is_empty() {
             sentences.push(format!(
-                "of {asset} alone ({}) the best baselines have {to_beat}; a training's metrics are over all series \
-                 and don't tell the model's error for {asset}",
-                counted(&predicted["observations"], "held-out value", "held-out values"),
+                "of {asset} alone ({}) the best baselines have {to_beat}; a training's metrics are over all series, \
+                 and `pipewright score` tells the model's error for {asset}",
+                counted(
+                    number(&predicted["observations"]),
+                    "held-out value",
+                    "held-out values"
+                ),
             ));
         }
     }
     sentences
+}
+
+/// What is to be said of a model whose scores in each window are known.
+pub fn beside(score: &ModelScore) -> Vec<String> {
+    let windows = counted(score.windows as u64, "test window", "test windows");
+    let of = |compared: &Compared| {
+        let held_out = counted(
+            compared.observations as u64,
+            "held-out value",
+            "held-out values",
+        );
+        match &compared.asset {
+            Some(asset) => format!("{held_out} of {asset} alone in {windows}"),
+            None => format!(
+                "{held_out} of {} in {windows}",
+                counted(compared.series as u64, "series", "series")
+            ),
+        }
+    };
+    let mut sentences = Vec::new();
+    for compared in [Some(&score.all_series), score.predicted.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        for measure in &compared.measures {
+            sentences.push(format!(
+                "{}, {}",
+                beside_best(
+                    &measure.measure,
+                    &of(compared),
+                    measure.model,
+                    (&measure.method, measure.baseline)
+                ),
+                window_by_window(measure),
+            ));
+        }
+    }
+    sentences
+}
+
+/// A measure of the model and of the best baseline, and which is better.
+fn beside_best(measure: &str, of: &str, model: f64, (method, best): (&str, f64)) -> String {
+    format!(
+        "{measure} over {of}: model {}, best baseline ({method}) {}: {}",
+        significant(model),
+        significant(best),
+        difference(model, best)
+    )
+}
+
+/// In how many windows the model is the better one, and what that is worth.
+fn window_by_window(measure: &MeasureCompared) -> String {
+    let MeasureCompared {
+        better, worse, p, ..
+    } = measure;
+    let windows = better + worse;
+    let head = format!("the model ahead in {better} of {windows} windows");
+    if (windows as u64) < FEWEST_WINDOWS {
+        return format!("{head}, too few for a sign test");
+    }
+    let judgement = match *p < LEVEL {
+        true => "more than chance explains in these windows",
+        false => "no more than chance explains",
+    };
+    format!("{head} (sign test: p = {}), {judgement}", significant(*p))
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A training's last value of a measure, if it is a number.
@@ -202,7 +284,7 @@ mod tests {
             ("test:RMSE", json!(13.2)),
             ("test:mean_wQuantileLoss", json!(0.03)),
         ]);
-        let sentences = verdict(Some(&report(4)), &[trained]);
+        let sentences = verdict(Some(&report(4)), &[trained], None);
         assert_eq!(
             sentences,
             [
@@ -210,20 +292,70 @@ mod tests {
                  baseline (last value) 0.04000: the model is 25.0 % better",
                 "RMSE over 2120 held-out values of 106 series in 4 test windows: model 13.20, best baseline (drift) \
                  11.00: the baseline is better, the model 20.0 % worse",
-                "whether the difference is more than chance can't be judged: the training tells one figure over all \
-                 windows, and a paired test needs the model's figure of each, and 4 would be too few for one",
+                "whether the difference is more than chance is not known: the training tells one figure over all \
+                 windows, and `pipewright score` the model's figure of each; 4 are too few for a test",
                 "of JPM alone (20 held-out values) the best baselines have mean_wQuantileLoss 0.01010 (last value) and \
-                 RMSE 1.500 (last value); a training's metrics are over all series and don't tell the model's error \
-                 for JPM",
+                 RMSE 1.500 (last value); a training's metrics are over all series, and `pipewright score` tells the \
+                 model's error for JPM",
             ]
         );
         let trained = training(&[("test:RMSE", json!(11.0))]);
-        let sentences = verdict(Some(&report(6)), &[trained]);
+        let sentences = verdict(Some(&report(6)), &[trained], None);
         assert!(
             sentences[0].ends_with("11.00: neither is better"),
             "{sentences:?}"
         );
         assert!(!sentences[1].contains("too few"), "{sentences:?}");
+    }
+
+    /// Where the model's score in each window is known, a sign test says whether chance alone would do, and the
+    /// predicted asset has figures of its own.
+    #[test]
+    fn a_score_of_each_window_is_held_against_chance() {
+        let measure = |model, better, worse, p| MeasureCompared {
+            measure: "RMSE".to_owned(),
+            model,
+            method: "drift".to_owned(),
+            baseline: 2.0,
+            better,
+            worse,
+            p,
+        };
+        let compared = |asset: Option<&str>, measure| Compared {
+            asset: asset.map(str::to_owned),
+            series: 3,
+            observations: 60,
+            measures: vec![measure],
+        };
+        let score = |windows, all, predicted| ModelScore {
+            at: 0,
+            model: String::new(),
+            windows,
+            all_series: compared(None, all),
+            predicted: Some(compared(Some("JPM"), predicted)),
+        };
+        let few = score(4, measure(1.5, 4, 0, 0.125), measure(3.0, 1, 3, 0.625));
+        assert_eq!(
+            verdict(Some(&report(4)), &[], Some(&few)),
+            [
+                "RMSE over 60 held-out values of 3 series in 4 test windows: model 1.500, best baseline (drift) 2.000: \
+                 the model is 25.0 % better, the model ahead in 4 of 4 windows, too few for a sign test",
+                "RMSE over 60 held-out values of JPM alone in 4 test windows: model 3.000, best baseline (drift) \
+                 2.000: the baseline is better, the model 50.0 % worse, the model ahead in 1 of 4 windows, too few \
+                 for a sign test",
+            ]
+        );
+        let many = score(9, measure(1.5, 9, 0, 0.003_9), measure(1.5, 5, 4, 1.0));
+        let sentences = verdict(None, &[], Some(&many));
+        assert!(
+            sentences[0]
+                .ends_with("(sign test: p = 0.003900), more than chance explains in these windows"),
+            "{sentences:?}"
+        );
+        assert!(
+            sentences[1].ends_with("(sign test: p = 1.000), no more than chance explains"),
+            "{sentences:?}"
+        );
     }
 
     #[test]
@@ -233,13 +365,13 @@ mod tests {
             training(&[("test:RMSE", json!(22.0))]),
             training(&[("test:RMSE", json!("NaN"))]),
         ];
-        let sentences = verdict(Some(&report(4)), &trainings);
+        let sentences = verdict(Some(&report(4)), &trainings, None);
         assert!(sentences[0].contains("model 22.00"), "{sentences:?}");
     }
 
     #[test]
     fn without_a_score_the_figures_to_beat_are_told() {
-        let sentences = verdict(Some(&report(4)), &[training(&[])]);
+        let sentences = verdict(Some(&report(4)), &[training(&[])], None);
         assert_eq!(
             sentences[0],
             "no training tells a test score; over 2120 held-out values of 106 series in 4 test windows a model has to \
@@ -249,10 +381,11 @@ mod tests {
 
     #[test]
     fn without_baselines_nothing_is_said() {
-        assert!(verdict(None, &[]).is_empty());
+        assert!(verdict(None, &[], None).is_empty());
         let mut report = report(4);
         report.summary = json!({"rows": 1});
-        assert!(verdict(Some(&report), &[training(&[("test:RMSE", json!(1.0))])]).is_empty());
+        let trained = [training(&[("test:RMSE", json!(1.0))])];
+        assert!(verdict(Some(&report), &trained, None).is_empty());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use pipewright::features::plots::{BANDS, FanChart, FanPoint, PlotError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use time::Date;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use super::prices::{Past, Prices};
 
@@ -84,8 +85,8 @@ impl Forecast {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Forecasts {
     pub(crate) execution: String,
-    /// When they were made, RFC 3339 in UTC.
-    pub(crate) made_at: String,
+    /// When they were made, UTC.
+    pub(crate) made_at: OffsetDateTime,
     pub(crate) source: Source,
     pub(crate) samples: usize,
     /// Of the quantiles, ascending, each in (0, 1).
@@ -96,6 +97,34 @@ pub(crate) struct Forecasts {
 }
 
 impl Forecasts {
+    /// When they were made, RFC 3339 in UTC: texts that sort as their moments do.
+    pub(crate) fn made_at(&self) -> Result<String, time::error::Format> {
+        self.made_at.format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+    }
+
+    pub(crate) fn assets(&self) -> impl Iterator<Item = &str> {
+        self.forecasts
+            .iter()
+            .map(|forecast| forecast.asset.as_str())
+    }
+
+    /// The earliest day that is forecast.
+    pub(crate) fn first_date(&self) -> Option<Date> {
+        self.dates().min()
+    }
+
+    /// The latest one.
+    pub(crate) fn last_date(&self) -> Option<Date> {
+        self.dates().max()
+    }
+
+    fn dates(&self) -> impl Iterator<Item = Date> {
+        let points = self.forecasts.iter().flat_map(|forecast| &forecast.points);
+        points.map(|point| point.date)
+    }
+
     /// A row a day: `asset,date,mean,<quantiles>,actual`; `actual` is empty where the price
     /// is not known.
     pub(crate) fn csv(&self) -> Result<Vec<u8>, csv::Error> {
@@ -121,7 +150,10 @@ impl Forecasts {
     }
 
     /// The same for programs, with what it was made by and from.
-    pub(crate) fn json(&self) -> Value {
+    ///
+    /// # Errors
+    /// Those of [`Self::made_at`].
+    pub(crate) fn json(&self) -> Result<Value, time::error::Format> {
         let point = |point: &Point| {
             let quantiles: Map<String, Value> = self
                 .told
@@ -143,13 +175,13 @@ impl Forecasts {
                 "points": forecast.points.iter().map(point).collect::<Vec<_>>(),
             })
         };
-        json!({
+        Ok(json!({
             "execution": self.execution,
-            "madeAt": self.made_at,
+            "madeAt": self.made_at()?,
             "source": self.source,
             "samples": self.samples,
             "forecasts": self.forecasts.iter().map(forecast).collect::<Vec<_>>(),
-        })
+        }))
     }
 
     /// The chart of one of the forecasts, as a PNG file.
@@ -217,7 +249,7 @@ fn place(levels: &[f64], level: f64) -> usize {
 mod tests {
     use super::*;
     use pipewright::training_template::Calendar;
-    use time::macros::date;
+    use time::macros::{date, datetime};
 
     fn prices() -> Prices {
         Prices {
@@ -241,7 +273,7 @@ mod tests {
         let quantiles: Vec<Vec<f64>> = levels.iter().map(|q| vec![100.0 * q; 5]).collect();
         Forecasts {
             execution: "run-1".to_owned(),
-            made_at: "2022-12-10T00:00:00Z".to_owned(),
+            made_at: datetime!(2022-12-10 00:00 UTC),
             source: Source::Artifact("s3://b/model.tar.gz".to_owned()),
             samples: 10,
             levels,
@@ -280,7 +312,8 @@ mod tests {
 
     #[test]
     fn json_says_what_it_was_made_from() {
-        let json = made(&prices()).json();
+        let json = made(&prices()).json().unwrap();
+        assert_eq!(json["madeAt"], "2022-12-10T00:00:00.000Z");
         assert_eq!(json["source"]["kind"], "artifact");
         assert_eq!(json["forecasts"][0]["lastPrice"]["price"], 101.0);
         assert_eq!(json["forecasts"][0]["points"][0]["quantiles"]["0.9"], 90.0);

@@ -1,25 +1,21 @@
 //! `pipewright forecast`: what an execution's model says of the days after the last price.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use flate2::read::GzDecoder;
-use pipewright::arn::Arn;
-use pipewright::record::{History, RecordId, history, names};
-use pipewright::training_template::{DeepArSettings, TrainingTemplate};
-use pipewright_aws::dynamodb::{self, Executions};
-use pipewright_aws::{SdkConfig, s3, sagemaker_runtime};
-use pipewright_forecast::deepar::Model;
+use pipewright::record::model::KeptForecast;
+use pipewright::training_template::DeepArSettings;
+use pipewright_aws::{SdkConfig, sagemaker_runtime};
+use pipewright_forecast::deepar::{ARTIFACT_FILE, Model};
 use pipewright_forecast::series::Series;
 use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
-use time::{Date, OffsetDateTime};
+use time::Date;
+use time::macros::format_description;
 
-use crate::endpoint::model_of;
-use crate::installation::Installation;
+use super::{Bucket, Execution, Which, member, now, of_other_image};
 use crate::output::Output;
 
 mod made;
@@ -28,13 +24,6 @@ mod prices;
 use made::{Forecast, Forecasts, Source};
 use prices::{Past, Prices};
 
-/// The artifact of Pipewright's own DeepAR within `model.tar.gz`.
-const ARTIFACT: &str = "model.pipewright-deepar";
-
-/// The most bytes of a file that is read: some thousand assets' features, or a model far
-/// larger than any that is trained on prices.
-const MOST: usize = 1 << 30;
-
 /// Forecast the prices after the last one by an execution's model.
 ///
 /// Asks the execution's endpoint if one is in service. Otherwise a model of Pipewright's
@@ -42,14 +31,8 @@ const MOST: usize = 1 << 30;
 /// never has prices, such as Saturdays, are left out.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The execution's id, as start-execution answered it.
-    #[arg(long, value_name = "ID")]
-    execution: String,
     #[command(flatten)]
-    installation: Installation,
-    /// The table of executions; without it, PREFIX-executions.
-    #[arg(long)]
-    table: Option<String>,
+    which: Which,
     /// The asset; can be given several times; without it, the one that the execution predicts.
     #[arg(long, value_name = "TICKER")]
     asset: Vec<String>,
@@ -71,6 +54,10 @@ pub(crate) struct Arguments {
     /// that hold 50, 80 and 95 % of the paths. For one asset only.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Keep the forecast with the execution, where `pipewright execution show` lists it: its
+    /// table as CSV beside the execution's outputs in S3, and an entry in its record.
+    #[arg(long)]
+    record: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,7 +74,6 @@ fn quantile(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let id = RecordId::new(arguments.execution.as_str())?;
     if let Some(plot) = &arguments.plot {
         arguments.output.apart("--plot", plot)?;
         ensure!(
@@ -96,16 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     let config = pipewright_aws::config().await;
-    let table = arguments
-        .table
-        .clone()
-        .unwrap_or_else(|| arguments.installation.named("executions"));
-    let executions = Executions::new(dynamodb::client(&config), table);
-    let items = executions.items(id.as_str()).await?;
-    if items.is_empty() {
-        bail!("there is no execution {id} in table {executions}");
-    }
-    let execution = Execution::of(&history(id.as_str(), &items)?)?;
+    let execution = Execution::find(&config, &arguments.which).await?;
     let assets = if arguments.asset.is_empty() {
         vec![execution.template.predicted_asset.clone()]
     } else {
@@ -134,8 +111,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         forecasts.push(Forecast::new(prices, &past, &days, &mean, &quantiles));
     }
     let made = Forecasts {
-        execution: id.to_string(),
-        made_at: now().format(&Rfc3339)?,
+        execution: execution.id.to_string(),
+        made_at: now(),
         source: model.source(),
         samples,
         levels,
@@ -143,12 +120,40 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         forecasts,
     };
     write(&arguments, &made, &all)?;
+    if arguments.record {
+        let table = keep(&execution, &bucket, &made).await?;
+        writeln!(io::stderr().lock(), "Kept with the execution, as {table}")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command's rim reads the clock")]
-fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
+/// Keeps the forecast with the execution; gives the address of its table. The table comes first,
+/// so that no entry is without one.
+async fn keep(
+    execution: &Execution,
+    bucket: &Bucket<'_>,
+    made: &Forecasts,
+) -> anyhow::Result<String> {
+    let name = made.made_at.format(format_description!(
+        "[year][month][day]T[hour][minute][second].[subsecond digits:3]Z"
+    ))?;
+    let table = execution.file(&format!("forecasts/{name}.csv"));
+    bucket.write(&table, made.csv()?, "text/csv").await?;
+    let kept = KeptForecast {
+        made_at: made.made_at()?,
+        source: made.source.to_string(),
+        assets: made.assets().map(str::to_owned).collect(),
+        first_date: made
+            .first_date()
+            .map_or_else(String::new, |day| day.to_string()),
+        last_date: made
+            .last_date()
+            .map_or_else(String::new, |day| day.to_string()),
+        samples: made.samples,
+        table: table.clone(),
+    };
+    execution.keep(&kept.item(&execution.id)).await?;
+    Ok(table)
 }
 
 fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::Result<()> {
@@ -158,7 +163,7 @@ fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::
     };
     let mut bytes = match arguments.format {
         Format::Csv => made.csv()?,
-        Format::Json => serde_json::to_vec_pretty(&made.json())?,
+        Format::Json => serde_json::to_vec_pretty(&made.json()?)?,
     };
     if arguments.format == Format::Json {
         bytes.push(b'\n');
@@ -172,11 +177,7 @@ fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::
     }
     let what = format!(
         "{} of execution {}, {} samples, by {}",
-        made.forecasts
-            .iter()
-            .map(|forecast| forecast.asset.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
+        made.assets().collect::<Vec<_>>().join(", "),
         made.execution,
         made.samples,
         made.source
@@ -184,87 +185,6 @@ fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::
     // Standard output is the table's.
     writeln!(io::stderr().lock(), "Forecast of {what}")?;
     Ok(())
-}
-
-/// What a record tells that a forecast needs.
-struct Execution {
-    template: TrainingTemplate,
-    account: String,
-    /// `s3://bucket/prefix/` of what the processing step wrote.
-    outputs: String,
-    /// The endpoint in service.
-    endpoint: Option<String>,
-    /// Where the model's artifact lies, or why there is none to load.
-    artifact: Result<String, anyhow::Error>,
-}
-
-impl Execution {
-    fn of(history: &History) -> anyhow::Result<Self> {
-        let id = &history.id;
-        let record = history.record.as_ref().unwrap_or(&Value::Null);
-        let text = |name: &str| record[name].as_str().map(str::to_owned);
-        let parameters = &record[names::PARAMETERS];
-        ensure!(
-            !parameters.is_null(),
-            "the record of execution {id} has no training template, which says what a point of its series is: only \
-             executions that start-execution started can be forecast from here"
-        );
-        let template = TrainingTemplate::parse(parameters)
-            .map_err(|faults| anyhow!("the training template of execution {id}: {faults}"))?;
-        let outputs = history
-            .report
-            .as_ref()
-            .and_then(|report| report.summary["outputs"].as_str())
-            .with_context(|| {
-                format!("the processing step of execution {id} has not reported where its outputs are; wait for it with `pipewright execution watch`")
-            })?;
-        let arn = history.execution_arn.as_deref().unwrap_or_default();
-        let account = Arn::parse(arn)
-            .map(|arn| arn.account.to_owned())
-            .with_context(|| format!("the record of execution {id} has no ARN of the execution"))?;
-        let endpoint = text(names::ENDPOINT_NAME)
-            .filter(|_| text(names::ENDPOINT_STATUS).as_deref() == Some("InService"));
-        let artifact = match model_of(history, false) {
-            Ok(_) => text(names::MODEL_DATA_URL).with_context(|| {
-                format!("the record of execution {id} does not say where its model's artifact lies")
-            }),
-            Err(none) => Err(none.into()),
-        };
-        Ok(Self {
-            template,
-            account,
-            outputs: outputs.to_owned(),
-            endpoint,
-            artifact,
-        })
-    }
-
-    fn file(&self, name: &str) -> String {
-        format!("{}/{name}", self.outputs.trim_end_matches('/'))
-    }
-}
-
-/// The account's S3.
-struct Bucket<'a> {
-    client: s3::Client,
-    owner: &'a str,
-}
-
-impl<'a> Bucket<'a> {
-    fn new(config: &SdkConfig, owner: &'a str) -> Self {
-        Self {
-            client: s3::client(config),
-            owner,
-        }
-    }
-
-    async fn read(&self, url: &str) -> anyhow::Result<Vec<u8>> {
-        let (bucket, key) = url
-            .strip_prefix("s3://")
-            .and_then(|rest| rest.split_once('/'))
-            .with_context(|| format!("{url:?} is no address of an object in S3"))?;
-        Ok(s3::read(&self.client, self.owner, bucket, key, MOST).await?)
-    }
 }
 
 /// What computes a forecast.
@@ -291,19 +211,18 @@ impl Predictor {
                 name: name.clone(),
             });
         }
-        let url = match &execution.artifact {
-            Ok(url) => url.clone(),
-            Err(none) => bail!("{none:#}"),
-        };
+        let url = execution.artifact()?.to_owned();
         let archive = bucket.read(&url).await?;
-        let model = artifact(&archive)
-            .with_context(|| format!("{url} cannot be read"))?
-            .with_context(|| {
-                format!(
-                    "{url} has no {ARTIFACT}: it is no model of Pipewright's own DeepAR, and what Amazon's image wrote \
-                     only Amazon's image reads; serve it with `pipewright endpoint create`, and ask again"
-                )
-            })?;
+        let file =
+            member(&archive, ARTIFACT_FILE).with_context(|| format!("{url} cannot be read"))?;
+        let Some(file) = file else {
+            bail!(
+                "{}; serve it with `pipewright endpoint create`, and ask again",
+                of_other_image(&url, ARTIFACT_FILE)
+            );
+        };
+        let model = Model::read(&mut file.as_slice())
+            .with_context(|| format!("{ARTIFACT_FILE} of {url} cannot be read"))?;
         Ok(Self::Here {
             model: Box::new(model),
             url,
@@ -340,7 +259,8 @@ impl Predictor {
                     cat: Vec::new(),
                     dynamic_feat: Vec::new(),
                 };
-                let forecast = model.predict(&series, samples)?;
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                let forecast = model.predict_by(&series, samples, threads)?;
                 Ok((forecast.mean(), forecast.quantiles(levels)))
             }
             Self::Endpoint { client, name } => {
@@ -401,18 +321,6 @@ fn answered(
     Ok((mean, quantiles))
 }
 
-/// Our model within a `model.tar.gz`; `None` if it has none.
-fn artifact(archive: &[u8]) -> anyhow::Result<Option<Model>> {
-    let mut files = tar::Archive::new(GzDecoder::new(archive).take(MOST as u64));
-    for file in files.entries()? {
-        let mut file = file?;
-        if file.path()?.file_name() == Some(ARTIFACT.as_ref()) {
-            return Ok(Some(Model::read(&mut file)?));
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,23 +361,5 @@ mod tests {
         let fault = answered(&bytes, 2, &[0.5]).unwrap_err().to_string();
         assert_eq!(fault, "it has no 2 numbers as quantile 0.5");
         assert!(answered(b"<html>", 2, &[]).is_err());
-    }
-
-    #[test]
-    fn an_archive_of_others_has_no_model_of_ours() {
-        let mut archive = Vec::new();
-        {
-            let gzip = flate2::write::GzEncoder::new(&mut archive, flate2::Compression::fast());
-            let mut builder = tar::Builder::new(gzip);
-            let mut header = tar::Header::new_gnu();
-            header.set_size(3);
-            header.set_cksum();
-            builder
-                .append_data(&mut header, "model_algo-1-0000.params", &b"abc"[..])
-                .unwrap();
-            builder.into_inner().unwrap().finish().unwrap();
-        }
-        assert!(artifact(&archive).unwrap().is_none());
-        assert!(artifact(b"not gzip").is_err());
     }
 }
