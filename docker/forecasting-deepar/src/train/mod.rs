@@ -72,6 +72,7 @@ pub fn run(job: &Job<'_>) -> Result<Outcome, Fault> {
     let attempt = || {
         // Of an earlier job under the same root.
         remove(&job.layout.failure())?;
+        remove(&job.layout.test_scores())?;
         attempt(job)
     };
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt))
@@ -515,9 +516,6 @@ impl Training<'_> {
     /// Scores the model on the test channel; false if the job is stopped meanwhile.
     fn score(&self, model: &Model, test: Option<&TestSet>) -> Result<bool, Fault> {
         let log = self.job.log;
-        let path = self.job.layout.test_scores();
-        // Of an earlier job under the same root.
-        remove(&path)?;
         let Some(test) = test else { return Ok(true) };
         if (self.job.is_stopped)() {
             log.addition("stopped by a signal; the model is not scored");
@@ -543,7 +541,7 @@ impl Training<'_> {
         let span = log.now().saturating_sub(scoring);
         self.measure(scoring, &[Amount::Time("model.score.time", span)]);
         evaluation::tell(log, self.host, &metrics);
-        write_whole(&path, |to| {
+        write_whole(&self.job.layout.test_scores(), |to| {
             serde_json::to_writer(to, &records).map_err(io::Error::from)
         })?;
         Ok(true)
