@@ -331,12 +331,15 @@ fn fill(
             images.debugger_rules.as_deref().unwrap_or_default().into(),
         );
     }
-    let filled = template::fill(template, values, &provided).map_err(|FillErrors(errors)| {
-        let faults = errors
-            .iter()
-            .map(|error| without_values(fault(error, images.as_ref().err()), values));
-        Failure::with_faults("the template cannot be filled", faults)
-    })?;
+    // A value may come from a parameter with NoEcho; the region is nobody's secret.
+    let filled = template::fill_unseen(template, values, &provided, &["Region"]).map_err(
+        |FillErrors(errors)| {
+            let faults = errors
+                .iter()
+                .map(|error| fault(error, images.as_ref().err()));
+            Failure::with_faults("the template cannot be filled", faults)
+        },
+    )?;
     for warning in &filled.warnings {
         tracing::warn!("the filled definition: {warning}");
     }
@@ -371,32 +374,6 @@ fn fault(error: &FillError, no_images: Option<&String>) -> String {
             .to_owned(),
         _ => error.to_string(),
     }
-}
-
-/// `fault` with the names of values in place of the values: CloudFormation
-/// shows the reason to whoever may see the stack, and a value may come from a
-/// parameter with `NoEcho`. Very short ones stay, since they occur in any text,
-/// and so does the region, which is nobody's secret.
-fn without_values(fault: String, values: &Map<String, Value>) -> String {
-    const SHORTEST: usize = 6;
-    let mut texts: Vec<(&str, &str)> = values
-        .iter()
-        .filter(|(name, _)| *name != "Region")
-        .flat_map(|(name, value)| {
-            let items = value
-                .as_array()
-                .map_or(std::slice::from_ref(value), Vec::as_slice);
-            items
-                .iter()
-                .filter_map(move |item| Some((item.as_str()?, name.as_str())))
-        })
-        .filter(|(text, _)| text.len() >= SHORTEST)
-        .collect();
-    // Longest first: one value may be part of another.
-    texts.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-    texts.into_iter().fold(fault, |fault, (text, name)| {
-        fault.replace(text, &format!("(the value of {name})"))
-    })
 }
 
 #[cfg(test)]

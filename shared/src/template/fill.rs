@@ -118,6 +118,12 @@ pub enum FillError {
     /// What came out is no definition.
     #[error("the filled template is no definition: {0}")]
     Result(ParseError),
+    /// What came out is no definition, and why would quote a value.
+    #[error(
+        "the filled template is no definition, and only with the values that are given: see where the template uses \
+         them outside of quotation marks, in a member's name, or in a condition"
+    )]
+    Values,
     /// What came out is a definition with a fault.
     #[error("the filled template is a faulty definition: {0}")]
     Fault(Finding),
@@ -164,26 +170,49 @@ pub fn fill(
     values: &Map<String, Value>,
     provided: &Map<String, Value>,
 ) -> Result<Filled, FillErrors> {
+    filled(template, values, provided).and_then(Filled::of)
+}
+
+impl Filled {
+    /// A definition that was filled and checked.
+    ///
+    /// # Errors
+    /// The errors among the findings.
+    pub(super) fn of(
+        (definition, findings): (Definition, Vec<Finding>),
+    ) -> Result<Self, FillErrors> {
+        let (errors, warnings): (Vec<_>, Vec<_>) = findings
+            .into_iter()
+            .partition(|finding| finding.severity == Severity::Error);
+        if errors.is_empty() {
+            Ok(Self {
+                text: definition.canonical_json(),
+                definition,
+                warnings,
+            })
+        } else {
+            Err(FillErrors(
+                errors.into_iter().map(FillError::Fault).collect(),
+            ))
+        }
+    }
+}
+
+/// The definition that comes out, and everything that is to be said of it.
+pub(super) fn filled(
+    template: &str,
+    values: &Map<String, Value>,
+    provided: &Map<String, Value>,
+) -> Result<(Definition, Vec<Finding>), FillErrors> {
     let text = render(template, values, provided)?;
     let definition =
         Definition::parse(&text).map_err(|error| FillErrors(vec![FillError::Result(error)]))?;
     // Every hole has been filled: what looks like one came with a value.
     let findings = check::check(&definition)
         .into_iter()
-        .filter(|finding| finding.code != Code::Hole);
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.partition(|finding| finding.severity == Severity::Error);
-    if errors.is_empty() {
-        Ok(Filled {
-            text: definition.canonical_json(),
-            definition,
-            warnings,
-        })
-    } else {
-        Err(FillErrors(
-            errors.into_iter().map(FillError::Fault).collect(),
-        ))
-    }
+        .filter(|finding| finding.code != Code::Hole)
+        .collect();
+    Ok((definition, findings))
 }
 
 /// The names that a template needs values for.
@@ -315,7 +344,7 @@ fn escape_json(text: &str, output: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// Whether a text is a JSON number or boolean.
-fn is_bare(text: &str) -> bool {
+pub(super) fn is_bare(text: &str) -> bool {
     !text.is_empty()
         && !text.contains(|c: char| c.is_whitespace())
         && matches!(

@@ -11,11 +11,13 @@ mod looks;
 mod propose;
 pub mod regions;
 mod scan;
+mod unseen;
 
 pub use extract::{ExtractError, ExtractErrors, Extracted, Static, extract};
 pub use fill::{FillError, FillErrors, Filled, fill, keys};
 pub use looks::Look;
 pub use propose::propose;
+pub use unseen::fill_unseen;
 
 /// The template of the asset-prediction pipeline.
 #[must_use]
