@@ -39,7 +39,6 @@ from data import (  # noqa: E402
     TemplateUnreadable,
     import_assets,
     import_template,
-    read_prices,
     read_template,
 )
 from deploy import Deployer, DeploymentFailed, StackProgress, debug_function  # noqa: E402
@@ -281,8 +280,7 @@ def check(options):
 def fill(options):
     """`make import`."""
     wanted = prices.plan(options.assets, options.template, SAMPLE_ASSETS, SAMPLE_TEMPLATE)
-    if wanted.assets:
-        read_prices(wanted.assets)
+    found = prices.look(options.binaries, wanted, say)
     chosen, target = existing(options)
     outputs = outputs_of(chosen, target)
     if not wanted.template:
@@ -290,11 +288,11 @@ def fill(options):
     if not wanted.assets:
         say("No ASSETS: importing the training template alone")
     before = prices.catalogue(target.client, outputs)
-    prices.check(options.binaries, target.client, outputs, before, wanted, say)
+    prices.check(options.binaries, target.client, outputs, before, wanted, found, say)
     template = read_template(wanted.template) if wanted.template else None
     imported = []
     if wanted.assets:
-        imported = import_assets(target.client, outputs, wanted.assets)
+        imported = import_assets(target.client, outputs, wanted.assets, found.assets)
         say(f"Imported {len(imported)} assets")
     if template:
         say(f"Imported the training template {import_template(target.client, outputs, template)}")

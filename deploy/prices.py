@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 import checking
 from below import Below, NameRefused, file_name
 from bounded import LARGEST_PRICES
-from data import PricesUnreadable, asset_class, read_asset_list, read_file, read_prices
+from data import PricesUnreadable, read_file
 from faults import NotReady
 
 # How many names a sentence lists before it counts the rest.
@@ -85,12 +85,11 @@ def _write_asset_list(classes, path):
         writer.writerows([ticker, name, ""] for ticker, name in classes.items())
 
 
-def _as_after_import(binaries, client, outputs, listed, wanted):
+def _as_after_import(binaries, client, outputs, listed, wanted, assets):
     """(faults, warnings) of a training template with what the catalogue has after the import."""
-    own = read_prices(wanted.assets) if wanted.assets else {}
+    own = {asset.ticker: wanted.assets / asset.file for asset in assets}
     others = {ticker: name for ticker, name in listed.items() if ticker not in own}
-    described = read_asset_list(wanted.assets) if wanted.assets else {}
-    classes = others | {ticker: asset_class(described.get(ticker, {})) for ticker in own}
+    classes = others | {asset.ticker: asset.asset_class for asset in assets}
     with tempfile.TemporaryDirectory() as directory:
         below = Below(directory)
         asset_list = below.file("assets.csv")
@@ -109,34 +108,46 @@ def _as_after_import(binaries, client, outputs, listed, wanted):
             return text
 
         found = checking.look(binaries, directory, wanted.template)
-        return tuple([placed(each) for each in texts] for texts in found)
+        return tuple([placed(each) for each in texts] for texts in (found.faults, found.warnings))
 
 
-def check(binaries, client, outputs, listed, wanted, say):
+def look(binaries, wanted, say):
+    """What is found in the prices by themselves, before there is anything to import them into.
+
+    Raises FaultsFound where no price file is there to be imported.
+    """
+    if not wanted.assets:
+        return checking.Found([], [], [])
+    found = checking.look(binaries, wanted.assets)
+    if not found.assets:
+        checking.refuse(found.faults, found.warnings, say, "uploaded")
+    return found
+
+
+def check(binaries, client, outputs, listed, wanted, found, say):
     """Check what is to be imported, a training template with what the catalogue has by then.
 
-    Raises FaultsFound with every fault; tells the warnings.
+    `found` is what `look` found in the prices by themselves: nothing that the catalogue has may
+    hide what is wrong with them. Raises FaultsFound with every fault; tells the warnings.
     """
-    faults, warnings = [], []
-    if wanted.assets:
-        # By themselves first: nothing that the catalogue has may hide what is wrong with them.
-        faults, warnings = checking.look(binaries, wanted.assets)
+    faults, warnings = list(found.faults), list(found.warnings)
     if wanted.template:
-        own = read_prices(wanted.assets) if wanted.assets else {}
-        others = len(set(listed) - set(own))
+        own = found.assets
+        others = len(set(listed) - {asset.ticker for asset in own})
         if not wanted.assets and not listed:
             raise NotReady(
                 "the catalogue has no asset that the training template could be checked with; "
                 "import its prices along with it: ASSETS=DIR"
             )
         if not others:
-            more = checking.look(binaries, wanted.assets, wanted.template)
+            looked = checking.look(binaries, wanted.assets, wanted.template)
+            more = looked.faults, looked.warnings
         else:
             beside = f"the {len(own)} assets of ASSETS and " if own else ""
             rest = f"{others} others" if own else f"{others} assets"
             say(f"Checking the training template with {beside}the catalogue's {rest}")
             try:
-                more = _as_after_import(binaries, client, outputs, listed, wanted)
+                more = _as_after_import(binaries, client, outputs, listed, wanted, own)
             except PricesUnreadable as error:
                 more = ([] if faults else [str(error)]), []
         faults += [each for each in more[0] if each not in faults]

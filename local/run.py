@@ -25,7 +25,7 @@ import training
 from announcement import Announcement, AnotherRuns
 from below import Below, NameRefused, file_name
 from checking import CheckMissing, FaultsFound
-from data import PricesUnreadable, TemplateUnreadable, read_prices, read_template
+from data import PricesUnreadable, TemplateUnreadable, read_template
 from deploy import DeploymentFailed, StackProgress
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
 from ownership import own_pipeline
@@ -95,11 +95,10 @@ def start_and_deploy(system, timer):
 def check_data(options):
     """Refuse prices and a training template of one's own that no execution could work with."""
     read_template(options.template)
-    read_prices(options.assets)
     # Of the samples it is known.
     if (options.assets, options.template) != (SAMPLE_ASSETS, SAMPLE_TEMPLATE):
         found = checking.look(options.binaries, options.assets, options.template)
-        checking.refuse(*found, say, "started")
+        checking.refuse(found.faults, found.warnings, say, "started")
 
 
 def bring_up(system, options, timer):

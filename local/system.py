@@ -18,6 +18,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+import checking
 import data
 import image
 from deploy import Deployer, Packager, debug_function
@@ -247,7 +248,9 @@ class LocalSystem:
 
     def import_assets(self, directory):
         """Upload price files and list them in the assets table; gives the tickers."""
-        return data.import_assets(self.client, self.outputs, directory)
+        found = checking.look(self.binaries, directory)
+        checking.refuse(found.faults, [], lambda _: None, "imported")
+        return data.import_assets(self.client, self.outputs, directory, found.assets)
 
     def import_template(self, template):
         """Store a training template (a dict); gives its id."""

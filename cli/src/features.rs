@@ -50,6 +50,10 @@ pub(crate) enum Command {
     /// assets have in common, can be told only where the template and the price
     /// files have no fault.
     ///
+    /// The JSON lists the price files that were looked at, with the class and
+    /// description of each asset and, where they could be read, the first and
+    /// last date and the number of prices.
+    ///
     /// Exit status: 0 without faults, 1 with faults; warnings alone are no fault.
     Check(Check),
     /// List the columns that a template makes, each with its formula, the rows
@@ -249,7 +253,7 @@ fn check(arguments: &Check) -> Result<ExitCode> {
         }
     }
     let mut checked = None;
-    let mut files = 0;
+    let mut files = Value::Array(Vec::new());
     match Folder::open(&arguments.assets.folder, &mut warnings) {
         Err(error) => faults.push(format!("{error:#}")),
         Ok(folder) => {
@@ -269,7 +273,9 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 }
             };
             let threads = Options::default().threads;
-            match (folder.read(needed, threads, &mut warnings), &template) {
+            let read = folder.read(needed.clone(), threads, &mut warnings);
+            files = folder.listing(&needed, read.as_deref().unwrap_or_default());
+            match (read, &template) {
                 (Err(error), _) => faults.extend(error.sentences()),
                 (Ok(assets), Some(template)) if faults.is_empty() => {
                     let of_files = file_warnings(&assets);
@@ -285,7 +291,6 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                     }
                 }
                 (Ok(assets), _) => {
-                    files = assets.len();
                     warnings.extend(file_warnings(&assets));
                 }
             }
@@ -293,7 +298,10 @@ fn check(arguments: &Check) -> Result<ExitCode> {
     }
     let fine = faults.is_empty();
     let text = match arguments.format {
-        Format::Json => pretty(&show::checked_json(checked.as_ref(), &faults, &warnings)),
+        Format::Json => {
+            let found = show::checked_json(checked.as_ref(), &faults, &warnings, files);
+            pretty(&found)
+        }
         Format::Text => {
             let faults = faults.iter().map(|fault| format!("error: {fault}\n"));
             let warnings = warnings
@@ -304,6 +312,7 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 + &match (&checked, &arguments.template) {
                     (Some(checked), Some(file)) => show::checked_text(checked, &shown(file)),
                     (None, None) if fine => {
+                        let files = files.as_array().map_or(0, Vec::len);
                         format!("price files: {files}, no fault\n")
                     }
                     _ => String::new(),

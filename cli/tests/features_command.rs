@@ -1,7 +1,9 @@
 //! `pipewright features`, as a person calls it.
 #![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -446,6 +448,56 @@ fn check_looks_at_price_files_by_themselves_where_there_is_no_template() {
     assert!(!faults.contains("no fault"), "{faults}");
 }
 
+/// The check lists each price file that it takes, with its dates and prices from the columns Date and Close, and names what it leaves out.
+#[test]
+fn check_lists_what_it_takes_and_names_what_it_leaves_out() {
+    let scene = Scene::new("listing");
+    let name = OsStr::from_bytes(b"prices/Gr\xf6\xdfe.csv");
+    fs::write(scene.0.join(name), "Date,Close\n2020-01-01,1\n").unwrap();
+    scene.write("prices/._AAA.csv", "Date,Close\n2020-01-01,1\n");
+    scene.write("prices/EEE.CSV", "Date,Close\n2020-01-01,1\n");
+    scene.write("prices/FFF.csv.gz", "Date,Close\n2020-01-01,1\n");
+    fs::create_dir(scene.path("prices/X.csv")).unwrap();
+    scene.write(
+        "prices/AAA.csv",
+        ",Close,Date\n0,,2019-12-31\n1,100,2020-01-02\n2,99,2020-01-03\n3,,2020-01-04\n",
+    );
+    let text = scene.succeeds(&["check", "--assets", "prices", "--format", "json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let files = found["files"].as_array().unwrap();
+    let names: Vec<&str> = files.iter().map(|f| f["file"].as_str().unwrap()).collect();
+    assert_eq!(names, ["AAA.csv", "B.B.csv", "C_1.csv"]);
+    assert_eq!(
+        files[0],
+        json!({
+            "ticker": "AAA",
+            "file": "AAA.csv",
+            "assetClass": "Technology",
+            "description": "a",
+            "firstDate": "2020-01-02",
+            "lastDate": "2020-01-03",
+            "prices": 2
+        })
+    );
+    assert_eq!(files[2]["assetClass"], "unclassified");
+    let warnings = found["warnings"].to_string();
+    for left_out in [
+        "\"EEE.CSV: left out; a price file's name ends in `.csv`",
+        "\"FFF.csv.gz: left out; a packed file is not read, unpack it",
+        "\"._AAA.csv: left out; a name that begins with a dot",
+        "\"X.csv: left out; a folder is no price file",
+        "e.csv: left out; a price file's name is in UTF-8, rename it",
+    ] {
+        assert!(warnings.contains(left_out), "{left_out}: {warnings}");
+    }
+    // Files with faults are listed as well: who would take them must know.
+    scene.write("prices/C_1.csv", "Date,Close\n2020-01-01,x\n");
+    let text = scene.fails(&["check", "--assets", "prices", "--format", "json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found["files"][2]["file"], "C_1.csv");
+    assert_eq!(found["files"][2].get("prices"), None);
+}
+
 #[test]
 fn check_finds_everything_at_once() {
     let scene = Scene::new("check");
@@ -588,7 +640,10 @@ fn init_without_data_or_asset_says_what_is_missing() {
     assert!(error.contains("empty has no price file"), "{error}");
     scene.write("empty/DDD.CSV", "Date,Close\n1999-01-01,1\n");
     let error = scene.fails(&["init", "--assets", "empty", "--predict", "DDD"]);
-    assert!(error.contains("DDD.CSV must end in `.csv`"), "{error}");
+    assert!(
+        error.contains("warning: DDD.CSV: left out; a price file's name ends in `.csv`"),
+        "{error}"
+    );
     scene.write("empty/EEE.csv", "Date,Close\n1999-01-01,1\n");
     let error = scene.fails(&["init", "--assets", "empty", "--predict", "EEE"]);
     assert!(

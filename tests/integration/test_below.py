@@ -12,6 +12,7 @@ import pytest
 import run
 
 import bounded
+import checking
 import data
 import prices
 from below import Below, NameRefused, file_name
@@ -221,7 +222,8 @@ def test_prices_that_are_no_regular_files_are_refused_by_name(tmp_path):
     fake = types.SimpleNamespace(put_object=lambda **_: None, put_item=lambda **_: None)
     outputs = {"AssetsBucketName": "b", "AssetsTableName": "t"}
     with pytest.raises(data.PricesUnreadable, match="PIPE.csv is a named pipe"):
-        data.import_assets(lambda service: fake, outputs, tmp_path / "prices")
+        pipe = checking.Asset("PIPE", "PIPE.csv", "", "", "2020-01-02", "2020-01-02", 1)
+        data.import_assets(lambda service: fake, outputs, tmp_path / "prices", [pipe])
     with pytest.raises(data.TemplateUnreadable, match="is a device"):
         data.read_template("/dev/zero")
 

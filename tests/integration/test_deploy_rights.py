@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+import checking
 import policy
 import prices
 import settings
@@ -72,7 +73,9 @@ def test_the_printed_rights_are_enough_to_deploy_use_and_remove(narrow):
     outputs = bring_up(ROOT, narrow, chosen, code, True, quiet, quiet)
     needed, hints = verify(narrow, PREFIX, outputs)
     assert [check for check in needed + hints if check.fault] == []
-    assert len(import_assets(narrow.client, outputs, SAMPLES / "sp500-20")) == 20
+    folder = SAMPLES / "sp500-20"
+    assets = checking.look(BINARIES, folder).assets
+    assert len(import_assets(narrow.client, outputs, folder, assets)) == 20
     import_template(narrow.client, outputs, SAMPLE_TEMPLATE)
     stored = prices.templates(narrow.client, outputs)
     assert list(prices.still_named(stored, prices.catalogue(narrow.client, outputs)))

@@ -12,7 +12,6 @@ import pytest
 from harness import SAMPLE_TEMPLATE, wait_for
 
 
-
 @pytest.fixture(scope="module")
 def trained(system):
     """An execution of its own, which keeps what its model is asked for."""
@@ -114,7 +113,11 @@ def test_the_models_scores_are_those_of_its_files(system, trained, ask):
         assert [one["measure"] for one in told["measures"]] == ["mean_wQuantileLoss", "RMSE"]
         for one, formula in zip(told["measures"], (loss, rmse), strict=True):
             name = one["measure"]
-            assert math.isclose(one["model"], formula([record for window in ours for record in window]), rel_tol=1e-9)
+            assert math.isclose(
+                one["model"],
+                formula([record for window in ours for record in window]),
+                rel_tol=1e-9,
+            )
             best = min(theirs["scores"], key=lambda scored: scored[name])
             assert (one["method"], one["baseline"]) == (best["method"], best[name])
             ahead = 0

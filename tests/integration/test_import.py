@@ -136,7 +136,7 @@ def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
     assert "nothing was uploaded" in refused.stdout
     nowhere = make("import", "--assets", tmp_path / "nowhere")
     assert nowhere.returncode == 1
-    assert "nowhere does not exist" in nowhere.stdout
+    assert "nowhere cannot be read" in nowhere.stdout
     unchecked = make("import", binaries=tmp_path)
     assert unchecked.returncode == 1
     assert "`make build`" in unchecked.stdout

@@ -181,13 +181,14 @@ pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
     )
 }
 
-/// What a check found, for programs.
+/// What a check found, for programs; `files` are the price files it looked at.
 pub(super) fn checked_json(
     checked: Option<&Checked>,
     faults: &[String],
     warnings: &[String],
+    files: Value,
 ) -> Value {
-    let mut found = json!({ "faults": faults, "warnings": warnings });
+    let mut found = json!({ "faults": faults, "warnings": warnings, "files": files });
     if let Some(checked) = checked {
         found["rows"] = checked.rows.into();
         found["firstDate"] = checked.first_date.to_string().into();

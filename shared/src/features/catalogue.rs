@@ -11,6 +11,15 @@ use crate::training_template::ticker_fault;
 /// The class of an asset that the catalogue gives none.
 pub const UNCLASSIFIED: &str = "unclassified";
 
+/// An asset of `assets.csv`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAsset {
+    /// Its ticker and class.
+    pub asset: CatalogueAsset,
+    /// What `description` says of it; empty where there is none.
+    pub description: String,
+}
+
 /// Faults of `assets.csv`, in its order; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}: {}", .faults.join("; "))]
@@ -22,13 +31,13 @@ pub struct CatalogueError {
 }
 
 /// Reads a catalogue: CSV with a heading line, `ticker` and `assetClass` in any
-/// order and case; other columns, such as `description`, are ignored. An empty
-/// class is [`UNCLASSIFIED`]. `file` is the name used in messages.
+/// order and case, and `description` where there is one; other columns are
+/// ignored. An empty class is [`UNCLASSIFIED`]. `file` is the name used in messages.
 ///
 /// # Errors
 /// Every fault: missing headings, rows of another length, tickers that can't
 /// name a file or occur twice.
-pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<CatalogueAsset>, CatalogueError> {
+pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, CatalogueError> {
     let refused = |faults: Vec<String>| CatalogueError {
         file: file.to_owned(),
         faults,
@@ -68,6 +77,7 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<CatalogueAsset>, C
             }
         )]));
     };
+    let description = find("description");
     let mut assets = Vec::new();
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();
@@ -96,14 +106,17 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<CatalogueAsset>, C
         } else if !seen.insert(ticker.to_owned()) {
             faults.push(format!("line {line}: the ticker `{ticker}` occurs twice"));
         } else {
-            assets.push(CatalogueAsset {
-                ticker: ticker.to_owned(),
-                class: if class.is_empty() {
-                    UNCLASSIFIED
-                } else {
-                    class
-                }
-                .to_owned(),
+            let class = if class.is_empty() {
+                UNCLASSIFIED
+            } else {
+                class
+            };
+            assets.push(ListedAsset {
+                asset: CatalogueAsset {
+                    ticker: ticker.to_owned(),
+                    class: class.to_owned(),
+                },
+                description: description.map_or("", |at| &row[at]).to_owned(),
             });
         }
     }
@@ -122,8 +135,11 @@ mod tests {
     fn columns_are_found_by_heading_and_an_empty_class_is_unclassified() {
         let text = "\u{feff}Description,AssetClass,Ticker\r\n\"a, b\",Energy,X_1\r\n,,Y.Z\r\n";
         let assets = read_catalogue("assets.csv", text.as_bytes()).unwrap();
-        let pairs: Vec<(&str, &str)> = assets.iter().map(|a| (&*a.ticker, &*a.class)).collect();
-        assert_eq!(pairs, [("X_1", "Energy"), ("Y.Z", UNCLASSIFIED)]);
+        let told: Vec<(&str, &str, &str)> = assets
+            .iter()
+            .map(|one| (&*one.asset.ticker, &*one.asset.class, &*one.description))
+            .collect();
+        assert_eq!(told, [("X_1", "Energy", "a, b"), ("Y.Z", UNCLASSIFIED, "")]);
     }
 
     #[test]

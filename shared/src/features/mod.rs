@@ -67,7 +67,7 @@ pub use baselines::{
     AssetScored, BaselineScore, BaselineSummary, Baselines, FigureSummary, ScoreSummary, Scored,
     WindowScored,
 };
-pub use catalogue::{CatalogueError, UNCLASSIFIED, read_catalogue};
+pub use catalogue::{CatalogueError, ListedAsset, UNCLASSIFIED, read_catalogue};
 pub use check::{Checked, check};
 pub use columns::{Column, ColumnKind};
 pub use deepar::LeftOut;
