@@ -5,7 +5,7 @@ use pipewright::custom_resource::{Failure, Handler, Request, Resource};
 use pipewright::template::{self, FillError, FillErrors, regions};
 use serde_json::{Map, Value};
 
-use crate::location::{Location, Made, PhysicalId, sha256};
+use crate::location::{Creation, Location, Made, PhysicalId, creation, sha256};
 use crate::properties::{Properties, TemplateSource};
 use crate::store::{Bucket, Store, StoreError, Version};
 
@@ -28,6 +28,22 @@ pub struct PipelineDefinition<S> {
     executor: &'static str,
 }
 
+/// What a creation says of itself to a person who comes upon it.
+const CREATION_NOTE: &str =
+    "The path names the invocation that made the definition beside it, and how far it came.\n";
+
+/// What properties give.
+struct Filled {
+    id: PhysicalId,
+    definition: String,
+    /// The script that the definition names.
+    executor_uri: String,
+    /// The key of the script, unless the properties name one.
+    executor_key: Option<String>,
+    /// The key of the note.
+    note_key: String,
+}
+
 impl<S: Store> PipelineDefinition<S> {
     /// The custom resource over `store`.
     pub fn new(store: S) -> Self {
@@ -43,9 +59,9 @@ impl<S: Store> PipelineDefinition<S> {
         Self { store, executor }
     }
 
-    /// Fills, checks and uploads. The same properties lead to the same bytes,
-    /// hence to the same key and id; nothing is deleted.
-    async fn make(&self, request: &Request) -> Result<Resource, Failure> {
+    /// Fills and checks. The same properties lead to the same bytes, hence to the
+    /// same keys and id.
+    async fn filled(&self, request: &Request) -> Result<Filled, Failure> {
         let properties = Properties::read(&request.properties)
             .map_err(|faults| Failure::with_faults("the properties are wrong", faults))?;
         let location = Location {
@@ -58,49 +74,142 @@ impl<S: Store> PipelineDefinition<S> {
             .values
             .get("ExecutorS3Uri")
             .and_then(Value::as_str);
-        let executor_key = location.executor_key(&sha256(self.executor.as_bytes()));
+        let script = sha256(self.executor.as_bytes());
+        let executor_key = location.executor_key(&script);
         let executor_uri = given_executor.map_or_else(
             || format!("s3://{}/{executor_key}", location.bucket.name),
             str::to_owned,
         );
         let definition = fill(&template, &properties.values, &executor_uri)?;
-
-        let id = PhysicalId {
-            sha256: sha256(definition.as_bytes()),
-            location,
+        let made = Made {
+            definition: sha256(definition.as_bytes()),
+            script: given_executor.is_none().then_some(script),
         };
-        request.claim(&id.to_string());
-        let bucket = &id.location.bucket;
+        Ok(Filled {
+            note_key: location.note_key(&digest(&request.properties), &made),
+            executor_key: given_executor.is_none().then_some(executor_key),
+            id: PhysicalId {
+                sha256: made.definition,
+                location,
+                unfinished: None,
+            },
+            definition,
+            executor_uri,
+        })
+    }
+
+    /// Uploads; nothing is deleted.
+    async fn keep(&self, filled: &Filled) -> Result<(), StoreError> {
+        let bucket = &filled.id.location.bucket;
         // The script first: whoever sees the definition finds what it names.
         // The note last: what it names is there.
-        if given_executor.is_none() {
+        if let Some(key) = &filled.executor_key {
             let bytes = self.executor.as_bytes().to_vec();
             self.store
-                .put(bucket, &executor_key, "text/x-shellscript", bytes)
-                .await
-                .map_err(not_kept)?;
+                .put(bucket, key, "text/x-shellscript", bytes)
+                .await?;
         }
+        let bytes = filled.definition.as_bytes().to_vec();
         self.store
-            .put(
-                bucket,
-                &id.key(),
-                "application/json",
-                definition.into_bytes(),
-            )
+            .put(bucket, &filled.id.key(), "application/json", bytes)
+            .await?;
+        let bytes = NOTE.as_bytes().to_vec();
+        self.store
+            .put(bucket, &filled.note_key, "text/plain", bytes)
             .await
-            .map_err(not_kept)?;
-        let made = Made {
-            definition: id.sha256.clone(),
-            script: given_executor
-                .is_none()
-                .then(|| sha256(self.executor.as_bytes())),
+    }
+
+    /// Uploads between the two marks of a creation, and looks whether everything
+    /// is there at the end: a deletion may have come meanwhile.
+    async fn keep_as_creation(&self, filled: &Filled, creation: &str) -> Result<(), Failure> {
+        let location = &filled.id.location;
+        let mark = async |mark: Creation| {
+            let key = location.creation_key(&mark);
+            let bytes = CREATION_NOTE.as_bytes().to_vec();
+            let put = self.store.put(&location.bucket, &key, "text/plain", bytes);
+            put.await.map_err(not_kept)?;
+            Ok(key)
         };
-        let note = id.location.note_key(&digest(&request.properties), &made);
-        self.store
-            .put(bucket, &note, "text/plain", NOTE.as_bytes().to_vec())
+        let begun = mark(Creation::Begun(creation.to_owned())).await?;
+        self.keep(filled).await.map_err(not_kept)?;
+        mark(Creation::Done(creation.to_owned())).await?;
+        let kept = self
+            .store
+            .versions(&location.bucket, &location.root())
             .await
             .map_err(not_kept)?;
-        Ok(resource(&id, executor_uri))
+        let needed = [
+            Some(begun),
+            Some(filled.id.key()),
+            Some(filled.note_key.clone()),
+        ]
+        .into_iter()
+        .chain([filled.executor_key.clone()])
+        .flatten();
+        for key in needed {
+            if !kept.iter().any(|version| version.is_there(&key)) {
+                return Err(Failure::new(
+                    "the creation was cancelled: a deletion came while it was under way",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what a creation that did not come to its end has left, unless
+    /// a creation has come to its end there. Says whether nothing of this one is
+    /// left.
+    async fn take_back(&self, location: &Location, creation: &str) -> Result<bool, StoreError> {
+        let bucket = &location.bucket;
+        let key = location.creation_key(&Creation::Begun(creation.to_owned()));
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        let (begun, kept): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|version| version.key == key);
+        // Once a deletion has taken the mark away, that it is done counts no more.
+        let cancelled = begun.is_empty().then_some(creation);
+        if is_any_done(location, &kept, cancelled) {
+            return Ok(false);
+        }
+        // The mark first, so that the same event, if it is handled twice at once, does
+        // not come to an end either.
+        self.store.delete(bucket, begun).await?;
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        if is_any_done(location, &kept, cancelled) {
+            return Ok(false);
+        }
+        self.store.delete(bucket, kept).await?;
+        Ok(true)
+    }
+
+    /// What a creation under way has written, or one that died on it, if no other
+    /// has come to its end: CloudFormation deletes by an id that it made up when
+    /// it never learned of one.
+    async fn cancel(&self, location: &Location) -> Result<(), StoreError> {
+        let bucket = &location.bucket;
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        if is_any_done(location, &kept, None) {
+            return Ok(());
+        }
+        let begun: Vec<Version> = kept
+            .into_iter()
+            .filter(|version| matches!(location.creation(&version.key), Some(Creation::Begun(_))))
+            .collect();
+        if begun.is_empty() {
+            return Ok(());
+        }
+        // A creation under way sees at its end that it has not begun, and takes back
+        // what it has written; one that was faster has left word that it is done.
+        self.store.delete(bucket, begun).await?;
+        let kept = self.store.versions(bucket, &location.root()).await?;
+        if is_any_done(location, &kept, None) {
+            return Ok(());
+        }
+        tracing::info!(
+            root = location.root(),
+            versions = kept.len(),
+            "deleting what a creation left"
+        );
+        self.store.delete(bucket, kept).await
     }
 
     /// What these properties gave before, if it is still there: a rollback must
@@ -113,10 +222,7 @@ impl<S: Store> PipelineDefinition<S> {
     ) -> Result<Option<Resource>, StoreError> {
         let bucket = &location.bucket;
         let kept = self.store.versions(bucket, &location.root()).await?;
-        let there = |key: &str| {
-            kept.iter()
-                .any(|version| version.is_latest && !version.is_marker && version.key == key)
-        };
+        let there = |key: &str| kept.iter().any(|version| version.is_there(key));
         let digest = digest(properties);
         let found = kept.iter().find_map(|version| {
             let (of, made) = location.note(&version.key)?;
@@ -135,7 +241,12 @@ impl<S: Store> PipelineDefinition<S> {
         });
         Ok(found.map(|(sha256, executor_uri)| {
             tracing::info!(sha256, "these properties gave this definition before");
-            resource(&PhysicalId { location, sha256 }, executor_uri)
+            let id = PhysicalId {
+                location,
+                sha256,
+                unfinished: None,
+            };
+            resource(&id, executor_uri)
         }))
     }
 
@@ -181,11 +292,23 @@ impl<S: Store> PipelineDefinition<S> {
     }
 
     /// Deletes every version of a definition, and with the resource's last
-    /// definition its scripts.
+    /// definition its scripts. Of a creation that did not come to its end, no more
+    /// than its marks where another one has made the same.
     async fn remove(&self, id: &PhysicalId) -> Result<(), StoreError> {
         let (location, key) = (&id.location, id.key());
         let bucket = &location.bucket;
         let kept = self.store.versions(bucket, &location.root()).await?;
+        let (marks, kept): (Vec<Version>, Vec<Version>) = kept.into_iter().partition(|version| {
+            matches!(
+                (location.creation(&version.key), &id.unfinished),
+                (Some(Creation::Begun(of) | Creation::Done(of)), Some(unfinished)) if of == *unfinished
+            )
+        });
+        self.store.delete(bucket, marks).await?;
+        if id.unfinished.is_some() && is_any_done(location, &kept, id.unfinished.as_deref()) {
+            tracing::info!(key, "another creation has made this definition: it stays");
+            return Ok(());
+        }
         let (own, others): (Vec<Version>, Vec<Version>) =
             kept.into_iter().partition(|version| version.key == key);
         tracing::info!(key, versions = own.len(), "deleting the definition");
@@ -223,7 +346,26 @@ impl<S: Store> PipelineDefinition<S> {
 
 impl<S: Store> Handler for PipelineDefinition<S> {
     async fn create(&self, request: Request) -> Result<Resource, Failure> {
-        self.make(&request).await
+        let filled = self.filled(&request).await?;
+        let creation = creation(&request.invocation);
+        let unfinished = PhysicalId {
+            unfinished: Some(creation.clone()),
+            ..filled.id.clone()
+        };
+        request.claim(&unfinished.to_string());
+        let Err(failure) = self.keep_as_creation(&filled, &creation).await else {
+            return Ok(resource(&filled.id, filled.executor_uri));
+        };
+        match self.take_back(&filled.id.location, &creation).await {
+            Ok(true) => request.disclaim(),
+            Ok(false) => {}
+            // There may be no bucket, and then nothing is left in it.
+            Err(StoreError::NoBucket { .. }) => request.disclaim(),
+            Err(error) => {
+                tracing::warn!(%error, "what the creation has made is left to its deletion");
+            }
+        }
+        Err(failure)
     }
 
     // The old definition stays: a rollback needs it, and CloudFormation deletes
@@ -258,21 +400,38 @@ impl<S: Store> Handler for PipelineDefinition<S> {
                 }
             }
         }
-        self.make(&request).await
+        let filled = self.filled(&request).await?;
+        self.keep(&filled).await.map_err(not_kept)?;
+        Ok(resource(&filled.id, filled.executor_uri))
     }
 
     async fn delete(&self, request: Request, physical_id: String) -> Result<(), Failure> {
-        let id = match PhysicalId::parse(&physical_id, &request.account) {
-            Some(id) if id.location.stack_digest == request.stack_digest() => id,
-            _ => {
-                tracing::warn!(
-                    physical_id,
-                    "not an id of this resource: nothing is deleted"
-                );
+        let deleted = match PhysicalId::parse(&physical_id, &request.account) {
+            Some(id) if id.location.stack_digest == request.stack_digest() => {
+                self.remove(&id).await
+            }
+            Some(_) => {
+                tracing::warn!(physical_id, "another resource's id: nothing is deleted");
                 return Ok(());
             }
+            None => {
+                tracing::warn!(
+                    physical_id,
+                    "not an id of this function: only what an unfinished creation left is deleted"
+                );
+                // If they cannot be read, the creation has failed before it began.
+                let Ok(properties) = Properties::read(&request.properties) else {
+                    return Ok(());
+                };
+                let location = Location {
+                    bucket: bucket_of(&request, properties.bucket),
+                    prefix: properties.prefix,
+                    stack_digest: request.stack_digest(),
+                };
+                self.cancel(&location).await
+            }
         };
-        match self.remove(&id).await {
+        match deleted {
             Ok(()) => Ok(()),
             Err(StoreError::NoBucket { bucket }) => {
                 tracing::warn!(bucket, "the bucket has gone, and all in it");
@@ -301,6 +460,14 @@ fn bucket_of(request: &Request, name: String) -> Bucket {
         name,
         owner: request.account.clone(),
     }
+}
+
+/// Whether a creation has come to its end there, other than `but`.
+fn is_any_done(location: &Location, kept: &[Version], but: Option<&str>) -> bool {
+    kept.iter().any(|version| {
+        version.is_there(&version.key)
+            && matches!(location.creation(&version.key), Some(Creation::Done(of)) if but != Some(&of))
+    })
 }
 
 /// The digest of properties, whatever the order of their names.
@@ -439,7 +606,7 @@ mod tests {
         });
         let envelope =
             Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
-        let (request, operation) = envelope.request(&envelope.subject(), account).unwrap();
+        let (request, operation) = envelope.request(&envelope.subject(), account, "i").unwrap();
         assert_eq!(operation, Operation::Create);
         request
     }
@@ -498,8 +665,8 @@ mod tests {
             EXECUTOR.as_bytes()
         );
         assert!(String::from_utf8(definition).unwrap().contains(uri));
-        // Those two, and the note of what they came of.
-        assert_eq!(store.keys("pipelines").len(), 3);
+        // Those two, the note of what they came of, and the creation's two marks.
+        assert_eq!(store.keys("pipelines").len(), 5);
     }
 
     /// The same properties always give the same id; CodeVersion is not among what decides it.
@@ -879,10 +1046,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_creation_claims_its_id_before_it_writes() {
-        let store = store();
-        store.trouble(Call::Put, Trouble::HappensAndFails);
+    /// Creates as the driver does; gives the id of a failure.
+    async fn failed_creation(store: &MemoryStore, invocation: &str) -> String {
         let event = json!({
             "RequestType": "Create",
             "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?q",
@@ -894,13 +1059,65 @@ mod tests {
         let envelope =
             Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject, OWNER).unwrap();
+        let (request, _) = envelope.request(&subject, OWNER, invocation).unwrap();
         PipelineDefinition::new(store.clone())
             .create(request)
             .await
             .unwrap_err();
-        assert!(!is_failed_create(subject.failure_id()));
-        delete(&store, "stack", subject.failure_id()).await.unwrap();
+        subject.failure_id()
+    }
+
+    /// A creation that fails takes back what it wrote, and answers that there is nothing to delete.
+    #[tokio::test]
+    async fn a_creation_that_fails_takes_back_what_it_wrote() {
+        for puts in 0..5 {
+            for trouble in [Trouble::Fails, Trouble::HappensAndFails] {
+                let store = store();
+                store.trouble_after(puts, Call::Put, trouble);
+                let id = failed_creation(&store, "i").await;
+                let left = store.keys("pipelines");
+                // Of the last one nobody knows whether it came to its end.
+                if puts == 4 && trouble == Trouble::HappensAndFails {
+                    assert!(!is_failed_create(&id), "{id}");
+                    delete(&store, "stack", &id).await.unwrap();
+                    assert!(store.keys("pipelines").is_empty());
+                } else {
+                    assert!(is_failed_create(&id), "{id}");
+                    assert!(left.is_empty(), "{puts}: {left:?}");
+                }
+            }
+        }
+    }
+
+    /// What a creation could not take back is answered for deletion.
+    #[tokio::test]
+    async fn a_creation_that_cannot_take_back_what_it_wrote_answers_its_id() {
+        let store = store();
+        store.trouble_after(2, Call::Put, Trouble::HappensAndFails);
+        store.trouble(Call::Delete, Trouble::Fails);
+        let id = failed_creation(&store, "i").await;
+        assert!(!is_failed_create(&id));
+        assert!(!store.keys("pipelines").is_empty());
+        delete(&store, "stack", &id).await.unwrap();
+        assert!(store.keys("pipelines").is_empty());
+    }
+
+    /// The late clean-up of a creation that failed leaves alone what another creation has made since, though it
+    /// be the same.
+    #[tokio::test]
+    async fn the_late_clean_up_of_a_failed_creation_leaves_the_next_ones_definition() {
+        let store = store();
+        store.trouble_after(3, Call::Put, Trouble::HappensAndFails);
+        store.trouble(Call::Delete, Trouble::Fails);
+        let failed = failed_creation(&store, "first").await;
+        let request = request("stack", &inline("A"));
+        let made = PipelineDefinition::new(store.clone()).create(request).await;
+        let (id, data) = told(made.unwrap());
+        assert!(failed.starts_with(&id) && failed != id, "{failed} {id}");
+        delete(&store, "stack", &failed).await.unwrap();
+        let key = data["Key"].as_str().unwrap();
+        assert!(store.read("pipelines", key).is_some());
+        delete(&store, "stack", &id).await.unwrap();
         assert!(
             store.keys("pipelines").is_empty(),
             "{:?}",

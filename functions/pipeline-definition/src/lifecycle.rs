@@ -8,6 +8,7 @@
 //! content, and executions that still run from an older script.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,6 +80,20 @@ enum Step {
         fails_later: bool,
         weather: Weather,
     },
+    /// Creates the stack, if it is not there, and after so many calls of S3 deletes
+    /// what it has not heard of.
+    Cancel {
+        stack: usize,
+        wish: Wish,
+        after: usize,
+    },
+    /// Creates the stack, if it is not there; if that fails, creates it again, and
+    /// only then deletes what the first attempt may have left.
+    Retry {
+        stack: usize,
+        wish: Wish,
+        weather: Weather,
+    },
     /// Updates the stack, if it is there; `fails_later` rolls back.
     Update {
         stack: usize,
@@ -130,6 +145,8 @@ struct World {
     unknown: BTreeSet<(String, String)>,
     /// The id that properties gave before.
     ids: BTreeMap<(String, Wish, usize), String>,
+    /// How many events there have been.
+    invocations: AtomicUsize,
 }
 
 /// What CloudFormation learned of a request.
@@ -179,6 +196,7 @@ impl World {
             running: VecDeque::new(),
             unknown: BTreeSet::new(),
             ids: BTreeMap::new(),
+            invocations: AtomicUsize::new(0),
         }
     }
 
@@ -232,7 +250,10 @@ impl World {
         let invocation = Invocation {
             now,
             deadline: now + Duration::from_secs(60),
-            log: LogLocation::default(),
+            log: LogLocation {
+                invocation: self.invocations.fetch_add(1, Ordering::Relaxed).to_string(),
+                ..LogLocation::default()
+            },
             policy: UrlPolicy::of_region("eu-west-1"),
             account: Some(OWNER.to_owned()),
         };
@@ -356,6 +377,73 @@ impl World {
         Ok(())
     }
 
+    /// CloudFormation gives a creation up while it runs, and deletes by an id that
+    /// it makes up.
+    async fn cancel(&mut self, stack: usize, wish: Wish, after: usize) -> Checked<()> {
+        self.generations[stack] += 1;
+        let properties = wish.properties(self.code);
+        let until = self.store.call_count() + after;
+        let calm = calm();
+        let creation = self.request(stack, "Create", &properties, None, &calm);
+        let deletion = async {
+            // Until then, or until the creation makes no more calls.
+            for _ in 0..1_000 {
+                if self.store.call_count() >= until {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            self.clean_up(stack, "s-PipelineDefinition-ABCDEF", &properties, &calm)
+                .await
+        };
+        let (created, deleted) = tokio::join!(creation, deletion);
+        deleted?;
+        match created? {
+            // It came to its end first, which CloudFormation does not hear.
+            Some(answer) if answer.success => {
+                self.clean_up(stack, &answer.id, &properties, &calm).await?;
+            }
+            _ => {}
+        }
+        self.nothing_remains(stack)
+    }
+
+    /// A creation that fails, the next one, and only then the clean-up of the first.
+    async fn retry(&mut self, stack: usize, wish: Wish, weather: &Weather) -> Checked<()> {
+        self.generations[stack] += 1;
+        let properties = wish.properties(self.code);
+        let before = self.all_keys();
+        let first = self
+            .request(stack, "Create", &properties, None, weather)
+            .await?;
+        let (again, failed) = match first {
+            Some(answer) if answer.success => (Some(answer), None),
+            first => {
+                let again = self
+                    .request(stack, "Create", &properties, None, &calm())
+                    .await?;
+                (again.filter(|answer| answer.success), first)
+            }
+        };
+        let Some(again) = again else {
+            // The wish itself is at fault: nothing was ever written.
+            self.note_unknown(&before);
+            return Ok(());
+        };
+        self.note_id(stack, wish, &again.id)?;
+        self.stacks[stack] = Some(Live {
+            wish,
+            code: self.code,
+            id: again.id,
+            data: again.data,
+        });
+        if let Some(failed) = failed {
+            self.clean_up(stack, &failed.id, &properties, &calm())
+                .await?;
+        }
+        Ok(())
+    }
+
     async fn update(
         &mut self,
         stack: usize,
@@ -460,14 +548,16 @@ impl World {
             let Some((prefix, _)) = key.split_once(&format!("/{digest}/")) else {
                 continue;
             };
-            // A definition that nobody knows of keeps the scripts beside it.
+            // A definition that nobody knows of keeps the scripts and marks beside it.
             let root = format!("{prefix}/{digest}/");
             let excused = self.unknown.iter().any(|(of, unknown)| {
                 *of == bucket
                     && (*unknown == key
                         || unknown.starts_with(&root)
                             && unknown.ends_with(".json")
-                            && key.starts_with(&format!("{root}executor/")))
+                            && ["executor/", "made/creations/"]
+                                .iter()
+                                .any(|below| key.starts_with(&format!("{root}{below}"))))
             });
             prop_assert!(excused, "{bucket}/{key} remains");
         }
@@ -511,6 +601,20 @@ impl World {
             } => {
                 if self.stacks[*stack].is_none() {
                     self.create(*stack, *wish, *fails_later, weather).await?;
+                }
+            }
+            Step::Cancel { stack, wish, after } => {
+                if self.stacks[*stack].is_none() {
+                    self.cancel(*stack, *wish, *after).await?;
+                }
+            }
+            Step::Retry {
+                stack,
+                wish,
+                weather,
+            } => {
+                if self.stacks[*stack].is_none() {
+                    self.retry(*stack, *wish, weather).await?;
                 }
             }
             Step::Update {
@@ -622,6 +726,12 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (stack.clone(), wishes(), prop::bool::weighted(0.2), weathers()).prop_map(
             |(stack, wish, fails_later, weather)| Step::Create { stack, wish, fails_later, weather }
         ),
+        2 => (stack.clone(), wishes(), 0usize..12).prop_map(
+            |(stack, wish, after)| Step::Cancel { stack, wish, after }
+        ),
+        2 => (stack.clone(), wishes(), weathers()).prop_map(
+            |(stack, wish, weather)| Step::Retry { stack, wish, weather }
+        ),
         5 => (stack.clone(), wishes(), prop::bool::weighted(0.3), any::<bool>(), weathers()).prop_map(
             |(stack, wish, fails_later, code_rolls_back, weather)| Step::Update {
                 stack,
@@ -671,10 +781,10 @@ fn live_through(histories: u32) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// In whatever order stacks are created, updated, rolled back, cleaned up and deleted, whatever
-/// fails and however often an event is delivered before the next one: nothing that a live stack or
-/// its executions refer to is ever deleted, and of a deleted stack nothing remains that
-/// CloudFormation ever learned of.
+/// In whatever order stacks are created, cancelled while that is under way, updated, rolled back,
+/// cleaned up and deleted, whatever fails and however often an event is delivered before the next
+/// one: nothing that a live stack or its executions refer to is ever deleted, and of a deleted stack
+/// nothing remains that CloudFormation ever learned of.
 #[test]
 fn hundreds_of_histories_lose_nothing_and_leave_nothing() {
     live_through(histories());

@@ -10,6 +10,11 @@
 //! their digests, which definition and script came of which properties: a
 //! rollback brings back old properties while the function may already have new
 //! code, and must still find what they gave.
+//!
+//! `<prefix>/<stack digest>/made/creations/<creation>/begun` and `.../done` are
+//! what a creation writes before all and after all else, under a digest of its
+//! invocation's id. A deletion can so tell what is whole from what a creation
+//! has left, or has yet to write; see [`Creation`].
 
 use std::fmt::Write as _;
 
@@ -25,6 +30,9 @@ const STACK_DIGEST_LEN: usize = 16;
 
 /// Hexadecimal digits of a SHA-256.
 const SHA256_LEN: usize = 64;
+
+/// Hexadecimal digits of a creation's name.
+const CREATION_LEN: usize = 16;
 
 /// In the place of a script's digest, where the properties name a script.
 const GIVEN: &str = "given";
@@ -80,6 +88,35 @@ impl Location {
         format!("{}made/", self.root())
     }
 
+    /// The key of what a creation writes before, or after, everything else.
+    #[must_use]
+    pub fn creation_key(&self, of: &Creation) -> String {
+        let (creation, state) = match of {
+            Creation::Begun(creation) => (creation, "begun"),
+            Creation::Done(creation) => (creation, "done"),
+        };
+        format!("{}{creation}/{state}", self.creations())
+    }
+
+    /// Which creation wrote the object with this key, and when; none for any
+    /// other key.
+    #[must_use]
+    pub fn creation(&self, key: &str) -> Option<Creation> {
+        let (creation, state) = key.strip_prefix(&self.creations())?.split_once('/')?;
+        let creation = || creation.to_owned();
+        match state {
+            "begun" => Some(Creation::Begun(creation())),
+            "done" => Some(Creation::Done(creation())),
+            _ => None,
+        }
+    }
+
+    /// What the keys of creations begin with: among the notes, which programs
+    /// before this one delete with the last definition.
+    fn creations(&self) -> String {
+        format!("{}creations/", self.notes())
+    }
+
     /// The key of the note that `made` came of the properties whose digest is
     /// `properties`.
     #[must_use]
@@ -116,13 +153,34 @@ impl Location {
     }
 }
 
-/// The id by which CloudFormation knows a definition: `<bucket>/<key>`.
+/// The id by which CloudFormation knows a definition: `<bucket>/<key>`. Where a
+/// creation did not come to its end, `/<creation>` follows: a later one may have
+/// made the same definition again, which is not to go with what the first left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhysicalId {
     /// Where the resource keeps its things.
     pub location: Location,
     /// The digest of the definition's bytes.
     pub sha256: String,
+    /// The creation that was to make it, if it did not come to its end.
+    pub unfinished: Option<String>,
+}
+
+/// How far a creation has come, by what it has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// It is under way, or has died on it.
+    Begun(String),
+    /// It has written everything.
+    Done(String),
+}
+
+/// The name by which a creation goes: 16 hexadecimal digits of its invocation's.
+#[must_use]
+pub fn creation(invocation: &str) -> String {
+    let mut digest = sha256(invocation.as_bytes());
+    digest.truncate(CREATION_LEN);
+    digest
 }
 
 impl PhysicalId {
@@ -131,6 +189,10 @@ impl PhysicalId {
     #[must_use]
     pub fn parse(id: &str, owner: &str) -> Option<Self> {
         let (bucket, key) = id.split_once('/')?;
+        let (key, unfinished) = match key.rsplit_once('/')? {
+            (key, creation) if is_hex(creation, CREATION_LEN) => (key, Some(creation)),
+            _ => (key, None),
+        };
         let (folder, file) = key.rsplit_once('/')?;
         let (prefix, stack_digest) = folder.rsplit_once('/')?;
         let sha256 = file.strip_suffix(".json")?;
@@ -148,6 +210,7 @@ impl PhysicalId {
                 stack_digest: stack_digest.to_owned(),
             },
             sha256: sha256.to_owned(),
+            unfinished: unfinished.map(str::to_owned),
         })
     }
 
@@ -160,7 +223,11 @@ impl PhysicalId {
 
 impl std::fmt::Display for PhysicalId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.location.bucket.name, self.key())
+        write!(formatter, "{}/{}", self.location.bucket.name, self.key())?;
+        match &self.unfinished {
+            Some(creation) => write!(formatter, "/{creation}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -309,12 +376,23 @@ mod tests {
             prefix in "[A-Za-z0-9_-]{1,9}(/[A-Za-z0-9_-]{1,9}){0,3}",
             stack_digest in "[0-9a-f]{16}",
             sha256 in "[0-9a-f]{64}",
+            unfinished in proptest::option::of("[0-9a-f]{16}"),
         ) {
             let id = PhysicalId {
                 location: Location { bucket: bucket(&name), prefix, stack_digest },
                 sha256,
+                unfinished,
             };
             prop_assert_eq!(PhysicalId::parse(&id.to_string(), OWNER), Some(id));
+        }
+
+        #[test]
+        fn a_mark_reads_back_as_what_it_was_written_from(invocation in any::<String>(), done in any::<bool>()) {
+            let creation = creation(&invocation);
+            let mark = if done { Creation::Done(creation) } else { Creation::Begun(creation) };
+            let key = location().creation_key(&mark);
+            prop_assert_eq!(location().creation(&key), Some(mark));
+            prop_assert_eq!(location().note(&key), None);
         }
 
         #[test]

@@ -48,6 +48,8 @@ struct State {
     versions_made: u32,
     /// What happens to the next calls, in order.
     troubles: Vec<(Call, Trouble)>,
+    /// What happens to a call after so many others of its kind.
+    spared: Vec<(Call, usize, Trouble)>,
     calls: Vec<Call>,
 }
 
@@ -72,6 +74,17 @@ impl MemoryStore {
     /// The next call of this kind goes wrong, once.
     pub(crate) fn trouble(&self, call: Call, trouble: Trouble) {
         self.0.lock().unwrap().troubles.push((call, trouble));
+    }
+
+    /// The call of this kind after `spared` others goes wrong, once.
+    pub(crate) fn trouble_after(&self, spared: usize, call: Call, trouble: Trouble) {
+        let mut state = self.0.lock().unwrap();
+        state.spared.push((call, spared, trouble));
+    }
+
+    /// How many calls there have been.
+    pub(crate) fn call_count(&self) -> usize {
+        self.0.lock().unwrap().calls.len()
     }
 
     pub(crate) fn forget_troubles(&self) {
@@ -111,6 +124,18 @@ impl MemoryStore {
     fn next_trouble(&self, call: Call) -> Option<Trouble> {
         let mut state = self.0.lock().unwrap();
         state.calls.push(call);
+        let due = state
+            .spared
+            .iter()
+            .position(|(kind, spared, _)| *kind == call && *spared == 0);
+        for (kind, spared, _) in &mut state.spared {
+            if *kind == call {
+                *spared = spared.saturating_sub(1);
+            }
+        }
+        if let Some(due) = due {
+            return Some(state.spared.remove(due).2);
+        }
         let at = state.troubles.iter().position(|(kind, _)| *kind == call)?;
         Some(state.troubles.remove(at).1)
     }
@@ -135,6 +160,8 @@ impl MemoryStore {
             owner: bucket.owner.clone(),
             code: "AccessDenied".to_owned(),
         };
+        // Others may come in between.
+        tokio::task::yield_now().await;
         let trouble = self.next_trouble(call);
         match trouble {
             Some(Trouble::Fails) => return Err(failed()),

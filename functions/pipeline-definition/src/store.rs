@@ -25,6 +25,14 @@ pub struct Version {
     pub is_marker: bool,
 }
 
+impl Version {
+    /// Whether it is the object that is read under `key`.
+    #[must_use]
+    pub fn is_there(&self, key: &str) -> bool {
+        self.is_latest && !self.is_marker && self.key == key
+    }
+}
+
 /// Why a call to S3 failed. Each names the bucket, and the key where there is
 /// one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -179,7 +179,8 @@ pub async fn respond<H: Handler, T: Transport>(
         .ok_or_else(|| {
             Failure::new("neither the function's ARN nor StackId names the account that it runs in")
         });
-    let outcome = match account.and_then(|account| envelope.request(&subject, &account)) {
+    let id = &invocation.log.invocation;
+    let outcome = match account.and_then(|account| envelope.request(&subject, &account, id)) {
         Ok((request, operation)) => {
             tracing::info!(
                 stack = request.stack_id,
@@ -284,7 +285,7 @@ async fn perform<H: Handler>(
 /// A failure's outcome, after it has been written to the log whole: its reply
 /// may hold only a part.
 fn failed(failure: Failure, subject: &Subject) -> Outcome {
-    let physical_id = subject.failure_id().to_owned();
+    let physical_id = subject.failure_id();
     tracing::error!(physical_id, "failed: {failure}");
     Outcome::Failed {
         physical_id,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -74,12 +74,15 @@ pub struct Request {
     /// The account that the function runs in: what it writes to is to belong
     /// to this one.
     pub account: String,
+    /// Lambda's id of the invocation: another for every event, and the same
+    /// however often Lambda delivers it.
+    pub invocation: String,
     /// The resource's type, such as `Custom::Something`; empty if not given.
     pub resource_type: String,
     /// The resource's properties. CloudFormation gives numbers and booleans in
     /// them as strings.
     pub properties: Value,
-    claimed: Arc<OnceLock<String>>,
+    claimed: Claim,
 }
 
 /// Who an answer is about, before anything is known of how it went: decides
@@ -88,7 +91,7 @@ pub struct Request {
 pub struct Subject {
     existing: Option<String>,
     marker: String,
-    claimed: Arc<OnceLock<String>>,
+    claimed: Claim,
 }
 
 impl Envelope {
@@ -150,21 +153,24 @@ impl Envelope {
         Subject {
             existing: self.physical_id().ok(),
             marker: failed_create_id(&self.stack_id, &self.logical_resource_id),
-            claimed: Arc::default(),
+            claimed: Claim::default(),
         }
     }
 
-    /// The rest of the request, to a function that runs in `account`.
+    /// The rest of the request, to a function that runs in `account` and is
+    /// invoked under the id `invocation`.
     ///
     /// # Errors
     /// All that is wrong with `RequestType`, `PhysicalResourceId`,
     /// `ResourceProperties` and `OldResourceProperties`, to be answered as a
     /// failure. The properties of a deletion count as an empty object when
-    /// they are missing, so that a resource can always be deleted.
+    /// they are missing or cannot be read, so that a resource can always be
+    /// deleted.
     pub fn request(
         &self,
         subject: &Subject,
         account: &str,
+        invocation: &str,
     ) -> Result<(Request, Operation), Failure> {
         let mut faults = Vec::new();
         let request_type = self.rest.get("RequestType").and_then(|value| text(value));
@@ -176,6 +182,8 @@ impl Envelope {
                 faults.push("ResourceProperties is missing".to_owned());
                 Value::Null
             }
+            // A creation may have failed for them; it must be possible to delete it.
+            Err(_) if deletion => Value::Object(serde_json::Map::new()),
             Err(fault) => {
                 faults.push(fault);
                 Value::Null
@@ -219,13 +227,14 @@ impl Envelope {
                     request_id: self.request_id.clone(),
                     logical_resource_id: self.logical_resource_id.clone(),
                     account: account.to_owned(),
+                    invocation: invocation.to_owned(),
                     resource_type: self
                         .rest
                         .get("ResourceType")
                         .and_then(|value| text(value))
                         .unwrap_or_default(),
                     properties,
-                    claimed: Arc::clone(&subject.claimed),
+                    claimed: subject.claimed.clone(),
                 },
                 operation,
             )),
@@ -277,7 +286,13 @@ impl Request {
     /// and CloudFormation will ask to delete it. The first claim counts; an
     /// update or deletion has its id already and needs none.
     pub fn claim(&self, physical_id: &str) {
-        claim(&self.claimed, physical_id);
+        self.claimed.set(physical_id);
+    }
+
+    /// Takes the claim back: of what the creation has made nothing is left, and
+    /// should it fail, there is nothing to delete.
+    pub fn disclaim(&self) {
+        self.claimed.clear();
     }
 
     /// A digest of the stack and the resource's name in it, 16 lower-case
@@ -293,7 +308,7 @@ impl Request {
 impl Subject {
     /// As [`Request::claim`], by the driver.
     pub fn claim(&self, physical_id: &str) {
-        claim(&self.claimed, physical_id);
+        self.claimed.set(physical_id);
     }
 
     /// The physical id of a failure. The one that the resource has, if it has
@@ -301,11 +316,11 @@ impl Subject {
     /// else the one that the creation claimed; else a marker, which
     /// [`is_failed_create`] knows again.
     #[must_use]
-    pub fn failure_id(&self) -> &str {
+    pub fn failure_id(&self) -> String {
         self.existing
-            .as_deref()
-            .or(self.claimed.get().map(String::as_str))
-            .unwrap_or(&self.marker)
+            .clone()
+            .or_else(|| self.claimed.get())
+            .unwrap_or_else(|| self.marker.clone())
     }
 }
 
@@ -318,10 +333,29 @@ pub fn is_failed_create(physical_id: &str) -> bool {
         .is_some_and(|digest| digest.len() == 16 && digest.bytes().all(is_lower_hex))
 }
 
-fn claim(claimed: &OnceLock<String>, physical_id: &str) {
-    if is_valid_id(physical_id) {
-        // The first claim counts, so a later one may fail to be set.
-        let _ = claimed.set(physical_id.to_owned());
+/// The id of what a creation is about to make, shared by its request and its
+/// answer.
+#[derive(Debug, Clone, Default)]
+struct Claim(Arc<Mutex<Option<String>>>);
+
+impl Claim {
+    /// The first id counts.
+    fn set(&self, physical_id: &str) {
+        if is_valid_id(physical_id) {
+            self.lock().get_or_insert_with(|| physical_id.to_owned());
+        }
+    }
+
+    fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    fn get(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -387,7 +421,7 @@ mod tests {
 
     fn request(event: &Value) -> Result<(Request, Operation), Failure> {
         let envelope = read(event).unwrap();
-        envelope.request(&envelope.subject(), ACCOUNT)
+        envelope.request(&envelope.subject(), ACCOUNT, "i")
     }
 
     #[test]
@@ -456,13 +490,29 @@ mod tests {
             .to_string()
             .replace("{\"A\":\"1\"}", &format!("{{\"A\":{deep}}}"));
         let envelope = Envelope::read(&text, &policy()).unwrap();
-        let failure = envelope.request(&envelope.subject(), ACCOUNT).unwrap_err();
+        let failure = envelope
+            .request(&envelope.subject(), ACCOUNT, "i")
+            .unwrap_err();
         assert!(
             failure
                 .to_string()
                 .contains("ResourceProperties cannot be read"),
             "{failure}"
         );
+    }
+
+    /// A deletion reads no properties that it does not need.
+    #[test]
+    fn a_deletion_is_possible_whatever_its_properties_are() {
+        let deep = format!("{}1{}", "[".repeat(400), "]".repeat(400));
+        for properties in ["[1]", "\"\\ud83d\"", "7", "null", &deep] {
+            let mut event = event();
+            event["RequestType"] = json!("Delete");
+            let text = event.to_string().replace("{\"A\":\"1\"}", properties);
+            let envelope = Envelope::read(&text, &policy()).unwrap();
+            let (request, _) = envelope.request(&envelope.subject(), ACCOUNT, "i").unwrap();
+            assert_eq!(request.properties, json!({}), "{properties}");
+        }
     }
 
     #[test]
@@ -485,7 +535,7 @@ mod tests {
     fn a_failed_update_or_deletion_keeps_the_id_it_came_with() {
         let envelope = read(&event()).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT, "i").unwrap();
         request.claim("bucket/new");
         assert_eq!(subject.failure_id(), "bucket/key");
     }
@@ -500,15 +550,15 @@ mod tests {
         let envelope = read(&event).unwrap();
         let subject = envelope.subject();
         assert!(
-            is_failed_create(subject.failure_id()),
+            is_failed_create(&subject.failure_id()),
             "{}",
             subject.failure_id()
         );
         assert_eq!(subject.failure_id(), envelope.subject().failure_id());
 
-        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT, "i").unwrap();
         request.claim("");
-        assert!(is_failed_create(subject.failure_id()));
+        assert!(is_failed_create(&subject.failure_id()));
         request.claim("bucket/key");
         request.claim("bucket/other");
         assert_eq!(subject.failure_id(), "bucket/key");
@@ -547,7 +597,7 @@ mod tests {
             event[&name] = json!({ "x": secret });
             let shown = match read(&event) {
                 Err(error) => error.to_string(),
-                Ok(envelope) => match envelope.request(&envelope.subject(), ACCOUNT) {
+                Ok(envelope) => match envelope.request(&envelope.subject(), ACCOUNT, "i") {
                     Err(failure) => failure.to_string(),
                     Ok(_) => String::new(),
                 },
