@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::output;
+
 /// Whether there is somebody to ask.
 pub(crate) fn somebody_is_there() -> bool {
     io::stdin().is_terminal()
@@ -13,10 +15,9 @@ pub(crate) fn somebody_is_there() -> bool {
 /// # Errors
 /// When the question can't be written or the answer not be read.
 pub(crate) async fn yes(question: &str) -> anyhow::Result<bool> {
-    let mut out = io::stderr().lock();
+    let mut out = output::stderr();
     write!(out, "{question} [y/N] ")?;
     out.flush()?;
-    drop(out);
     let answer = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map(|_| answer)

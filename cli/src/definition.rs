@@ -1,6 +1,5 @@
 //! `pipewright definition`: check, graph, diff.
 
-use std::io::IsTerminal;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use pipewright::encoding::foreign_encoding;
 use pipewright_files::bounded;
 use serde_json::{Value, json};
 
-use crate::output::{Output, write};
+use crate::output::{Output, coloured_stdout, pretty, stdout, stdout_is_terminal, write};
 
 /// Work with pipeline definitions.
 #[derive(Debug, Subcommand)]
@@ -117,7 +116,6 @@ pub(crate) enum Color {
 /// When a file cannot be read or written, or is no definition where one is
 /// needed.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let mut stdout = std::io::stdout().lock();
     match command {
         Command::Check {
             files,
@@ -127,7 +125,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             let colored = match color {
                 Color::Always => true,
                 Color::Never => false,
-                Color::Auto => stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+                Color::Auto => stdout_is_terminal() && std::env::var_os("NO_COLOR").is_none(),
             };
             let mut checked = Vec::new();
             for file in files {
@@ -143,7 +141,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 CheckFormat::Json => show_json(&checked),
                 CheckFormat::Sarif => show_sarif(&checked),
             };
-            write(&mut stdout, text.as_bytes())?;
+            write(&mut coloured_stdout(colored), text.as_bytes())?;
             Ok(status(
                 checked.iter().any(|file| file.count(Severity::Error) > 0),
             ))
@@ -164,7 +162,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 GraphFormat::Mermaid => render::mermaid(&definition),
                 GraphFormat::Dot => render::dot(&definition),
             };
-            output.write(&mut stdout, text.as_bytes())?;
+            output.write(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Diff { before, after } => {
@@ -178,7 +176,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             };
             let changes = diff(&before, &after);
             let text: String = changes.iter().map(|change| format!("{change}\n")).collect();
-            write(&mut stdout, text.as_bytes())?;
+            write(&mut stdout(), text.as_bytes())?;
             Ok(status(!changes.is_empty()))
         }
     }
@@ -576,11 +574,6 @@ fn show_json(files: &[Checked]) -> String {
         })
         .collect();
     pretty(&Value::from(findings))
-}
-
-/// JSON for people and machines, with a line's end.
-pub(crate) fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
 }
 
 fn show_sarif(files: &[Checked]) -> String {

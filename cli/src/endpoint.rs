@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::confirm;
 use crate::installation::Installation;
+use crate::output;
 
 mod plan;
 
@@ -410,5 +411,5 @@ async fn settle(
 }
 
 fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+    writeln!(output::stdout(), "{line}")
 }

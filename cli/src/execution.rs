@@ -1,7 +1,7 @@
 //! `pipewright execution`: watch one, or show what happened in it.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use pipewright::record::history::{LogLine, history};
 use pipewright::record::{History, Item, RecordId, names};
 use pipewright_aws::dynamodb::{self, Executions, TableError};
 use tokio::time::Instant;
+
+use crate::output::{self, Text};
 
 mod list;
 mod render;
@@ -97,7 +99,7 @@ impl Color {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => {
-                io::stdout().is_terminal()
+                output::stdout_is_terminal()
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
@@ -133,6 +135,11 @@ async fn table(name: &str) -> Executions {
     Executions::new(dynamodb::client(&config), name)
 }
 
+/// Writes to standard output.
+fn writer(style: Style) -> Writer<Text<io::Stdout>> {
+    Writer::new(output::coloured_stdout(style == Style::Colored), style)
+}
+
 async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
     let id = RecordId::new(arguments.which.id)?;
     let executions = table(&arguments.which.table).await;
@@ -141,14 +148,10 @@ async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
         anyhow::bail!("there is no execution {id} in table {executions}");
     }
     let history = history(id.as_str(), &items)?;
-    let mut out = io::stdout().lock();
     match arguments.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &history).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
+        Format::Json => output::write_json(&history)?,
         Format::Text => {
-            let mut writer = Writer::new(out, arguments.which.color.style());
+            let mut writer = writer(arguments.which.color.style());
             Seen::default().write_new(&mut writer, &history)?;
             writer.summary(&history)?;
         }
@@ -159,7 +162,7 @@ async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
 async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
     let id = RecordId::new(arguments.which.id)?;
     let executions = table(&arguments.which.table).await;
-    let mut writer = Writer::new(io::stdout(), arguments.which.color.style());
+    let mut writer = writer(arguments.which.color.style());
     let interval = Duration::from_millis(arguments.interval);
     let until = arguments
         .timeout
@@ -218,7 +221,7 @@ fn not_there_yet(id: &RecordId, table: &str) -> String {
 
 /// Tells on standard error what is no part of the output.
 fn complain(text: &str) -> io::Result<()> {
-    writeln!(io::stderr(), "pipewright: {text}")
+    writeln!(output::stderr(), "pipewright: {text}")
 }
 
 /// Whether an execution that ended has steps that have not: their last events

@@ -21,8 +21,8 @@ use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::definition::{pretty, read, shown};
-use crate::output::{Output, write};
+use crate::definition::{read, shown};
+use crate::output::{Output, clean, pretty, stderr, stdout, write};
 
 mod folder;
 mod out;
@@ -186,7 +186,7 @@ fn warn(warnings: &[String]) -> Result<()> {
         .iter()
         .map(|warning| format!("warning: {warning}\n"))
         .collect();
-    io::stderr()
+    stderr()
         .write_all(text.as_bytes())
         .context("standard error cannot be written")
 }
@@ -197,8 +197,7 @@ fn init(arguments: &Init) -> Result<ExitCode> {
     // First: they may tell why it failed.
     warn(&warnings)?;
     let text = pretty(&proposed?);
-    let mut stdout = io::stdout().lock();
-    arguments.output.write(&mut stdout, text.as_bytes())?;
+    arguments.output.write(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -297,6 +296,10 @@ fn check(arguments: &Check) -> Result<ExitCode> {
         }
     }
     let fine = faults.is_empty();
+    // Also for programs: whoever reads the JSON tells them on.
+    let cleaned =
+        |texts: Vec<String>| -> Vec<String> { texts.iter().map(|one| clean(one)).collect() };
+    let (faults, warnings) = (cleaned(faults), cleaned(warnings));
     let text = match arguments.format {
         Format::Json => {
             let found = show::checked_json(checked.as_ref(), &faults, &warnings, files);
@@ -319,7 +322,7 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 }
         }
     };
-    write(&mut io::stdout().lock(), text.as_bytes())?;
+    write(&mut stdout(), text.as_bytes())?;
     Ok(ExitCode::from(u8::from(!fine)))
 }
 
@@ -348,7 +351,7 @@ fn describe(arguments: &Describe) -> Result<ExitCode> {
         Format::Text => show::described_text(&columns),
         Format::Json => pretty(&serde_json::to_value(&columns)?),
     };
-    write(&mut io::stdout().lock(), text.as_bytes())?;
+    write(&mut stdout(), text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -473,7 +476,7 @@ async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
             out.target(),
         )?),
     };
-    write(&mut io::stdout().lock(), text.as_bytes())?;
+    write(&mut stdout(), text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `pipewright`: the command line.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -55,7 +56,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    run(Cli::parse().command).unwrap_or_else(|error| {
+    let Cli { command } = match Cli::try_parse() {
+        Ok(called) => called,
+        Err(error) => return explain(&error),
+    };
+    run(command).unwrap_or_else(|error| {
         complain(&error);
         ExitCode::from(FAILURE)
     })
@@ -87,7 +92,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     result
 }
 
-#[expect(clippy::print_stderr, reason = "main tells why the program ends")]
+/// Tells why the program ends.
 fn complain(error: &anyhow::Error) {
-    eprintln!("pipewright: {error:#}");
+    // Whoever closed standard error does not want to be told.
+    let _ = writeln!(output::stderr(), "pipewright: {error:#}");
+}
+
+/// Tells what is wrong with the arguments, or shows the help that was asked for.
+fn explain(error: &clap::Error) -> ExitCode {
+    let plain = error.to_string();
+    if output::clean(&plain) == plain {
+        // In colours, where there is a terminal.
+        error.exit();
+    }
+    let _ = write!(output::stderr(), "{plain}");
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILURE))
 }

@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::confirm;
 use crate::installation::Installation;
+use crate::output;
 
 mod choice;
 mod message;
@@ -298,7 +299,7 @@ fn iso(millis: i64) -> Option<String> {
 }
 
 fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+    writeln!(output::stdout(), "{line}")
 }
 
 #[cfg(test)]

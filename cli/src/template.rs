@@ -10,8 +10,8 @@ use pipewright::definition::source;
 use pipewright::template::{self, regions};
 use serde_json::{Map, Value};
 
-use crate::definition::{parse, pretty, read, shown};
-use crate::output::{Output, write};
+use crate::definition::{parse, read, shown};
+use crate::output::{Output, pretty, stderr, stdout, write};
 
 /// Work with templates of pipeline definitions.
 #[derive(Debug, Subcommand)]
@@ -52,8 +52,7 @@ pub(crate) enum Command {
 /// # Errors
 /// When a file cannot be read or written, or cannot be worked with.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let mut stdout = std::io::stdout().lock();
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = stderr();
     match command {
         Command::Extract {
             definition,
@@ -76,7 +75,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 // Before the other file is written.
                 output.free(file, map.as_bytes())?;
             }
-            output.write(&mut stdout, extracted.template.as_bytes())?;
+            output.write(extracted.template.as_bytes())?;
             if let Some(file) = &values_out {
                 output.put(file, map.as_bytes())?;
             }
@@ -100,11 +99,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             } else {
                 filled.text + "\n"
             };
-            output.write(&mut stdout, text.as_bytes())?;
+            output.write(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Show => {
-            write(&mut stdout, template::shipped().as_bytes())?;
+            write(&mut stdout(), template::shipped().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
     }

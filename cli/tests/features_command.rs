@@ -498,6 +498,86 @@ fn check_lists_what_it_takes_and_names_what_it_leaves_out() {
     assert_eq!(found["files"][2].get("prices"), None);
 }
 
+/// Control characters in prices, templates and definitions reach neither terminal nor log, whatever command tells of them.
+#[test]
+fn control_characters_of_files_are_not_told() {
+    let scene = Scene::new("controls");
+    scene.template(|_| ());
+    let hostile = "\u{1b}[2J\u{1b}]0;pwned\u{7}\u{9b}1A\u{8}";
+    let plain = |arguments: &[&str]| {
+        let output = scene.run(arguments);
+        let told = told(&output);
+        assert!(
+            told.chars()
+                .all(|letter| letter == '\n' || !letter.is_control()),
+            "{arguments:?}: {told:?}"
+        );
+        told
+    };
+    scene.write("hostile.json", &format!("{{\"{hostile}\": 1}}"));
+    scene.write(
+        "escaped.json",
+        &json!({ "Id": hostile, "predictedAsset": hostile, hostile: 1 }).to_string(),
+    );
+    for template in ["hostile.json", "escaped.json"] {
+        for format in ["text", "json"] {
+            plain(&[
+                "check",
+                "--assets",
+                "prices",
+                "--template",
+                template,
+                "--format",
+                format,
+            ]);
+        }
+        plain(&["describe", "--template", template]);
+    }
+    let definition =
+        json!({ "Version": "2020-12-01", "Steps": [{ "Name": hostile, "Type": hostile }] });
+    scene.write("definition.json", &definition.to_string());
+    for command in [
+        &["check", "definition.json"][..],
+        &["check", "definition.json", "--format", "json"],
+        &["check", "hostile.json", "escaped.json", hostile],
+        &["graph", "--format", hostile],
+    ] {
+        let mut called = Command::new(env!("CARGO_BIN_EXE_pipewright"));
+        called.current_dir(&scene.0).arg("definition").args(command);
+        let told = told(&called.output().unwrap());
+        assert!(!told.is_empty());
+        assert!(
+            told.chars()
+                .all(|letter| letter == '\n' || !letter.is_control()),
+            "{command:?}: {told:?}"
+        );
+    }
+    scene.write(
+        "prices/assets.csv",
+        &format!("ticker,assetClass\nAAA,{hostile}\nB.B,x\n"),
+    );
+    assert!(plain(&["init", "--assets", "prices", "--predict", hostile]).contains("pwned"));
+    scene.write(
+        "prices/AAA.csv",
+        &format!("{hostile},Close\n2020-01-01,1\n"),
+    );
+    plain(&["init", "--assets", "prices", "--predict", "AAA"]);
+    plain(&RUN);
+    scene.write(
+        "prices/AAA.csv",
+        &format!("Date,Close\n2020-01-01,{hostile}\n"),
+    );
+    assert!(plain(&["check", "--assets", "prices"]).contains("pwned"));
+    plain(&RUN);
+    let text = scene.fails(&["check", "--assets", "prices", "--format", "json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let fault = found["faults"][0].as_str().unwrap();
+    assert!(
+        !fault.chars().any(char::is_control),
+        "who reads the JSON tells it on: {fault:?}"
+    );
+}
+
 #[test]
 fn check_finds_everything_at_once() {
     let scene = Scene::new("check");

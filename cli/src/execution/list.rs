@@ -14,7 +14,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::render::{self, Writer};
-use super::{Color, Format};
+use super::{Color, Format, writer};
+use crate::output;
 
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -215,18 +216,14 @@ pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
         }
     }
     let rows = ordered(rows, now.saturating_sub(i64::from(arguments.days) * DAY));
-    let mut out = io::stdout().lock();
     match arguments.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
+        Format::Json => output::write_json(&rows)?,
         Format::Text if rows.is_empty() => writeln!(
-            out,
+            output::stdout(),
             "no execution in table {executions} is open, and none ended within {} days; --days looks further back",
             arguments.days
         )?,
-        Format::Text => write(&mut Writer::new(out, arguments.color.style()), &rows)?,
+        Format::Text => write(&mut writer(arguments.color.style()), &rows)?,
     }
     Ok(ExitCode::SUCCESS)
 }

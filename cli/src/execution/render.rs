@@ -76,7 +76,7 @@ fn last_part(arn: &str) -> String {
     clean(name)
 }
 
-/// A text without what could move a terminal's cursor or colour it.
+/// A text without what could move a terminal's cursor, colour it or begin a line.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| {
@@ -222,7 +222,7 @@ impl<W: Write> Writer<W> {
         };
         let heading = format!(
             "Execution {}: {}{took}",
-            self.paint(BOLD, &history.id),
+            self.paint(BOLD, &clean(&history.id)),
             self.paint_status(&status, 0),
         );
         self.line(&heading)?;

@@ -1,11 +1,13 @@
 //! How a run goes on, on standard error: a line for each stage and, on a
 //! terminal, a bar that is redrawn in place.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use pipewright::features::{Progress, Stage};
 use pipewright::wording;
+
+use crate::output;
 
 /// A stage that takes no longer needs no bar.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -26,7 +28,7 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) fn new() -> Self {
         Self {
-            terminal: std::io::stderr().is_terminal(),
+            terminal: output::stderr_is_terminal(),
             began: Instant::now(),
             drawn: None,
         }
@@ -50,14 +52,14 @@ impl Teller {
     pub(super) fn line(&mut self, text: &str) {
         self.clear();
         // Whoever closed standard error does not want to be told.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(output::stderr(), "{text}");
     }
 
     /// Takes away a bar, also one that another teller drew.
     pub(super) fn clear(&mut self) {
         self.drawn = None;
         if self.terminal {
-            let _ = write!(std::io::stderr(), "{CLEAR}");
+            let _ = output::redraw("");
         }
     }
 
@@ -68,16 +70,9 @@ impl Teller {
             return;
         }
         self.drawn = Some(Instant::now());
-        let _ = write!(
-            std::io::stderr(),
-            "{CLEAR}{}",
-            bar(&stage.to_string(), done, total, elapsed)
-        );
+        let _ = output::redraw(&bar(&stage.to_string(), done, total, elapsed));
     }
 }
-
-/// Back to the line's start, and nothing in it.
-const CLEAR: &str = "\r\x1b[K";
 
 /// `autoencoder  [======>     ] 120 of 460, about 12.0 s left`.
 fn bar(stage: &str, done: usize, total: usize, elapsed: Duration) -> String {

@@ -1,6 +1,6 @@
 //! `pipewright forecast`: what an execution's model says of the days after the last price.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::{Bucket, Execution, Which, member, now, of_other_image};
-use crate::output::Output;
+use crate::output::{self, Output};
 
 mod made;
 mod prices;
@@ -122,7 +122,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     write(&arguments, &made, &all)?;
     if arguments.record {
         let table = keep(&execution, &bucket, &made).await?;
-        writeln!(io::stderr().lock(), "Kept with the execution, as {table}")?;
+        writeln!(output::stderr(), "Kept with the execution, as {table}")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -171,7 +171,7 @@ fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::
     if let Some((file, png)) = &chart {
         arguments.output.free(file, png)?;
     }
-    arguments.output.write(&mut io::stdout().lock(), &bytes)?;
+    arguments.output.write(&bytes)?;
     if let Some((file, png)) = &chart {
         arguments.output.put(file, png)?;
     }
@@ -183,7 +183,7 @@ fn write(arguments: &Arguments, made: &Forecasts, prices: &[Prices]) -> anyhow::
         made.source
     );
     // Standard output is the table's.
-    writeln!(io::stderr().lock(), "Forecast of {what}")?;
+    writeln!(output::stderr(), "Forecast of {what}")?;
     Ok(())
 }
 

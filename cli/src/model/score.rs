@@ -2,7 +2,7 @@
 //! forecasts that learn nothing.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
@@ -14,6 +14,7 @@ use pipewright_forecast::score::{Metrics, Score, Sums, TEST_SCORES_FILE, TestSco
 use serde::Deserialize;
 
 use super::{Bucket, Execution, Which, member, now, of_other_image};
+use crate::output;
 
 /// Compare an execution's model with naive forecasts, over all series and for the asset that
 /// it predicts.
@@ -74,13 +75,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             .zip(baselines.predicted.as_ref())
             .map(|(tally, baselines)| tally.beside(baselines, Some(asset))),
     };
-    let mut out = io::stdout().lock();
     match arguments.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &score)?;
-            writeln!(out)?;
-        }
+        Format::Json => output::write_json(&score)?,
         Format::Text => {
+            let mut out = output::stdout();
             for sentence in history::beside(&score) {
                 writeln!(out, "{sentence}")?;
             }
@@ -89,7 +87,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.record {
         execution.keep(&score.item(&execution.id)).await?;
         // Standard output is the scores'.
-        writeln!(io::stderr().lock(), "Kept with execution {}", execution.id)?;
+        writeln!(output::stderr(), "Kept with execution {}", execution.id)?;
     }
     Ok(ExitCode::SUCCESS)
 }
