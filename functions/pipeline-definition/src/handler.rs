@@ -5,7 +5,7 @@ use pipewright::custom_resource::{Failure, Handler, Request, Resource};
 use pipewright::template::{self, FillError, FillErrors, regions};
 use serde_json::{Map, Value};
 
-use crate::location::{Creation, Location, Made, PhysicalId, creation, sha256};
+use crate::location::{Creation, Location, Made, PhysicalId, sha256};
 use crate::properties::{Properties, TemplateSource};
 use crate::store::{Bucket, Store, StoreError, Version};
 
@@ -30,7 +30,7 @@ pub struct PipelineDefinition<S> {
 
 /// What a creation says of itself to a person who comes upon it.
 const CREATION_NOTE: &str =
-    "The path names the invocation that made the definition beside it, and how far it came.\n";
+    "The path names an event that had the definition made, by a digest, and how far that came.\n";
 
 /// What properties give.
 struct Filled {
@@ -347,16 +347,16 @@ impl<S: Store> PipelineDefinition<S> {
 impl<S: Store> Handler for PipelineDefinition<S> {
     async fn create(&self, request: Request) -> Result<Resource, Failure> {
         let filled = self.filled(&request).await?;
-        let creation = creation(&request.invocation);
+        let creation = &request.event_digest;
         let unfinished = PhysicalId {
             unfinished: Some(creation.clone()),
             ..filled.id.clone()
         };
         request.claim(&unfinished.to_string());
-        let Err(failure) = self.keep_as_creation(&filled, &creation).await else {
+        let Err(failure) = self.keep_as_creation(&filled, creation).await else {
             return Ok(resource(&filled.id, filled.executor_uri));
         };
-        match self.take_back(&filled.id.location, &creation).await {
+        match self.take_back(&filled.id.location, creation).await {
             Ok(true) => request.disclaim(),
             Ok(false) => {}
             // There may be no bucket, and then nothing is left in it.
@@ -606,7 +606,7 @@ mod tests {
         });
         let envelope =
             Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
-        let (request, operation) = envelope.request(&envelope.subject(), account, "i").unwrap();
+        let (request, operation) = envelope.request(&envelope.subject(), account).unwrap();
         assert_eq!(operation, Operation::Create);
         request
     }
@@ -1047,10 +1047,13 @@ mod tests {
     }
 
     /// Creates as the driver does; gives the id of a failure.
-    async fn failed_creation(store: &MemoryStore, invocation: &str) -> String {
+    async fn failed_creation(store: &MemoryStore, key: &str) -> String {
+        let url = format!(
+            "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/{key}?q"
+        );
         let event = json!({
             "RequestType": "Create",
-            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?q",
+            "ResponseURL": url,
             "StackId": "stack",
             "RequestId": "r",
             "LogicalResourceId": "PipelineDefinition",
@@ -1059,7 +1062,7 @@ mod tests {
         let envelope =
             Envelope::read(&event.to_string(), &UrlPolicy::of_region("eu-west-1")).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject, OWNER, invocation).unwrap();
+        let (request, _) = envelope.request(&subject, OWNER).unwrap();
         PipelineDefinition::new(store.clone())
             .create(request)
             .await

@@ -146,7 +146,7 @@ struct World {
     /// The id that properties gave before.
     ids: BTreeMap<(String, Wish, usize), String>,
     /// How many events there have been.
-    invocations: AtomicUsize,
+    events: AtomicUsize,
 }
 
 /// What CloudFormation learned of a request.
@@ -196,7 +196,7 @@ impl World {
             running: VecDeque::new(),
             unknown: BTreeSet::new(),
             ids: BTreeMap::new(),
-            invocations: AtomicUsize::new(0),
+            events: AtomicUsize::new(0),
         }
     }
 
@@ -220,7 +220,10 @@ impl World {
     ) -> Checked<Option<Answer>> {
         let mut event = json!({
             "RequestType": operation,
-            "ResponseURL": "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/k?secret",
+            "ResponseURL": format!(
+                "https://cloudformation-custom-resource-response-euwest1.s3.amazonaws.com/{}?secret",
+                self.events.fetch_add(1, Ordering::Relaxed)
+            ),
             "StackId": self.arn(stack),
             // Used again and again.
             "RequestId": "request",
@@ -250,10 +253,7 @@ impl World {
         let invocation = Invocation {
             now,
             deadline: now + Duration::from_secs(60),
-            log: LogLocation {
-                invocation: self.invocations.fetch_add(1, Ordering::Relaxed).to_string(),
-                ..LogLocation::default()
-            },
+            log: LogLocation::default(),
             policy: UrlPolicy::of_region("eu-west-1"),
             account: Some(OWNER.to_owned()),
         };

@@ -179,8 +179,7 @@ pub async fn respond<H: Handler, T: Transport>(
         .ok_or_else(|| {
             Failure::new("neither the function's ARN nor StackId names the account that it runs in")
         });
-    let id = &invocation.log.invocation;
-    let outcome = match account.and_then(|account| envelope.request(&subject, &account, id)) {
+    let outcome = match account.and_then(|account| envelope.request(&subject, &account)) {
         Ok((request, operation)) => {
             tracing::info!(
                 stack = request.stack_id,

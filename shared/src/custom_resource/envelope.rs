@@ -24,6 +24,7 @@ pub struct Envelope {
     stack_id: String,
     request_id: String,
     logical_resource_id: String,
+    event_digest: String,
     /// The other members, each as its JSON text.
     rest: BTreeMap<String, Box<RawValue>>,
 }
@@ -74,9 +75,10 @@ pub struct Request {
     /// The account that the function runs in: what it writes to is to belong
     /// to this one.
     pub account: String,
-    /// Lambda's id of the invocation: another for every event, and the same
-    /// however often Lambda delivers it.
-    pub invocation: String,
+    /// 16 hexadecimal digits: others for every event, and the same however often
+    /// Lambda delivers it. A digest of the event's ids and of its address, of which
+    /// it tells nothing: request ids are used again, addresses are not.
+    pub event_digest: String,
     /// The resource's type, such as `Custom::Something`; empty if not given.
     pub resource_type: String,
     /// The resource's properties. CloudFormation gives numbers and booleans in
@@ -116,6 +118,9 @@ impl Envelope {
         let logical_resource_id = take("LogicalResourceId")?;
         Ok(Self {
             response_url: ResponseUrl::parse(&url, policy)?,
+            event_digest: short_digest(&format!(
+                "event\n{stack_id}\n{logical_resource_id}\n{request_id}\n{url}"
+            )),
             stack_id,
             request_id,
             logical_resource_id,
@@ -157,8 +162,7 @@ impl Envelope {
         }
     }
 
-    /// The rest of the request, to a function that runs in `account` and is
-    /// invoked under the id `invocation`.
+    /// The rest of the request, to a function that runs in `account`.
     ///
     /// # Errors
     /// All that is wrong with `RequestType`, `PhysicalResourceId`,
@@ -170,7 +174,6 @@ impl Envelope {
         &self,
         subject: &Subject,
         account: &str,
-        invocation: &str,
     ) -> Result<(Request, Operation), Failure> {
         let mut faults = Vec::new();
         let request_type = self.rest.get("RequestType").and_then(|value| text(value));
@@ -227,7 +230,7 @@ impl Envelope {
                     request_id: self.request_id.clone(),
                     logical_resource_id: self.logical_resource_id.clone(),
                     account: account.to_owned(),
-                    invocation: invocation.to_owned(),
+                    event_digest: self.event_digest.clone(),
                     resource_type: self
                         .rest
                         .get("ResourceType")
@@ -376,7 +379,12 @@ fn failed_create_id(stack_id: &str, logical_resource_id: &str) -> String {
 }
 
 fn stack_digest(stack_id: &str, logical_resource_id: &str) -> String {
-    let digest = Sha256::digest(format!("{stack_id}\n{logical_resource_id}"));
+    short_digest(&format!("{stack_id}\n{logical_resource_id}"))
+}
+
+/// The first 16 hexadecimal digits of a SHA-256.
+fn short_digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
     digest.iter().take(8).fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
@@ -421,7 +429,7 @@ mod tests {
 
     fn request(event: &Value) -> Result<(Request, Operation), Failure> {
         let envelope = read(event).unwrap();
-        envelope.request(&envelope.subject(), ACCOUNT, "i")
+        envelope.request(&envelope.subject(), ACCOUNT)
     }
 
     #[test]
@@ -490,9 +498,7 @@ mod tests {
             .to_string()
             .replace("{\"A\":\"1\"}", &format!("{{\"A\":{deep}}}"));
         let envelope = Envelope::read(&text, &policy()).unwrap();
-        let failure = envelope
-            .request(&envelope.subject(), ACCOUNT, "i")
-            .unwrap_err();
+        let failure = envelope.request(&envelope.subject(), ACCOUNT).unwrap_err();
         assert!(
             failure
                 .to_string()
@@ -510,9 +516,24 @@ mod tests {
             event["RequestType"] = json!("Delete");
             let text = event.to_string().replace("{\"A\":\"1\"}", properties);
             let envelope = Envelope::read(&text, &policy()).unwrap();
-            let (request, _) = envelope.request(&envelope.subject(), ACCOUNT, "i").unwrap();
+            let (request, _) = envelope.request(&envelope.subject(), ACCOUNT).unwrap();
             assert_eq!(request.properties, json!({}), "{properties}");
         }
+    }
+
+    /// A delivery is told from the next event by the address, of which its digest tells nothing.
+    #[test]
+    fn an_events_digest_is_the_same_for_each_delivery_and_no_other_event() {
+        let digest = |event: &Value| request(event).unwrap().0.event_digest;
+        let first = event();
+        assert_eq!(digest(&first), digest(&first.clone()));
+        let mut next = first.clone();
+        let url = next["ResponseURL"].as_str().unwrap().to_owned();
+        next["ResponseURL"] = json!(format!("{url}1"));
+        assert_ne!(digest(&first), digest(&next));
+        assert_eq!(digest(&first).len(), 16);
+        let (request, _) = request(&first).unwrap();
+        assert_ne!(request.event_digest, request.stack_digest());
     }
 
     #[test]
@@ -535,7 +556,7 @@ mod tests {
     fn a_failed_update_or_deletion_keeps_the_id_it_came_with() {
         let envelope = read(&event()).unwrap();
         let subject = envelope.subject();
-        let (request, _) = envelope.request(&subject, ACCOUNT, "i").unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
         request.claim("bucket/new");
         assert_eq!(subject.failure_id(), "bucket/key");
     }
@@ -556,7 +577,7 @@ mod tests {
         );
         assert_eq!(subject.failure_id(), envelope.subject().failure_id());
 
-        let (request, _) = envelope.request(&subject, ACCOUNT, "i").unwrap();
+        let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
         request.claim("");
         assert!(is_failed_create(&subject.failure_id()));
         request.claim("bucket/key");
@@ -597,7 +618,7 @@ mod tests {
             event[&name] = json!({ "x": secret });
             let shown = match read(&event) {
                 Err(error) => error.to_string(),
-                Ok(envelope) => match envelope.request(&envelope.subject(), ACCOUNT, "i") {
+                Ok(envelope) => match envelope.request(&envelope.subject(), ACCOUNT) {
                     Err(failure) => failure.to_string(),
                     Ok(_) => String::new(),
                 },
