@@ -23,6 +23,14 @@ _BATCH = 1000
 
 
 @dataclasses.dataclass
+def _versions(page):
+    """The versions and delete markers of a page of a bucket's list, as DeleteObjects takes them."""
+    return [
+        {"Key": each["Key"], "VersionId": each["VersionId"]}
+        for each in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    ]
+
+
 class Inventory:
     """What would be deleted, as far as it is there."""
 
@@ -360,21 +368,18 @@ class Teardown:
     def _empty(self, bucket):
         """Delete every version and every delete marker of a bucket."""
         s3 = self._target.client("s3")
-        count = 0
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            found = [
-                {"Key": each["Key"], "VersionId": each["VersionId"]}
-                for each in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            ]
-            for start in range(0, len(found), _BATCH):
-                answer = s3.delete_objects(
-                    Bucket=bucket, Delete={"Objects": found[start : start + _BATCH], "Quiet": True}
+        count, before = 0, None
+        # From the beginning each time: a page's marker may be of what is gone by then.
+        while found := _versions(s3.list_object_versions(Bucket=bucket, MaxKeys=_BATCH)):
+            if found == before:
+                raise NotReady(f"{found[0]['Key']} in {bucket} is still there after its deletion")
+            before = found
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise NotReady(
+                    f"{errors[0]['Key']} in {bucket} is not to be deleted: "
+                    f"{errors[0].get('Message', errors[0]['Code'])}"
                 )
-                if errors := answer.get("Errors"):
-                    raise NotReady(
-                        f"{errors[0]['Key']} in {bucket} is not to be deleted: "
-                        f"{errors[0].get('Message', errors[0]['Code'])}"
-                    )
             count += len(found)
         if count:
             self._say(f"Emptied bucket {bucket}: {count} version(s)")

@@ -1008,6 +1008,37 @@ fn any_fates() -> impl Strategy<Value = VecDeque<Fate>> {
     prop::collection::vec(fate, 0..60).prop_map(VecDeque::from)
 }
 
+/// Whatever long texts an event has, its item fits into DynamoDB, and a cut is told.
+#[test]
+fn an_event_of_any_length_fits_into_an_item() {
+    for long in [
+        "failureReason",
+        "stepDisplayName",
+        "cacheHitResult",
+        "unknown",
+    ] {
+        let mut event = step(1, "Train", "Failed");
+        event["detail"][long] = "ü".repeat(125_000).into();
+        let world = started_by_us();
+        deliver_all(&world, &[event]);
+        let items = world.items.lock().unwrap();
+        for item in items.values() {
+            let json =
+                serde_json::to_string(&pipewright::record::attribute::item_to_json(item).unwrap())
+                    .unwrap();
+            assert!(json.len() < 409_600, "{long}: {}", json.len());
+            let reason = item.get("reason").and_then(Attribute::as_str);
+            if let (Some(reason), "failureReason") = (reason, long) {
+                assert!(
+                    reason.ends_with("… (cut; it has 250000 bytes)"),
+                    "{}",
+                    &reason[reason.len() - 60..]
+                );
+            }
+        }
+    }
+}
+
 /// Some hundreds of cases each; `PIPEWRIGHT_CASES` asks for more.
 fn cases() -> ProptestConfig {
     let cases = std::env::var("PIPEWRIGHT_CASES").ok();
@@ -1059,6 +1090,21 @@ proptest! {
         };
         deliver_interleaved(&at_once, &deliveries, &choices);
         prop_assert_eq!(&at_once.items.into_inner().unwrap(), &expected);
+    }
+
+    /// What an update sets, sets where there is nothing, and removes are never the same attribute, which DynamoDB
+    /// refuses.
+    #[test]
+    fn an_update_names_no_attribute_twice(event in any_event()) {
+        let event = pipewright::record::Event::parse(&event).unwrap();
+        let id = pipewright::record::RecordId::new("run-1").unwrap();
+        let writes = pipewright::record::writes(&event, &id, &pipewright::record::Beyond::default());
+        let update = writes.update;
+        let set = update.set.keys().map(String::as_str);
+        let absent = update.set_if_absent.keys().map(String::as_str);
+        let named: Vec<&str> = set.chain(absent).chain(update.remove.iter().copied()).collect();
+        let once: std::collections::BTreeSet<&str> = named.iter().copied().collect();
+        prop_assert_eq!(named.len(), once.len(), "{:?}", named);
     }
 
     #[test]

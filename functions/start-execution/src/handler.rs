@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
 
+/// DynamoDB's limit on a partition key, in bytes.
+const LONGEST_TEMPLATE_ID: usize = 2_048;
+
 /// How long after a record's creation its ARN may be missing before an
 /// execution of its name is searched for, milliseconds. Within it, SageMaker
 /// surely still knows the request's token.
@@ -65,6 +68,14 @@ pub(crate) enum HandlerError {
     /// The id asked for can't be one.
     #[error("{0}")]
     Id(#[from] InvalidRecordId),
+    /// The template's id can be none.
+    #[error(
+        "templateId has {bytes} bytes; the id of a training template has 1 to {LONGEST_TEMPLATE_ID}"
+    )]
+    TemplateId {
+        /// Its length in UTF-8.
+        bytes: usize,
+    },
     /// There is no such template.
     #[error(
         "there is no training template {id:?}; put it into the table of training templates first"
@@ -150,6 +161,7 @@ impl HandlerError {
         match self {
             Self::Request(_) | Self::NoObject { .. } => "InvalidRequest",
             Self::Id(_) => "InvalidExecutionId",
+            Self::TemplateId { .. } => "InvalidTemplateId",
             Self::UnknownTemplate { .. } => "UnknownTemplate",
             Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
             Self::Parameters(_) => "InvalidParameters",
@@ -216,6 +228,10 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
             });
         }
         let request = Request::deserialize(request)?;
+        let bytes = request.template_id.len();
+        if !(1..=LONGEST_TEMPLATE_ID).contains(&bytes) {
+            return Err(HandlerError::TemplateId { bytes });
+        }
         let asked = request.execution_id.map(RecordId::new).transpose()?;
         // What a record exists for needs no template any more: it may have
         // been edited, or be gone.

@@ -474,6 +474,16 @@ fn bad_requests_start_nothing_and_say_what_is_wrong() {
             vec!["\"none\""],
         ),
         (
+            json!({"templateId": ""}),
+            "InvalidTemplateId",
+            vec!["0 bytes"],
+        ),
+        (
+            json!({"templateId": "a".repeat(2_049)}),
+            "InvalidTemplateId",
+            vec!["2049 bytes"],
+        ),
+        (
             json!({"templateId": "sample", "executionId": "-a"}),
             "InvalidExecutionId",
             vec!["\"-a\""],

@@ -39,6 +39,17 @@ pub enum TableError {
         /// What the service or the client said.
         message: String,
     },
+    /// A condition refused an update, though all of them hold for the item.
+    #[error(
+        "UpdateItem on table {table}: DynamoDB says that a condition failed for the record {id}, for which all of them \
+         hold: it has changed meanwhile; try again"
+    )]
+    Unexplained {
+        /// The table's name.
+        table: String,
+        /// The record's id.
+        id: String,
+    },
     /// An item holds a value of a type that we never write.
     #[error("table {table}: attribute {attribute} is binary, which nothing here reads")]
     Binary {
@@ -226,16 +237,19 @@ impl Executions {
         let Err(error) = sent else { return Ok(None) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let before = failed
-                    .item()
-                    .filter(|item| !item.is_empty())
-                    .map(|item| self.table.item(item))
-                    .transpose()?;
-                // A condition failed, so one of the reasons holds; that the
-                // event is not later is the one left if the item is gone.
-                Ok(Some(
-                    update.refusal(before.as_ref()).unwrap_or(Refusal::NotLater),
-                ))
+                let handed_back = failed.item().filter(|item| !item.is_empty());
+                let before = match handed_back {
+                    Some(item) => Some(self.table.item(item)?),
+                    // Gone, or not handed back, as by some other implementations of DynamoDB.
+                    None => self.record(&update.id).await?,
+                };
+                update
+                    .refusal(before.as_ref())
+                    .map(Some)
+                    .ok_or_else(|| TableError::Unexplained {
+                        table: self.table.name.clone(),
+                        id: update.id.to_string(),
+                    })
             }
             _ => Err(TableError::service("UpdateItem", &self.table.name, &error)),
         }

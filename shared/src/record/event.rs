@@ -256,7 +256,7 @@ impl Event {
             subject: read.subject,
             status,
             previous_status,
-            failure_reason: read.failure_reason,
+            failure_reason: read.failure_reason.map(shortened),
             simulated: simulated(object),
             detail,
             digest,
@@ -364,6 +364,18 @@ fn refined(at: i64, subject: &Subject) -> i64 {
         }) if at % 1000 == 0 && modified.div_euclid(1000) == at.div_euclid(1000) => *modified,
         _ => at,
     }
+}
+
+/// The longest reason that is kept beside the detail, in bytes. SageMaker documents 1,024.
+const MAX_REASON_BYTES: usize = 8_192;
+
+/// A reason that fits into a record, with a note where it is cut.
+fn shortened(reason: String) -> String {
+    if reason.len() <= MAX_REASON_BYTES {
+        return reason;
+    }
+    let kept = super::fold::cut(&reason, MAX_REASON_BYTES);
+    format!("{kept}… (cut; it has {} bytes)", reason.len())
 }
 
 /// The first 8 hex digits of SHA-256.

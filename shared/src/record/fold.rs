@@ -16,9 +16,9 @@ use super::id::{ExecutionArn, RecordId};
 use super::status::{Kind, is_final};
 use super::{names, phase};
 
-/// The longest detail that a change item keeps in full, in bytes. DynamoDB
-/// takes 400 KB an item; everything else in it is far below the rest.
-const MAX_DETAIL_BYTES: usize = 350_000;
+/// The most bytes of names and texts in a change item: DynamoDB takes 409,600, and
+/// counts a few more for each number and flag. The detail has what the rest leaves.
+const MAX_ITEM_BYTES: usize = 400_000;
 
 /// The longest name or status that goes into a key, in bytes (DynamoDB takes
 /// 1,024 for the whole key). The digest tells apart what the cut makes alike.
@@ -335,13 +335,21 @@ fn change_item(event: &Event, id: &RecordId) -> Item {
     if event.reconciled {
         put(names::RECONCILED, Some(true.into()));
     }
-    let kept = cut(&event.detail, MAX_DETAIL_BYTES);
-    put(names::DETAIL, Some(Attribute::s(kept)));
+    let others: usize = item.iter().map(|(name, value)| bytes(name, value)).sum();
+    let kept = cut(&event.detail, MAX_ITEM_BYTES.saturating_sub(others));
+    item.insert(names::DETAIL.to_owned(), Attribute::s(kept));
     if kept.len() < event.detail.len() {
         let whole = i64::try_from(event.detail.len()).unwrap_or(i64::MAX);
-        put(names::DETAIL_BYTES, Some(whole.into()));
+        item.insert(names::DETAIL_BYTES.to_owned(), whole.into());
     }
     item
+}
+
+/// About how much of an item an attribute takes.
+fn bytes(name: &str, value: &Attribute) -> usize {
+    /// A number, at most.
+    const NUMBER: usize = 21;
+    name.len() + value.as_str().map_or(NUMBER, str::len)
 }
 
 /// `change#<time>#<step or ->#<rank>#<status>#<digest>`.
