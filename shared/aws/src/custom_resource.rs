@@ -284,7 +284,7 @@ async fn perform<H: Handler>(
 /// A failure's outcome, after it has been written to the log whole: its reply
 /// may hold only a part.
 fn failed(failure: Failure, subject: &Subject) -> Outcome {
-    let physical_id = subject.failure_id();
+    let physical_id = subject.failure_id().to_owned();
     tracing::error!(physical_id, "failed: {failure}");
     Outcome::Failed {
         physical_id,

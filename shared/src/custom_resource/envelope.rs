@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -84,7 +84,7 @@ pub struct Request {
     /// The resource's properties. CloudFormation gives numbers and booleans in
     /// them as strings.
     pub properties: Value,
-    claimed: Claim,
+    claimed: Arc<OnceLock<String>>,
 }
 
 /// Who an answer is about, before anything is known of how it went: decides
@@ -93,7 +93,7 @@ pub struct Request {
 pub struct Subject {
     existing: Option<String>,
     marker: String,
-    claimed: Claim,
+    claimed: Arc<OnceLock<String>>,
 }
 
 impl Envelope {
@@ -158,7 +158,7 @@ impl Envelope {
         Subject {
             existing: self.physical_id().ok(),
             marker: failed_create_id(&self.stack_id, &self.logical_resource_id),
-            claimed: Claim::default(),
+            claimed: Arc::default(),
         }
     }
 
@@ -237,7 +237,7 @@ impl Envelope {
                         .and_then(|value| text(value))
                         .unwrap_or_default(),
                     properties,
-                    claimed: subject.claimed.clone(),
+                    claimed: Arc::clone(&subject.claimed),
                 },
                 operation,
             )),
@@ -289,13 +289,7 @@ impl Request {
     /// and CloudFormation will ask to delete it. The first claim counts; an
     /// update or deletion has its id already and needs none.
     pub fn claim(&self, physical_id: &str) {
-        self.claimed.set(physical_id);
-    }
-
-    /// Takes the claim back: of what the creation has made nothing is left, and
-    /// should it fail, there is nothing to delete.
-    pub fn disclaim(&self) {
-        self.claimed.clear();
+        claim(&self.claimed, physical_id);
     }
 
     /// A digest of the stack and the resource's name in it, 16 lower-case
@@ -311,7 +305,7 @@ impl Request {
 impl Subject {
     /// As [`Request::claim`], by the driver.
     pub fn claim(&self, physical_id: &str) {
-        self.claimed.set(physical_id);
+        claim(&self.claimed, physical_id);
     }
 
     /// The physical id of a failure. The one that the resource has, if it has
@@ -319,11 +313,11 @@ impl Subject {
     /// else the one that the creation claimed; else a marker, which
     /// [`is_failed_create`] knows again.
     #[must_use]
-    pub fn failure_id(&self) -> String {
+    pub fn failure_id(&self) -> &str {
         self.existing
-            .clone()
-            .or_else(|| self.claimed.get())
-            .unwrap_or_else(|| self.marker.clone())
+            .as_deref()
+            .or(self.claimed.get().map(String::as_str))
+            .unwrap_or(&self.marker)
     }
 }
 
@@ -336,29 +330,10 @@ pub fn is_failed_create(physical_id: &str) -> bool {
         .is_some_and(|digest| digest.len() == 16 && digest.bytes().all(is_lower_hex))
 }
 
-/// The id of what a creation is about to make, shared by its request and its
-/// answer.
-#[derive(Debug, Clone, Default)]
-struct Claim(Arc<Mutex<Option<String>>>);
-
-impl Claim {
-    /// The first id counts.
-    fn set(&self, physical_id: &str) {
-        if is_valid_id(physical_id) {
-            self.lock().get_or_insert_with(|| physical_id.to_owned());
-        }
-    }
-
-    fn clear(&self) {
-        *self.lock() = None;
-    }
-
-    fn get(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn claim(claimed: &OnceLock<String>, physical_id: &str) {
+    if is_valid_id(physical_id) {
+        // The first claim counts, so a later one may fail to be set.
+        let _ = claimed.set(physical_id.to_owned());
     }
 }
 
@@ -571,7 +546,7 @@ mod tests {
         let envelope = read(&event).unwrap();
         let subject = envelope.subject();
         assert!(
-            is_failed_create(&subject.failure_id()),
+            is_failed_create(subject.failure_id()),
             "{}",
             subject.failure_id()
         );
@@ -579,7 +554,7 @@ mod tests {
 
         let (request, _) = envelope.request(&subject, ACCOUNT).unwrap();
         request.claim("");
-        assert!(is_failed_create(&subject.failure_id()));
+        assert!(is_failed_create(subject.failure_id()));
         request.claim("bucket/key");
         request.claim("bucket/other");
         assert_eq!(subject.failure_id(), "bucket/key");
