@@ -128,6 +128,19 @@ def seasonal_naive(panel, origins=200):
     return quantile_loss(held_out(panel), [points + s for s in spread])
 
 
+def peak_memory(process):
+    """The most memory that a process has had so far, in MB; 0 once it has ended.
+
+    Not what wait4 tells: that counts this program's own memory, in whose copy the process began.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
 @dataclass
 class Training:
     """A training of ours: its log's figures and what the kernel counted."""
@@ -170,10 +183,11 @@ class Ours:
             text=True,
             env=os.environ | {"PIPEWRIGHT_THREADS": str(threads)},
         )
-        first, lines = math.nan, []
+        first, peak, lines = math.nan, 0.0, []
         for line in child.stdout:
             if math.isnan(first) and "Batch[0]" in line:
                 first = time.perf_counter() - began
+            peak = max(peak, peak_memory(child.pid))
             lines.append(line)
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - began
@@ -189,7 +203,7 @@ class Ours:
             int(line.split("total of ")[1].split()[0]) for line in lines if "processed a" in line
         ]
         cpu = usage.ru_utime + usage.ru_stime
-        return Training(scores, sum(seen), len(seen), cpu, wall, usage.ru_maxrss / 1024, first)
+        return Training(scores, sum(seen), len(seen), cpu, wall, peak, first)
 
     def panel(self, work, panel, hyperparameters, seed, threads=1):
         with tempfile.TemporaryDirectory(dir=work) as root:

@@ -168,6 +168,7 @@ pub(crate) struct StandIn {
     pub(crate) run_dir: PathBuf,
     events: Arc<EventList>,
     mailbox: Arc<Mailbox>,
+    engine: Engine,
     port: u16,
 }
 
@@ -227,14 +228,20 @@ impl StandIn {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(axum::serve(listener, http::router(engine)).into_future());
+        tokio::spawn(axum::serve(listener, http::router(engine.clone())).into_future());
         Self {
             store,
             run_dir,
             events,
             mailbox,
+            engine,
             port,
         }
+    }
+
+    /// As the program ends, whatever signal ends it.
+    pub(crate) async fn shut_down(&self) {
+        self.engine.shut_down().await;
     }
 
     /// An invocation of an endpoint, with lines of headers: status, head and body.

@@ -162,6 +162,28 @@ async fn an_endpoint_is_served_by_the_program_of_its_image_until_it_is_deleted()
     assert!(!is_alive(&process));
 }
 
+/// When the stand-in ends, the programs of its endpoints end with it, and nobody is told of a failure.
+#[tokio::test]
+async fn the_programs_of_endpoints_end_with_the_stand_in() {
+    let standin = start("ends").await;
+    create(&standin, &[container(), container()]).await;
+    status(&standin, "InService").await;
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        let (_, _, body) = standin.invoke("e", "", b"x").await;
+        processes.push(body.split(' ').nth(1).unwrap().to_owned());
+    }
+    assert_ne!(processes[0], processes[1]);
+    assert!(processes.iter().all(|process| is_alive(process)));
+    standin.shut_down().await;
+    assert!(!processes.iter().any(|process| is_alive(process)));
+    let told = standin.events();
+    let failed = told
+        .iter()
+        .any(|event| event.detail["EndpointStatus"] == "FAILED");
+    assert!(!failed, "{told:?}");
+}
+
 #[tokio::test]
 async fn an_endpoint_whose_program_dies_has_failed_and_says_why() {
     let standin = start("dies").await;
