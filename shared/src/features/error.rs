@@ -150,6 +150,15 @@ fn left_out_note(left_out: usize) -> String {
     }
 }
 
+fn plain_number_note(plain: Option<&str>) -> String {
+    match plain {
+        Some(plain) => {
+            format!("write `{plain}`: a decimal point, and nothing between groups of digits")
+        }
+        None => "write a decimal point, and nothing between groups of digits".to_owned(),
+    }
+}
+
 fn more_note(more: usize) -> String {
     match more {
         1 => "1 more fault is".to_owned(),
@@ -361,6 +370,22 @@ pub enum PriceFault {
     /// Not in UTF-8.
     #[error("the file is in {0}, not in UTF-8; save it as UTF-8")]
     Encoding(&'static str),
+    /// Not text at all, such as a packed file.
+    #[error("the file is {0}, not CSV; {1}")]
+    NotText(&'static str, &'static str),
+    /// Columns that are not parted by commas.
+    #[error(
+        "the columns are parted by {0}s, not by commas; save the file with commas between columns and decimal points in prices"
+    )]
+    Separator(&'static str),
+    /// The line that tells a spreadsheet the separator.
+    #[error("the first line names a separator to spreadsheets; take it out, headings come first")]
+    SeparatorLine,
+    /// Several heading lines, as yfinance writes them.
+    #[error(
+        "these are yfinance's three heading lines (`Price`, `Ticker`, `Date`); download with `multi_level_index=False`, or put one heading line, such as `Date,Close`, in their place"
+    )]
+    HeadingLines,
     /// As many further faults.
     #[error("{} not listed", more_note(*.0))]
     More(usize),
@@ -368,7 +393,9 @@ pub enum PriceFault {
     #[error("the file has no row with a price")]
     NoPrices,
     /// No recognisable columns.
-    #[error("found the headings {found}, but neither `Date` and `Close` nor exactly two columns")]
+    #[error(
+        "found the headings {found}, but neither `Date` and `Close` nor exactly two columns; name the column of dates `Date` and that of closing prices `Close`"
+    )]
     Headings {
         /// The headings found.
         found: String,
@@ -396,6 +423,17 @@ pub enum PriceFault {
     /// A price that is no number.
     #[error("`{0}` is not a price; write a plain number such as 12.5, or nothing if it is missing")]
     Price(String),
+    /// A word for a missing price.
+    #[error("`{0}` is no price; where one is missing, leave the cell empty")]
+    NoValue(String),
+    /// A price with a decimal comma, or with its digits in groups.
+    #[error("`{found}` is not a plain number; {}", plain_number_note(.plain.as_deref()))]
+    Punctuated {
+        /// The cell.
+        found: String,
+        /// The number that is meant, if that is beyond doubt.
+        plain: Option<String>,
+    },
     /// A price that is infinite, not a number, or too large to compute with.
     #[error("the price `{0}` is not a finite number of at most 1e15")]
     PriceRange(String),

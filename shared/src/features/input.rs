@@ -219,11 +219,10 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         return Err(faults.with(None, PriceFault::Encoding(encoding)));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(bytes);
+    if let Some((line, fault)) = other_form(bytes) {
+        return Err(faults.with(line, fault));
+    }
+    let mut reader = csv_reader(bytes);
     let mut record = csv::ByteRecord::new();
     let mut warnings = Vec::new();
 
@@ -240,9 +239,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         Ok(columns) => columns,
         Err(fault) => return Err(faults.with(Some(1), fault)),
     };
-    if let Some(note) = columns.note {
-        warnings.push(format!("{file}: {note}"));
-    }
+    warnings.extend(columns.notes.iter().map(|note| format!("{file}: {note}")));
 
     // In the file's order, each with where it stands.
     let mut rows: Vec<(Date, f64, csv::Position)> = Vec::new();
@@ -258,10 +255,10 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
             .cloned()
             .unwrap_or_else(csv::Position::new);
         if record.len() != columns.count {
-            let fault = PriceFault::Cells {
+            let fault = decimal_comma(&record, &columns).unwrap_or(PriceFault::Cells {
                 found: record.len(),
                 expected: columns.count,
-            };
+            });
             faults.note(bytes, &position, fault);
             continue;
         }
@@ -334,6 +331,100 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         prices: rows.iter().map(|row| row.1).collect(),
         dropped,
         warnings,
+    })
+}
+
+fn csv_reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(bytes)
+}
+
+/// What is no table with commas and one heading line: the line where that shows,
+/// and what it is, with the cure.
+fn other_form(bytes: &[u8]) -> Option<(Option<u64>, PriceFault)> {
+    const UNPACK: &str = "unpack it";
+    const SAVE: &str = "save its sheet as CSV";
+    const FORMS: [(&[u8], &str, &str); 8] = [
+        (b"\x1f\x8b", "packed by gzip", UNPACK),
+        (b"BZh", "packed by bzip2", UNPACK),
+        (b"\xfd7zXZ\0", "packed by xz", UNPACK),
+        (b"\x28\xb5\x2f\xfd", "packed by zstd", UNPACK),
+        (
+            b"PK\x03\x04",
+            "a zip archive or a workbook",
+            "unpack it, or save its sheet as CSV",
+        ),
+        (b"\xd0\xcf\x11\xe0", "a workbook", SAVE),
+        (b"PAR1", "in Parquet", "write it as CSV"),
+        (
+            b"<",
+            "a page of the web",
+            "download the prices themselves as CSV",
+        ),
+    ];
+    let form = FORMS.iter().find(|(begin, ..)| bytes.starts_with(begin));
+    if let Some((_, what, cure)) = form {
+        return Some((None, PriceFault::NotText(what, cure)));
+    }
+    let text = bytes.trim_ascii_start();
+    let line = text.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    if line
+        .get(..4)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(b"sep="))
+    {
+        return Some((Some(1), PriceFault::SeparatorLine));
+    }
+    let separator = [(b';', "semicolon"), (b'\t', "tab"), (b'|', "vertical line")]
+        .into_iter()
+        .find(|(separator, _)| {
+            let mut cells = line.split(|byte| byte == separator);
+            let first = cells.next().unwrap_or_default().trim_ascii();
+            let first = first.strip_prefix(b"\"").unwrap_or(first);
+            let first = first.strip_suffix(b"\"").unwrap_or(first);
+            let of_a_table = first.eq_ignore_ascii_case(b"Date") || begins_with_date(first);
+            cells.next().is_some() && (of_a_table || !line.contains(&b','))
+        });
+    if let Some((_, name)) = separator {
+        return Some((Some(1), PriceFault::Separator(name)));
+    }
+    let begins: Vec<csv::ByteRecord> = csv_reader(bytes)
+        .into_byte_records()
+        .take(3)
+        .map_while(Result::ok)
+        .collect();
+    let begins: Vec<&[u8]> = begins.iter().filter_map(|row| row.iter().next()).collect();
+    matches!(
+        begins[..],
+        [b"Price", b"Ticker", b"Date"] | [b"Ticker", b"Price", b"Date"]
+    )
+    .then_some((Some(1), PriceFault::HeadingLines))
+}
+
+/// Whether a cell is a date, or one with a time.
+fn begins_with_date(cell: &[u8]) -> bool {
+    matches!(read_date(cell), Ok(_) | Err(PriceFault::Time(_)))
+}
+
+/// A row that has a cell too many since its price has a decimal comma.
+fn decimal_comma(record: &csv::ByteRecord, columns: &Columns) -> Option<PriceFault> {
+    if record.len() != columns.count + 1 {
+        return None;
+    }
+    let whole = record.get(columns.close)?;
+    let part = record.get(columns.close + 1)?;
+    let digits = |cell: &[u8]| !cell.is_empty() && cell.iter().all(u8::is_ascii_digit);
+    let whole = whole.strip_prefix(b"-").unwrap_or(whole);
+    if columns.date > columns.close || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let text = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
+    Some(PriceFault::Punctuated {
+        found: cut(&format!("{},{}", text(whole), text(part))),
+        // Three digits could be thousands.
+        plain: (part.len() != 3).then(|| cut(&format!("{}.{}", text(whole), text(part)))),
     })
 }
 
@@ -503,7 +594,7 @@ struct Columns {
     date: usize,
     close: usize,
     count: usize,
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
@@ -529,30 +620,40 @@ fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
             .filter(|(i, _)| *i != date && *i != close)
             .map(|(_, name)| format!("`{name}`"))
             .collect();
-        let note = (!ignored.is_empty())
-            .then(|| format!("the columns {} were ignored", ignored.join(", ")));
+        let mut notes = Vec::new();
+        if !ignored.is_empty() {
+            notes.push(format!("the columns {} were ignored", ignored.join(", ")));
+        }
+        let adjusted = |name: &&String| {
+            let letters = name.bytes().filter(u8::is_ascii_alphabetic);
+            let letters: Vec<u8> = letters.map(|one| one.to_ascii_lowercase()).collect();
+            matches!(&letters[..], b"adjclose" | b"adjustedclose")
+        };
+        if let Some(adjusted) = names.iter().find(adjusted) {
+            notes.push(format!(
+                "`Close` was taken, not `{adjusted}`; if splits and dividends are to count, give the file that column under the heading `Close`"
+            ));
+        }
         return Ok(Columns {
             date,
             close,
             count,
-            note,
+            notes,
         });
     }
-    if let Some(first) = headings.iter().next()
-        && (read_date(first).is_ok() || matches!(read_date(first), Err(PriceFault::Time(_))))
-    {
+    if headings.iter().next().is_some_and(begins_with_date) {
         return Err(PriceFault::NoHeadings(names.join(",")));
     }
     if count == 2 {
-        let note = Some(format!(
+        let notes = vec![format!(
             "the headings `{}` and `{}` are not `Date` and `Close`; the columns were taken in this order",
             names[0], names[1]
-        ));
+        )];
         return Ok(Columns {
             date: 0,
             close: 1,
             count,
-            note,
+            notes,
         });
     }
     let found: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -561,13 +662,16 @@ fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
     })
 }
 
-/// A cell for a message, at most 40 characters.
+/// A cell for a message: in one line, at most 40 characters.
 pub(super) fn cut(text: &str) -> String {
     const MOST: usize = 40;
-    if text.chars().nth(MOST).is_none() {
-        return text.to_owned();
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut letters = text.chars().map(plain);
+    let mut short: String = letters.by_ref().take(MOST).collect();
+    if letters.next().is_some() {
+        short.push('…');
     }
-    text.chars().take(MOST).chain(['…']).collect()
+    short
 }
 
 fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
@@ -598,15 +702,63 @@ fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
 
 fn read_price(cell: &[u8]) -> Result<f64, PriceFault> {
     let text = || cut(&String::from_utf8_lossy(cell));
+    if MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word)) {
+        return Err(PriceFault::NoValue(text()));
+    }
     let price: f64 = std::str::from_utf8(cell)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| PriceFault::Price(text()))?;
+        .ok_or_else(|| punctuated(cell).unwrap_or_else(|| PriceFault::Price(text())))?;
     if price.is_finite() && price.abs() <= LARGEST_PRICE {
         Ok(price)
     } else {
         Err(PriceFault::PriceRange(text()))
     }
+}
+
+/// What programs write for a missing number.
+const MISSING: [&[u8]; 14] = [
+    b"nan", b"+nan", b"-nan", b"na", b"n/a", b"n.a.", b"#n/a", b"null", b"none", b"nil", b"nat",
+    b"-", b"--", b".",
+];
+
+/// A number with a decimal comma or with groups of digits, as a fault.
+fn punctuated(cell: &[u8]) -> Option<PriceFault> {
+    let text = std::str::from_utf8(cell).ok()?;
+    let is_mark = |letter: char| matches!(letter, ',' | '.');
+    let is_blank = |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '’' | '_');
+    let number = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let fits = number.starts_with(|letter: char| letter.is_ascii_digit())
+        && number.ends_with(|letter: char| letter.is_ascii_digit())
+        && number
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || is_mark(letter) || is_blank(letter));
+    if !fits {
+        return None;
+    }
+    let compact: String = text.chars().filter(|letter| !is_blank(*letter)).collect();
+    let marks: Vec<char> = compact.chars().filter(|letter| is_mark(*letter)).collect();
+    let plain = match marks[..] {
+        [] => Some(compact),
+        // The last mark is the decimal one where it is another one, or not before three digits.
+        [.., last] => {
+            let (whole, part) = compact.rsplit_once(last)?;
+            let of_groups = marks.iter().filter(|mark| **mark == last).count() > 1;
+            let other = marks.iter().any(|mark| *mark != last);
+            let digits: String = whole.chars().filter(|letter| !is_mark(*letter)).collect();
+            if of_groups {
+                (!other).then(|| format!("{digits}{part}"))
+            } else if other || last == '.' || part.len() != 3 {
+                Some(format!("{digits}.{part}"))
+            } else {
+                None
+            }
+        }
+    };
+    Some(PriceFault::Punctuated {
+        found: cut(text),
+        plain: plain.map(|plain| cut(&plain)),
+    })
 }
 
 /// The prices of all assets on the dates that all of them have.
@@ -928,7 +1080,7 @@ mod tests {
             ),
             (
                 "Date,Close\n2020-01-02,NaN\n",
-                "T.csv line 2, asset `T`: the price `NaN` is not a finite",
+                "T.csv line 2, asset `T`: `NaN` is no price; where one is missing, leave the cell empty",
             ),
             (
                 "Date,Close\n2020-01-02,inf\n",
@@ -940,7 +1092,7 @@ mod tests {
             ),
             (
                 "Date,Close\n2020-01-02,n/a\n",
-                "T.csv line 2, asset `T`: `n/a` is not a price",
+                "T.csv line 2, asset `T`: `n/a` is no price; where one is missing, leave",
             ),
             (
                 "Date,Close\n\n2020-1-2,1\n",
@@ -967,7 +1119,7 @@ mod tests {
                 "T.csv line 2, asset `T`: `2020-01-02T00:00:00Z` has a time",
             ),
             (
-                "Date,Close\n2020-01-02,1,2\n",
+                "Date,Close\n2020-01-02,1,x\n",
                 "T.csv line 2, asset `T`: the row has 3 cells",
             ),
             (
@@ -982,6 +1134,140 @@ mod tests {
             let message = refused(text);
             assert!(message.starts_with(wanted), "{message}");
         }
+    }
+
+    /// A price file of another form is refused with the one thing that cures it.
+    #[test]
+    fn a_file_of_another_form_is_refused_with_its_cure() {
+        for (text, wanted) in [
+            (
+                "Date;Close\n2020-01-02;1,5\n",
+                " line 1, asset `T`: the columns are parted by semicolons, not by commas; save the file with commas",
+            ),
+            (
+                "Date;Open,Close\n",
+                " line 1, asset `T`: the columns are parted by semicolons",
+            ),
+            (
+                "\"Date\";\"Close\"\r\n",
+                " line 1, asset `T`: the columns are parted by semicolons",
+            ),
+            (
+                "Datum;Schluss\n",
+                " line 1, asset `T`: the columns are parted by semicolons",
+            ),
+            (
+                "2020-01-02;1,5\n2020-01-03;1,5\n",
+                " line 1, asset `T`: the columns are parted by semicolons",
+            ),
+            (
+                "\u{feff}Date\tClose\n2020-01-02\t1.5\n",
+                " line 1, asset `T`: the columns are parted by tabs",
+            ),
+            (
+                "Date|Close\n",
+                " line 1, asset `T`: the columns are parted by vertical lines",
+            ),
+            (
+                "sep=,\nDate,Close\n",
+                " line 1, asset `T`: the first line names a separator to spreadsheets; take it out",
+            ),
+            (
+                "SEP=;\nDate;Close\n",
+                " line 1, asset `T`: the first line names a separator",
+            ),
+            (
+                "Price,Close,High\nTicker,AAA,AAA\nDate,,\n2020-01-02,1,1\n",
+                " line 1, asset `T`: these are yfinance's three heading lines (`Price`, `Ticker`, `Date`); download with `multi_level_index=False`, or put one heading line",
+            ),
+            (
+                "Price,Close\nTicker,AAA\nDate,\n2020-01-02,1\n",
+                " line 1, asset `T`: these are yfinance's",
+            ),
+            (
+                "Ticker,AAA,AAA\nPrice,Open,Close\nDate,,\n",
+                " line 1, asset `T`: these are yfinance's",
+            ),
+            (
+                "PK\u{3}\u{4}...",
+                ", asset `T`: the file is a zip archive or a workbook, not CSV; unpack it, or save its sheet as CSV",
+            ),
+            (
+                "<!DOCTYPE html>",
+                ", asset `T`: the file is a page of the web, not CSV; download the prices",
+            ),
+            (
+                "Date,Price,Open\n",
+                " line 1, asset `T`: found the headings `Date`, `Price`, `Open`, but neither `Date` and `Close` nor exactly two columns; name the column of dates `Date` and that of closing prices `Close`",
+            ),
+        ] {
+            let message = refused(text);
+            assert!(message.starts_with(&format!("T.csv{wanted}")), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+        let packed = read_prices("T", "T.csv", b"\x1f\x8b\x08\0\0\n,\n").unwrap_err();
+        assert_eq!(
+            packed.to_string(),
+            "T.csv, asset `T`: the file is packed by gzip, not CSV; unpack it"
+        );
+    }
+
+    /// A cell that is no plain number is refused with what to write in its place.
+    #[test]
+    fn a_cell_that_is_no_plain_number_is_refused_with_its_cure() {
+        let cure = |cell: &str| {
+            let message = refused(&format!("Date,Close\n2020-01-02,{cell}\n"));
+            let (_, cure) = message.split_once(": ").unwrap();
+            cure.to_owned()
+        };
+        for missing in ["NaN", "-nan", "N/A", "#N/A", "null", "None", "-", "."] {
+            assert_eq!(
+                cure(missing),
+                format!("`{missing}` is no price; where one is missing, leave the cell empty")
+            );
+        }
+        for (cell, found, plain) in [
+            ("\"1,5\"", "1,5", Some("1.5")),
+            ("1,5", "1,5", Some("1.5")),
+            ("\"1,234.50\"", "1,234.50", Some("1234.50")),
+            ("\"1.234,50\"", "1.234,50", Some("1234.50")),
+            ("\"1,234,567\"", "1,234,567", Some("1234567")),
+            ("1.234.567", "1.234.567", Some("1234567")),
+            ("1 234.5", "1 234.5", Some("1234.5")),
+            ("1'234.5", "1'234.5", Some("1234.5")),
+            ("\"-1,5\"", "-1,5", Some("-1.5")),
+            ("\"1,234\"", "1,234", None),
+            ("1,234", "1,234", None),
+        ] {
+            let wanted = match plain {
+                Some(plain) => format!(
+                    "write `{plain}`: a decimal point, and nothing between groups of digits"
+                ),
+                None => "write a decimal point, and nothing between groups of digits".to_owned(),
+            };
+            assert_eq!(
+                cure(cell),
+                format!("`{found}` is not a plain number; {wanted}"),
+                "{cell}"
+            );
+        }
+        for other in ["$12.5", "12.5 USD", "1..5 x", "twelve"] {
+            assert!(cure(other).starts_with(&format!("`{other}` is not a price; ")));
+        }
+    }
+
+    #[test]
+    fn an_adjusted_price_beside_the_close_is_told() {
+        let read = read("Date,Open,Close,Adj Close\n2020-01-02,9,1.5,1.2\n").unwrap();
+        assert_eq!(read.prices, [1.5]);
+        assert_eq!(
+            read.warnings,
+            [
+                "T.csv: the columns `Open`, `Adj Close` were ignored",
+                "T.csv: `Close` was taken, not `Adj Close`; if splits and dividends are to count, give the file that \
+                 column under the heading `Close`"
+            ]
+        );
     }
 
     #[test]
@@ -1059,6 +1345,25 @@ mod tests {
                 prop_assert!(read.dates.is_sorted());
                 prop_assert!(read.prices.iter().all(|x| x.is_finite()));
                 prop_assert_eq!(read.dates.len(), read.prices.len());
+            }
+        }
+
+        #[test]
+        fn a_fault_is_told_in_one_line_without_control_characters(bytes in prop::collection::vec(any::<u8>(), 0..60), headings in any::<bool>()) {
+            let begin: &[u8] = if headings { b"Date,Close\n2020-01-02," } else { b"" };
+            if let Err(faults) = read_prices("T", "T.csv", &[begin, &bytes].concat()) {
+                for sentence in faults.sentences() {
+                    prop_assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_number_that_is_proposed_is_a_price(cell in "[-+]?[0-9]{1,3}([.,' ][0-9]{1,3}){1,4}") {
+            if let Err(PriceFault::Punctuated { plain: Some(plain), .. }) = read_price(cell.as_bytes()) {
+                prop_assert!(read_price(plain.as_bytes()).is_ok(), "{cell}: {plain}");
+                let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+                prop_assert_eq!(digits(&cell), digits(&plain));
             }
         }
 
