@@ -13,8 +13,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::definition::source;
 use pipewright::features::{
-    self, Destination, FeatureSet, Options, Progress, Stage, Stages, assets_and_faults,
-    unknown_names,
+    self, Destination, FeatureError, FeatureSet, Options, Progress, Stage, Stages,
+    assets_and_faults, unknown_names,
 };
 use pipewright::training_template::TrainingTemplate;
 use pipewright::wording;
@@ -218,7 +218,7 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
         .context("internal error, please report it: the template proposed is not valid")?;
     let checked = features::check(&template, assets).map_err(|faults| {
         warnings.extend(of_files);
-        let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        let faults: Vec<String> = faults.iter().map(proposed_fault).collect();
         anyhow!(
             "the data hold too little for a template:{}",
             faults.concat()
@@ -233,6 +233,17 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
         ));
     }
     Ok(document)
+}
+
+/// A fault of the template that was proposed, with nothing to do but what can be
+/// done about the data: `init` takes no settings.
+fn proposed_fault(fault: &FeatureError) -> String {
+    match fault {
+        FeatureError::EmptyTestWindow { first, last, .. } => format!(
+            "\n  the template would be tested from {first} to {last}, and no day of these has a price of every asset; import them"
+        ),
+        other => format!("\n  {other}"),
+    }
 }
 
 fn check(arguments: &Check) -> Result<ExitCode> {

@@ -498,6 +498,33 @@ fn check_lists_what_it_takes_and_names_what_it_leaves_out() {
     assert_eq!(found["files"][2].get("prices"), None);
 }
 
+#[test]
+fn init_asks_for_nothing_that_it_does_not_take() {
+    let scene = Scene::new("not-daily");
+    let monthly: String = (0..120)
+        .map(|month| format!("{}-{:02}-01,{month}\n", 2010 + month / 12, month % 12 + 1))
+        .collect();
+    fs::create_dir(scene.path("monthly")).unwrap();
+    scene.write("monthly/AAA.csv", &format!("Date,Close\n{monthly}"));
+    let told = scene.fails(&["init", "--assets", "monthly", "--predict", "AAA"]);
+    assert!(
+        told.contains("the prices are monthly, and the template"),
+        "{told}"
+    );
+    assert!(!told.contains("deepARMeta"), "{told}");
+    let file = fs::read_to_string(scene.path("prices/AAA.csv")).unwrap();
+    let lines: Vec<&str> = file.lines().collect();
+    let last = lines.len() - 1;
+    let holed = [&lines[..last - 20], &lines[last..]].concat().join("\n");
+    scene.write("prices/AAA.csv", &holed);
+    let told = scene.fails(&["init", "--assets", "prices", "--predict", "AAA"]);
+    assert!(
+        told.contains("no day of these has a price of every asset"),
+        "{told}"
+    );
+    assert!(!told.contains("deepARMeta"), "{told}");
+}
+
 /// Control characters in prices, templates and definitions reach neither terminal nor log, whatever command tells of them.
 #[test]
 fn control_characters_of_files_are_not_told() {

@@ -417,6 +417,9 @@ pub enum PriceFault {
     /// A date that is none.
     #[error("`{0}` is not a date of the form YYYY-MM-DD")]
     Date(String),
+    /// A date so far off that it is most likely mistyped.
+    #[error("the year of `{0}` is not one of 1900 to 2200; correct the date, or take its row out")]
+    Year(String),
     /// A date with a time.
     #[error("`{0}` has a time part; prices are daily, write YYYY-MM-DD alone")]
     Time(String),

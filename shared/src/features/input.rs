@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 use time::{Date, Month};
 
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
+use super::spacing;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
@@ -17,6 +19,9 @@ use pipewright_matmul::parallel;
 /// The largest price in either direction: beyond it sums of squares and the
 /// single precision of later stages would overflow.
 const LARGEST_PRICE: f64 = 1e15;
+
+/// The years of prices. Calendars and models end not far beyond.
+const YEARS: RangeInclusive<i32> = 1900..=2200;
 
 /// The settings that name assets.
 const PREDICTED: &str = "predictedAsset";
@@ -325,9 +330,12 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         let (rows, were) = (count(dropped, "row"), was_or_were(dropped));
         warnings.push(format!("{file}: {rows} without a price {were} left out"));
     }
+    let dates: Vec<Date> = rows.iter().map(|row| row.0).collect();
+    let doubts = spacing::doubts(&dates).into_iter();
+    warnings.extend(doubts.map(|doubt| format!("{file}: {doubt}")));
     Ok(PriceSeries {
         ticker: ticker.to_owned(),
-        dates: rows.iter().map(|row| row.0).collect(),
+        dates,
         prices: rows.iter().map(|row| row.1).collect(),
         dropped,
         warnings,
@@ -405,7 +413,10 @@ fn other_form(bytes: &[u8]) -> Option<(Option<u64>, PriceFault)> {
 
 /// Whether a cell is a date, or one with a time.
 fn begins_with_date(cell: &[u8]) -> bool {
-    matches!(read_date(cell), Ok(_) | Err(PriceFault::Time(_)))
+    matches!(
+        read_date(cell),
+        Ok(_) | Err(PriceFault::Time(_) | PriceFault::Year(_))
+    )
 }
 
 /// A row that has a cell too many since its price has a decimal comma.
@@ -694,6 +705,9 @@ fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
     };
     let text = || cut(&String::from_utf8_lossy(cell));
     match date() {
+        Some(date) if cell.len() == 10 && !YEARS.contains(&date.year()) => {
+            Err(PriceFault::Year(text()))
+        }
         Some(date) if cell.len() == 10 => Ok(date),
         Some(_) if matches!(cell[10], b'T' | b't' | b' ') => Err(PriceFault::Time(text())),
         _ => Err(PriceFault::Date(text())),
@@ -1209,6 +1223,38 @@ mod tests {
         assert_eq!(
             packed.to_string(),
             "T.csv, asset `T`: the file is packed by gzip, not CSV; unpack it"
+        );
+    }
+
+    /// A date before 1900 or after 2200 is refused with file and line; one that is decades from its neighbour, and prices that are weekly or monthly, are warned of.
+    #[test]
+    fn dates_that_are_far_off_are_refused_or_warned_of() {
+        for date in ["0202-10-08", "1899-12-30", "2201-01-01", "9999-12-31"] {
+            assert_eq!(
+                refused(&format!("Date,Close\n2020-01-02,1\n{date},2\n")),
+                format!(
+                    "T.csv line 3, asset `T`: the year of `{date}` is not one of 1900 to 2200; correct the date, or take its row out"
+                )
+            );
+        }
+        assert!(refused("0202-10-08,1\n").contains("the first line holds data"));
+        assert!(read("Date,Close\n1900-01-01,1\n1909-01-01,1\n2200-12-31,2\n").is_ok());
+        let far = read("Date,Close\n2020-01-02,1\n2020-01-03,1\n1900-01-01,2\n").unwrap();
+        assert!(
+            far.warnings[1]
+                .starts_with("T.csv: there is no price between 1900-01-01 and 2020-01-02; "),
+            "{:?}",
+            far.warnings
+        );
+        let rows: String = (1..=12)
+            .map(|month| format!("2020-{month:02}-01,1\n"))
+            .collect();
+        let monthly = read(&format!("Date,Close\n{rows}")).unwrap();
+        assert_eq!(
+            monthly.warnings,
+            [
+                "T.csv: prices are monthly: a model of days lacks 96 % of its points and learns little from the rest; import daily prices"
+            ]
         );
     }
 

@@ -12,7 +12,7 @@
 //! warning a file. Exactly two columns with other headings are taken in order,
 //! with a warning. A row without a price is dropped and counted; rows out of
 //! order are sorted, and equal rows of one date taken once, with a warning. A
-//! date with two prices, a time of day, a price that is not finite or beyond
+//! date with two prices, a time of day, a year before 1900 or after 2200, a price that is not finite or beyond
 //! 1e15, and a row of another length are errors that name file, line and asset.
 //! Prices of 0 and below are prices.
 //!
@@ -59,6 +59,7 @@ mod proposal;
 mod ranking;
 mod rows;
 mod run;
+mod spacing;
 mod stage;
 mod summary;
 mod work;
@@ -86,5 +87,6 @@ pub use outputs::{Destination, Output};
 pub use proposal::{ProposalError, propose};
 pub use ranking::{ClassImportance, FeatureImportance, Importance};
 pub use run::{run, run_with};
+pub use spacing::Spacing;
 pub use stage::{Options, Progress, Stage, Stages};
 pub use summary::{Summary, TOP_FEATURES, TopFeature};

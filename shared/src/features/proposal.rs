@@ -8,6 +8,7 @@ use time::{Date, Duration};
 
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
+use super::spacing::Spacing;
 use crate::nearest::nearest;
 
 /// Calendar days that the model forecasts.
@@ -50,6 +51,15 @@ pub enum ProposalError {
         assets: usize,
         /// The asset that limits the common dates most.
         limiting: Option<String>,
+    },
+    /// The prices are further apart than a test window is long.
+    #[error(
+        "the prices are {spacing}, and the template would forecast {PREDICTION_LENGTH} days, most of \
+         which have none; import daily prices"
+    )]
+    NotDaily {
+        /// How far apart they are.
+        spacing: Spacing,
     },
     /// The days on which all assets have a price are fewer than one forecast.
     #[error(
@@ -107,6 +117,10 @@ pub fn propose(
             last: *last,
             limiting: panel.limiting.map(|limit| limit.ticker),
         });
+    }
+    let length = i32::try_from(PREDICTION_LENGTH).unwrap_or(i32::MAX);
+    if let Some(spacing) = Spacing::of(&panel.dates).filter(|spacing| spacing.days() > length) {
+        return Err(ProposalError::NotDaily { spacing });
     }
     let windows = (days / DAYS_FOR_A_WINDOW).clamp(1, MOST_WINDOWS);
     let held_out = Duration::days(windows * i64::try_from(PREDICTION_LENGTH).unwrap_or(0));
@@ -228,6 +242,26 @@ mod tests {
         assert!(
             error.to_string().contains("`B` limits them most"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn prices_that_a_window_would_miss_are_refused_by_their_spacing() {
+        let every = |days: usize| {
+            let (asset, daily) = asset("A", 0, 2000);
+            let dates: Vec<Date> = daily.dates.into_iter().step_by(days).collect();
+            let prices = vec![1.0; dates.len()];
+            let series = PriceSeries {
+                dates,
+                prices,
+                ..daily
+            };
+            propose(&[(asset, series)], "A")
+        };
+        assert!(every(7).is_ok());
+        assert_eq!(
+            every(30).unwrap_err().to_string(),
+            "the prices are monthly, and the template would forecast 7 days, most of which have none; import daily prices"
         );
     }
 

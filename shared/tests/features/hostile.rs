@@ -405,8 +405,8 @@ fn nothing_given_is_refused() {
 
 #[test]
 fn dates_at_the_ends_of_the_calendar_are_read_or_refused() {
-    let first = Date::from_calendar_date(1, time::Month::January, 1).unwrap();
-    let last = Date::from_calendar_date(9999, time::Month::December, 31).unwrap();
+    let first = Date::from_calendar_date(1900, time::Month::January, 1).unwrap();
+    let last = Date::from_calendar_date(2200, time::Month::December, 31).unwrap();
     for start in [first, last - Duration::days(149)] {
         let mut text = "Date,Close\n".to_owned();
         for day in 0..150 {
@@ -420,11 +420,13 @@ fn dates_at_the_ends_of_the_calendar_are_read_or_refused() {
         let set = from_files(&document, &[("A", bytes.clone()), ("B", bytes)]).unwrap();
         assert_finite(&set, "the calendar's end");
         let [_, train, _] = files(&set);
-        let year = if start == first { "0001" } else { "9999" };
+        let year = if start == first { "1900" } else { "2200" };
         assert!(String::from_utf8_lossy(&train).starts_with(&format!("{{\"start\":\"{year}-")));
     }
     for date in [
         "0000-01-01",
+        "1899-12-31",
+        "2201-01-01",
         "10000-01-01",
         "-001-01-01",
         "2018-13-01",
@@ -439,6 +441,10 @@ fn dates_at_the_ends_of_the_calendar_are_read_or_refused() {
             message.starts_with("B.csv line 2, asset `B`: "),
             "{message}"
         );
-        assert!(message.contains("is not a date"), "{message}");
+        let wanted = ["is not a date", "is not one of 1900 to 2200"];
+        assert!(
+            wanted.iter().any(|part| message.contains(part)),
+            "{message}"
+        );
     }
 }
