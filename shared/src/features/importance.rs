@@ -18,7 +18,8 @@
 //!
 //! With G the sum of gradients (prediction - target) of a node and H its rows,
 //! a split into L and R gains `G_L^2/(H_L+1) + G_R^2/(H_R+1) - G^2/(H+1)`, and a
-//! leaf's value is `-G/(H+1)`. Source: Chen and Guestrin (2016), XGBoost.
+//! leaf's value is `-G/(H+1)`. Base score and least gain are no shares of the
+//! target: [`Scale`] makes all targets alike. Source: Chen and Guestrin (2016), XGBoost.
 
 use pipewright_matmul::parallel;
 
@@ -49,6 +50,63 @@ impl Gain {
             0.0
         } else {
             self.total / self.splits as f64
+        }
+    }
+}
+
+/// Takes a target to the scale of the trees: a mean of [`BASE_SCORE`], from
+/// which they start, and a standard deviation of 1. So what they gain is the
+/// same whatever the target is counted in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    least: f64,
+    range: f64,
+    /// Of the target as shares of its range.
+    mean: f64,
+    deviation: f64,
+}
+
+impl Scale {
+    /// The scale of a target, of finite values; a constant one has a deviation
+    /// of 0 and becomes the base score.
+    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
+    pub fn of(target: &[f64]) -> Self {
+        let least = target.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = target.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let range = most - least;
+        let rows = target.len() as f64;
+        // Shares of the range neither overflow nor vanish when they are squared.
+        let shares = || target.iter().map(|value| (value - least) / range);
+        let mean = shares().sum::<f64>() / rows;
+        let variance = shares().map(|share| (share - mean).powi(2)).sum::<f64>() / rows;
+        if range > 0.0 {
+            Self {
+                least,
+                range,
+                mean,
+                deviation: variance.sqrt(),
+            }
+        } else {
+            Self {
+                least: 0.0,
+                range: 1.0,
+                mean: 0.0,
+                deviation: 0.0,
+            }
+        }
+    }
+
+    /// A value of the target, scaled.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the trees are single precision"
+    )]
+    pub fn scaled(&self, value: f64) -> f32 {
+        if self.deviation > 0.0 {
+            let share = (value - self.least) / self.range;
+            ((share - self.mean) / self.deviation) as f32 + BASE_SCORE
+        } else {
+            BASE_SCORE
         }
     }
 }
@@ -380,6 +438,18 @@ mod tests {
         assert_eq!(gains, [Gain::default()]);
         assert_eq!(boost(&[vec![]], &[], 1), [Gain::default()]);
         assert_eq!(boost(&[vec![1.0]], &[2.0], 1), [Gain::default()]);
+    }
+
+    #[test]
+    fn a_scaled_target_has_the_base_score_for_mean_and_a_deviation_of_one() {
+        let scale = Scale::of(&[1e-7, 3e-7]);
+        assert_eq!(
+            [1e-7, 3e-7, 2e-7].map(|y| scale.scaled(y)),
+            [-0.5, 1.5, 0.5]
+        );
+        let constant = Scale::of(&[7.0, 7.0]);
+        assert_eq!(constant.scaled(7.0), BASE_SCORE);
+        assert_eq!(Scale::of(&[]).scaled(7.0), BASE_SCORE);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::Date;
 
 use super::columns::{Column, ColumnKind};
-use super::importance::{Gain, boost};
+use super::importance::{Gain, Scale, boost};
 use super::input::CatalogueAsset;
 use super::rows::share_of;
 use super::summary::as_text;
@@ -60,7 +60,7 @@ pub struct FeatureImportance {
     pub class: String,
     /// Mean gain of its splits as a share of the sum over all features.
     pub importance: f64,
-    /// Mean gain of its splits; 0 without one.
+    /// Mean gain of its splits, in squares of the target's deviation; 0 without one.
     pub gain: f64,
     /// Sum of the gains of its splits.
     pub total_gain: f64,
@@ -80,9 +80,18 @@ pub struct ClassImportance {
     pub importance: f64,
 }
 
+impl Importance {
+    /// The most important feature; absent where no feature was used, as with a
+    /// target that is constant.
+    pub fn most_important(&self) -> Option<&FeatureImportance> {
+        self.features.first().filter(|first| first.splits > 0)
+    }
+}
+
 /// Ranks the columns that are not made from the target, and the target's lags.
 /// Rows with a missing value are dropped; the trees learn from the first
-/// floor(0.8 rows), and none from row `training_end` on.
+/// floor(0.8 rows), and none from row `training_end` on. The target is scaled
+/// ([`Scale`]), so that the ranking is the same whatever it is counted in.
 ///
 /// # Errors
 /// Why there is nothing to learn from, as a sentence.
@@ -125,7 +134,9 @@ pub(super) fn rank(
         return Err(too_few(rows.len()));
     }
 
-    let lag = |days: usize| move |row: &usize| single(prices[*row - days]);
+    let scale = Scale::of(&rows.iter().map(|row| prices[*row]).collect::<Vec<f64>>());
+    // Its lags as well: rounded at another scale, they would part rows elsewhere.
+    let lag = |days: usize| move |row: &usize| scale.scaled(prices[*row - days]);
     let mut features: Vec<Vec<f32>> = Vec::with_capacity(chosen.len() + LAGS);
     features.extend(
         chosen
@@ -216,4 +227,65 @@ fn by_class(features: &[FeatureImportance]) -> Vec<ClassImportance> {
 )]
 fn single(value: f64) -> f32 {
     value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The ranking of noise, a column that goes with the target, and its lags,
+    /// with the target in other units.
+    fn ranked(rows: u16, unit: f64, offset: f64) -> Importance {
+        let first = time::macros::date!(2020 - 01 - 01);
+        let dates: Vec<Date> = (0..rows)
+            .map(|day| first + time::Duration::days(i64::from(day)))
+            .collect();
+        let price = |pace: f64| move |day: u16| 3.0 + (f64::from(day) * pace).sin();
+        let noise = |day: u16| f64::from(day.wrapping_mul(40_503)) / 65_536.0;
+        let of = |ticker: &str, value: &dyn Fn(u16) -> f64| {
+            Column::new(ticker, ColumnKind::Price, (0..rows).map(value).collect())
+        };
+        let columns = [
+            of("NOISE", &noise),
+            of("NEAR", &|day| price(0.07)(day) + 0.2 * noise(day)),
+            of("TARGET", &|day| {
+                offset + unit * (price(0.07)(day) + 0.1 * noise(day + 7))
+            }),
+        ];
+        let assets = ["NOISE", "NEAR", "TARGET"].map(|ticker| CatalogueAsset {
+            ticker: ticker.to_owned(),
+            class: "x".to_owned(),
+        });
+        let rows = usize::from(rows);
+        rank("TARGET", &assets, &dates, &columns, rows, 1).unwrap()
+    }
+
+    #[test]
+    fn a_target_that_is_constant_uses_no_feature() {
+        let constant = ranked(200, 0.0, 5.0);
+        assert_eq!(constant.most_important(), None);
+        assert!(
+            constant
+                .features
+                .iter()
+                .all(|feature| feature.importance == 0.0)
+        );
+        assert!(ranked(200, 1.0, 0.0).most_important().is_some());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// The importance of features is the same at every scale of the predicted asset's price.
+        #[test]
+        fn importance_is_the_same_at_every_scale(rows in 60..200_u16, power in -12..12_i32, times in 1.0..9.9_f64) {
+            let (one, other) = (ranked(rows, 1.0, 0.0), ranked(rows, times * 10_f64.powi(power), 0.0));
+            for (a, b) in one.features.iter().zip(&other.features) {
+                prop_assert_eq!(&a.column, &b.column);
+                prop_assert_eq!(a.splits, b.splits);
+                prop_assert!((a.importance - b.importance).abs() < 1e-4, "{}: {} {}", a.column, a.importance, b.importance);
+            }
+        }
+    }
 }

@@ -166,14 +166,14 @@ pub(super) fn rank(
     let training_end = training_rows(template, dates, 1.0);
     match ranking::rank(target, assets, dates, columns, training_end, threads) {
         Ok(importance) => {
-            let first = importance.features.first();
-            let most = first.map_or_else(String::new, |most| {
-                format!(
+            let most = match importance.most_important() {
+                Some(most) => format!(
                     "; most important is {} with {:.1} % of the mean gain",
                     most.column,
                     100.0 * most.importance
-                )
-            });
+                ),
+                None => format!("; no feature was used: none tells anything of {target}"),
+            };
             finished(
                 progress,
                 stage,
