@@ -12,15 +12,18 @@
 
 parameter_overrides may set any parameter of template.yaml but ImageTag and TrainingImageTag, which
 are digests of the images' sources. Several installations are several tables: `make deploy ENV=staging` reads
-[staging.deploy.parameters].
+[staging.deploy.parameters]. What a table of these lacks is taken from SAM's table of all commands,
+[staging.global.parameters].
 """
 
 import dataclasses
+import datetime
 import json
 import re
 import shlex
 import tomllib
 
+import bounded
 from deploy import parse_template
 from ownership import STACK_TAG
 
@@ -79,10 +82,10 @@ def faults(declared, parameters):
             fits = value in allowed
             expected = f"one of {', '.join(allowed)}"
         elif parameter["Type"] == "Number":
-            fits = value.isdigit() and (
-                parameter.get("MinValue", 0) <= int(value) <= parameter.get("MaxValue", int(value))
-            )
-            expected = f"a number from {parameter.get('MinValue')} to {parameter.get('MaxValue')}"
+            least, most = parameter.get("MinValue", 0), parameter.get("MaxValue", 10**15)
+            # Not all that Python takes for digits, nor as many as it would not count.
+            fits = bool(re.fullmatch("[0-9]{1,15}", value)) and least <= int(value) <= most
+            expected = f"a number from {least} to {most}"
         else:
             pattern = parameter.get("AllowedPattern", ".*")
             length = parameter.get("MinLength", 0) <= len(value) <= parameter.get("MaxLength", 4096)
@@ -90,6 +93,77 @@ def faults(declared, parameters):
             expected = parameter.get("ConstraintDescription", pattern)
         if not fits:
             yield f"{name} is {value!r}; expected: {expected}"
+
+
+def _kind(value):
+    """What a value of a TOML file is, in words."""
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case datetime.time():
+            return "a time"
+    return "a date"
+
+
+def _table(document, names):
+    """The table of a document at the end of these names; None where there is none."""
+    for depth, name in enumerate(names, 1):
+        if name not in document:
+            return None
+        document = document[name]
+        if not isinstance(document, dict):
+            place = ".".join(names[:depth])
+            raise SettingsWrong(f"[{place}] is {_kind(document)}, and must be a table")
+    return document
+
+
+def _wrong_types(place, table):
+    """What is wrong with the types of a table's values, as sentences."""
+    for name in ("region", "stack_name", "s3_bucket"):
+        if name in table and not isinstance(table[name], str):
+            yield f"[{place}] {name} is {_kind(table[name])}, and must be a text"
+    overrides = table.get("parameter_overrides", "")
+    listed = overrides if isinstance(overrides, list) else [overrides]
+    for each in listed:
+        if not isinstance(each, str):
+            yield (
+                f"[{place}] parameter_overrides is {_kind(overrides)}, and must be a text or a list "
+                "of texts"
+            )
+            return
+
+
+def _document(path):
+    """The file's content; None where there is no file."""
+    try:
+        content = bounded.read(path, bounded.LARGEST_TEXT)
+    except FileNotFoundError:
+        return None
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingsWrong(
+            f"{path} is not in UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsWrong(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise SettingsWrong(f"{path} is nested too deeply to be settings") from error
+    except ValueError as error:
+        raise SettingsWrong(f"{path} has a number that is too long: {error}") from error
+
+
+def _region_faults(region):
+    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]", region):
+        yield f"{region!r} is no region; one is eu-west-1"
 
 
 def read_overrides(text):
@@ -114,29 +188,49 @@ def read_overrides(text):
 
 def read(path, environment, root):
     """The settings of an environment; None where the file has none of it."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not re.fullmatch("[A-Za-z0-9_-]+", environment):
+        raise SettingsWrong(
+            f"ENV is {environment!r}, and names a table of {path.name}: letters, digits, _ and - only"
+        )
+    document = _document(path)
+    if document is None:
         return None
-    except tomllib.TOMLDecodeError as error:
+    try:
+        table = _table(document, [environment, "deploy", "parameters"])
+        of_all = _table(document, [environment, "global", "parameters"]) or {}
+    except SettingsWrong as error:
         raise SettingsWrong(f"{path}: {error}") from error
-    table = document.get(environment, {}).get("deploy", {}).get("parameters")
     if table is None:
         return None
-    parameters = read_overrides(table.get("parameter_overrides", ""))
+    place = f"{environment}.deploy.parameters"
+    wrong = [
+        *_wrong_types(place, table),
+        *_wrong_types(f"{environment}.global.parameters", of_all),
+    ]
+    if not wrong:
+        table = of_all | table
+        wrong, parameters = _faults_of(table, root)
+    if wrong:
+        raise SettingsWrong(f"{path}, table [{place}]:" + "".join(f"\n  {each}" for each in wrong))
+    return Settings(table["region"], parameters, table.get("s3_bucket"))
+
+
+def _faults_of(table, root):
+    """What is wrong with a table's values, as sentences, and its parameters."""
+    try:
+        parameters = read_overrides(table.get("parameter_overrides", ""))
+    except SettingsWrong as error:
+        return [str(error)], {}
     declared = _parameters(root)
     parameters.setdefault("Prefix", declared["Prefix"]["Default"])
     wrong = list(faults(declared, parameters))
-    if "region" not in table:
+    if "region" in table:
+        wrong += _region_faults(table["region"])
+    else:
         wrong.append("region is missing")
     if table.get("stack_name", parameters["Prefix"]) != parameters["Prefix"]:
         wrong.append("stack_name differs from the parameter Prefix, which names the stack")
-    if wrong:
-        raise SettingsWrong(
-            f"{path}, table [{environment}.deploy.parameters]:"
-            + "".join(f"\n  {each}" for each in wrong)
-        )
-    return Settings(table["region"], parameters, table.get("s3_bucket"))
+    return wrong, parameters
 
 
 def write(path, environment, settings, account):
@@ -158,6 +252,12 @@ def write(path, environment, settings, account):
     except FileNotFoundError:
         before = "version = 0.1\n"
     text = "\n".join([before, f"[{environment}.deploy.parameters]", *lines, ""])
+    try:
+        tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsWrong(
+            f"[{environment}.deploy.parameters] cannot be added to {path} ({error}); write it there"
+        ) from error
     path.write_text(text, encoding="utf-8")
 
 
@@ -177,11 +277,7 @@ def ask(root, region, answer=input, say=print, with_region=lambda region: None):
             for each in found:
                 say(f"  {each}")
 
-    def region_faults(given):
-        if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d", given):
-            yield f"{given!r} is no region; one is eu-west-1"
-
-    region = question("Region", "of AWS", region or "", region_faults)
+    region = question("Region", "of AWS", region or "", _region_faults)
     with_region(region)
     parameters = {}
     for name in _GUIDED:

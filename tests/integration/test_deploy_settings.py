@@ -1,6 +1,8 @@
 """samconfig.toml: asked for once, then read, in SAM's own form."""
 
+import json
 import os
+import random
 import subprocess
 import sys
 import tomllib
@@ -130,6 +132,114 @@ def test_every_fault_of_the_file_is_told_at_once(tmp_path):
         *("Colour", "RetainedImages", "region"),
     ):
         assert word in str(refused.value)
+
+
+def refusal(path, content):
+    """Why settings are refused that are these bytes."""
+    path.write_bytes(content)
+    with pytest.raises(settings.SettingsWrong) as refused:
+        settings.read(path, "default", ROOT)
+    return str(refused.value)
+
+
+def test_the_table_of_all_commands_counts_where_that_of_deploy_is_silent(tmp_path):
+    """SAM's own table of all commands, [default.global.parameters], counts where that of `deploy` says nothing."""
+    path = tmp_path / "samconfig.toml"
+    everywhere = '[default.global.parameters]\nstack_name = "pw"\nregion = "eu-west-1"\n'
+    deploy = '[default.deploy.parameters]\nparameter_overrides = "Prefix=pw"\n'
+    path.write_text(everywhere + 's3_bucket = "mine"\n' + deploy)
+    found = settings.read(path, "default", ROOT)
+    assert (found.region, found.prefix, found.artifacts_bucket) == ("eu-west-1", "pw", "mine")
+    path.write_text(everywhere + deploy + 'region = "eu-west-2"\n')
+    assert settings.read(path, "default", ROOT).region == "eu-west-2"
+    # Alone it is no installation: nobody was asked for one yet.
+    path.write_text(everywhere)
+    assert settings.read(path, "default", ROOT) is None
+    said = refusal(path, b"[default.global.parameters]\nregion = 7\n" + deploy.encode())
+    assert "[default.global.parameters] region is a number, and must be a text" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ("# f\u00fcr".encode("latin-1"), "is not in UTF-8 (byte 4); save it as UTF-8"),
+        ("version = 0.1".encode("utf-16"), "is not in UTF-8 (byte 1); save it as UTF-8"),
+        (b"[default", "Expected ']'"),
+        (b'default = "x"', "[default] is a text, and must be a table"),
+        (b'[default]\ndeploy = "x"', "[default.deploy] is a text, and must be a table"),
+        (b"[default.deploy]\nparameters = []", "[default.deploy.parameters] is a list"),
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (b"a = " + b"9" * 10_000, "has a number that is too long"),
+        (
+            b"[default.deploy.parameters]\nparameter_overrides = 7\nregion = true\nstack_name = 2020-01-01\n",
+            "parameter_overrides is a number, and must be a text or a list of texts",
+        ),
+        (b"[default.deploy.parameters]\nparameter_overrides = [1]\n", "must be a text or a list"),
+        (b"[default.deploy.parameters]\nregion = true\n", "region is true or false, and must be"),
+        (b"[default.deploy.parameters]\nstack_name = 2020-01-01\n", "stack_name is a date, and"),
+        (b'[default.deploy.parameters]\nregion = "Ireland"\n', "'Ireland' is no region"),
+        (
+            '[default.deploy.parameters]\nparameter_overrides = "FunctionMemoryInMB=\u00b2"\n'.encode(),
+            "FunctionMemoryInMB is '\u00b2'; expected: a number from ",
+        ),
+        (
+            b'[default.deploy.parameters]\nparameter_overrides = "FunctionMemoryInMB=%s"\n'
+            % (b"9" * 5_000),
+            "expected: a number from ",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_its_place(tmp_path, content, wanted):
+    said = refusal(tmp_path / "samconfig.toml", content)
+    assert wanted in said
+    assert "samconfig.toml" in said
+
+
+def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path):
+    """Whatever samconfig.toml holds, it is read or refused in a sentence."""
+    lot = random.Random(11)
+    path = tmp_path / "samconfig.toml"
+    values = ["7", "-1", "1.5", "nan", "true", "[]", "{}", '["a=b"]', "[[1]]", "1979-05-27", '""']
+    values += [
+        json.dumps(word) for word in ("x", "eu-west-1", "Prefix=pw", "Prefix", "A=\u00b2", "'")
+    ]
+    names = ["region", "stack_name", "s3_bucket", "parameter_overrides", "tags"]
+    places = ["default", "default.deploy", "default.deploy.parameters", "default.global.parameters"]
+    for _ in range(300):
+        lines = []
+        for place in lot.sample(places, lot.randrange(1, 5)):
+            lines.append(f"[{place}]")
+            chosen = lot.sample([*names, "deploy", "parameters"], lot.randrange(4))
+            lines += [f"{name} = {lot.choice(values)}" for name in chosen]
+        content = "\n".join(lines).encode()
+        if lot.random() < 0.2:
+            at = lot.randrange(len(content))
+            content = content[:at] + lot.randbytes(2) + content[at:]
+        path.write_bytes(content)
+        try:
+            found = settings.read(path, "default", ROOT)
+        except settings.SettingsWrong as error:
+            assert str(error).startswith(str(path))
+        else:
+            assert found is None or isinstance(found, settings.Settings)
+
+
+def test_an_environment_is_a_name_without_dots(tmp_path):
+    path = tmp_path / "samconfig.toml"
+    for name in ("a.b", "", 'a"b', "a b"):
+        with pytest.raises(settings.SettingsWrong, match="letters, digits, _ and - only"):
+            settings.read(path, name, ROOT)
+
+
+def test_a_file_that_cannot_be_added_to_is_left_as_it_is(tmp_path):
+    path = tmp_path / "samconfig.toml"
+    path.write_text("default = { sync = { parameters = {} } }\n")
+    assert settings.read(path, "default", ROOT) is None
+    before = path.read_bytes()
+    chosen = settings.Settings("eu-west-1", {"Prefix": "pw"})
+    with pytest.raises(settings.SettingsWrong, match="cannot be added"):
+        settings.write(path, "default", chosen, "123456789012")
+    assert path.read_bytes() == before
 
 
 def test_a_program_that_lambda_could_not_run_is_refused():
