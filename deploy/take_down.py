@@ -22,7 +22,6 @@ _RUNNING = ("Executing", "Stopping")
 _BATCH = 1000
 
 
-@dataclasses.dataclass
 def _versions(page):
     """The versions and delete markers of a page of a bucket's list, as DeleteObjects takes them."""
     return [
@@ -31,6 +30,7 @@ def _versions(page):
     ]
 
 
+@dataclasses.dataclass
 class Inventory:
     """What would be deleted, as far as it is there."""
 
