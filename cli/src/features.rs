@@ -16,7 +16,7 @@ use pipewright::features::{
     self, Destination, FeatureError, FeatureSet, Options, Progress, Stage, Stages,
     assets_and_faults, unknown_names,
 };
-use pipewright::training_template::TrainingTemplate;
+use pipewright::training_template::{TrainingTemplate, settings};
 use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +66,23 @@ pub(crate) enum Command {
     /// case and with hyphens for what is no letter or digit; after a name with letters
     /// beyond ASCII comes a check sum, so that no two are the same.
     Run(Run),
+    /// Print what a training template may hold: a JSON Schema for editors, or a table.
+    Schema(Schema),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// A JSON Schema (draft 2020-12), or the table of docs/TEMPLATE.md.
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+    format: SchemaFormat,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SchemaFormat {
+    Json,
+    Markdown,
 }
 
 /// Where the prices lie.
@@ -169,7 +186,17 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check(&arguments),
         Command::Describe(arguments) => describe(&arguments),
         Command::Run(arguments) => make_interruptibly(arguments).await,
+        Command::Schema(arguments) => schema(&arguments),
     }
+}
+
+fn schema(arguments: &Schema) -> Result<ExitCode> {
+    let text = match arguments.format {
+        SchemaFormat::Json => pretty(&settings::schema()),
+        SchemaFormat::Markdown => settings::reference(),
+    };
+    arguments.output.write(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read_template(file: &Path) -> Result<TrainingTemplate> {

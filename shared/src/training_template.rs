@@ -10,8 +10,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 use time::Date;
+use time::macros::format_description;
 
 use crate::nearest::nearest;
+
+pub mod settings;
 
 /// The greatest whole number a setting may have: windows, epochs and lengths
 /// beyond it can't be meant, and below it sums and products can't overflow.
@@ -379,7 +382,8 @@ struct Field<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn of(faults: &mut Faults, field: Field<'a>, keys: &[&str]) -> Self {
+    fn of(faults: &mut Faults, field: Field<'a>) -> Self {
+        let keys = settings::members(&field.path);
         let map = match field.value {
             Some(Value::Object(map)) => Some(map),
             Some(other) => {
@@ -479,6 +483,11 @@ impl<'a> Field<'a> {
         );
     }
 
+    /// What the table of settings says of it.
+    fn takes(&self) -> Option<settings::Takes> {
+        settings::find(&self.path).map(|setting| setting.takes)
+    }
+
     fn text(&self, faults: &mut Faults) -> Option<&'a str> {
         const EXPECTED: &str = "a string";
         match self.present(faults, EXPECTED)? {
@@ -501,9 +510,15 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A whole number from `least` to [`GREATEST`]; `2.0` and `2e1` are whole.
-    fn whole(&self, faults: &mut Faults, least: u32) -> Option<usize> {
-        let expected = format!("a whole number from {least} to {GREATEST}");
+    /// A whole number to [`GREATEST`], from the one that the table of settings has;
+    /// `2.0` and `2e1` are whole.
+    fn whole(&self, faults: &mut Faults) -> Option<usize> {
+        let least = match self.takes() {
+            Some(settings::Takes::Whole(least)) => least,
+            // An item of a list.
+            _ => 1,
+        };
+        let expected = settings::Takes::Whole(least).to_string();
         let value = self.present(faults, &expected)?;
         match value.as_f64().and_then(whole_number) {
             Some(number) if number >= u64::from(least) && number <= u64::from(GREATEST) => {
@@ -516,13 +531,18 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A finite number for which `fits` holds.
-    fn real(&self, faults: &mut Faults, expected: &str, fits: fn(f64) -> bool) -> Option<f64> {
-        let value = self.present(faults, expected)?;
+    /// A number above 0, up to the one that the table of settings has.
+    fn real(&self, faults: &mut Faults) -> Option<f64> {
+        let most = match self.takes() {
+            Some(settings::Takes::UpTo(most)) => most,
+            _ => f64::MAX,
+        };
+        let expected = settings::Takes::UpTo(most).to_string();
+        let value = self.present(faults, &expected)?;
         match value.as_f64() {
-            Some(number) if number.is_finite() && fits(number) => Some(number),
+            Some(number) if number > 0.0 && number <= most => Some(number),
             _ => {
-                self.wrong(faults, expected, value);
+                self.wrong(faults, &expected, value);
                 None
             }
         }
@@ -547,24 +567,30 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// The day of a number of epoch milliseconds.
+    /// A day: ISO 8601, or epoch milliseconds.
     fn day(&self, faults: &mut Faults) -> Option<Date> {
-        const EXPECTED: &str = "a time in epoch milliseconds, such as 1514764800000";
         const UNIX_EPOCH: i64 = 2_440_588; // as a Julian day
-        let value = self.present(faults, EXPECTED)?;
-        let day = value
-            .as_f64()
-            .filter(|number| number.is_finite() && number.abs() < 1e16)
-            .and_then(|number| {
-                #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
-                let milliseconds = number.floor() as i64;
-                let day = milliseconds.div_euclid(86_400_000) + UNIX_EPOCH;
-                Date::from_julian_day(i32::try_from(day).ok()?).ok()
-            })
-            // DeepAR and the price files write four-digit years.
-            .filter(|day| (1..=9999).contains(&day.year()));
+        let expected = settings::Takes::Day.to_string();
+        let value = self.present(faults, &expected)?;
+        let of_milliseconds = |number: f64| {
+            #[expect(clippy::cast_possible_truncation, reason = "bounded just before")]
+            let milliseconds = number.floor() as i64;
+            let day = milliseconds.div_euclid(86_400_000) + UNIX_EPOCH;
+            Date::from_julian_day(i32::try_from(day).ok()?).ok()
+        };
+        let day = match value {
+            Value::String(text) => {
+                Date::parse(text, format_description!("[year]-[month]-[day]")).ok()
+            }
+            _ => value
+                .as_f64()
+                .filter(|number| number.is_finite() && number.abs() < 1e16)
+                .and_then(of_milliseconds),
+        }
+        // DeepAR and the price files write four-digit years.
+        .filter(|day| (1..=9999).contains(&day.year()));
         if day.is_none() {
-            self.wrong(faults, EXPECTED, value);
+            self.wrong(faults, &expected, value);
         }
         day
     }
@@ -672,18 +698,6 @@ fn read_template(faults: &mut Faults, document: &Value) -> Option<TrainingTempla
             value: Some(document),
             required: true,
         },
-        &[
-            "Id",
-            "name",
-            "createdAt",
-            "updatedAt",
-            "predictedAsset",
-            "feMeta",
-            "deepARMeta",
-            "processingInstanceType",
-            "trainingInstanceType",
-            "modelApprovalStatus",
-        ],
     );
     root.map?;
     let id = root.field("Id").text(faults).map(str::to_owned);
@@ -742,17 +756,7 @@ fn read_instance_type(faults: &mut Faults, field: &Field<'_>) -> Option<String> 
 }
 
 fn read_features(faults: &mut Faults, field: Field<'_>) -> Option<FeatureSettings> {
-    let section = Section::of(
-        faults,
-        field,
-        &[
-            "baseAssets",
-            "taSettings",
-            "arimaSettings",
-            "fftSettings",
-            "autoEncoderSettings",
-        ],
-    );
+    let section = Section::of(faults, field);
     let base_assets = read_base_assets(faults, &section.field("baseAssets"));
     Some(FeatureSettings {
         indicators: read_indicators(faults, section.optional("taSettings")),
@@ -781,53 +785,31 @@ fn read_base_assets(faults: &mut Faults, field: &Field<'_>) -> Option<BaseAssets
 }
 
 fn read_indicators(faults: &mut Faults, field: Field<'_>) -> IndicatorSettings {
-    let mut section = Section::of(
-        faults,
-        field,
-        &["assets", "enabled", "bollingerBand", "rsi", "sma"],
-    );
+    let mut section = Section::of(faults, field);
     let enabled = section.enabled(faults);
     let assets = section.field("assets").tickers(faults);
-    let bollinger = Section::of(
-        faults,
-        section.field("bollingerBand"),
-        &["window", "window_dev"],
-    );
-    let rsi = Section::of(faults, section.field("rsi"), &["window"]);
-    let sma = Section::of(faults, section.field("sma"), &["window"]);
+    let bollinger = Section::of(faults, section.field("bollingerBand"));
+    let rsi = Section::of(faults, section.field("rsi"));
+    let sma = Section::of(faults, section.field("sma"));
     // The values that stand in for missing ones are never used: where the stage
     // is on, a missing value is a fault.
     IndicatorSettings {
         enabled,
         assets,
-        bollinger_window: bollinger.field("window").whole(faults, 1).unwrap_or(20),
-        bollinger_deviations: bollinger
-            .field("window_dev")
-            .real(faults, "a number above 0 and at most 1000", |x| {
-                x > 0.0 && x <= 1000.0
-            })
-            .unwrap_or(2.0),
-        rsi_window: rsi.field("window").whole(faults, 1).unwrap_or(14),
-        sma_window: sma.field("window").whole(faults, 1).unwrap_or(7),
+        bollinger_window: bollinger.field("window").whole(faults).unwrap_or(20),
+        bollinger_deviations: bollinger.field("window_dev").real(faults).unwrap_or(2.0),
+        rsi_window: rsi.field("window").whole(faults).unwrap_or(14),
+        sma_window: sma.field("window").whole(faults).unwrap_or(7),
     }
 }
 
 fn read_arima(faults: &mut Faults, field: Field<'_>) -> ArimaSettings {
     const DEFAULT_ORDER: (usize, usize, usize) = (5, 1, 0);
     const EXPECTED: &str = "a list [p, d, 0] with p from 0 to 20 and d from 0 to 2";
-    let mut section = Section::of(
-        faults,
-        field,
-        &["assets", "enabled", "trainSetSize", "order"],
-    );
+    let mut section = Section::of(faults, field);
     let enabled = section.enabled(faults);
     let assets = section.field("assets").tickers(faults);
-    let train_set_size = section
-        .field("trainSetSize")
-        .real(faults, "a share above 0 and at most 1", |x| {
-            x > 0.0 && x <= 1.0
-        })
-        .unwrap_or(0.8);
+    let train_set_size = section.field("trainSetSize").real(faults).unwrap_or(0.8);
     let order = section.optional("order");
     let order = match order.list(faults, EXPECTED) {
         None => DEFAULT_ORDER,
@@ -857,18 +839,7 @@ fn read_arima(faults: &mut Faults, field: Field<'_>) -> ArimaSettings {
 }
 
 fn read_fft(faults: &mut Faults, field: Field<'_>) -> FftSettings {
-    let mut section = Section::of(
-        faults,
-        field,
-        &[
-            "assetClasses",
-            "enabled",
-            "num_comp",
-            "num_steps",
-            "mode",
-            "edge",
-        ],
-    );
+    let mut section = Section::of(faults, field);
     let enabled = section.enabled(faults);
     let classes = section.field("assetClasses");
     let asset_classes = match classes.list(faults, "a list of asset classes") {
@@ -878,7 +849,7 @@ fn read_fft(faults: &mut Faults, field: Field<'_>) -> FftSettings {
             .filter_map(|item| item.text(faults).map(str::to_owned))
             .collect(),
     };
-    section.optional("num_comp").whole(faults, 0);
+    section.optional("num_comp").whole(faults);
     let field = section.field("num_steps");
     let mut steps = Vec::new();
     if let Some(items) = field.list(faults, "a list of whole numbers from 1") {
@@ -889,7 +860,7 @@ fn read_fft(faults: &mut Faults, field: Field<'_>) -> FftSettings {
             );
         }
         for item in field.items(items) {
-            if let Some(step) = item.whole(faults, 1) {
+            if let Some(step) = item.whole(faults) {
                 if steps.contains(&step) {
                     faults.add(&item.path, format!("names {step} a second time"));
                 } else {
@@ -931,21 +902,7 @@ fn read_fft(faults: &mut Faults, field: Field<'_>) -> FftSettings {
 }
 
 fn read_autoencoder(faults: &mut Faults, field: Field<'_>) -> AutoencoderSettings {
-    let mut section = Section::of(
-        faults,
-        field,
-        &[
-            "enabled",
-            "optimizer",
-            "loss",
-            "fitEpoch",
-            "fitBatchSize",
-            "fitShuffle",
-            "inputs",
-            "output",
-            "seed",
-        ],
-    );
+    let mut section = Section::of(faults, field);
     let enabled = section.enabled(faults);
     section.field("optimizer").choice(faults, &[("adam", ())]);
     section
@@ -961,11 +918,8 @@ fn read_autoencoder(faults: &mut Faults, field: Field<'_>) -> AutoencoderSetting
     };
     AutoencoderSettings {
         enabled,
-        epochs: section.field("fitEpoch").whole(faults, 1).unwrap_or(460),
-        batch_size: section
-            .field("fitBatchSize")
-            .whole(faults, 1)
-            .unwrap_or(256),
+        epochs: section.field("fitEpoch").whole(faults).unwrap_or(460),
+        batch_size: section.field("fitBatchSize").whole(faults).unwrap_or(256),
         shuffle: section.field("fitShuffle").boolean(faults).unwrap_or(false),
         inputs: section
             .optional("inputs")
@@ -992,21 +946,7 @@ fn read_autoencoder(faults: &mut Faults, field: Field<'_>) -> AutoencoderSetting
 }
 
 fn read_deepar(faults: &mut Faults, field: Field<'_>) -> Option<DeepArSettings> {
-    let section = Section::of(
-        faults,
-        field,
-        &[
-            "freq",
-            "predictionLength",
-            "contextLength",
-            "startDataset",
-            "endTraining",
-            "testWindows",
-            "calendar",
-            "compress",
-            "hyperParams",
-        ],
-    );
+    let section = Section::of(faults, field);
     let freq = section.field("freq");
     let freq = match freq.text(faults) {
         Some(text @ ("1D" | "D")) => Some(text.to_owned()),
@@ -1022,8 +962,8 @@ fn read_deepar(faults: &mut Faults, field: Field<'_>) -> Option<DeepArSettings> 
         }
         None => None,
     };
-    let prediction_length = section.field("predictionLength").whole(faults, 1);
-    let context_length = section.field("contextLength").whole(faults, 1);
+    let prediction_length = section.field("predictionLength").whole(faults);
+    let context_length = section.field("contextLength").whole(faults);
     let start_dataset = section.field("startDataset").day(faults);
     let end_training = section.field("endTraining").day(faults);
     if let (Some(start), Some(end)) = (start_dataset, end_training)
@@ -1034,7 +974,7 @@ fn read_deepar(faults: &mut Faults, field: Field<'_>) -> Option<DeepArSettings> 
             format!("({end}) must be later than startDataset ({start})"),
         );
     }
-    let test_windows = section.field("testWindows").whole(faults, 1);
+    let test_windows = section.field("testWindows").whole(faults);
     let calendar = section
         .optional("calendar")
         .choice(
@@ -1105,8 +1045,7 @@ const HYPER_PARAMS: [(&str, Takes); 13] = [
 ];
 
 fn read_hyper_params(faults: &mut Faults, field: Field<'_>) -> HyperParams {
-    let names = HYPER_PARAMS.map(|(name, _)| name);
-    let section = Section::of(faults, field, &names);
+    let section = Section::of(faults, field);
     let mut values = BTreeMap::new();
     for (name, takes) in HYPER_PARAMS {
         let mut field = section.optional(name);
@@ -1244,6 +1183,32 @@ mod tests {
         match TrainingTemplate::parse(&document) {
             Ok(_) => Vec::new(),
             Err(faults) => faults.faults().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// A day is the same written as a date or as epoch milliseconds.
+    #[test]
+    fn a_day_is_the_same_as_a_date_or_as_milliseconds() {
+        let mut dates = original();
+        dates["deepARMeta"]["startDataset"] = json!("2010-01-01");
+        dates["deepARMeta"]["endTraining"] = json!("2018-01-01");
+        assert_eq!(
+            TrainingTemplate::parse(&dates),
+            TrainingTemplate::parse(&original())
+        );
+        for wrong in [
+            "2018-02-30",
+            "18-01-01",
+            "2018-1-1",
+            "01.01.2018",
+            "2018-01-01T00:00:00Z",
+            "",
+        ] {
+            let faults = faults_with("/deepARMeta/endTraining", json!(wrong));
+            assert!(
+                faults[0].contains("must be a day such as \"2018-01-01\""),
+                "{faults:?}"
+            );
         }
     }
 

@@ -39,10 +39,11 @@ pub enum TableError {
         /// What the service or the client said.
         message: String,
     },
-    /// A condition refused an update, though all of them hold for the item.
+    /// A condition refused an update, and the item that would tell which was not handed
+    /// back, or is one for which all of them hold.
     #[error(
-        "UpdateItem on table {table}: DynamoDB says that a condition failed for the record {id}, for which all of them \
-         hold: it has changed meanwhile; try again"
+        "UpdateItem on table {table}: DynamoDB says that a condition failed for the record {id}, and hands back nothing \
+         that tells which"
     )]
     Unexplained {
         /// The table's name.
@@ -237,12 +238,11 @@ impl Executions {
         let Err(error) = sent else { return Ok(None) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let handed_back = failed.item().filter(|item| !item.is_empty());
-                let before = match handed_back {
-                    Some(item) => Some(self.table.item(item)?),
-                    // Gone, or not handed back, as by some other implementations of DynamoDB.
-                    None => self.record(&update.id).await?,
-                };
+                let before = failed
+                    .item()
+                    .filter(|item| !item.is_empty())
+                    .map(|item| self.table.item(item))
+                    .transpose()?;
                 update
                     .refusal(before.as_ref())
                     .map(Some)

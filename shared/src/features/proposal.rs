@@ -94,11 +94,14 @@ pub fn propose(
     assets: &[(CatalogueAsset, PriceSeries)],
     predicted: &str,
 ) -> Result<Value, ProposalError> {
-    let tickers = assets.iter().map(|(asset, _)| asset.ticker.as_str());
+    let tickers: Vec<&str> = assets
+        .iter()
+        .map(|(asset, _)| asset.ticker.as_str())
+        .collect();
     let Some((target, _)) = assets.iter().find(|(asset, _)| asset.ticker == predicted) else {
         return Err(ProposalError::UnknownAsset {
             ticker: predicted.to_owned(),
-            nearest: nearest(predicted, tickers).map(str::to_owned),
+            nearest: nearest(predicted, tickers.iter().copied()).map(str::to_owned),
         });
     };
     let series: Vec<PriceSeries> = assets.iter().map(|(_, series)| series.clone()).collect();
@@ -144,7 +147,8 @@ pub fn propose(
         "name": format!("{predicted}, {PREDICTION_LENGTH} days ahead"),
         "predictedAsset": predicted,
         "feMeta": {
-            "baseAssets": "all",
+            // Not "all": what is imported later was not looked at.
+            "baseAssets": tickers,
             "taSettings": {
                 "enabled": true,
                 "assets": indicators,
@@ -178,8 +182,8 @@ pub fn propose(
             "calendar": "daily",
             "predictionLength": PREDICTION_LENGTH,
             "contextLength": CONTEXT_LENGTH,
-            "startDataset": epoch_ms(*first),
-            "endTraining": epoch_ms(end_training),
+            "startDataset": first.to_string(),
+            "endTraining": end_training.to_string(),
             "testWindows": windows,
             "hyperParams": {
                 "epochs": 400,
@@ -189,12 +193,6 @@ pub fn propose(
             }
         }
     }))
-}
-
-/// The date's midnight UTC in epoch milliseconds.
-fn epoch_ms(date: Date) -> i64 {
-    const UNIX_EPOCH: i64 = 2_440_588; // as a Julian day
-    (i64::from(date.to_julian_day()) - UNIX_EPOCH) * 86_400_000
 }
 
 #[cfg(test)]
@@ -278,10 +276,20 @@ mod tests {
     fn the_last_weeks_are_test_windows() {
         let template = propose(&[asset("A", 0, 1000)], "A").unwrap();
         let deepar = &template["deepARMeta"];
-        let start = deepar["startDataset"].as_i64().unwrap();
-        let end = deepar["endTraining"].as_i64().unwrap();
-        assert_eq!((end - start) / 86_400_000, 1000 - 28);
+        let day = |name: &str| {
+            let form = time::macros::format_description!("[year]-[month]-[day]");
+            Date::parse(deepar[name].as_str().unwrap(), form).unwrap()
+        };
+        let trained = day("endTraining") - day("startDataset");
+        assert_eq!(trained.whole_days(), 1000 - 28);
         assert_eq!(deepar["testWindows"].as_i64(), Some(4));
         assert_eq!(template["feMeta"]["fftSettings"]["num_steps"], json!(STEPS));
+    }
+
+    /// A template that init proposes names the assets that it has looked at: what is imported later changes nothing.
+    #[test]
+    fn a_proposal_names_the_assets_that_it_has_seen() {
+        let template = propose(&[asset("A", 0, 200), asset("B", 0, 200)], "A").unwrap();
+        assert_eq!(template["feMeta"]["baseAssets"], json!(["A", "B"]));
     }
 }
