@@ -253,8 +253,13 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
     })?;
     warnings.extend(checked.warnings);
     if let Some(limit) = checked.limiting.filter(|limit| limit.rows > 0) {
+        let cure = if limit.ticker == arguments.predict {
+            "it is the predicted asset: import more of its prices"
+        } else {
+            "to do without it, list the others in feMeta.baseAssets and take it out of the other lists"
+        };
         warnings.push(format!(
-            "{} limits the common dates and costs {}; to do without it, list the others in feMeta.baseAssets and take it out of the other lists",
+            "{} limits the common dates and costs {}; {cure}",
             limit.ticker,
             wording::count(limit.rows, "row")
         ));

@@ -837,3 +837,87 @@ fn describe_lists_the_columns_that_a_run_makes() {
     assert!(text.contains("AE_<number>"), "{text}");
     assert!(text.contains("causality  fitted: learns from"), "{text}");
 }
+
+impl Scene {
+    /// Takes two of seven days from an asset, as an exchange with weekends has it.
+    fn close_on_weekends(&self, ticker: &str) {
+        let name = format!("prices/{ticker}.csv");
+        let text = fs::read_to_string(self.path(&name)).unwrap();
+        let lines = text.lines().enumerate();
+        let open = lines.filter(|(line, _)| *line == 0 || line % 7 < 5);
+        let open: String = open.map(|(_, line)| format!("{line}\n")).collect();
+        self.write(&name, &open);
+    }
+}
+
+/// An asset that loses more than 5 % of its days is named in a warning, and check and summary tell what became of each asset's days.
+#[test]
+fn an_asset_that_loses_much_of_its_days_is_named() {
+    let scene = Scene::new("lost-days");
+    scene.close_on_weekends("B.B");
+    scene.template(|_| ());
+    let told = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
+    for part in [
+        "AAA loses 104 of 366 days (28.4 %), C_1 loses 104 of 366 days (28.4 %)",
+        "  AAA: 262 of 366 days kept, 0 filled, 104 lost (28.4 %)\n",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("B.B loses"), "{told}");
+    let found = scene.succeeds(&[
+        "check",
+        "--assets",
+        "prices",
+        "--template",
+        "template.json",
+        "--format",
+        "json",
+    ]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let lost = json!({"asset": "AAA", "days": 366, "kept": 262, "filled": 0, "lost": 104});
+    assert_eq!(found["assetDays"][0], lost);
+    assert_eq!(found["assetDays"][1]["lost"], 0);
+    let told = scene.succeeds(&RUN);
+    assert!(told.contains("AAA: 262 of 366 days kept"), "{told}");
+    let summary = fs::read(scene.path("out/features/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!(summary["assetDays"][0], lost);
+}
+
+#[test]
+fn nothing_is_told_of_days_that_all_assets_share() {
+    let scene = Scene::new("shared-days");
+    scene.template(|_| ());
+    let told = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
+    assert!(
+        !told.contains("loses") && !told.contains("Days of assets"),
+        "{told}"
+    );
+    scene.succeeds(&RUN);
+    let summary = fs::read_to_string(scene.path("out/features/summary.json")).unwrap();
+    assert!(!summary.contains("assetDays"), "{summary}");
+}
+
+/// The advice about an asset that limits the dates never says to drop the predicted one.
+#[test]
+fn the_predicted_asset_is_never_to_be_dropped() {
+    let scene = Scene::new("never-dropped");
+    scene.close_on_weekends("B.B");
+    let init = |ticker: &str| {
+        let output = scene.run(&["init", "--assets", "prices", "--predict", ticker]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warned = init("B.B");
+    assert!(
+        warned
+            .contains("B.B limits the common dates and costs 104 rows; it is the predicted asset"),
+        "{warned}"
+    );
+    assert!(!warned.contains("do without it"), "{warned}");
+    let warned = init("AAA");
+    assert!(
+        warned.contains("to do without it, list the others"),
+        "{warned}"
+    );
+}

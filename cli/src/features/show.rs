@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pipewright::features::{Causality, Checked, ColumnDescription, FeatureSet, Limit, Summary};
+use pipewright::features::{
+    AssetDays, Causality, Checked, ColumnDescription, FeatureSet, Limit, Summary,
+};
 use pipewright::wording;
 use serde_json::{Value, json};
 
@@ -108,6 +110,7 @@ pub(super) fn run_text(
         wording::span(span),
         table(&rows)
     );
+    text += &days_text(&summary.asset_days);
     let left_out = summary.left_out.iter();
     let left_out = left_out.map(|left| format!("{}: {}", left.column, left.reason));
     text += &list("Left out of DeepAR's files", &left_out.collect::<Vec<_>>());
@@ -123,6 +126,15 @@ pub(super) fn run_text(
         );
     }
     text
+}
+
+/// What became of the days of each asset that has others than the rows.
+fn days_text(days: &[AssetDays]) -> String {
+    let others = days.iter().filter(|one| !one.is_whole());
+    let others: Vec<String> = others
+        .map(|one| format!("{}: {}", one.asset, one.sentence()))
+        .collect();
+    list("Days of assets", &others)
 }
 
 fn list(heading: &str, items: &[String]) -> String {
@@ -163,7 +175,7 @@ pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
     let limiting = checked.limiting.as_ref();
     let limiting = limiting.map(|Limit { ticker, rows }| (ticker.as_str(), *rows));
     format!(
-        "{template}: no fault\n{}",
+        "{template}: no fault\n{}{}",
         table(&[
             (
                 "rows",
@@ -177,7 +189,8 @@ pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
             ),
             ("columns", checked.columns.len().to_string()),
             ("test windows", windows_text(&checked.observed_days)),
-        ])
+        ]),
+        days_text(&checked.asset_days)
     )
 }
 
@@ -196,6 +209,11 @@ pub(super) fn checked_json(
         let limiting = checked.limiting.as_ref();
         found["limitingAsset"] = limiting.map(|limit| limit.ticker.clone()).into();
         found["limitingAssetRows"] = limiting.map_or(0, |limit| limit.rows).into();
+        found["assetDays"] = checked
+            .asset_days
+            .iter()
+            .map(|one| serde_json::to_value(one).unwrap_or_default())
+            .collect();
         found["columns"] = checked.columns.len().into();
         found["observedDays"] = checked.observed_days.clone().into();
     }

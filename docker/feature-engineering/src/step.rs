@@ -708,6 +708,8 @@ fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, St
             entries.insert(format!("{name}Count"), Value::from(count));
         }
     }
+    // The warnings name those that lose much.
+    entries.remove("assetDays");
     entries.retain(|_, value| !value.is_null());
     // In words: who looks at the record wants them at a glance, and the table of
     // feature importances has the figures.

@@ -2,6 +2,7 @@
 
 use time::Date;
 
+use super::alignment::{self, AssetDays};
 use super::columns::{Column, ColumnKind};
 use super::describe::{ColumnDescription, describe};
 use super::error::FeatureError;
@@ -24,6 +25,8 @@ pub struct Checked {
     pub last_date: Date,
     /// The asset without which most rows would be gained.
     pub limiting: Option<input::Limit>,
+    /// What became of each asset's days.
+    pub asset_days: Vec<AssetDays>,
     /// The columns, in their order.
     pub columns: Vec<ColumnDescription>,
     /// For each test window, the days on which there are prices.
@@ -53,6 +56,8 @@ pub fn check(
     let columns = describe(template, Some(&assets));
     let panel = input::join(&series);
     drop(series);
+    warnings.extend(alignment::much_lost(&panel.days));
+    let asset_days = panel.days.clone();
     let range = panel
         .dates
         .first()
@@ -93,6 +98,7 @@ pub fn check(
         first_date,
         last_date,
         limiting,
+        asset_days,
         columns,
         observed_days,
         warnings,

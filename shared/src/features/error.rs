@@ -468,6 +468,8 @@ pub struct TooFewRows {
     pub common: Option<(Date, Date)>,
     /// The asset without which most rows would be gained, and how many.
     pub limiting: Option<(String, usize)>,
+    /// The predicted asset, which can't be left out.
+    pub predicted: String,
     /// Each asset's ticker, first date, last date and rows.
     pub ranges: Vec<(String, Date, Date, usize)>,
 }
@@ -485,10 +487,17 @@ impl fmt::Display for TooFewRows {
         }
         write!(f, ", but {} are needed ({})", self.needed, self.reason)?;
         if let Some((ticker, rows)) = self.limiting.as_ref().filter(|(_, rows)| *rows > 0) {
-            write!(
-                f,
-                "; `{ticker}` limits them: without it there would be {rows} more"
-            )?;
+            if *ticker == self.predicted {
+                write!(
+                    f,
+                    "; `{ticker}`, the predicted asset, limits them: import more of its prices"
+                )?;
+            } else {
+                write!(
+                    f,
+                    "; `{ticker}` limits them: without it there would be {rows} more"
+                )?;
+            }
         }
         f.write_str("; ranges:")?;
         for (i, (ticker, first, last, rows)) in self.ranges.iter().enumerate() {

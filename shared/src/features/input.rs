@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use time::{Date, Month};
 
+use super::alignment::AssetDays;
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::spacing;
 use crate::encoding::foreign_encoding;
@@ -787,6 +788,8 @@ pub(super) struct Panel {
     pub(super) limiting: Option<Limit>,
     /// Each asset's ticker, first date, last date and rows.
     pub(super) ranges: Vec<(String, Date, Date, usize)>,
+    /// What became of each asset's days.
+    pub(super) days: Vec<AssetDays>,
 }
 
 /// The asset that limits the common dates.
@@ -884,11 +887,22 @@ pub(super) fn join(series: &[PriceSeries]) -> Panel {
             ticker: series[i].ticker.clone(),
             rows: gained[i],
         });
+    let days = series
+        .iter()
+        .map(|one| AssetDays {
+            asset: one.ticker.clone(),
+            days: one.dates.len(),
+            kept: rows,
+            filled: 0,
+            lost: one.dates.len() - rows,
+        })
+        .collect();
     Panel {
         dates,
         prices,
         limiting,
         ranges,
+        days,
     }
 }
 

@@ -36,6 +36,7 @@
 //! `endTraining`; after them its columns depend on those rows and on prices up
 //! to each row.
 
+mod alignment;
 pub mod arima;
 pub mod autoencoder;
 mod baselines;
@@ -64,6 +65,7 @@ mod stage;
 mod summary;
 mod work;
 
+pub use alignment::AssetDays;
 pub use baselines::{
     AssetScored, BaselineScore, BaselineSummary, Baselines, FigureSummary, ScoreSummary, Scored,
     WindowScored,

@@ -45,12 +45,14 @@ pub enum ProposalError {
         nearest: Option<String>,
     },
     /// There is no day on which all assets have a price.
-    #[error("no date is common to all {assets} assets{}", limit_note(.limiting.as_deref()))]
+    #[error("no date is common to all {assets} assets{}", limit_note(.limiting.as_deref(), .predicted))]
     NoCommonDates {
         /// The number of assets.
         assets: usize,
         /// The asset that limits the common dates most.
         limiting: Option<String>,
+        /// The asset to be predicted.
+        predicted: String,
     },
     /// The prices are further apart than a test window is long.
     #[error(
@@ -65,7 +67,7 @@ pub enum ProposalError {
     #[error(
         "the assets have prices in common from {first} to {last} only: a test window alone \
          takes {PREDICTION_LENGTH} days{}",
-        limit_note(.limiting.as_deref())
+        limit_note(.limiting.as_deref(), .predicted)
     )]
     TooFewDays {
         /// The first common day.
@@ -74,13 +76,23 @@ pub enum ProposalError {
         last: Date,
         /// The asset that limits the common dates most.
         limiting: Option<String>,
+        /// The asset to be predicted.
+        predicted: String,
     },
 }
 
-fn limit_note(limiting: Option<&str>) -> String {
-    limiting.map_or_else(String::new, |ticker| {
-        format!("; `{ticker}` limits them most, take it out or import more of its prices")
-    })
+fn limit_note(limiting: Option<&str>, predicted: &str) -> String {
+    match limiting {
+        None => String::new(),
+        Some(ticker) if ticker == predicted => {
+            format!(
+                "; `{ticker}`, the predicted asset, limits them most, import more of its prices"
+            )
+        }
+        Some(ticker) => {
+            format!("; `{ticker}` limits them most, take it out or import more of its prices")
+        }
+    }
 }
 
 /// A training template that predicts `predicted` from all assets: calendar
@@ -110,6 +122,7 @@ pub fn propose(
         return Err(ProposalError::NoCommonDates {
             assets: assets.len(),
             limiting: panel.limiting.map(|limit| limit.ticker),
+            predicted: predicted.to_owned(),
         });
     };
     let rows = panel.dates.len();
@@ -119,6 +132,7 @@ pub fn propose(
             first: *first,
             last: *last,
             limiting: panel.limiting.map(|limit| limit.ticker),
+            predicted: predicted.to_owned(),
         });
     }
     let length = i32::try_from(PREDICTION_LENGTH).unwrap_or(i32::MAX);
@@ -270,6 +284,20 @@ mod tests {
             error.to_string().contains("`B` limits them most"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_predicted_asset_is_never_to_be_taken_out() {
+        for others in [(200, 50), (93, 10)] {
+            let assets = [asset("A", 0, 100), asset("B", others.0, others.1)];
+            let error = propose(&assets, "B").unwrap_err().to_string();
+            assert!(
+                error.ends_with(
+                    "; `B`, the predicted asset, limits them most, import more of its prices"
+                ),
+                "{error}"
+            );
+        }
     }
 
     #[test]

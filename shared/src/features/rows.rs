@@ -81,6 +81,7 @@ pub(super) fn too_few_rows(
             .copied()
             .zip(panel.dates.last().copied()),
         limiting: panel.limiting.map(|limit| (limit.ticker, limit.rows)),
+        predicted: template.predicted_asset.clone(),
         ranges: panel.ranges,
     }))
 }

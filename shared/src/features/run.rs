@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
+use super::alignment::{self, AssetDays};
 use super::baselines::{self, Baselines};
 use super::columns::{Column, ColumnKind};
 use super::deepar;
@@ -73,8 +74,13 @@ pub fn run_with(
         dates,
         prices,
         limiting,
+        days,
         ..
     } = panel;
+    if let Some(warning) = alignment::much_lost(&days) {
+        progress(Progress::Warning(warning.clone()));
+        warnings.push(warning);
+    }
     if stages.contains(Stage::DeepAr) {
         // What the dates alone forbid is told before hours of training.
         let prices = assets.iter().zip(&prices);
@@ -164,6 +170,10 @@ pub fn run_with(
         last_date,
         limiting_asset: limiting.as_ref().map(|limit| limit.ticker.clone()),
         limiting_asset_rows: limiting.as_ref().map_or(0, |limit| limit.rows),
+        asset_days: match days.iter().all(AssetDays::is_whole) {
+            true => Vec::new(),
+            false => days,
+        },
         observed_days: plan
             .as_ref()
             .map_or_else(Vec::new, |plan| plan.observed_days.clone()),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use time::Date;
 
+use super::alignment::AssetDays;
 use super::baselines::BaselineSummary;
 use super::deepar::{self, LeftOut};
 use super::encoding::AutoencoderReport;
@@ -59,6 +60,10 @@ pub struct Summary {
     pub limiting_asset: Option<String>,
     /// The rows that leaving it out would gain.
     pub limiting_asset_rows: usize,
+    /// What became of each asset's days; empty, and absent from the file, where
+    /// every day of every asset is a row and nothing was filled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asset_days: Vec<AssetDays>,
     /// For each test window, the days on which there are prices.
     pub observed_days: Vec<usize>,
     /// The features that go most with the predicted asset's price, the most
