@@ -252,15 +252,21 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             let name = facts.name.as_deref()?.strip_prefix("pipelines-")?;
             let (id, _) = name.split_once('-')?;
             let (scope, _) = facts.arn.as_deref()?.split_once(":model/")?;
-            let known = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let pipeline = &self.ours.pipeline;
-            let arn = format!("{scope}:pipeline/{pipeline}/execution/{id}");
-            known.then(|| ExecutionArn::parse(arn).ok())?
+            self.execution_of_ours(scope, id)
         };
         match guess() {
             Some(arn) => Ok(self.exists(&arn).await?.then_some(arn)),
             None => Ok(None),
         }
+    }
+
+    /// The execution of our pipeline with one of SageMaker's own ids, 12 letters and
+    /// digits, if `id` is of that form; whether it exists is not known.
+    fn execution_of_ours(&self, scope: &str, id: &str) -> Option<ExecutionArn> {
+        let of_sagemaker = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let pipeline = &self.ours.pipeline;
+        let arn = format!("{scope}:pipeline/{pipeline}/execution/{id}");
+        of_sagemaker.then(|| ExecutionArn::parse(arn).ok())?
     }
 
     async fn exists(&self, arn: &ExecutionArn) -> Result<bool, HandlerError> {
@@ -310,11 +316,26 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         let beyond = Beyond::default();
         match self.record(event, candidate, &beyond).await? {
             Tried::Recorded(outcome) => Ok(outcome),
-            // Its execution's own events may yet come and make the record.
-            Tried::Absent if generated => self.pending(event, id, &beyond).await,
+            // Its execution's own events may yet come and make the record, which has
+            // SageMaker's own id if it was started elsewhere.
+            Tried::Absent if generated || self.exists_elsewhere(&facts.arn, &id).await? => {
+                self.pending(event, id, &beyond).await
+            }
             Tried::Absent | Tried::OtherExecution => Ok(Outcome::NotOurs {
                 why: format!("package that names execution {id}, which nobody started"),
             }),
+        }
+    }
+
+    /// Whether SageMaker has an execution of our pipeline with this id of its own, beside
+    /// a package.
+    async fn exists_elsewhere(&self, package: &str, id: &RecordId) -> Result<bool, HandlerError> {
+        let scope = package
+            .split_once(":model-package/")
+            .map(|(scope, _)| scope);
+        match scope.and_then(|scope| self.execution_of_ours(scope, id.as_str())) {
+            Some(arn) => self.exists(&arn).await,
+            None => Ok(false),
         }
     }
 

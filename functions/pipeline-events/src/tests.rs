@@ -755,6 +755,31 @@ fn a_package_that_names_no_execution_makes_no_record() {
     assert!(world.items.lock().unwrap().is_empty());
 }
 
+/// A package that names an execution from elsewhere by SageMaker's own id is recorded, whichever of their events
+/// comes first.
+#[test]
+fn a_package_of_an_execution_from_elsewhere_is_recorded_in_any_order() {
+    let arn = execution_arn();
+    let own_id = arn.rsplit('/').next().unwrap();
+    let mut package = package(2, "Approved");
+    package["detail"]["CustomerMetadataProperties"] = json!({"ExecutionId": own_id});
+    let execution = execution(1, "Executing", None);
+    let world = || World {
+        parameters: BTreeMap::from([(arn.clone(), own_id.to_owned())]),
+        ..World::default()
+    };
+    let (ordered, shuffled) = (world(), world());
+    deliver_all(&ordered, &[execution.clone(), package.clone()]);
+    deliver_all(&shuffled, &[package, execution]);
+    let ordered = ordered.items.into_inner().unwrap();
+    assert!(
+        ordered
+            .keys()
+            .any(|(_, entry)| entry.contains("#Completed#"))
+    );
+    assert_eq!(shuffled.items.into_inner().unwrap(), ordered);
+}
+
 /// Events of another account or region are not ours, nor is what lies there.
 #[test]
 fn an_event_of_another_account_or_region_is_not_ours() {
