@@ -27,7 +27,6 @@ BY_LAMBDA = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
 # What the local AWS does without where AWS would not.
 NOT_MISSED_HERE = {
     ("pipeline-definition", "s3:ListBucket"): "AWS answers 403 for a missing object without it",
-    ("pipeline-definition", "s3:DeleteObjectVersion"): "AWS asks for it where a version is named",
 }
 
 

@@ -81,7 +81,7 @@ def test_a_training_job_is_described_when_its_step_has_ended(system, recorded):
     assert (item["resourceArn"], item["status"]) == (job["TrainingJobArn"], "Completed")
     # Seconds with a fraction come as a float.
     ended = job["TrainingEndTime"].timestamp() * 1000
-    assert item["endedAt"] == pytest.approx(ended, abs=1)
+    assert float(item["endedAt"]) == pytest.approx(ended, abs=1)
     told = [(metric["name"], float(metric["value"])) for metric in item.get("metrics", [])]
     described = job.get("FinalMetricDataList", [])
     assert [name for name, _ in told] == [metric["MetricName"] for metric in described]
