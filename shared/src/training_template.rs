@@ -54,6 +54,8 @@ pub struct TrainingTemplate {
 pub struct FeatureSettings {
     /// `baseAssets`.
     pub base_assets: BaseAssets,
+    /// `alignment` and `maxAge`.
+    pub alignment: Alignment,
     /// `taSettings`.
     pub indicators: IndicatorSettings,
     /// `arimaSettings`.
@@ -71,6 +73,36 @@ pub enum BaseAssets {
     All,
     /// The tickers listed.
     Listed(Vec<String>),
+}
+
+/// `feMeta.alignment`: which days are rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alignment {
+    /// `common` (the default): the days on which every asset has a price.
+    Common,
+    /// `predicted`: those of the predicted asset. On them, the last price of
+    /// another asset stands for one that is missing.
+    Predicted {
+        /// `maxAge`: the calendar days that such a price may be old; default 7.
+        max_age: usize,
+    },
+    /// `union`: the days on which any asset has a price.
+    Union,
+}
+
+impl Alignment {
+    /// `predicted` as it is where the template says no more.
+    pub const PREDICTED: Self = Self::Predicted { max_age: 7 };
+
+    /// The name in the template.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Common => "common",
+            Self::Predicted { .. } => "predicted",
+            Self::Union => "union",
+        }
+    }
 }
 
 /// `feMeta.taSettings`: Bollinger bands, RSI and SMA.
@@ -758,13 +790,37 @@ fn read_instance_type(faults: &mut Faults, field: &Field<'_>) -> Option<String> 
 fn read_features(faults: &mut Faults, field: Field<'_>) -> Option<FeatureSettings> {
     let section = Section::of(faults, field);
     let base_assets = read_base_assets(faults, &section.field("baseAssets"));
+    let alignment = read_alignment(faults, &section);
     Some(FeatureSettings {
+        alignment,
         indicators: read_indicators(faults, section.optional("taSettings")),
         arima: read_arima(faults, section.optional("arimaSettings")),
         fft: read_fft(faults, section.optional("fftSettings")),
         autoencoder: read_autoencoder(faults, section.optional("autoEncoderSettings")),
         base_assets: base_assets?,
     })
+}
+
+fn read_alignment(faults: &mut Faults, section: &Section<'_>) -> Alignment {
+    let choices = [Alignment::Common, Alignment::PREDICTED, Alignment::Union];
+    let choices = choices.map(|alignment| (alignment.name(), alignment));
+    let chosen = section.optional("alignment").choice(faults, &choices);
+    let alignment = chosen.unwrap_or(Alignment::Common);
+    let field = section.optional("maxAge");
+    match (field.whole(faults), alignment) {
+        (Some(max_age), Alignment::Predicted { .. }) => Alignment::Predicted { max_age },
+        (Some(_), Alignment::Common | Alignment::Union) => {
+            faults.add(
+                &field.path,
+                format!(
+                    "counts only under feMeta.alignment `predicted`, not `{}`; take it out, or set that",
+                    alignment.name()
+                ),
+            );
+            alignment
+        }
+        (None, _) => alignment,
+    }
 }
 
 fn read_base_assets(faults: &mut Faults, field: &Field<'_>) -> Option<BaseAssets> {

@@ -22,6 +22,7 @@ APART = {
     "deepARMeta.startDataset",
     "deepARMeta.endTraining",
     "feMeta.fftSettings.edge",
+    "feMeta.maxAge",
     "deepARMeta.contextLength",
 }
 

@@ -15,9 +15,10 @@ use rustix::io::Errno;
 
 /// What a run puts into its folder, and nothing else; a star stands for what
 /// differs by asset.
-const OUTPUTS: [&str; 15] = [
+const OUTPUTS: [&str; 16] = [
     "features/baselines.json",
     "features/features.csv",
+    "features/filled.csv",
     "features/importance.json",
     "features/series.json",
     "features/summary.json",

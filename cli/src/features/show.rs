@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipewright::features::{
-    AssetDays, Causality, Checked, ColumnDescription, FeatureSet, Limit, Summary,
+    AssetDays, Causality, Checked, ColumnDescription, FeatureSet, Summary, rows_sentence,
 };
 use pipewright::wording;
 use serde_json::{Value, json};
@@ -66,7 +66,11 @@ pub(super) fn run_text(
         ("columns", summary.columns.to_string()),
         (
             "assets",
-            format!("{}; {}", summary.assets, Limit::sentence(limiting)),
+            format!(
+                "{}; {}",
+                summary.assets,
+                rows_sentence(summary.alignment, limiting)
+            ),
         ),
     ];
     if let (Some(series), Some(values), Some(records)) = (
@@ -173,7 +177,7 @@ pub(super) fn run_json(
 /// That a template and data fit.
 pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
     let limiting = checked.limiting.as_ref();
-    let limiting = limiting.map(|Limit { ticker, rows }| (ticker.as_str(), *rows));
+    let limiting = limiting.map(|limit| (limit.ticker.as_str(), limit.rows));
     format!(
         "{template}: no fault\n{}{}",
         table(&[
@@ -184,7 +188,7 @@ pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
                     checked.rows,
                     checked.first_date,
                     checked.last_date,
-                    Limit::sentence(limiting)
+                    rows_sentence(checked.alignment, limiting)
                 )
             ),
             ("columns", checked.columns.len().to_string()),
@@ -203,6 +207,7 @@ pub(super) fn checked_json(
 ) -> Value {
     let mut found = json!({ "faults": faults, "warnings": warnings, "files": files });
     if let Some(checked) = checked {
+        found["alignment"] = checked.alignment.name().into();
         found["rows"] = checked.rows.into();
         found["firstDate"] = checked.first_date.to_string().into();
         found["lastDate"] = checked.last_date.to_string().into();

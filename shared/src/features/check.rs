@@ -1,35 +1,39 @@
 //! Whether features can be made, without making them.
 
+use std::collections::BTreeMap;
+
 use time::Date;
 
-use super::alignment::{self, AssetDays};
+use super::alignment::{self, AssetDays, Own, Panel};
 use super::columns::{Column, ColumnKind};
 use super::describe::{ColumnDescription, describe};
 use super::error::FeatureError;
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
 use super::rows::{autoencoder_rows, rows_needed, too_few_rows, training_rows};
-use super::run::{check_names, in_order};
+use super::run::{check_names, files_of, in_order, own_prices, target_of};
 use super::stage::Stages;
 use super::{arima, baselines, deepar, likelihood};
-use crate::training_template::{AutoencoderInputs, FftMode, TrainingTemplate};
+use crate::training_template::{Alignment, AutoencoderInputs, FftMode, TrainingTemplate};
 
 /// What features would be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
-    /// Rows of `features.csv`: dates common to all assets.
+    /// Which days are rows.
+    pub alignment: Alignment,
+    /// Rows of `features.csv`.
     pub rows: usize,
-    /// First common date.
+    /// The first row's date.
     pub first_date: Date,
-    /// Last common date.
+    /// The last row's date.
     pub last_date: Date,
-    /// The asset without which most rows would be gained.
+    /// The asset without which most rows would be gained, under `common`.
     pub limiting: Option<input::Limit>,
     /// What became of each asset's days.
     pub asset_days: Vec<AssetDays>,
     /// The columns, in their order.
     pub columns: Vec<ColumnDescription>,
-    /// For each test window, the days on which there are prices.
+    /// For each test window, the days on which the predicted asset has a price.
     pub observed_days: Vec<usize>,
     /// What is doubtful.
     pub warnings: Vec<String>,
@@ -54,9 +58,10 @@ pub fn check(
         warnings.extend(one.warnings.iter().cloned());
     }
     let columns = describe(template, Some(&assets));
-    let panel = input::join(&series);
-    drop(series);
-    warnings.extend(alignment::much_lost(&panel.days));
+    let panel = Panel::new(template, series);
+    let alignment = template.features.alignment;
+    let predicted = &template.predicted_asset;
+    warnings.extend(alignment::much_lost(&panel.days, alignment, predicted));
     let asset_days = panel.days.clone();
     let range = panel
         .dates
@@ -70,30 +75,47 @@ pub fn check(
 
     let mut faults = Vec::new();
     faults.extend(check_names(columns.iter().map(|column| column.name.as_str())).err());
-    faults.extend(low_pass_faults(template, rows));
-    faults.extend(arima_faults(template, &panel.dates));
-    faults.extend(autoencoder_fault(template, &panel.dates, &columns));
+    let own = panel.own();
+    faults.extend(low_pass_faults(template, &assets, &own));
+    faults.extend(arima_faults(template, &assets, &own));
+    faults.extend(autoencoder_fault(template, &panel, &columns));
     let mut observed_days = Vec::new();
-    let prices = price_columns(&assets, &panel);
-    let plan = lay_out(template, &panel.dates, &prices, &columns);
+    let prices = own_prices(&assets, &panel);
+    let files = panel.for_files(&prices);
+    let on_rows = panel.on_rows(prices);
+    let (dates, prices) = files_of(files.as_ref(), &panel.dates, &on_rows);
+    let plan = match deepar::Plan::new(
+        &template.deepar,
+        dates,
+        prices,
+        target_of(template, &assets),
+    ) {
+        // Prices alone nearly always hold enough; only where they don't, the
+        // others count.
+        Err(FeatureError::TooFewTrainingValues { .. }) => {
+            lay_out(template, &assets, &panel, &columns)
+        }
+        settled => settled,
+    };
     faults.extend(likelihood_fault(
         template,
         plan.as_ref().ok(),
-        &panel.dates,
-        &prices,
+        dates,
+        prices,
     ));
     match plan {
         Ok(plan) => observed_days = plan.observed_days,
         Err(fault) => faults.push(fault),
     }
     let limiting = panel.limiting.clone();
-    if rows < rows_needed(template, Stages::ALL).0 {
+    if panel.kept(&template.predicted_asset) < rows_needed(template, Stages::ALL).0 {
         faults.insert(0, too_few_rows(template, Stages::ALL, panel));
     }
     if !faults.is_empty() {
         return Err(faults);
     }
     Ok(Checked {
+        alignment,
         rows,
         first_date,
         last_date,
@@ -105,10 +127,24 @@ pub fn check(
     })
 }
 
-fn low_pass_faults(template: &TrainingTemplate, rows: usize) -> Vec<FeatureError> {
+/// The numbers of bins that are too many for the asset with the fewest days of
+/// those that get the columns.
+pub(super) fn low_pass_faults(
+    template: &TrainingTemplate,
+    assets: &[CatalogueAsset],
+    own: &[Own<'_>],
+) -> Vec<FeatureError> {
     let fft = &template.features.fft;
-    let used = fft.enabled && !fft.asset_classes.is_empty();
-    let steps = fft.steps.iter().filter(|_| used);
+    let lengths = || {
+        let all = assets.iter().zip(own);
+        all.filter(|(asset, _)| fft.enabled && fft.asset_classes.contains(&asset.class))
+            .map(|(asset, own)| (own.dates.len(), &asset.ticker))
+    };
+    let Some((rows, shortest)) = lengths().min() else {
+        return Vec::new();
+    };
+    let differ = lengths().any(|(other, _)| other != rows);
+    let steps = fft.steps.iter();
     steps
         .filter_map(|bins| {
             let needed = match fft.mode {
@@ -116,6 +152,7 @@ fn low_pass_faults(template: &TrainingTemplate, rows: usize) -> Vec<FeatureError
                 FftMode::Expanding(_) => first_complete(*bins).saturating_add(1),
             };
             (rows < needed).then_some(FeatureError::LowPass {
+                asset: differ.then(|| shortest.clone()),
                 steps: *bins,
                 needed,
                 rows,
@@ -124,25 +161,31 @@ fn low_pass_faults(template: &TrainingTemplate, rows: usize) -> Vec<FeatureError
         .collect()
 }
 
-fn arima_faults(template: &TrainingTemplate, dates: &[Date]) -> Vec<FeatureError> {
+fn arima_faults(
+    template: &TrainingTemplate,
+    assets: &[CatalogueAsset],
+    own: &[Own<'_>],
+) -> Vec<FeatureError> {
     let settings = &template.features.arima;
     let (p, d, _) = settings.order;
-    let rows = training_rows(template, dates, settings.train_set_size);
     let needed = arima::rows_needed(p);
-    let assets = settings.assets.iter();
-    assets
-        .filter(|_| settings.enabled && rows < needed)
-        .map(|ticker| FeatureError::Arima {
-            ticker: ticker.clone(),
-            end_training: template.deepar.end_training,
-            source: arima::ArimaError::TooFewRows { p, d, rows, needed },
+    let tickers = settings.assets.iter().filter(|_| settings.enabled);
+    tickers
+        .filter_map(|ticker| {
+            let asset = assets.iter().position(|asset| asset.ticker == *ticker)?;
+            let rows = training_rows(template, own[asset].dates, settings.train_set_size);
+            (rows < needed).then(|| FeatureError::Arima {
+                ticker: ticker.clone(),
+                end_training: template.deepar.end_training,
+                source: arima::ArimaError::TooFewRows { p, d, rows, needed },
+            })
         })
         .collect()
 }
 
 fn autoencoder_fault(
     template: &TrainingTemplate,
-    dates: &[Date],
+    panel: &Panel,
     columns: &[ColumnDescription],
 ) -> Option<FeatureError> {
     let settings = &template.features.autoencoder;
@@ -152,12 +195,19 @@ fn autoencoder_fault(
     let unit = columns
         .iter()
         .find(|column| matches!(column.kind, ColumnKind::Autoencoder { .. }));
-    let training_end = autoencoder_rows(template, dates);
+    let training_end = autoencoder_rows(template, &panel.dates);
+    let first_row = |unit: &ColumnDescription| match panel.is_apart() {
+        false => Some(unit.warm_up_rows),
+        true => {
+            let inputs = panel.on_rows(placeholders(panel, columns));
+            complete_rows(template, &inputs).iter().position(|row| *row)
+        }
+    };
     match unit {
         None => Some(FeatureError::Autoencoder(
             "every column is made from the predicted asset".to_owned(),
         )),
-        Some(unit) if unit.warm_up_rows >= training_end => {
+        Some(unit) if first_row(unit).is_none_or(|row| row >= training_end) => {
             let of = match settings.inputs {
                 AutoencoderInputs::Changes => "change",
                 AutoencoderInputs::Levels => "value",
@@ -196,44 +246,85 @@ fn likelihood_fault(
     .err()
 }
 
-fn price_columns(assets: &[CatalogueAsset], panel: &input::Panel) -> Vec<Column> {
-    assets
+/// Columns that have values where the real ones will, each on its asset's own
+/// days, but for those of the autoencoder.
+fn placeholders(panel: &Panel, columns: &[ColumnDescription]) -> Vec<Column> {
+    let own: BTreeMap<&str, usize> = panel
+        .days
         .iter()
-        .zip(&panel.prices)
-        .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()))
-        .collect()
+        .zip(panel.own())
+        .map(|(days, own)| (days.asset.as_str(), own.dates.len()))
+        .collect();
+    let of_assets = columns.iter().filter_map(|column| {
+        let days = own.get(column.asset.as_deref()?)?;
+        Some(placeholder(column, *days, |row| row >= column.warm_up_rows))
+    });
+    of_assets.collect()
 }
 
-/// DeepAR's files of columns that have values where the real ones will. Prices
-/// alone nearly always hold enough; only where they don't, the others count.
+fn placeholder(
+    column: &ColumnDescription,
+    rows: usize,
+    has_value: impl Fn(usize) -> bool,
+) -> Column {
+    let values = (0_u32..).zip(0..rows);
+    let values = values.map(|(value, row)| match has_value(row) {
+        true => f64::from(value),
+        false => f64::NAN,
+    });
+    Column {
+        name: column.name.clone(),
+        asset: column.asset.clone(),
+        kind: column.kind,
+        values: values.collect(),
+    }
+}
+
+/// Whether the autoencoder can read a row, for each row of its inputs.
+fn complete_rows(template: &TrainingTemplate, columns: &[Column]) -> Vec<bool> {
+    let changes = template.features.autoencoder.inputs == AutoencoderInputs::Changes;
+    let predicted = Some(template.predicted_asset.as_str());
+    let rows = columns.first().map_or(0, |column| column.values.len());
+    let mut complete = vec![true; rows];
+    for column in columns
+        .iter()
+        .filter(|one| one.asset.as_deref() != predicted)
+    {
+        let pairs = changes && column.kind != ColumnKind::Rsi;
+        for (row, complete) in complete.iter_mut().enumerate() {
+            let before = !pairs || row > 0 && !column.values[row - 1].is_nan();
+            *complete &= before && !column.values[row].is_nan();
+        }
+    }
+    complete
+}
+
+/// DeepAR's files of all columns, which have values where the real ones will.
 fn lay_out(
     template: &TrainingTemplate,
-    dates: &[Date],
-    prices: &[Column],
+    assets: &[CatalogueAsset],
+    panel: &Panel,
     columns: &[ColumnDescription],
 ) -> Result<deepar::Plan, FeatureError> {
-    match deepar::Plan::new(&template.deepar, dates, prices) {
-        Err(FeatureError::TooFewTrainingValues { .. }) => {}
-        settled => return settled,
+    let made = placeholders(panel, columns);
+    let mut files = panel.for_files(&made);
+    let mut rows = panel.on_rows(made);
+    let complete = complete_rows(template, &rows);
+    let units = columns.iter().filter(|column| column.asset.is_none());
+    let units: Vec<Column> = units
+        .map(|unit| placeholder(unit, complete.len(), |row| complete[row]))
+        .collect();
+    if let Some(files) = &mut files {
+        files.add(&panel.dates, &units);
     }
-    let made = columns.iter().filter(|c| c.kind != ColumnKind::Price);
-    let mut all = prices.to_vec();
-    all.extend(made.map(|column| {
-        let values = (0_u32..).zip(0..dates.len()).map(|(value, row)| {
-            if row < column.warm_up_rows {
-                f64::NAN
-            } else {
-                f64::from(value)
-            }
-        });
-        Column {
-            name: column.name.clone(),
-            asset: column.asset.clone(),
-            kind: column.kind,
-            values: values.collect(),
-        }
-    }));
-    deepar::Plan::new(&template.deepar, dates, &all)
+    rows.extend(units);
+    let (dates, columns) = files_of(files.as_ref(), &panel.dates, &rows);
+    deepar::Plan::new(
+        &template.deepar,
+        dates,
+        columns,
+        target_of(template, assets),
+    )
 }
 
 #[cfg(test)]

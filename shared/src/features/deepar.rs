@@ -59,7 +59,7 @@ pub(super) struct Plan {
     training: End,
     /// For each test window, where its series end.
     windows: Vec<End>,
-    /// For each test window, the days on which there are prices.
+    /// For each test window, the days on which the predicted asset has a price.
     pub(super) observed_days: Vec<usize>,
     /// Values over all training series, missing ones not counted.
     pub(super) training_values: usize,
@@ -68,22 +68,31 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Lays out the files for columns over `dates` (ascending, not empty).
+    /// Lays out the files for columns over `dates` (ascending, not empty);
+    /// `target` is the place of the predicted asset's price among the columns,
+    /// which has to have a value in each test window.
     pub(super) fn new(
         settings: &DeepArSettings,
         dates: &[Date],
         columns: &[Column],
+        target: usize,
     ) -> Result<Self, FeatureError> {
+        let has_price = |row: usize| {
+            let target = columns.get(target);
+            target.is_none_or(|target| !target.values[row].is_nan())
+        };
+        let last = (0..dates.len()).rev().find(|row| has_price(*row));
+        let judged = &dates[..last.map_or(dates.len(), |last| last + 1)];
         let row_of = |day: Date| dates.partition_point(|date| *date < day);
         let training = End {
             row: row_of(settings.end_training),
             day: settings.end_training,
         };
-        let windows = test_windows(settings, dates, training.row)?;
+        let windows = test_windows(settings, judged, training.row)?;
         let mut observed_days = Vec::with_capacity(windows.len());
         let mut from = training;
         for (k, end) in windows.iter().enumerate() {
-            let days = end.row - from.row;
+            let days = (from.row..end.row).filter(|row| has_price(*row)).count();
             if days == 0 {
                 return Err(FeatureError::EmptyTestWindow {
                     window: k + 1,
@@ -355,7 +364,7 @@ fn test_windows(
                 .collect())
         }
         Calendar::Trading => {
-            let trading_days = dates.len() - training_row;
+            let trading_days = dates.len().saturating_sub(training_row);
             if trading_days < windows * length {
                 return Err(beyond(
                     LastWindow::Trading {

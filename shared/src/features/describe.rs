@@ -12,7 +12,7 @@ use super::low_pass::first_complete;
 use super::stage::Stage;
 use super::summary::as_text;
 use crate::training_template::{
-    AutoencoderInputs, AutoencoderOutput, BaseAssets, FftEdge, FftMode, TrainingTemplate,
+    Alignment, AutoencoderInputs, AutoencoderOutput, BaseAssets, FftEdge, FftMode, TrainingTemplate,
 };
 
 /// What a value of a column depends on.
@@ -52,9 +52,10 @@ pub struct ColumnDescription {
     /// What it holds.
     #[serde(skip)]
     pub kind: ColumnKind,
-    /// How it is computed; x is the asset's price, t the row.
+    /// How it is computed; x is the asset's price, t the row, under other
+    /// alignments than `common` the asset's own day.
     pub formula: String,
-    /// Rows at the start that have no value.
+    /// Such rows at the start that have no value.
     pub warm_up_rows: usize,
     /// What a value depends on.
     pub causality: Causality,
@@ -169,6 +170,16 @@ fn unknown(template: &TrainingTemplate) -> (Vec<String>, Vec<String>) {
     (prices, filtered)
 }
 
+fn price_formula(template: &TrainingTemplate, ticker: &str) -> String {
+    let price = "x[t], the closing price";
+    match template.features.alignment {
+        Alignment::Predicted { max_age } if ticker != template.predicted_asset => {
+            format!("{price}, or the last one up to {max_age} days old")
+        }
+        _ => price.to_owned(),
+    }
+}
+
 fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> ColumnDescription {
     let features = &template.features;
     let before = template.deepar.end_training;
@@ -184,7 +195,7 @@ fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> C
     let (stage, formula, warm_up_rows, causality) = match kind {
         ColumnKind::Price => (
             Stage::Merge,
-            "x[t], the closing price".to_owned(),
+            price_formula(template, ticker),
             0,
             Causality::Causal,
         ),
@@ -220,7 +231,14 @@ fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> C
                 ),
                 first_predicted(d),
                 Causality::Fitted {
-                    learns_from: format!("the first {} of all rows", features.arima.train_set_size),
+                    learns_from: format!(
+                        "the first {} of {}",
+                        features.arima.train_set_size,
+                        match features.alignment {
+                            Alignment::Common => "all rows",
+                            Alignment::Predicted { .. } | Alignment::Union => "the asset's days",
+                        }
+                    ),
                     before,
                 },
             )

@@ -6,6 +6,7 @@ use thiserror::Error;
 use time::Date;
 
 use super::arima::ArimaError;
+use crate::training_template::Alignment;
 
 /// Why no features were made.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -70,8 +71,13 @@ pub enum FeatureError {
         source: ArimaError,
     },
     /// A low-pass column can't be made from so few rows.
-    #[error("num_steps {steps} needs at least {needed} rows, but there are {rows}; lower it")]
+    #[error(
+        "num_steps {steps} needs at least {needed} rows, but {} {rows}; lower it",
+        .asset.as_deref().map_or_else(|| "there are".to_owned(), |asset| format!("`{asset}` has"))
+    )]
     LowPass {
+        /// The asset that has the fewest, where assets have rows of their own.
+        asset: Option<String>,
         /// The step, in frequency bins.
         steps: usize,
         /// The least number of rows that would do.
@@ -458,13 +464,16 @@ pub enum PriceFault {
 /// Details of [`FeatureError::TooFewRows`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TooFewRows {
-    /// Rows common to all assets.
+    /// `feMeta.alignment`.
+    pub alignment: Alignment,
+    /// Rows common to all assets; under other alignments than `common`, those on
+    /// which the predicted asset has a price.
     pub rows: usize,
     /// Rows needed.
     pub needed: usize,
     /// Why that many: the longest warm-up and the test windows.
     pub reason: String,
-    /// First and last common date; absent without a common row.
+    /// The first and the last row's date; absent without a row.
     pub common: Option<(Date, Date)>,
     /// The asset without which most rows would be gained, and how many.
     pub limiting: Option<(String, usize)>,
@@ -476,12 +485,19 @@ pub struct TooFewRows {
 
 impl fmt::Display for TooFewRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "only {} dates are common to all {} assets",
-            self.rows,
-            self.ranges.len()
-        )?;
+        match self.alignment {
+            Alignment::Common => write!(
+                f,
+                "only {} dates are common to all {} assets",
+                self.rows,
+                self.ranges.len()
+            )?,
+            Alignment::Predicted { .. } | Alignment::Union => write!(
+                f,
+                "the predicted asset `{}` has only {} days with a price",
+                self.predicted, self.rows
+            )?,
+        }
         if let Some((first, last)) = self.common {
             write!(f, " ({first} to {last})")?;
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use time::Date;
 
+use super::alignment::{Files, Filled};
 use super::baselines::Baselines;
 use super::columns::{Column, ColumnText};
 use super::input::CatalogueAsset;
@@ -22,6 +23,10 @@ pub struct FeatureSet {
     pub(super) predicted: String,
     pub(super) dates: Vec<Date>,
     pub(super) columns: Vec<Column>,
+    /// What DeepAR's files are made of, where that is not the rows.
+    pub(super) files: Option<Files>,
+    /// The prices that stand on later days than their own.
+    pub(super) filled: Vec<Filled>,
     pub(super) importance: Option<Importance>,
     /// Absent when the stage did not run.
     pub(super) plan: Option<deepar::Plan>,
@@ -34,6 +39,7 @@ pub struct FeatureSet {
     pub(super) summary: Summary,
     pub(super) threads: usize,
     pub(super) texts: OnceLock<Vec<ColumnText>>,
+    pub(super) file_texts: OnceLock<Vec<ColumnText>>,
 }
 
 impl FeatureSet {
@@ -113,7 +119,8 @@ impl FeatureSet {
     /// # Errors
     /// Those of the writer; `Unsupported` when the stage did not run.
     pub fn write_train(&self, out: &mut impl Write) -> io::Result<()> {
-        self.plan()?.write_train(out, &self.dates, self.texts())?;
+        let (dates, texts) = self.file_texts();
+        self.plan()?.write_train(out, dates, texts)?;
         out.flush()
     }
 
@@ -123,7 +130,8 @@ impl FeatureSet {
     /// # Errors
     /// Those of the writer; `Unsupported` when the stage did not run.
     pub fn write_test(&self, out: &mut impl Write) -> io::Result<()> {
-        self.plan()?.write_test(out, &self.dates, self.texts())?;
+        let (dates, texts) = self.file_texts();
+        self.plan()?.write_test(out, dates, texts)?;
         out.flush()
     }
 
@@ -143,6 +151,10 @@ impl FeatureSet {
     /// training. Line i of each test window is the same column. Empty when the
     /// stage did not run.
     pub fn series_map(&self) -> serde_json::Value {
+        let dates = self
+            .files
+            .as_ref()
+            .map_or(&self.dates, |files| &files.dates);
         let series = self
             .plan
             .iter()
@@ -153,7 +165,7 @@ impl FeatureSet {
                 "line": i + 1,
                 "column": column.name,
                 "asset": column.asset,
-                "start": deepar::date_text(self.dates[series.first_row]),
+                "start": deepar::date_text(dates[series.first_row]),
                 "length": series.points,
                 "nulls": series.nulls,
                 "calendar": self.calendar.name(),
@@ -163,16 +175,49 @@ impl FeatureSet {
         entries.collect()
     }
 
+    /// Writes `filled.csv`: for each price that stands on a later day than its
+    /// own, that day, the asset, and the price's own day.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_filled_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut buffer: Vec<u8> = b"Date,Asset,PriceDate\n".to_vec();
+        for one in &self.filled {
+            buffer.extend_from_slice(deepar::date_text(one.date).as_bytes());
+            buffer.push(b',');
+            append_heading(&mut buffer, &one.asset);
+            buffer.push(b',');
+            buffer.extend_from_slice(deepar::date_text(one.price_date).as_bytes());
+            buffer.push(b'\n');
+        }
+        out.write_all(&buffer)?;
+        out.flush()
+    }
+
     /// The cells of all columns, formatted at the first call.
     fn texts(&self) -> &[ColumnText] {
-        self.texts.get_or_init(|| {
-            parallel::map(
-                self.columns.len(),
-                self.threads,
-                |i| ColumnText::new(&self.columns[i].values),
-                &mut |_, _| (),
-            )
-        })
+        self.texts.get_or_init(|| self.formatted(&self.columns))
+    }
+
+    /// The days of DeepAR's files and the cells on them.
+    fn file_texts(&self) -> (&[Date], &[ColumnText]) {
+        match &self.files {
+            None => (&self.dates, self.texts()),
+            Some(files) => {
+                let texts = &self.file_texts;
+                let texts = texts.get_or_init(|| self.formatted(&files.columns));
+                (&files.dates, texts)
+            }
+        }
+    }
+
+    fn formatted(&self, columns: &[Column]) -> Vec<ColumnText> {
+        parallel::map(
+            columns.len(),
+            self.threads,
+            |i| ColumnText::new(&columns[i].values),
+            &mut |_, _| (),
+        )
     }
 }
 

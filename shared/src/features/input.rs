@@ -8,7 +8,6 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use time::{Date, Month};
 
-use super::alignment::AssetDays;
 use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::spacing;
 use crate::encoding::foreign_encoding;
@@ -778,7 +777,7 @@ fn punctuated(cell: &[u8]) -> Option<PriceFault> {
 
 /// The prices of all assets on the dates that all of them have.
 #[derive(Debug, Clone)]
-pub(super) struct Panel {
+pub(super) struct Joined {
     /// Common dates, ascending.
     pub(super) dates: Vec<Date>,
     /// One column an asset, in the order given, each as long as `dates`.
@@ -786,10 +785,6 @@ pub(super) struct Panel {
     /// The asset without which most rows would be gained; absent when every
     /// asset has the same dates.
     pub(super) limiting: Option<Limit>,
-    /// Each asset's ticker, first date, last date and rows.
-    pub(super) ranges: Vec<(String, Date, Date, usize)>,
-    /// What became of each asset's days.
-    pub(super) days: Vec<AssetDays>,
 }
 
 /// The asset that limits the common dates.
@@ -821,14 +816,7 @@ impl Limit {
 
 /// Joins series by date (inner join). Series are taken in the order given;
 /// there must be one at least and none may be empty.
-pub(super) fn join(series: &[PriceSeries]) -> Panel {
-    let ranges = series
-        .iter()
-        .filter_map(|s| {
-            let (first, last) = (s.dates.first()?, s.dates.last()?);
-            Some((s.ticker.clone(), *first, *last, s.dates.len()))
-        })
-        .collect();
+pub(super) fn join(series: &[PriceSeries]) -> Joined {
     // For each day from the first to the last: how many series have it, and the
     // sum of their numbers, which tells the one that is missing when all others
     // have it.
@@ -887,23 +875,22 @@ pub(super) fn join(series: &[PriceSeries]) -> Panel {
             ticker: series[i].ticker.clone(),
             rows: gained[i],
         });
-    let days = series
-        .iter()
-        .map(|one| AssetDays {
-            asset: one.ticker.clone(),
-            days: one.dates.len(),
-            kept: rows,
-            filled: 0,
-            lost: one.dates.len() - rows,
-        })
-        .collect();
-    Panel {
+    Joined {
         dates,
         prices,
         limiting,
-        ranges,
-        days,
     }
+}
+
+/// Each asset's ticker, first date, last date and rows.
+pub(super) fn ranges(series: &[PriceSeries]) -> Vec<(String, Date, Date, usize)> {
+    series
+        .iter()
+        .filter_map(|s| {
+            let (first, last) = (s.dates.first()?, s.dates.last()?);
+            Some((s.ticker.clone(), *first, *last, s.dates.len()))
+        })
+        .collect()
 }
 
 #[cfg(test)]

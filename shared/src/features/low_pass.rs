@@ -153,6 +153,7 @@ pub fn first_complete(bins: usize) -> usize {
 fn check_steps(steps: usize, rows: usize, needed: usize) -> Result<(), FeatureError> {
     if steps == 0 || rows < needed {
         return Err(FeatureError::LowPass {
+            asset: None,
             steps,
             needed,
             rows,
@@ -404,6 +405,7 @@ mod tests {
     fn too_few_rows_for_a_step_are_refused_and_the_least_number_is_named() {
         let refused = |needed| {
             Err(FeatureError::LowPass {
+                asset: None,
                 steps: 3,
                 needed,
                 rows: 2,

@@ -65,7 +65,7 @@ mod stage;
 mod summary;
 mod work;
 
-pub use alignment::AssetDays;
+pub use alignment::{AssetDays, rows_sentence};
 pub use baselines::{
     AssetScored, BaselineScore, BaselineSummary, Baselines, FigureSummary, ScoreSummary, Scored,
     WindowScored,

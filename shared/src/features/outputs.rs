@@ -47,6 +47,7 @@ pub struct Output<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Features,
+    Filled,
     Series,
     Importance,
     Baselines,
@@ -60,6 +61,7 @@ impl Output<'_> {
     pub fn name(&self) -> &'static str {
         match (self.content, self.set.compress) {
             (Content::Features, _) => "features/features.csv",
+            (Content::Filled, _) => "features/filled.csv",
             (Content::Series, _) => "features/series.json",
             (Content::Importance, _) => "features/importance.json",
             (Content::Baselines, _) => "features/baselines.json",
@@ -77,6 +79,10 @@ impl Output<'_> {
         let figure = |figure: Option<usize>| figure.unwrap_or(0);
         match self.content {
             Content::Features => format!("{} rows of {} columns", summary.rows, summary.columns),
+            Content::Filled => {
+                let filled = self.set.filled.len();
+                format!("the {filled} prices that stand on later days")
+            }
             Content::Series => format!("what the {} series are", figure(summary.train_series)),
             Content::Importance => {
                 let ranked = self.set.importance().map_or(0, |all| all.features.len());
@@ -101,6 +107,7 @@ impl Output<'_> {
         let set = self.set;
         match self.content {
             Content::Features => set.write_features_csv(&mut out),
+            Content::Filled => set.write_filled_csv(&mut out),
             Content::Series => pretty(&set.series_map(), out),
             Content::Importance => pretty(&set.importance(), out),
             Content::Baselines => pretty(&set.baselines(), out),
@@ -119,6 +126,7 @@ impl FeatureSet {
         let deepar = self.plan.is_some();
         [
             (Content::Features, true),
+            (Content::Filled, !self.filled.is_empty()),
             (Content::Series, deepar),
             (Content::Importance, self.importance().is_some()),
             (Content::Baselines, self.baselines().is_some()),

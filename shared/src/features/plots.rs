@@ -431,11 +431,11 @@ fn prices_scene(title: &str, dates: &[Date], columns: &[&Column]) -> Scene {
     let positive = columns
         .iter()
         .flat_map(|column| &column.values)
-        .all(|value| *value > 0.0);
+        .all(|value| value.is_nan() || *value > 0.0);
     let scaled: Vec<(&str, Vec<f64>)> = columns
         .iter()
         .map(|column| {
-            let unit = match column.values.first() {
+            let unit = match column.values.iter().find(|value| !value.is_nan()) {
                 Some(first) if positive => first / 100.0,
                 _ => 1.0,
             };
@@ -492,6 +492,7 @@ fn prices_scene(title: &str, dates: &[Date], columns: &[&Column]) -> Scene {
 
 /// The middle value of values that are all there.
 fn median(mut values: Vec<f64>) -> f64 {
+    values.retain(|value| !value.is_nan());
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     match values.len() {
@@ -526,6 +527,8 @@ fn low_pass_scene(
 }
 
 fn autocorrelation_scene(title: &str, prices: &[f64]) -> Scene {
+    let own: Vec<f64> = prices.iter().copied().filter(|x| !x.is_nan()).collect();
+    let prices = own.as_slice();
     let (changes, kind) = changes(prices);
     let panels = [
         ("prices", prices, PRICE_LAGS),

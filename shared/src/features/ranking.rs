@@ -117,15 +117,20 @@ pub(super) fn rank(
         .filter_map(|column| Some((column, column.asset.as_deref()?)))
         .filter(|(_, asset)| *asset != target)
         .collect();
-    let complete: Vec<usize> = (LAGS..dates.len())
-        .filter(|row| {
-            chosen
-                .iter()
-                .all(|(column, _)| !column.values[*row].is_nan())
-        })
+    // The rows on which the target has a price: its lags are among them.
+    let own: Vec<usize> = (0..dates.len())
+        .filter(|row| !prices[*row].is_nan())
         .collect();
-    let learnt =
-        share_of(complete.len(), SHARE).min(complete.partition_point(|row| *row < training_end));
+    let is_complete = |row: usize| {
+        let mut columns = chosen.iter();
+        columns.all(|(column, _)| !column.values[row].is_nan())
+    };
+    // Places in `own`.
+    let complete: Vec<usize> = (LAGS..own.len())
+        .filter(|place| is_complete(own[*place]))
+        .collect();
+    let learnt = share_of(complete.len(), SHARE)
+        .min(complete.partition_point(|place| own[*place] < training_end));
     let rows = &complete[..learnt];
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Err(too_few(rows.len()));
@@ -134,15 +139,16 @@ pub(super) fn rank(
         return Err(too_few(rows.len()));
     }
 
-    let scale = Scale::of(&rows.iter().map(|row| prices[*row]).collect::<Vec<f64>>());
+    let targets: Vec<f64> = rows.iter().map(|place| prices[own[*place]]).collect();
+    let scale = Scale::of(&targets);
     // Its lags as well: rounded at another scale, they would part rows elsewhere.
-    let lag = |days: usize| move |row: &usize| scale.scaled(prices[*row - days]);
+    let own = own.as_slice();
+    let lag = |days: usize| move |place: &usize| scale.scaled(prices[own[*place - days]]);
     let mut features: Vec<Vec<f32>> = Vec::with_capacity(chosen.len() + LAGS);
-    features.extend(
-        chosen
-            .iter()
-            .map(|(column, _)| rows.iter().map(|row| single(column.values[*row])).collect()),
-    );
+    features.extend(chosen.iter().map(|(column, _)| {
+        let values = rows.iter().map(|place| column.values[own[*place]]);
+        values.map(single).collect()
+    }));
     features.extend((1..=LAGS).map(|days| rows.iter().map(lag(days)).collect()));
     let wanted: Vec<f32> = rows.iter().map(lag(0)).collect();
     let gains = boost(&features, &wanted, threads);
@@ -153,7 +159,7 @@ pub(super) fn rank(
             .find(|asset| asset.ticker == ticker)
             .map_or_else(String::new, |asset| asset.class.clone())
     };
-    let own = (1..=LAGS).map(|days| {
+    let lags = (1..=LAGS).map(|days| {
         (
             format!("{target}_LAG_{days}"),
             target,
@@ -163,7 +169,7 @@ pub(super) fn rank(
     let names = chosen
         .iter()
         .map(|(column, asset)| (column.name.clone(), *asset, class_of(asset)))
-        .chain(own);
+        .chain(lags);
     let sum: f64 = gains.iter().map(Gain::mean).sum();
     let mut features: Vec<FeatureImportance> = names
         .zip(&gains)
@@ -184,8 +190,8 @@ pub(super) fn rank(
         note: NOTE,
         target: target.to_owned(),
         rows: rows.len(),
-        first_date: dates[*first],
-        last_date: dates[*last],
+        first_date: dates[own[*first]],
+        last_date: dates[own[*last]],
         features,
         classes,
     })

@@ -2,9 +2,10 @@
 
 use time::Date;
 
+use super::alignment::Panel;
 use super::error::{FeatureError, TooFewRows};
+use super::low_pass;
 use super::stage::{Stage, Stages};
-use super::{input, low_pass};
 use crate::training_template::{FftMode, TrainingTemplate};
 
 /// The least number of common rows, whatever the settings.
@@ -68,11 +69,12 @@ pub(super) fn rows_needed(template: &TrainingTemplate, stages: Stages) -> (usize
 pub(super) fn too_few_rows(
     template: &TrainingTemplate,
     stages: Stages,
-    panel: input::Panel,
+    panel: Panel,
 ) -> FeatureError {
     let (needed, reason) = rows_needed(template, stages);
     FeatureError::TooFewRows(Box::new(TooFewRows {
-        rows: panel.dates.len(),
+        alignment: template.features.alignment,
+        rows: panel.kept(&template.predicted_asset),
         needed,
         reason,
         common: panel

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use super::alignment::{self, AssetDays};
+use super::alignment::{self, AssetDays, Files, Panel, rows_sentence};
 use super::baselines::{self, Baselines};
 use super::columns::{Column, ColumnKind};
 use super::deepar;
@@ -18,7 +18,7 @@ use super::summary::{Summary, TOP_FEATURES, TopFeature};
 use super::work::{arima_columns, encode, indicator_columns, low_pass_columns, rank};
 use time::Date;
 
-use crate::training_template::TrainingTemplate;
+use crate::training_template::{Alignment, TrainingTemplate};
 
 /// Makes the features of `template` from the prices of the assets that
 /// [`assets_needed`](super::assets_needed) named (in any order), with the machine's threads.
@@ -61,75 +61,78 @@ pub fn run_with(
         stage,
         format!("joining {} assets by date", series.len()),
     );
-    let panel = input::join(&series);
-    drop(series);
+    let panel = Panel::new(template, series);
     let (Some(first_date), Some(last_date)) = (panel.dates.first(), panel.dates.last()) else {
         return Err(too_few_rows(template, stages, panel));
     };
     let (first_date, last_date) = (*first_date, *last_date);
-    if panel.dates.len() < rows_needed(template, stages).0 {
+    if panel.kept(&template.predicted_asset) < rows_needed(template, stages).0 {
         return Err(too_few_rows(template, stages, panel));
     }
-    let input::Panel {
-        dates,
-        prices,
-        limiting,
-        days,
-        ..
-    } = panel;
-    if let Some(warning) = alignment::much_lost(&days) {
+    let target = target_of(template, &assets);
+    let alignment = template.features.alignment;
+    let predicted = &template.predicted_asset;
+    if let Some(warning) = alignment::much_lost(&panel.days, alignment, predicted) {
         progress(Progress::Warning(warning.clone()));
         warnings.push(warning);
     }
     if stages.contains(Stage::DeepAr) {
         // What the dates alone forbid is told before hours of training.
-        let prices = assets.iter().zip(&prices);
-        let columns: Vec<Column> = prices
-            .map(|(asset, prices)| Column::new(&asset.ticker, ColumnKind::Price, prices.clone()))
-            .collect();
-        match deepar::Plan::new(&template.deepar, &dates, &columns) {
-            Ok(plan) => check_likelihood(template, &plan, &dates, &columns)?,
+        let columns = own_prices(&assets, &panel);
+        let files = panel.for_files(&columns);
+        let columns = panel.on_rows(columns);
+        let (dates, columns) = files_of(files.as_ref(), &panel.dates, &columns);
+        match deepar::Plan::new(&template.deepar, dates, columns, target) {
+            Ok(plan) => check_likelihood(template, &plan, dates, columns)?,
             // Further columns may add what lacks.
             Err(FeatureError::TooFewTrainingValues { .. }) => {}
             Err(fault) => return Err(fault),
         }
     }
-    let limit = input::Limit::sentence(
-        limiting
-            .as_ref()
-            .map(|limit| (limit.ticker.as_str(), limit.rows)),
-    );
+    let limiting = panel.limiting.as_ref();
+    let limiting = limiting.map(|limit| (limit.ticker.as_str(), limit.rows));
+    let which = match alignment {
+        Alignment::Common => "common dates",
+        Alignment::Predicted { .. } | Alignment::Union => "dates",
+    };
     finished(
         progress,
         stage,
         format!(
-            "{} common dates, {first_date} to {last_date}; {limit}",
-            dates.len()
+            "{} {which}, {first_date} to {last_date}; {}",
+            panel.dates.len(),
+            rows_sentence(alignment, limiting)
         ),
     );
 
-    let mut columns = Vec::new();
-    let mut made = indicator_columns(template, &assets, &prices, threads, progress);
+    let own = panel.own();
+    let mut made = indicator_columns(template, &assets, &own, threads, progress);
     made.extend(arima_columns(
         template,
         &assets,
-        &dates,
-        &prices,
+        &own,
         threads,
         &mut warnings,
         progress,
     )?);
     made.extend(low_pass_columns(
-        template, &assets, &prices, threads, progress,
+        template, &assets, &own, threads, progress,
     )?);
-    let tickers = assets.iter().map(|asset| asset.ticker.as_str());
-    columns.extend(
-        tickers
-            .zip(prices)
-            .map(|(ticker, prices)| Column::new(ticker, ColumnKind::Price, prices)),
-    );
+    let mut columns = own_prices(&assets, &panel);
     columns.append(&mut made);
     check_names(columns.iter().map(|column| column.name.as_str()))?;
+    let mut files = match stages.contains(Stage::DeepAr) {
+        true => panel.for_files(&columns),
+        false => None,
+    };
+    let mut columns = panel.on_rows(columns);
+    let filled = panel.filled();
+    let Panel {
+        dates,
+        limiting,
+        days,
+        ..
+    } = panel;
     let importance = if stages.contains(Stage::Importance) {
         rank(
             template,
@@ -152,14 +155,20 @@ pub fn run_with(
         progress,
     )?;
 
+    if let Some(files) = &mut files {
+        let made = files.columns.len();
+        files.add(&dates, &columns[made..]);
+    }
     let (plan, baselines) = if stages.contains(Stage::DeepAr) {
-        let (plan, baselines) = lay_out(template, &dates, &columns, threads, progress)?;
+        let (dates, columns) = files_of(files.as_ref(), &dates, &columns);
+        let (plan, baselines) = lay_out(template, dates, columns, target, threads, progress)?;
         (Some(plan), Some(baselines))
     } else {
         (None, None)
     };
     let summary = Summary {
         assets: assets.len(),
+        alignment,
         rows: dates.len(),
         columns: columns.len(),
         series: plan.as_ref().map(|_| columns.len()),
@@ -170,7 +179,7 @@ pub fn run_with(
         last_date,
         limiting_asset: limiting.as_ref().map(|limit| limit.ticker.clone()),
         limiting_asset_rows: limiting.as_ref().map_or(0, |limit| limit.rows),
-        asset_days: match days.iter().all(AssetDays::is_whole) {
+        asset_days: match alignment == Alignment::Common && days.iter().all(AssetDays::is_whole) {
             true => Vec::new(),
             false => days,
         },
@@ -190,6 +199,8 @@ pub fn run_with(
         predicted: template.predicted_asset.clone(),
         dates,
         columns,
+        files,
+        filled,
         importance,
         plan,
         baselines,
@@ -199,7 +210,33 @@ pub fn run_with(
         summary,
         threads,
         texts: OnceLock::new(),
+        file_texts: OnceLock::new(),
     })
+}
+
+/// The price columns, each on its asset's own days.
+pub(super) fn own_prices(assets: &[CatalogueAsset], panel: &Panel) -> Vec<Column> {
+    let own = assets.iter().zip(panel.own());
+    own.map(|(asset, own)| Column::new(&asset.ticker, ColumnKind::Price, own.prices.to_vec()))
+        .collect()
+}
+
+/// The place of the predicted asset, and of its price among the columns.
+pub(super) fn target_of(template: &TrainingTemplate, assets: &[CatalogueAsset]) -> usize {
+    assets.partition_point(|asset| asset.ticker < template.predicted_asset)
+}
+
+/// The days and columns that DeepAR's files are made of: the rows, unless there
+/// are others.
+pub(super) fn files_of<'a>(
+    files: Option<&'a Files>,
+    dates: &'a [Date],
+    columns: &'a [Column],
+) -> (&'a [Date], &'a [Column]) {
+    match files {
+        Some(files) => (&files.dates, &files.columns),
+        None => (dates, columns),
+    }
 }
 
 /// Whether the likelihood suits the columns that the files hold.
@@ -219,6 +256,7 @@ fn lay_out(
     template: &TrainingTemplate,
     dates: &[Date],
     columns: &[Column],
+    target: usize,
     threads: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(deepar::Plan, Baselines), FeatureError> {
@@ -232,7 +270,7 @@ fn lay_out(
             template.deepar.calendar.name()
         ),
     );
-    let plan = deepar::Plan::new(&template.deepar, dates, columns)?;
+    let plan = deepar::Plan::new(&template.deepar, dates, columns, target)?;
     check_likelihood(template, &plan, dates, columns)?;
     let baselines = Baselines::new(
         &template.deepar,

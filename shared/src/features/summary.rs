@@ -9,6 +9,7 @@ use super::alignment::AssetDays;
 use super::baselines::BaselineSummary;
 use super::deepar::{self, LeftOut};
 use super::encoding::AutoencoderReport;
+use crate::training_template::Alignment;
 
 /// How many features a summary names.
 pub const TOP_FEATURES: usize = 5;
@@ -36,7 +37,10 @@ impl fmt::Display for TopFeature {
 pub struct Summary {
     /// Assets joined.
     pub assets: usize,
-    /// Rows of `features.csv`: dates common to all assets.
+    /// Which days are rows; absent from the file under `common`.
+    #[serde(serialize_with = "as_name", skip_serializing_if = "is_common")]
+    pub alignment: Alignment,
+    /// Rows of `features.csv`.
     pub rows: usize,
     /// Columns of `features.csv` beside the date.
     pub columns: usize,
@@ -49,22 +53,22 @@ pub struct Summary {
     pub train_values: Option<usize>,
     /// Lines of the test file: `train_series` for each test window.
     pub test_records: Option<usize>,
-    /// First common date.
+    /// The first row's date.
     #[serde(serialize_with = "as_text")]
     pub first_date: Date,
-    /// Last common date.
+    /// The last row's date.
     #[serde(serialize_with = "as_text")]
     pub last_date: Date,
     /// The asset without which most rows would be gained; absent when all
-    /// assets have the same dates.
+    /// assets have the same dates, and under other alignments than `common`.
     pub limiting_asset: Option<String>,
     /// The rows that leaving it out would gain.
     pub limiting_asset_rows: usize,
     /// What became of each asset's days; empty, and absent from the file, where
-    /// every day of every asset is a row and nothing was filled.
+    /// under `common` all assets have the same days.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asset_days: Vec<AssetDays>,
-    /// For each test window, the days on which there are prices.
+    /// For each test window, the days on which the predicted asset has a price.
     pub observed_days: Vec<usize>,
     /// The features that go most with the predicted asset's price, the most
     /// important first, at most [`TOP_FEATURES`]; empty when they were not ranked.
@@ -78,6 +82,14 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Columns that are in neither DeepAR file.
     pub left_out: Vec<LeftOut>,
+}
+
+fn as_name<S: Serializer>(alignment: &Alignment, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(alignment.name())
+}
+
+fn is_common(alignment: &Alignment) -> bool {
+    *alignment == Alignment::Common
 }
 
 /// A date as `YYYY-MM-DD`.

@@ -1,7 +1,12 @@
 //! Each stage's work: from prices to its columns, told as it goes.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use time::Date;
 
+use super::alignment::Own;
+use super::check::low_pass_faults;
 use super::columns::{Column, ColumnKind};
 use super::encoding::AutoencoderReport;
 use super::error::FeatureError;
@@ -23,7 +28,7 @@ fn positions(assets: &[CatalogueAsset], wanted: impl Fn(&CatalogueAsset) -> bool
 pub(super) fn indicator_columns(
     template: &TrainingTemplate,
     assets: &[CatalogueAsset],
-    prices: &[Vec<f64>],
+    own: &[Own<'_>],
     threads: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Vec<Column> {
@@ -50,7 +55,7 @@ pub(super) fn indicator_columns(
         threads,
         |i| {
             let ticker = assets[chosen[i]].ticker.as_str();
-            let prices = &prices[chosen[i]];
+            let prices = own[chosen[i]].prices;
             let bands = indicators::bollinger(
                 prices,
                 settings.bollinger_window,
@@ -81,8 +86,7 @@ pub(super) fn indicator_columns(
 pub(super) fn arima_columns(
     template: &TrainingTemplate,
     assets: &[CatalogueAsset],
-    dates: &[Date],
-    prices: &[Vec<f64>],
+    own: &[Own<'_>],
     threads: usize,
     warnings: &mut Vec<String>,
     progress: &mut dyn FnMut(Progress),
@@ -93,13 +97,20 @@ pub(super) fn arima_columns(
     }
     let stage = Stage::Arima;
     let chosen = positions(assets, |asset| settings.assets.contains(&asset.ticker));
-    let rows = training_rows(template, dates, settings.train_set_size);
+    let rows: Vec<usize> = chosen
+        .iter()
+        .map(|i| training_rows(template, own[*i].dates, settings.train_set_size))
+        .collect();
+    let fitted = match (rows.iter().min(), rows.iter().max()) {
+        (Some(least), Some(most)) if least < most => format!("{least} to {most} rows of each"),
+        (least, _) => format!("{} rows", least.unwrap_or(&0)),
+    };
     let (p, d, q) = settings.order;
     started(
         progress,
         stage,
         format!(
-            "ARIMA({p},{d},{q}) of {} assets, fitted to the first {rows} rows",
+            "ARIMA({p},{d},{q}) of {} assets, fitted to the first {fitted}",
             chosen.len()
         ),
     );
@@ -107,8 +118,8 @@ pub(super) fn arima_columns(
         chosen.len(),
         threads,
         |i| {
-            let prices = &prices[chosen[i]];
-            arima::Arima::fit(&prices[..rows], p, d).map(|fit| (fit.predict(prices), fit))
+            let prices = own[chosen[i]].prices;
+            arima::Arima::fit(&prices[..rows[i]], p, d).map(|fit| (fit.predict(prices), fit))
         },
         &mut |done, total| progress(Progress::Advanced { stage, done, total }),
     );
@@ -267,7 +278,7 @@ pub(super) fn encode(
 pub(super) fn low_pass_columns(
     template: &TrainingTemplate,
     assets: &[CatalogueAsset],
-    prices: &[Vec<f64>],
+    own: &[Own<'_>],
     threads: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Column>, FeatureError> {
@@ -292,28 +303,51 @@ pub(super) fn low_pass_columns(
             chosen.len()
         ),
     );
-    let chosen_prices: Vec<&[f64]> = chosen.iter().map(|i| prices[*i].as_slice()).collect();
+    if let Some(fault) = low_pass_faults(template, assets, own).into_iter().next() {
+        return Err(fault);
+    }
+    let chosen_prices: Vec<&[f64]> = chosen.iter().map(|i| own[*i].prices).collect();
+    let longest = chosen_prices.iter().map(|prices| prices.len()).max();
+    let longest = longest.unwrap_or(0);
     let mut advanced = |done, total| progress(Progress::Advanced { stage, done, total });
     let values: Vec<Vec<Vec<f64>>> = match settings.mode {
-        FftMode::Expanding(edge) => low_pass::expanding(
-            &chosen_prices,
-            &settings.steps,
-            edge,
-            threads,
-            &mut advanced,
-        )?,
+        FftMode::Expanding(edge) => {
+            // A value depends on those up to its row alone: what makes all series
+            // of one length changes none, and is cut off again.
+            let padded: Vec<Vec<f64>> = chosen_prices
+                .iter()
+                .map(|prices| {
+                    let mut padded = prices.to_vec();
+                    padded.resize(longest, 0.0);
+                    padded
+                })
+                .collect();
+            let padded: Vec<&[f64]> = padded.iter().map(Vec::as_slice).collect();
+            let mut made =
+                low_pass::expanding(&padded, &settings.steps, edge, threads, &mut advanced)?;
+            for (columns, prices) in made.iter_mut().zip(&chosen_prices) {
+                for column in columns {
+                    column.truncate(prices.len());
+                }
+            }
+            made
+        }
         FftMode::Global => {
-            let rows = chosen_prices.first().map_or(0, |prices| prices.len());
-            let steps: &[usize] = if chosen.is_empty() {
-                &[]
-            } else {
-                &settings.steps
-            };
-            let transform = low_pass::Global::new(rows, steps)?;
+            let mut transforms = BTreeMap::new();
+            for prices in &chosen_prices {
+                let rows = prices.len();
+                if let Entry::Vacant(entry) = transforms.entry(rows) {
+                    entry.insert(low_pass::Global::new(rows, &settings.steps)?);
+                }
+            }
             parallel::map(
                 chosen.len(),
                 threads,
-                |i| transform.columns(chosen_prices[i]),
+                |i| {
+                    let prices = chosen_prices[i];
+                    let transform = transforms.get(&prices.len());
+                    transform.map_or_else(Vec::new, |transform| transform.columns(prices))
+                },
                 &mut advanced,
             )
         }

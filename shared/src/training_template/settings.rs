@@ -107,6 +107,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("modelApprovalStatus", Takes::Word(&["Approved", "Rejected", "PendingManualApproval"]), Presence::Optional, "", "of the model package; the pipeline's default otherwise"),
     setting("feMeta", Takes::Section, MUST, "", "which features are made"),
     setting("feMeta.baseAssets", Takes::BaseAssets, MUST, "", "the assets whose prices are features; `\"all\"` is every asset of the catalogue, also of those that are imported later"),
+    setting("feMeta.alignment", Takes::Word(&["common", "predicted", "union"]), Presence::Default("common"), "", "which days are rows: those that all assets have, those of the predicted asset, or those of any"),
+    setting("feMeta.maxAge", Takes::Whole(1), Presence::Default("7"), "calendar days", "how old a price may be that stands for a missing one; only under `predicted`"),
     setting("feMeta.taSettings", Takes::Section, Presence::Optional, "", "technical indicators; absent = off"),
     setting("feMeta.taSettings.enabled", Takes::Flag, MUST, "", "whether they are made"),
     setting("feMeta.taSettings.assets", Takes::Tickers, ON, "", "the assets that get them"),

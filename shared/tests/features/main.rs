@@ -3,6 +3,7 @@
 #![cfg(feature = "features")]
 #![expect(clippy::unwrap_used, reason = "a broken fixture is a failed test")]
 
+mod alignment;
 mod baselines;
 mod causality;
 mod deepar_files;
