@@ -13,7 +13,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::definition::source;
 use pipewright::features::{
-    self, Destination, FeatureError, FeatureSet, Options, Progress, Stage, Stages,
+    self, Destination, FeatureError, FeatureSet, Options, Progress, Proposal, Stage, Stages,
     assets_and_faults, unknown_names,
 };
 use pipewright::training_template::{TrainingTemplate, settings};
@@ -234,8 +234,11 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
     let threads = Options::default().threads;
     let assets = folder.read(folder.catalogue.clone(), threads, warnings)?;
     let of_files = file_warnings(&assets);
-    let document = match features::propose(&assets, &arguments.predict) {
-        Ok(document) => document,
+    let Proposal {
+        template: document,
+        note,
+    } = match features::propose(&assets, &arguments.predict) {
+        Ok(proposal) => proposal,
         Err(error) => {
             warnings.extend(of_files);
             return Err(error.into());
@@ -251,19 +254,8 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
             faults.concat()
         )
     })?;
+    warnings.extend(note);
     warnings.extend(checked.warnings);
-    if let Some(limit) = checked.limiting.filter(|limit| limit.rows > 0) {
-        let cure = if limit.ticker == arguments.predict {
-            "it is the predicted asset: import more of its prices"
-        } else {
-            "to do without it, list the others in feMeta.baseAssets and take it out of the other lists"
-        };
-        warnings.push(format!(
-            "{} limits the common dates and costs {}; {cure}",
-            limit.ticker,
-            wording::count(limit.rows, "row")
-        ));
-    }
     Ok(document)
 }
 

@@ -855,7 +855,7 @@ impl Scene {
 fn an_asset_that_loses_much_of_its_days_is_named() {
     let scene = Scene::new("lost-days");
     scene.close_on_weekends("B.B");
-    scene.template(|_| ());
+    scene.template(|template| template["feMeta"]["alignment"] = json!("common"));
     let told = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
     for part in [
         "AAA loses 104 of 366 days (28.4 %), predicted and union lose none; C_1 loses 104 of 366 days (28.4 %), union loses none",
@@ -903,21 +903,52 @@ fn nothing_is_told_of_days_that_all_assets_share() {
 fn the_predicted_asset_is_never_to_be_dropped() {
     let scene = Scene::new("never-dropped");
     scene.close_on_weekends("B.B");
-    let init = |ticker: &str| {
-        let output = scene.run(&["init", "--assets", "prices", "--predict", ticker]);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-        String::from_utf8(output.stderr).unwrap()
-    };
-    let warned = init("B.B");
-    assert!(
-        warned
-            .contains("B.B limits the common dates and costs 104 rows; it is the predicted asset"),
-        "{warned}"
-    );
-    assert!(!warned.contains("do without it"), "{warned}");
+    let init =
+        |ticker: &str| told(&scene.run(&["init", "--assets", "prices", "--predict", ticker]));
     let warned = init("AAA");
     assert!(
-        warned.contains("to do without it, list the others"),
+        warned.contains(
+            "warning: feMeta.alignment is predicted, since common would lose 104 of 366 days (28.4 %) of AAA, which is predicted"
+        ),
         "{warned}"
     );
+    assert!(!warned.contains("AAA loses"), "{warned}");
+    let text = init("B.B");
+    assert!(!text.contains("feMeta.alignment is predicted"), "{text}");
+    assert!(
+        text.contains("AAA loses 104 of 366 days (28.4 %), union loses none"),
+        "{text}"
+    );
+    scene.write("prices/B.B.csv", "Date,Close\n1999-01-01,1\n");
+    for told in [warned, text, init("B.B")] {
+        for advice in ["do without it", "take it out"] {
+            assert!(!told.contains(advice), "{told}");
+        }
+    }
+    let error = init("B.B");
+    assert!(
+        error.contains("`B.B`, the predicted asset, limits them most, import more of its prices"),
+        "{error}"
+    );
+}
+
+/// What init proposes for other calendars passes the check and runs.
+#[test]
+fn a_proposal_for_another_calendar_runs_as_it_is() {
+    let scene = Scene::new("proposed-alignment");
+    scene.close_on_weekends("B.B");
+    scene.template(|template| assert_eq!(template["feMeta"]["alignment"], "predicted"));
+    let told = scene.succeeds(&RUN);
+    assert!(
+        told.contains("3; rows are the predicted asset's days"),
+        "{told}"
+    );
+    assert!(
+        told.contains("B.B: 262 of 262 days kept, 104 filled, 0 lost (0.0 %)"),
+        "{told}"
+    );
+    let filled = fs::read_to_string(scene.path("out/features/filled.csv")).unwrap();
+    assert_eq!(filled.lines().count(), 105);
+    // What it wrote, it may replace.
+    scene.succeeds(&[&RUN[..], &["--force"]].concat());
 }

@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_proposed_template_passes_and_makes_the_columns_that_are_described() {
         for rows in [70, 150, 450] {
-            let mut document = propose(&assets(rows), "B_1").unwrap();
+            let mut document = propose(&assets(rows), "B_1").unwrap().template;
             document["feMeta"]["autoEncoderSettings"]["enabled"] = true.into();
             document["feMeta"]["autoEncoderSettings"]["fitEpoch"] = 1.into();
             let template = parse(&document);
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_found_at_once() {
-        let mut document = propose(&assets(150), "A").unwrap();
+        let mut document = propose(&assets(150), "A").unwrap().template;
         document["feMeta"]["fftSettings"]["num_steps"] = serde_json::json!([3, 80, 200]);
         document["feMeta"]["arimaSettings"]["trainSetSize"] = serde_json::json!(0.1);
         document["deepARMeta"]["testWindows"] = 30.into();
@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_what_a_run_refuses_first() {
-        let mut document = propose(&assets(150), "A").unwrap();
+        let mut document = propose(&assets(150), "A").unwrap().template;
         document["deepARMeta"]["testWindows"] = 12.into();
         let template = parse(&document);
         let faults = check(&template, assets(150)).unwrap_err();

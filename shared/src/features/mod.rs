@@ -86,7 +86,7 @@ pub use input::{
     read_price_files, read_prices, unknown_names,
 };
 pub use outputs::{Destination, Output};
-pub use proposal::{ProposalError, propose};
+pub use proposal::{Proposal, ProposalError, propose};
 pub use ranking::{ClassImportance, FeatureImportance, Importance};
 pub use run::{run, run_with};
 pub use spacing::Spacing;

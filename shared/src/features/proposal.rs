@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use time::{Date, Duration};
 
+use super::alignment::AssetDays;
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
 use super::spacing::Spacing;
 use crate::nearest::nearest;
+use crate::training_template::Alignment;
 
 /// Calendar days that the model forecasts.
 const PREDICTION_LENGTH: usize = 7;
@@ -95,8 +97,17 @@ fn limit_note(limiting: Option<&str>, predicted: &str) -> String {
     }
 }
 
-/// A training template that predicts `predicted` from all assets: calendar
-/// days, the last weeks as test windows, indicators and low-pass columns of all
+/// A template, and what is to be known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// The training template.
+    pub template: Value,
+    /// Why it has another alignment than `common`, if it has.
+    pub note: Option<String>,
+}
+
+/// A training template that predicts `predicted` from all assets: the alignment
+/// that loses least of its days (of equal ones `common`), calendar days, the last weeks as test windows, indicators and low-pass columns of all
 /// assets (or, of many, of those in its class), ARIMA of the predicted asset,
 /// and the autoencoder there but off.
 ///
@@ -105,12 +116,12 @@ fn limit_note(limiting: Option<&str>, predicted: &str) -> String {
 pub fn propose(
     assets: &[(CatalogueAsset, PriceSeries)],
     predicted: &str,
-) -> Result<Value, ProposalError> {
+) -> Result<Proposal, ProposalError> {
     let tickers: Vec<&str> = assets
         .iter()
         .map(|(asset, _)| asset.ticker.as_str())
         .collect();
-    let Some((target, _)) = assets.iter().find(|(asset, _)| asset.ticker == predicted) else {
+    let Some((target, own)) = assets.iter().find(|(asset, _)| asset.ticker == predicted) else {
         return Err(ProposalError::UnknownAsset {
             ticker: predicted.to_owned(),
             nearest: nearest(predicted, tickers.iter().copied()).map(str::to_owned),
@@ -125,9 +136,7 @@ pub fn propose(
             predicted: predicted.to_owned(),
         });
     };
-    let rows = panel.dates.len();
-    let days = (*last - *first).whole_days();
-    if days < i64::try_from(PREDICTION_LENGTH).unwrap_or(i64::MAX) {
+    if (*last - *first).whole_days() < i64::try_from(PREDICTION_LENGTH).unwrap_or(i64::MAX) {
         return Err(ProposalError::TooFewDays {
             first: *first,
             last: *last,
@@ -135,8 +144,31 @@ pub fn propose(
             predicted: predicted.to_owned(),
         });
     }
+    let few = assets.len() <= MOST_ASSETS;
+    let chosen = || {
+        let all = assets.iter();
+        all.filter(|(asset, _)| few || asset.class == target.class)
+    };
+    let common = AssetDays {
+        asset: predicted.to_owned(),
+        days: own.dates.len(),
+        kept: panel.dates.len(),
+        filled: 0,
+        lost: own.dates.len() - panel.dates.len(),
+    };
+    // `predicted` loses none of these days, as `union` does, and leaves fewer
+    // prices missing.
+    let (dates, rows) = match common.lost {
+        0 => (&panel.dates, panel.dates.len()),
+        _ => {
+            let fewest = chosen().map(|(_, series)| series.dates.len()).min();
+            (&own.dates, fewest.unwrap_or(0))
+        }
+    };
+    let (first, last) = (dates.first().unwrap_or(first), dates.last().unwrap_or(last));
+    let days = (*last - *first).whole_days();
     let length = i32::try_from(PREDICTION_LENGTH).unwrap_or(i32::MAX);
-    if let Some(spacing) = Spacing::of(&panel.dates).filter(|spacing| spacing.days() > length) {
+    if let Some(spacing) = Spacing::of(dates).filter(|spacing| spacing.days() > length) {
         return Err(ProposalError::NotDaily { spacing });
     }
     let windows = (days / DAYS_FOR_A_WINDOW).clamp(1, MOST_WINDOWS);
@@ -146,17 +178,12 @@ pub fn propose(
         .and_then(|day| day.checked_sub(held_out))
         .unwrap_or(*last);
 
-    let few = assets.len() <= MOST_ASSETS;
-    let chosen = || {
-        let assets = assets.iter().map(|(asset, _)| asset);
-        assets.filter(|asset| few || asset.class == target.class)
-    };
-    let indicators: BTreeSet<&str> = chosen().map(|asset| asset.ticker.as_str()).collect();
-    let classes: BTreeSet<&str> = chosen().map(|asset| asset.class.as_str()).collect();
+    let indicators: BTreeSet<&str> = chosen().map(|(asset, _)| asset.ticker.as_str()).collect();
+    let classes: BTreeSet<&str> = chosen().map(|(asset, _)| asset.class.as_str()).collect();
     let mut steps: Vec<usize> = STEPS.to_vec();
     // A column that is missing for most of the rows would leave few to learn from.
     steps.retain(|bins| 2 * (first_complete(*bins) + 1) <= rows);
-    Ok(json!({
+    let mut template = json!({
         "Id": format!("predict-{predicted}"),
         "name": format!("{predicted}, {PREDICTION_LENGTH} days ahead"),
         "predictedAsset": predicted,
@@ -206,7 +233,17 @@ pub fn propose(
                 "learning_rate": 0.0005
             }
         }
-    }))
+    });
+    let note = (common.lost > 0).then(|| {
+        let alignment = Alignment::PREDICTED;
+        template["feMeta"]["alignment"] = alignment.name().into();
+        format!(
+            "feMeta.alignment is {}, since common would lose {} of {predicted}, which is predicted",
+            alignment.name(),
+            common.loss()
+        )
+    });
+    Ok(Proposal { template, note })
 }
 
 #[cfg(test)]
@@ -286,6 +323,35 @@ mod tests {
         );
     }
 
+    /// A proposal has the alignment that loses least of the predicted asset's days, of equal ones common, and says why.
+    #[test]
+    fn a_proposal_has_the_alignment_that_loses_least_of_the_predicted_asset() {
+        let (spy, every) = asset("SPY", 0, 1000);
+        let days = every.dates.iter().zip(&every.prices).enumerate();
+        let open = days.filter(|(day, _)| day % 7 < 5);
+        let (dates, prices) = open.map(|(_, (date, price))| (*date, *price)).unzip();
+        let series = PriceSeries {
+            dates,
+            prices,
+            ..every
+        };
+        let assets = [asset("BTC", 0, 1000), (spy, series)];
+        let proposal = propose(&assets, "BTC").unwrap();
+        assert_eq!(proposal.template["feMeta"]["alignment"], json!("predicted"));
+        assert_eq!(
+            proposal.note.as_deref(),
+            Some(
+                "feMeta.alignment is predicted, since common would lose 285 of 1000 days (28.5 %) of BTC, which is predicted"
+            )
+        );
+        for assets in [&assets[..], &assets[..1]] {
+            let predicted = if assets.len() == 1 { "BTC" } else { "SPY" };
+            let proposal = propose(assets, predicted).unwrap();
+            assert_eq!(proposal.template["feMeta"].get("alignment"), None);
+            assert_eq!(proposal.note, None);
+        }
+    }
+
     #[test]
     fn the_predicted_asset_is_never_to_be_taken_out() {
         for others in [(200, 50), (93, 10)] {
@@ -302,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_last_weeks_are_test_windows() {
-        let template = propose(&[asset("A", 0, 1000)], "A").unwrap();
+        let template = propose(&[asset("A", 0, 1000)], "A").unwrap().template;
         let deepar = &template["deepARMeta"];
         let day = |name: &str| {
             let form = time::macros::format_description!("[year]-[month]-[day]");
@@ -317,7 +383,9 @@ mod tests {
     /// A template that init proposes names the assets that it has looked at: what is imported later changes nothing.
     #[test]
     fn a_proposal_names_the_assets_that_it_has_seen() {
-        let template = propose(&[asset("A", 0, 200), asset("B", 0, 200)], "A").unwrap();
+        let template = propose(&[asset("A", 0, 200), asset("B", 0, 200)], "A")
+            .unwrap()
+            .template;
         assert_eq!(template["feMeta"]["baseAssets"], json!(["A", "B"]));
     }
 }
