@@ -805,6 +805,7 @@ fn what_is_doubtful_is_told_also_when_init_or_check_or_a_run_fails() {
 fn describe_lists_the_columns_that_a_run_makes() {
     let scene = Scene::new("describe");
     scene.template(|template| {
+        template["feMeta"]["baseAssets"] = json!("all");
         template["feMeta"]["autoEncoderSettings"]["enabled"] = json!(true);
         template["feMeta"]["autoEncoderSettings"]["fitEpoch"] = json!(1);
     });
