@@ -740,6 +740,14 @@ fn read_template(faults: &mut Faults, document: &Value) -> Option<TrainingTempla
     let predicted_asset = root.field("predictedAsset").ticker(faults);
     let features = read_features(faults, root.field("feMeta"));
     let deepar = read_deepar(faults, root.field("deepARMeta"));
+    let is_union = |features: &FeatureSettings| features.alignment == Alignment::Union;
+    let is_trading = |deepar: &DeepArSettings| deepar.calendar == Calendar::Trading;
+    if features.as_ref().is_some_and(is_union) && deepar.as_ref().is_some_and(is_trading) {
+        faults.add(
+            "deepARMeta.calendar",
+            "must be `daily` under feMeta.alignment `union`, not `trading`: a point would be a day on which any asset has a price, and most have none",
+        );
+    }
     let processing_instance_type =
         read_instance_type(faults, &root.optional("processingInstanceType"));
     let training_instance_type = read_instance_type(faults, &root.optional("trainingInstanceType"));

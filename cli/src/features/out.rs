@@ -15,11 +15,12 @@ use rustix::io::Errno;
 
 /// What a run puts into its folder, and nothing else; a star stands for what
 /// differs by asset.
-const OUTPUTS: [&str; 16] = [
+const OUTPUTS: [&str; 17] = [
     "features/baselines.json",
     "features/features.csv",
     "features/filled.csv",
     "features/importance.json",
+    "features/prices.csv",
     "features/series.json",
     "features/summary.json",
     "plots/assets-*.png",

@@ -91,9 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let bucket = Bucket::new(&config, &execution.account);
     let list = bucket.read(&execution.file("features/series.json")).await?;
-    let rows = bucket
-        .read(&execution.file("features/features.csv"))
-        .await?;
+    let rows = bucket.read(&execution.file(prices::table(&list))).await?;
     let all = prices::read(&list, &rows, &assets)?;
 
     let samples = usize::try_from(arguments.samples)?;

@@ -7,7 +7,7 @@ use time::Date;
 
 use super::alignment::{Files, Filled};
 use super::baselines::Baselines;
-use super::columns::{Column, ColumnText};
+use super::columns::{Column, ColumnKind, ColumnText};
 use super::input::CatalogueAsset;
 use super::ranking::Importance;
 use super::summary::Summary;
@@ -15,6 +15,9 @@ use pipewright_matmul::parallel;
 
 use super::deepar;
 use crate::training_template::Calendar;
+
+/// The file of prices that are not those of the rows.
+pub const SERIES_PRICES: &str = "features/prices.csv";
 
 /// The features of a template, ready to be written.
 #[derive(Debug)]
@@ -87,31 +90,9 @@ impl FeatureSet {
     /// # Errors
     /// Those of the writer.
     pub fn write_features_csv(&self, out: &mut impl Write) -> io::Result<()> {
-        const FLUSH_AT: usize = 1 << 16;
-        let texts = self.texts();
-        let mut buffer: Vec<u8> = b"Date".to_vec();
-        for column in &self.columns {
-            buffer.push(b',');
-            append_heading(&mut buffer, &column.name);
-        }
-        buffer.push(b'\n');
-        let mut positions = vec![0_usize; texts.len()];
-        for (row, date) in self.dates.iter().enumerate() {
-            buffer.extend_from_slice(deepar::date_text(*date).as_bytes());
-            for (text, position) in texts.iter().zip(&mut positions) {
-                let cell = text.cell_at(row, *position);
-                *position += cell.len();
-                buffer.push(b',');
-                buffer.extend_from_slice(cell);
-            }
-            buffer.push(b'\n');
-            if buffer.len() >= FLUSH_AT {
-                out.write_all(&buffer)?;
-                buffer.clear();
-            }
-        }
-        out.write_all(&buffer)?;
-        out.flush()
+        let names = self.columns.iter().map(|column| column.name.as_str());
+        let texts: Vec<&ColumnText> = self.texts().iter().collect();
+        write_csv(out, names, &self.dates, &texts)
     }
 
     /// Writes DeepAR's training file (JSON Lines), one series a line.
@@ -148,8 +129,9 @@ impl FeatureSet {
     /// list with, for each, `line` (from 1), `column`, `asset`, `start`,
     /// `length` (points in training), `nulls` (those without a value),
     /// `calendar`, and `firstForecast`, the date of the first point after
-    /// training. Line i of each test window is the same column. Empty when the
-    /// stage did not run.
+    /// training; where the series have other days than the rows, `prices` names the
+    /// file that has them ([`FeatureSet::write_prices_csv`]). Line i of each test
+    /// window is the same column. Empty when the stage did not run.
     pub fn series_map(&self) -> serde_json::Value {
         let dates = self
             .files
@@ -161,7 +143,7 @@ impl FeatureSet {
             .flat_map(|plan| plan.series.iter().map(move |series| (plan, series)));
         let entries = series.enumerate().map(|(i, (plan, series))| {
             let column = &self.columns[series.column];
-            serde_json::json!({
+            let mut entry = serde_json::json!({
                 "line": i + 1,
                 "column": column.name,
                 "asset": column.asset,
@@ -170,7 +152,11 @@ impl FeatureSet {
                 "nulls": series.nulls,
                 "calendar": self.calendar.name(),
                 "firstForecast": deepar::date_text(plan.first_forecast),
-            })
+            });
+            if self.files.is_some() {
+                entry["prices"] = SERIES_PRICES.into();
+            }
+            entry
         });
         entries.collect()
     }
@@ -192,6 +178,21 @@ impl FeatureSet {
         }
         out.write_all(&buffer)?;
         out.flush()
+    }
+
+    /// Writes `prices.csv`: the prices of all assets on the days of DeepAR's series,
+    /// each on its own day alone. There is such a file where those days are not the
+    /// rows.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_prices_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        let (dates, texts) = self.file_texts();
+        let prices = self.columns.iter().zip(texts);
+        let prices = prices.filter(|(column, _)| column.kind == ColumnKind::Price);
+        let (columns, texts): (Vec<&Column>, Vec<&ColumnText>) = prices.unzip();
+        let names = columns.iter().map(|column| column.name.as_str());
+        write_csv(out, names, dates, &texts)
     }
 
     /// The cells of all columns, formatted at the first call.
@@ -219,6 +220,39 @@ impl FeatureSet {
             &mut |_, _| (),
         )
     }
+}
+
+/// Writes the date and columns of cells under their names.
+fn write_csv<'a>(
+    out: &mut impl Write,
+    names: impl Iterator<Item = &'a str>,
+    dates: &[Date],
+    texts: &[&ColumnText],
+) -> io::Result<()> {
+    const FLUSH_AT: usize = 1 << 16;
+    let mut buffer: Vec<u8> = b"Date".to_vec();
+    for name in names {
+        buffer.push(b',');
+        append_heading(&mut buffer, name);
+    }
+    buffer.push(b'\n');
+    let mut positions = vec![0_usize; texts.len()];
+    for (row, date) in dates.iter().enumerate() {
+        buffer.extend_from_slice(deepar::date_text(*date).as_bytes());
+        for (text, position) in texts.iter().zip(&mut positions) {
+            let cell = text.cell_at(row, *position);
+            *position += cell.len();
+            buffer.push(b',');
+            buffer.extend_from_slice(cell);
+        }
+        buffer.push(b'\n');
+        if buffer.len() >= FLUSH_AT {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
+    }
+    out.write_all(&buffer)?;
+    out.flush()
 }
 
 /// A heading of a CSV file, quoted where it must be.

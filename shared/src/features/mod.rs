@@ -16,9 +16,12 @@
 //! 1e15, and a row of another length are errors that name file, line and asset.
 //! Prices of 0 and below are prices.
 //!
-//! The rows are the dates that all assets have. There must be 60, and as many as
+//! The rows are the dates that all assets have, unless `feMeta.alignment` asks for
+//! those of the predicted asset or of any; then the stages of one asset work on its
+//! own days ([`Alignment`](crate::training_template::Alignment)). There must be 60
+//! with a price of the predicted asset, and as many as
 //! the longest warm-up and all test windows take; else the error gives each
-//! asset's range, the common range, and the asset that limits it. A share of n
+//! asset's range, the range of the rows, and under `common` the asset that limits it. A share of n
 //! rows is `floor(share n + 1e-9)` throughout.
 //!
 //! # Columns
@@ -80,7 +83,7 @@ pub use error::{
     FeatureError, LastWindow, PriceFault, PriceFileError, PriceFileErrors, TooFewRows,
     UnsuitedValue,
 };
-pub use feature_set::FeatureSet;
+pub use feature_set::{FeatureSet, SERIES_PRICES};
 pub use input::{
     CatalogueAsset, FAULTS_LISTED, Limit, PriceSeries, assets_and_faults, assets_needed,
     read_price_files, read_prices, unknown_names,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::feature_set::FeatureSet;
+use super::feature_set::{FeatureSet, SERIES_PRICES};
 #[cfg(feature = "plots")]
 use super::plots::{Plot, PlotError, plots};
 use super::stage::Progress;
@@ -48,6 +48,7 @@ pub struct Output<'a> {
 enum Content {
     Features,
     Filled,
+    Prices,
     Series,
     Importance,
     Baselines,
@@ -62,6 +63,7 @@ impl Output<'_> {
         match (self.content, self.set.compress) {
             (Content::Features, _) => "features/features.csv",
             (Content::Filled, _) => "features/filled.csv",
+            (Content::Prices, _) => SERIES_PRICES,
             (Content::Series, _) => "features/series.json",
             (Content::Importance, _) => "features/importance.json",
             (Content::Baselines, _) => "features/baselines.json",
@@ -82,6 +84,10 @@ impl Output<'_> {
             Content::Filled => {
                 let filled = self.set.filled.len();
                 format!("the {filled} prices that stand on later days")
+            }
+            Content::Prices => {
+                let days = self.set.files.as_ref().map_or(0, |files| files.dates.len());
+                format!("the prices of {days} days that DeepAR's series have")
             }
             Content::Series => format!("what the {} series are", figure(summary.train_series)),
             Content::Importance => {
@@ -108,6 +114,7 @@ impl Output<'_> {
         match self.content {
             Content::Features => set.write_features_csv(&mut out),
             Content::Filled => set.write_filled_csv(&mut out),
+            Content::Prices => set.write_prices_csv(&mut out),
             Content::Series => pretty(&set.series_map(), out),
             Content::Importance => pretty(&set.importance(), out),
             Content::Baselines => pretty(&set.baselines(), out),
@@ -127,6 +134,7 @@ impl FeatureSet {
         [
             (Content::Features, true),
             (Content::Filled, !self.filled.is_empty()),
+            (Content::Prices, deepar && self.files.is_some()),
             (Content::Series, deepar),
             (Content::Importance, self.importance().is_some()),
             (Content::Baselines, self.baselines().is_some()),

@@ -138,6 +138,22 @@ fn deepars_daily_series_keep_every_day_of_an_assets_own() {
         let set = run(&document(alignment, predicted), assets.clone(), 2).unwrap();
         let [_, train, _] = files(&set);
         let map = set.series_map();
+        // What forecasts begin with is what the series have.
+        let mut prices = Vec::new();
+        set.write_prices_csv(&mut prices).unwrap();
+        let prices = String::from_utf8(prices).unwrap();
+        if alignment == "predicted" {
+            assert_eq!(map[0]["prices"], pipewright::features::SERIES_PRICES);
+            assert!(prices.starts_with("Date,A,B,C\n2018-01-01,"), "{prices}");
+            let saturday = prices.lines().find(|line| line.starts_with("2018-01-06,"));
+            let saturday = saturday.unwrap();
+            assert!(
+                saturday.ends_with(",,") && saturday.len() > 14,
+                "{saturday}"
+            );
+        } else {
+            assert_eq!(map[0].get("prices"), None);
+        }
         for (line, of) in lines(&train).iter().zip(map.as_array().unwrap()) {
             let own = assets
                 .iter()
@@ -160,8 +176,18 @@ fn deepars_daily_series_keep_every_day_of_an_assets_own() {
 }
 
 #[test]
-fn a_point_of_the_trading_calendar_is_a_row_under_every_alignment() {
-    for alignment in ALIGNMENTS {
+fn a_point_of_the_trading_calendar_is_a_row_and_union_has_none() {
+    let mut refused = document("union", "B");
+    refused["deepARMeta"]["calendar"] = json!("trading");
+    let faults = pipewright::training_template::TrainingTemplate::parse(&refused).unwrap_err();
+    assert_eq!(faults.faults().len(), 1);
+    assert!(
+        faults
+            .to_string()
+            .contains("deepARMeta.calendar: must be `daily` under feMeta.alignment `union`"),
+        "{faults}"
+    );
+    for alignment in ["common", "predicted"] {
         let mut document = document(alignment, "B");
         document["deepARMeta"]["calendar"] = json!("trading");
         let set = run(&document, calendars(240), 2).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pipewright::features::SERIES_PRICES;
 use pipewright::training_template::Calendar;
 use serde_json::Value;
 use thiserror::Error;
@@ -55,8 +56,19 @@ pub(crate) struct Past {
     pub(crate) last: Date,
 }
 
-/// Reads the prices of these assets from the content of `features/series.json` and
-/// `features/features.csv`.
+/// The execution's file that has the days of the series: another one than
+/// `features/features.csv` where `features/series.json`, whose content this is, says
+/// so.
+pub(crate) fn table(list: &[u8]) -> &'static str {
+    let list: Vec<Value> = serde_json::from_slice(list).unwrap_or_default();
+    match list.iter().any(|entry| entry["prices"] == SERIES_PRICES) {
+        true => SERIES_PRICES,
+        false => "features/features.csv",
+    }
+}
+
+/// Reads the prices of these assets from the content of `features/series.json` and of
+/// the [`table`] that it names.
 ///
 /// # Errors
 /// [`PricesError`]: a file is not as the processing step writes it, or an asset is
@@ -288,6 +300,16 @@ mod tests {
                 date!(2022 - 12 - 12)
             ]
         );
+    }
+
+    #[test]
+    fn the_table_is_the_one_that_the_list_names() {
+        assert_eq!(table(LIST.as_bytes()), "features/features.csv");
+        assert_eq!(table(b"{}"), "features/features.csv");
+        let apart = r#"[{"column": "A", "prices": "features/prices.csv"}]"#;
+        assert_eq!(table(apart.as_bytes()), "features/prices.csv");
+        let elsewhere = r#"[{"column": "A", "prices": "../other"}]"#;
+        assert_eq!(table(elsewhere.as_bytes()), "features/features.csv");
     }
 
     /// A forecast that looks back uses no price after the day that is asked for.
