@@ -119,8 +119,8 @@ impl<S: Store> PipelineDefinition<S> {
             .await
     }
 
-    /// Uploads between the two marks of a creation. Says whether everything is there
-    /// at the end: a deletion may have come meanwhile.
+    /// Uploads between the two marks of a creation. Says whether the first is still
+    /// there at the end: a deletion that comes meanwhile takes it away before all else.
     async fn keep_as_creation(&self, filled: &Filled, creation: &str) -> Result<bool, StoreError> {
         let location = &filled.id.location;
         let mark = async |mark: Creation| {
@@ -132,15 +132,15 @@ impl<S: Store> PipelineDefinition<S> {
         let begun = mark(Creation::Begun(creation.to_owned())).await?;
         self.keep(filled).await?;
         mark(Creation::Done(creation.to_owned())).await?;
-        let kept = self
+        let found = self
             .store
-            .versions(&location.bucket, &location.root())
-            .await?;
-        let there = |key: &str| kept.iter().any(|version| version.is_there(key));
-        Ok(there(&begun)
-            && filled.executor_key.as_deref().is_none_or(there)
-            && there(&filled.id.key())
-            && there(&filled.note_key))
+            .get(&location.bucket, &begun, None, CREATION_NOTE.len())
+            .await;
+        match found {
+            Ok(_) => Ok(true),
+            Err(StoreError::NoObject { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes what a creation wrote that was cancelled, unless another one has come
