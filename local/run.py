@@ -92,8 +92,43 @@ def start_and_deploy(system, timer):
     return system.deploy(deployment_progress())
 
 
+def proposed_template(options):
+    """A training template that `pipewright features init` proposes for prices of one's own; gives its file.
+
+    It predicts the asset with the most prices.
+    """
+    found = checking.look(options.binaries, options.assets)
+    checking.refuse(found.faults, found.warnings, say, "started")
+    predicted = max(found.assets, key=lambda asset: asset.prices).ticker
+    file = LOCAL / "proposed-template.json"
+    command = [
+        *(options.binaries / "pipewright", "features", "init", "--force"),
+        *("--assets", options.assets, "--predict", predicted, "--output", file),
+    ]
+    proposed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if said := proposed.stderr.strip():
+        say(said)
+    if proposed.returncode != 0:
+        raise checking.FaultsFound(
+            "no training template can be proposed for these prices; nothing was started. "
+            "TEMPLATE=FILE takes your own."
+        )
+    say(
+        f"No TEMPLATE= is given: {predicted}, which has the most prices, is predicted by the training "
+        f"template that `pipewright features init` proposes, {shorten(file)}"
+    )
+    return file
+
+
 def check_data(options):
-    """Refuse prices and a training template of one's own that no execution could work with."""
+    """Refuse prices and a training template of one's own that no execution could work with.
+
+    Without a template, it is the sample's, or for other prices one that is proposed.
+    """
+    options.has_own_epochs = options.template not in (None, SAMPLE_TEMPLATE)
+    if options.template is None:
+        of_sample = options.assets == SAMPLE_ASSETS
+        options.template = SAMPLE_TEMPLATE if of_sample else proposed_template(options)
     read_template(options.template)
     # Of the samples it is known.
     if (options.assets, options.template) != (SAMPLE_ASSETS, SAMPLE_TEMPLATE):
@@ -104,7 +139,7 @@ def check_data(options):
 def bring_up(system, options, timer):
     """Start, deploy and import; gives the training template's id."""
     template = read_template(options.template)
-    epochs = options.epochs or (SAMPLE_EPOCHS if options.template == SAMPLE_TEMPLATE else None)
+    epochs = options.epochs or (None if options.has_own_epochs else SAMPLE_EPOCHS)
     if epochs:
         template["deepARMeta"].setdefault("hyperParams", {})["epochs"] = epochs
     outputs = start_and_deploy(system, timer)
@@ -392,8 +427,8 @@ def arguments():
     parser.add_argument(
         "--template",
         type=path_of,
-        default=SAMPLE_TEMPLATE,
-        help="training template (default: samples/training-template.json)",
+        help="training template (default: samples/training-template.json, or for other prices one "
+        "that is proposed)",
     )
     parser.add_argument(
         "--pipeline",
@@ -424,8 +459,8 @@ def arguments():
     parser.add_argument(
         "--epochs",
         type=positive,
-        help="the epochs of the training (default: the template's; of the sample, "
-        f"{SAMPLE_EPOCHS})",
+        help="the epochs of the training (default: the template's; of the sample's and of a proposed "
+        f"one, {SAMPLE_EPOCHS})",
     )
     parser.add_argument(
         "--seed",

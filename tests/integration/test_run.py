@@ -125,6 +125,21 @@ def test_files_that_are_not_in_utf_8_are_refused_by_name(tmp_path):
         data.read_template(tmp_path / "template.json")
 
 
+def test_a_run_with_prices_alone_proposes_a_template_and_says_so(tmp_path):
+    """Prices without a training template get a proposed one, which predicts the asset with the most prices."""
+    for number, ticker in enumerate(("KO", "PG")):
+        rows = (SAMPLES / "sp500-20" / f"{ticker}.csv").read_text().splitlines()
+        # The second has more.
+        rows = rows[:1] + rows[-300 - 10 * number :]
+        (tmp_path / f"{ticker}.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    process = start("run", "--assets", tmp_path, "--out", out, "--epochs", 1, "--seed", 7)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "No TEMPLATE= is given: PG, which has the most prices, is predicted" in output
+    assert "Forecast of PG of execution" in output
+
+
 def test_run_without_a_readable_template_says_so(tmp_path):
     process = start("run", "--template", tmp_path / "none.json")
     output, _ = process.communicate(timeout=60)

@@ -54,7 +54,7 @@ impl Gain {
     }
 }
 
-/// Takes a target to the scale of the trees: a mean of [`BASE_SCORE`], from
+/// Takes a target to the scale of the trees: a mean of `BASE_SCORE`, from
 /// which they start, and a standard deviation of 1. So what they gain is the
 /// same whatever the target is counted in.
 #[derive(Debug, Clone, Copy, PartialEq)]

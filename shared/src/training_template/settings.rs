@@ -57,7 +57,7 @@ pub enum Takes {
     Texts,
     /// True or false.
     Flag,
-    /// A whole number, from this one to [`GREATEST`].
+    /// A whole number, from this one to a million.
     Whole(u32),
     /// A list of different whole numbers from 1.
     Steps,
