@@ -481,6 +481,9 @@ pub struct TooFewRows {
     pub predicted: String,
     /// Each asset's ticker, first date, last date and rows.
     pub ranges: Vec<(String, Date, Date, usize)>,
+    /// Those of them that the template does not name: they are there because
+    /// `feMeta.baseAssets` is `"all"`.
+    pub joined: Vec<String>,
 }
 
 impl fmt::Display for TooFewRows {
@@ -519,6 +522,14 @@ impl fmt::Display for TooFewRows {
         for (i, (ticker, first, last, rows)) in self.ranges.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             write!(f, "{comma} {ticker} {first} to {last} ({rows} rows)")?;
+        }
+        if !self.joined.is_empty() {
+            write!(
+                f,
+                "; not named by the template, and there because feMeta.baseAssets is \"all\": {}. Where they are not \
+                 meant, list those that are",
+                self.joined.join(", ")
+            )?;
         }
         Ok(())
     }

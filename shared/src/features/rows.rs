@@ -6,7 +6,7 @@ use super::alignment::Panel;
 use super::error::{FeatureError, TooFewRows};
 use super::low_pass;
 use super::stage::{Stage, Stages};
-use crate::training_template::{FftMode, TrainingTemplate};
+use crate::training_template::{BaseAssets, FftMode, TrainingTemplate};
 
 /// The least number of common rows, whatever the settings.
 const LEAST_ROWS: usize = 60;
@@ -84,8 +84,26 @@ pub(super) fn too_few_rows(
             .zip(panel.dates.last().copied()),
         limiting: panel.limiting.map(|limit| (limit.ticker, limit.rows)),
         predicted: template.predicted_asset.clone(),
+        joined: joined(template, panel.ranges.iter().map(|(ticker, ..)| ticker)),
         ranges: panel.ranges,
     }))
+}
+
+/// Those of the assets that no list of the template names.
+fn joined<'a>(
+    template: &TrainingTemplate,
+    assets: impl Iterator<Item = &'a String>,
+) -> Vec<String> {
+    let features = &template.features;
+    if features.base_assets != BaseAssets::All {
+        return Vec::new();
+    }
+    let named = |ticker: &String| {
+        *ticker == template.predicted_asset
+            || features.indicators.assets.contains(ticker)
+            || features.arima.assets.contains(ticker)
+    };
+    assets.filter(|ticker| !named(ticker)).cloned().collect()
 }
 
 /// Rows that a stage may learn from: its share of all rows, but none from

@@ -604,6 +604,33 @@ fn too_few_common_dates_name_every_range_and_the_limit() {
     );
 }
 
+/// Assets that only `"all"` brings in are named where there are too few days.
+#[test]
+fn assets_that_joined_by_all_are_named_where_there_are_too_few_days() {
+    let message = |base: Value| {
+        refused(|document, assets| {
+            document["feMeta"] = json!({"baseAssets": base});
+            document["predictedAsset"] = json!("A");
+            assets[0].1.dates.truncate(40);
+            assets[0].1.prices.truncate(40);
+        })
+    };
+    let joined = message(json!("all"));
+    assert!(
+        joined.contains(
+            "not named by the template, and there because feMeta.baseAssets is \"all\": "
+        ),
+        "{joined}"
+    );
+    let named = joined.rsplit("\"all\": ").next().unwrap();
+    assert!(
+        named.contains('B') && named.contains('C') && !named.contains("A,"),
+        "{named}"
+    );
+    let listed = message(json!(["A", "B", "C"]));
+    assert!(!listed.contains("not named by the template"), "{listed}");
+}
+
 #[test]
 fn assets_without_a_common_date_are_refused() {
     let message = refused(|_, assets| {
