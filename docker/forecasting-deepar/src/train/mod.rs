@@ -159,11 +159,19 @@ fn hyperparameters(job: &Job<'_>) -> Result<Hyperparameters, Fault> {
 
 fn remove(path: &Path) -> Result<(), Fault> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(WriteError {
-            path: path.to_path_buf(),
-            source,
+        // Nor is it there where its folder is none.
+        Err(source)
+            if !matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Err(WriteError {
+                path: path.to_path_buf(),
+                source,
+            }
+            .into())
         }
-        .into()),
         _ => Ok(()),
     }
 }
