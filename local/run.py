@@ -206,8 +206,11 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
     definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
         PipelineExecutionArn=pipeline_execution_arn
     )
-    paths += [directory / "definition.json", directory / "record.json"]
-    (directory / "definition.json").write_text(definition["PipelineDefinition"])
+    # Not through a link that lies in a folder which was given.
+    below = Below(directory)
+    definition_file, record_file = below.file("definition.json"), below.file("record.json")
+    paths += [definition_file, record_file]
+    definition_file.write_text(definition["PipelineDefinition"])
     record = subprocess.run(
         system.command(
             *("execution", "show", execution_id),
@@ -218,19 +221,19 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
         stdout=subprocess.PIPE,
         check=True,
     )
-    (directory / "record.json").write_bytes(record.stdout)
+    record_file.write_bytes(record.stdout)
     return sorted(paths)
 
 
 def fetch_models(system, arn, directory):
     """Write the models and logs of an execution's trainings to a directory; gives their paths."""
     sagemaker, s3 = system.client("sagemaker"), system.client("s3")
-    paths = []
+    below, paths = Below(directory), []
     for name, step in training.training_steps(sagemaker, arn).items():
         log = training.log_of(system.jobs_of(arn), name, step["AttemptCount"])
         if not log.is_file():
             continue  # simulated
-        paths.append(directory / "logs" / f"{name}.log")
+        paths.append(below.file(f"logs/{name}.log"))
         paths[-1].parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(log, paths[-1])
         job = training.describe(sagemaker, step)

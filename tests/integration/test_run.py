@@ -111,15 +111,7 @@ def test_nothing_is_started_with_files_in_another_encoding(action, tmp_path):
         assert words not in output
 
 
-def test_files_that_are_not_in_utf_8_are_refused_by_name(tmp_path):
-    with pytest.raises(data.PricesUnreadable, match="AAA.csv is not in UTF-8"):
-        data.asset_item("AAA", "Date,Close\n".encode("utf-16"), {})
-    (tmp_path / "assets.csv").write_bytes(b"ticker,assetClass\nAAA,Caf\xe9\n")
-    with pytest.raises(data.PricesUnreadable, match="assets.csv is not in UTF-8"):
-        data.read_asset_list(tmp_path)
-    (tmp_path / "assets.csv").write_text("symbol,assetClass\nAAA,Energy\n")
-    with pytest.raises(data.PricesUnreadable, match="no column ticker"):
-        data.read_asset_list(tmp_path)
+def test_a_template_that_is_not_in_utf_8_is_refused_by_name(tmp_path):
     (tmp_path / "template.json").write_bytes(b'{"Id": "Caf\xe9"}')
     with pytest.raises(data.TemplateUnreadable, match="template.json is not in UTF-8"):
         data.read_template(tmp_path / "template.json")
