@@ -161,7 +161,9 @@ class Ours:
         self.program = program
 
     def lay_out(self, root, train, test, hyperparameters):
-        for channel, records in (("train", train), ("test", test)):
+        # A test channel without a record is a fault.
+        channels = (("train", train), ("test", test)) if test else (("train", train),)
+        for channel, records in channels:
             folder = root / "input" / "data" / channel
             folder.mkdir(parents=True)
             with (folder / f"{channel}.json").open("w") as file:
