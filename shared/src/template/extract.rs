@@ -382,13 +382,7 @@ mod tests {
     use super::extract;
     use crate::definition::Definition;
     use crate::template::fill;
-
-    fn map(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            _ => unreachable!("the tests give objects"),
-        }
-    }
+    use crate::template::tests::map;
 
     /// A definition without errors that holds the value as an argument.
     fn holding(value: &str) -> Definition {

@@ -612,13 +612,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::{FillErrors, fill, keys, render};
-
-    fn map(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            _ => unreachable!("the tests give objects"),
-        }
-    }
+    use crate::template::tests::map;
 
     fn rendered(template: &str, values: Value) -> Result<String, Vec<String>> {
         render(template, &map(values), &Map::new())

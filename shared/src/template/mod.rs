@@ -34,6 +34,14 @@ mod tests {
     use super::{Filled, fill, regions, shipped};
     use crate::definition::{GetPath, Owner};
 
+    /// The members of an object, as the tests write values.
+    pub(super) fn map(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            _ => unreachable!("the tests give objects"),
+        }
+    }
+
     /// What the stack gives, without what is optional.
     fn values(region: &str) -> Map<String, Value> {
         let values = json!({
@@ -59,10 +67,7 @@ mod tests {
             "SecurityGroupIds": "",
             "KmsKeyArn": "",
         });
-        match values {
-            Value::Object(values) => values,
-            _ => unreachable!("an object stands above"),
-        }
+        map(values)
     }
 
     fn provided(region: &str) -> Map<String, Value> {

@@ -297,15 +297,9 @@ fn known_part<'a>(path: &JsonPath<'_>, document: &'a Value) -> (JsonPath<'static
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::tests::map;
     use proptest::prelude::*;
     use serde_json::json;
-
-    fn map(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            _ => unreachable!("the tests give objects"),
-        }
-    }
 
     fn told(template: &str, values: Value) -> String {
         match fill_unseen(template, &map(values), &Map::new(), &["Region"]) {
