@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use pipewright::record::attribute::recordable;
 use pipewright::record::history;
 use pipewright::record::model::{Compared, MeasureCompared, ModelScore};
 use pipewright_forecast::hyperparameters::Quantile;
@@ -283,12 +284,6 @@ impl Tally {
             measures: measures.collect(),
         }
     }
-}
-
-/// A number that DynamoDB takes.
-fn recordable(number: f64) -> Option<f64> {
-    let size = number.abs();
-    (size == 0.0 || (1e-100..1e100).contains(&size)).then_some(number)
 }
 
 #[cfg(test)]

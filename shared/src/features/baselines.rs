@@ -20,6 +20,7 @@ use super::columns::{Column, ColumnKind};
 use super::deepar::{self, Series};
 use super::error::FeatureError;
 use super::summary::as_text;
+use crate::record::attribute::recordable;
 use crate::training_template::{Calendar, DeepArSettings};
 
 /// The steps of a season of the trading calendar, which has no weekends.
@@ -267,13 +268,6 @@ impl Baselines {
                 .map(|one| summary(Some(&one.asset), &one.scored)),
         }
     }
-}
-
-/// A number that DynamoDB takes: finite, and neither as large nor as small as
-/// only absurd prices make it.
-fn recordable(number: f64) -> Option<f64> {
-    let size = number.abs();
-    (size == 0.0 || (1e-100..1e100).contains(&size)).then_some(number)
 }
 
 /// The forecasts of one record.

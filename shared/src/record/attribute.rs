@@ -175,6 +175,14 @@ pub fn item_to_json(item: &Item) -> Result<Map<String, Value>, NotANumber> {
         .collect()
 }
 
+/// The number, if DynamoDB takes it: finite, and neither as large nor as small as
+/// only absurd prices make it.
+#[must_use]
+pub fn recordable(number: f64) -> Option<f64> {
+    let size = number.abs();
+    (size == 0.0 || (1e-100..1e100).contains(&size)).then_some(number)
+}
+
 impl From<&str> for Attribute {
     fn from(text: &str) -> Self {
         Self::S(text.to_owned())
