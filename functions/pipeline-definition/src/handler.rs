@@ -64,11 +64,7 @@ impl<S: Store> PipelineDefinition<S> {
     async fn filled(&self, request: &Request) -> Result<Filled, Failure> {
         let properties = Properties::read(&request.properties)
             .map_err(|faults| Failure::with_faults("the properties are wrong", faults))?;
-        let location = Location {
-            bucket: bucket_of(request, properties.bucket),
-            prefix: properties.prefix,
-            stack_digest: request.stack_digest(),
-        };
+        let location = location_of(request, &properties);
         let template = self.template(request, &properties.template).await?;
         let given_executor = properties
             .values
@@ -143,14 +139,19 @@ impl<S: Store> PipelineDefinition<S> {
         }
     }
 
-    /// Deletes what a creation wrote that was cancelled, unless another one has come
-    /// to its end there.
-    async fn take_back(&self, location: &Location, creation: &str) -> Result<(), StoreError> {
+    /// Deletes everything there, unless a creation other than `but` has come to its
+    /// end.
+    async fn take_back(&self, location: &Location, but: Option<&str>) -> Result<(), StoreError> {
         let bucket = &location.bucket;
         let kept = self.store.versions(bucket, &location.root()).await?;
-        if is_any_done(location, &kept, Some(creation)) {
+        if is_any_done(location, &kept, but) {
             return Ok(());
         }
+        tracing::info!(
+            root = location.root(),
+            versions = kept.len(),
+            "deleting what a creation left"
+        );
         self.store.delete(bucket, kept).await
     }
 
@@ -173,16 +174,7 @@ impl<S: Store> PipelineDefinition<S> {
         // A creation under way sees at its end that it has not begun, and takes back
         // what it has written; one that was faster has left word that it is done.
         self.store.delete(bucket, begun).await?;
-        let kept = self.store.versions(bucket, &location.root()).await?;
-        if is_any_done(location, &kept, None) {
-            return Ok(());
-        }
-        tracing::info!(
-            root = location.root(),
-            versions = kept.len(),
-            "deleting what a creation left"
-        );
-        self.store.delete(bucket, kept).await
+        self.take_back(location, None).await
     }
 
     /// What these properties gave before, if it is still there: a rollback must
@@ -335,7 +327,7 @@ impl<S: Store> Handler for PipelineDefinition<S> {
         {
             return Ok(resource(&filled.id, filled.executor_uri));
         }
-        self.take_back(&filled.id.location, creation)
+        self.take_back(&filled.id.location, Some(creation))
             .await
             .map_err(not_kept)?;
         Err(Failure::new(
@@ -358,11 +350,7 @@ impl<S: Store> Handler for PipelineDefinition<S> {
             .filter(|location| location.stack_digest == request.stack_digest());
         let wanted = Properties::read(&request.properties)
             .ok()
-            .map(|properties| Location {
-                bucket: bucket_of(&request, properties.bucket),
-                prefix: properties.prefix,
-                stack_digest: request.stack_digest(),
-            });
+            .map(|properties| location_of(&request, &properties));
         let elsewhere = wanted.filter(|wanted| Some(wanted) != current.as_ref());
         for location in current.into_iter().chain(elsewhere) {
             match self.made_before(location, &request.properties).await {
@@ -398,12 +386,7 @@ impl<S: Store> Handler for PipelineDefinition<S> {
                 let Ok(properties) = Properties::read(&request.properties) else {
                     return Ok(());
                 };
-                let location = Location {
-                    bucket: bucket_of(&request, properties.bucket),
-                    prefix: properties.prefix,
-                    stack_digest: request.stack_digest(),
-                };
-                self.cancel(&location).await
+                self.cancel(&location_of(&request, &properties)).await
             }
         };
         match deleted {
@@ -443,6 +426,15 @@ fn is_any_done(location: &Location, kept: &[Version], but: Option<&str>) -> bool
         version.is_there(&version.key)
             && matches!(location.creation(&version.key), Some(Creation::Done(of)) if but != Some(&of))
     })
+}
+
+/// Where the properties of a request have its things kept.
+fn location_of(request: &Request, properties: &Properties) -> Location {
+    Location {
+        bucket: bucket_of(request, properties.bucket.clone()),
+        prefix: properties.prefix.clone(),
+        stack_digest: request.stack_digest(),
+    }
 }
 
 /// The digest of properties, whatever the order of their names.

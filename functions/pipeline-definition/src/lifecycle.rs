@@ -310,6 +310,16 @@ impl World {
         Ok(())
     }
 
+    /// The stack is as the answer to the wish says, by the present code.
+    fn bring_up(&mut self, stack: usize, wish: Wish, answer: Answer) {
+        self.stacks[stack] = Some(Live {
+            wish,
+            code: self.code,
+            id: answer.id,
+            data: answer.data,
+        });
+    }
+
     /// Deletes as CloudFormation does, which tries three times.
     async fn clean_up(
         &self,
@@ -355,12 +365,7 @@ impl World {
         match answer {
             Some(answer) if answer.success && !fails_later => {
                 self.note_id(stack, wish, &answer.id)?;
-                self.stacks[stack] = Some(Live {
-                    wish,
-                    code: self.code,
-                    id: answer.id,
-                    data: answer.data,
-                });
+                self.bring_up(stack, wish, answer);
             }
             Some(answer) => {
                 self.clean_up(stack, &answer.id, &properties, &calm())
@@ -431,12 +436,7 @@ impl World {
             return Ok(());
         };
         self.note_id(stack, wish, &again.id)?;
-        self.stacks[stack] = Some(Live {
-            wish,
-            code: self.code,
-            id: again.id,
-            data: again.data,
-        });
+        self.bring_up(stack, wish, again);
         if let Some(failed) = failed {
             self.clean_up(stack, &failed.id, &properties, &calm())
                 .await?;
@@ -471,12 +471,7 @@ impl World {
             Some(answer) if answer.success => {
                 self.note_id(stack, wish, &answer.id)?;
                 if !fails_later {
-                    self.stacks[stack] = Some(Live {
-                        wish,
-                        code: self.code,
-                        id: answer.id.clone(),
-                        data: answer.data.clone(),
-                    });
+                    self.bring_up(stack, wish, answer.clone());
                     if answer.id != old.id {
                         self.clean_up(stack, &old.id, &old_properties, weather)
                             .await?;
