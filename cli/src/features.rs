@@ -39,8 +39,9 @@ use show::Written;
 pub(crate) enum Command {
     /// Write a training template that fits the data.
     ///
-    /// It predicts one asset from all, a week ahead in calendar days, with the
-    /// last weeks as test windows. Indicators and low-pass columns are on for all
+    /// It predicts one asset from all: of daily prices a week ahead in calendar days,
+    /// of weekly ones four weeks, of monthly ones three months. The last of these are
+    /// test windows. Indicators and low-pass columns are on for all
     /// assets (of more than 20, for those in the predicted one's class), ARIMA for
     /// the predicted asset; the autoencoder is there, but off.
     Init(Init),
@@ -326,6 +327,8 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 }
                 (Ok(assets), _) => {
                     warnings.extend(file_warnings(&assets));
+                    let series = assets.iter().map(|(_, series)| series);
+                    warnings.extend(series.filter_map(features::PriceSeries::spacing_note));
                 }
             }
         }

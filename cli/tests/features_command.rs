@@ -839,6 +839,52 @@ fn describe_lists_the_columns_that_a_run_makes() {
     assert!(text.contains("causality  fitted: learns from"), "{text}");
 }
 
+/// What init proposes for weekly or monthly prices has a point for each week or month, passes the check and runs.
+#[test]
+fn a_proposal_for_monthly_prices_runs_as_it_is() {
+    let scene = Scene::new("monthly");
+    for (day, ticker) in [(1, "AAA"), (15, "B.B"), (28, "C_1")] {
+        let months = (2008..2022).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let rows: String = months
+            .map(|(year, month)| {
+                let price = 100 + (year * 12 + month) * 7 % 31;
+                format!("{year}-{month:02}-{day:02},{price}\n")
+            })
+            .collect();
+        scene.write(
+            &format!("prices/{ticker}.csv"),
+            &format!("Date,Close\n{rows}"),
+        );
+    }
+    let told = scene.succeeds(&["check", "--assets", "prices"]);
+    assert!(
+        told.contains("AAA: prices are monthly: set deepARMeta.freq to 1M"),
+        "{told}"
+    );
+    scene.template(|_| ());
+    let told = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
+    assert!(!told.contains("warning"), "{told}");
+    assert!(told.contains("4, with 3, 3, 3, 3 prices"), "{told}");
+    scene.succeeds(&RUN);
+    let line = fs::read_to_string(scene.path("out/train/train.json")).unwrap();
+    assert!(
+        line.starts_with(r#"{"start":"2008-01-31 00:00:00","target":[1"#),
+        "{}",
+        &line[..80]
+    );
+    let baselines = scene.path("out/features/baselines.json");
+    let baselines: Value = serde_json::from_slice(&fs::read(baselines).unwrap()).unwrap();
+    assert_eq!(baselines["season"], 12);
+    // Under days, they are told what they are for.
+    scene.template(|template| template["deepARMeta"]["freq"] = json!("1D"));
+    let output = scene.run(&["check", "--assets", "prices", "--template", "template.json"]);
+    assert!(
+        told(&output).contains("set deepARMeta.freq to 1M, or import daily prices"),
+        "{}",
+        told(&output)
+    );
+}
+
 impl Scene {
     /// Takes two of seven days from an asset, as an exchange with weekends has it.
     fn close_on_weekends(&self, ticker: &str) {

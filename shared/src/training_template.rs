@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use pipewright_forecast::calendar::{Frequency, Unit};
 use serde_json::{Map, Value};
 use time::Date;
 use time::macros::format_description;
@@ -19,6 +20,9 @@ pub mod settings;
 /// The greatest whole number a setting may have: windows, epochs and lengths
 /// beyond it can't be meant, and below it sums and products can't overflow.
 const GREATEST: u32 = 1_000_000;
+
+/// The values of `deepARMeta.freq`.
+const FREQUENCIES: &[&str] = &["1D", "D", "1W", "W", "1M", "M"];
 
 /// The longest ticker, in bytes: it must fit a file name with its ending.
 pub const LONGEST_TICKER: usize = 128;
@@ -208,11 +212,11 @@ pub enum AutoencoderOutput {
 /// `deepARMeta`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeepArSettings {
-    /// `freq` as written, `1D` or `D`.
-    pub freq: String,
-    /// `predictionLength`, calendar points.
+    /// `freq`: a day, a week (from Monday to Sunday) or a calendar month.
+    pub freq: Frequency,
+    /// `predictionLength`, points.
     pub prediction_length: usize,
-    /// `contextLength`, calendar points.
+    /// `contextLength`, points.
     pub context_length: usize,
     /// `startDataset`: the first day that may enter the files (the UTC date of
     /// the epoch milliseconds given).
@@ -232,7 +236,8 @@ pub struct DeepArSettings {
 /// What one point of a DeepAR series is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calendar {
-    /// `daily` (the default): a calendar day, missing where there is no price.
+    /// `daily` (the default): a period of `freq`, so a calendar day, week or
+    /// month, missing where there is no price.
     Daily,
     /// `trading`: a row, whatever its date, as the original has it.
     Trading,
@@ -357,7 +362,10 @@ impl TrainingTemplate {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let deepar = &self.deepar;
-        if deepar.calendar == Calendar::Daily && deepar.context_length < 14 {
+        if deepar.calendar == Calendar::Daily
+            && deepar.freq.unit() == Unit::Day
+            && deepar.context_length < 14
+        {
             warnings.push(format!(
                 "deepARMeta.contextLength is {} calendar days, which hold few prices; 14 or more is advised under the daily calendar",
                 deepar.context_length
@@ -1013,12 +1021,12 @@ fn read_deepar(faults: &mut Faults, field: Field<'_>) -> Option<DeepArSettings> 
     let section = Section::of(faults, field);
     let freq = section.field("freq");
     let freq = match freq.text(faults) {
-        Some(text @ ("1D" | "D")) => Some(text.to_owned()),
+        Some(text) if FREQUENCIES.contains(&text) => text.parse().ok(),
         Some(other) => {
             faults.add(
                 &freq.path,
                 format!(
-                    "must be `1D` or `D`, not `{}`: the prices are daily",
+                    "must be `1D`, `1W` or `1M`, not `{}`: prices are of days, weeks or months",
                     shown(other)
                 ),
             );

@@ -33,12 +33,8 @@ fn table(rows: &[(&str, String)]) -> String {
 }
 
 fn windows_text(observed: &[usize]) -> String {
-    let days: Vec<String> = observed.iter().map(ToString::to_string).collect();
-    format!(
-        "{}, with prices on {} days",
-        observed.len(),
-        days.join(", ")
-    )
+    let prices: Vec<String> = observed.iter().map(ToString::to_string).collect();
+    format!("{}, with {} prices", observed.len(), prices.join(", "))
 }
 
 /// What a run made and where it lies. `warnings` are those of the run and of its

@@ -22,7 +22,7 @@ mod made;
 mod prices;
 
 use made::{Forecast, Forecasts, Source};
-use prices::{Past, Prices};
+use prices::{Past, Points, Prices};
 
 /// Forecast the prices after the last one by an execution's model.
 ///
@@ -100,13 +100,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let settings = &execution.template.deepar;
     let mut forecasts = Vec::new();
     for prices in &all {
-        let past = prices.past(settings.calendar, arguments.from)?;
-        let days = prices.next_days(settings.calendar, &past, settings.prediction_length);
+        let points = Points::of(settings);
+        let past = prices.past(points, arguments.from)?;
+        let days = prices.next_days(points, &past, settings.prediction_length);
         let (mean, quantiles) = model
             .predict(&past, settings, samples, &levels)
             .await
             .with_context(|| format!("{} cannot be forecast", prices.asset))?;
-        forecasts.push(Forecast::new(prices, &past, &days, &mean, &quantiles));
+        forecasts.push(Forecast::new(
+            prices,
+            settings.freq,
+            &past,
+            &days,
+            &mean,
+            &quantiles,
+        ));
     }
     let made = Forecasts {
         execution: execution.id.to_string(),

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use pipewright_forecast::baseline::Baseline;
+use pipewright_forecast::calendar::Unit;
 use pipewright_forecast::hyperparameters::{Hyperparameters, Quantile};
 use pipewright_forecast::score::{Metrics, Score};
 use pipewright_matmul::parallel;
@@ -164,7 +165,7 @@ pub(super) fn scoring(settings: &DeepArSettings) -> Result<Hyperparameters, Feat
         .into_iter()
         .filter_map(|name| Some((name, given.get(name)?.to_owned())));
     let texts: BTreeMap<String, String> = [
-        ("time_freq", settings.freq.clone()),
+        ("time_freq", settings.freq.to_string()),
         ("prediction_length", settings.prediction_length.to_string()),
         ("context_length", settings.context_length.to_string()),
         // It has no default, and no bearing on scores.
@@ -189,9 +190,9 @@ impl Baselines {
         predicted: &str,
         threads: usize,
     ) -> Self {
-        let season = match settings.calendar {
-            Calendar::Daily => scoring.time_freq.season(),
-            Calendar::Trading => TRADING_WEEK,
+        let season = match (settings.calendar, settings.freq.unit()) {
+            (Calendar::Trading, Unit::Day) => TRADING_WEEK,
+            _ => settings.freq.season(),
         };
         let quantiles = &scoring.test_quantiles;
         let levels: Vec<f64> = quantiles.iter().map(|quantile| quantile.value).collect();

@@ -3,14 +3,16 @@
 //!
 //! One line is one column: `{"start":"2010-01-04 00:00:00","target":[...]}`,
 //! `null` where there is no value. Under the daily calendar a point is a
-//! calendar day; under the trading calendar it is a row, whatever its date.
+//! calendar day, or week, or month, as `freq` has it, and dates are the last days
+//! of these; under the trading calendar a point is a row, whatever its date.
 
 use std::io::{self, Write};
 use std::iter;
 use std::ops::Range;
 
+use pipewright_forecast::calendar::Frequency;
 use serde::Serialize;
-use time::{Date, Duration};
+use time::Date;
 
 use super::columns::{Column, ColumnText};
 use super::error::{FeatureError, LastWindow};
@@ -41,18 +43,20 @@ pub(super) struct Series {
     pub(super) nulls: usize,
 }
 
-/// A stretch of rows and days that a file's series end with, both exclusive.
+/// A stretch of rows and points that a file's series end with, both exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct End {
     row: usize,
-    /// The day after the last point; of no account under the trading calendar.
-    day: Date,
+    /// The date of the point after the last one; of no account under the trading
+    /// calendar.
+    next: Date,
 }
 
 /// What the files hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     calendar: Calendar,
+    freq: Frequency,
     /// In the order of the columns.
     pub(super) series: Vec<Series>,
     pub(super) left_out: Vec<LeftOut>,
@@ -68,7 +72,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Lays out the files for columns over `dates` (ascending, not empty);
+    /// Lays out the files for columns over `dates` (ascending, not empty, each the
+    /// last day of its point);
     /// `target` is the place of the predicted asset's price among the columns,
     /// which has to have a value in each test window.
     pub(super) fn new(
@@ -86,7 +91,7 @@ impl Plan {
         let row_of = |day: Date| dates.partition_point(|date| *date < day);
         let training = End {
             row: row_of(settings.end_training),
-            day: settings.end_training,
+            next: settings.freq.last_day(settings.end_training),
         };
         let windows = test_windows(settings, judged, training.row)?;
         let mut observed_days = Vec::with_capacity(windows.len());
@@ -96,8 +101,8 @@ impl Plan {
             if days == 0 {
                 return Err(FeatureError::EmptyTestWindow {
                     window: k + 1,
-                    first: from.day,
-                    last: end.day.previous_day().unwrap_or(end.day),
+                    first: from.next,
+                    last: settings.freq.later_day(end.next, -1),
                 });
             }
             observed_days.push(days);
@@ -106,6 +111,7 @@ impl Plan {
 
         let mut plan = Self {
             calendar: settings.calendar,
+            freq: settings.freq,
             series: Vec::with_capacity(columns.len()),
             left_out: Vec::new(),
             training,
@@ -113,7 +119,7 @@ impl Plan {
             observed_days,
             training_values: 0,
             first_forecast: match settings.calendar {
-                Calendar::Daily => settings.end_training,
+                Calendar::Daily => training.next,
                 // There is a first window, so there is a row after training.
                 Calendar::Trading => dates
                     .get(training.row)
@@ -168,7 +174,7 @@ impl Plan {
         let rows = &rows[offset..];
         let present = rows.iter().filter(|x| !x.is_nan()).count();
         let points = match self.calendar {
-            Calendar::Daily => days_between(dates[first_row], self.training.day),
+            Calendar::Daily => points_between(self.freq, dates[first_row], self.training.next),
             Calendar::Trading => rows.len(),
         };
         if points < settings.prediction_length {
@@ -191,21 +197,24 @@ impl Plan {
     }
 
     /// The points of a series from `first_row` on: each one's row, or `None` for
-    /// a day without one.
+    /// a point without one.
     fn points<'a>(
         &self,
         dates: &'a [Date],
         first_row: usize,
         end: End,
     ) -> impl Iterator<Item = Option<usize>> + use<'a> {
-        let is_daily = self.calendar == Calendar::Daily;
-        let day_after = move |row: usize| dates[row].next_day().unwrap_or(dates[row]);
-        let gap = move |from: Date, to: Date| if is_daily { days_between(from, to) } else { 0 };
-        let rest = gap(day_after(end.row - 1), end.day);
+        let (is_daily, freq) = (self.calendar == Calendar::Daily, self.freq);
+        // The points between the one of a row and a later one, both exclusive.
+        let gap = move |row: usize, to: Date| match is_daily {
+            true => points_between(freq, dates[row], to).saturating_sub(1),
+            false => 0,
+        };
+        let rest = gap(end.row - 1, end.next);
         (first_row..end.row)
             .flat_map(move |row| {
                 let before = match row > first_row {
-                    true => gap(day_after(row - 1), dates[row]),
+                    true => gap(row - 1, dates[row]),
                     false => 0,
                 };
                 iter::repeat_n(None, before).chain(iter::once(Some(row)))
@@ -228,12 +237,12 @@ impl Plan {
         points.map(value).collect()
     }
 
-    /// The first and the last day of each test window.
+    /// The dates of the first and the last point of each test window.
     pub(super) fn test_days(&self, dates: &[Date]) -> Vec<(Date, Date)> {
         let ends = self.windows.iter();
         let starts = iter::once(&self.training).chain(ends.clone());
         let days = |(start, end): (&End, &End)| match self.calendar {
-            Calendar::Daily => (start.day, end.day.previous_day().unwrap_or(end.day)),
+            Calendar::Daily => (start.next, self.freq.later_day(end.next, -1)),
             Calendar::Trading => (dates[start.row], dates[end.row - 1]),
         };
         starts.zip(ends).map(days).collect()
@@ -335,61 +344,61 @@ fn test_windows(
     };
     match settings.calendar {
         Calendar::Daily => {
-            // Days of data from the end of training on.
-            let days = days_between(end_training, last_date.next_day().unwrap_or(last_date));
-            let day_after = |k: usize| {
-                i64::try_from(k * length)
-                    .ok()
-                    .and_then(|days| end_training.checked_add(Duration::days(days)))
-                    .unwrap_or(Date::MAX)
+            // Points of data from the end of training on.
+            let freq = settings.freq;
+            let points = points_between(freq, end_training, freq.later_day(last_date, 1));
+            let later = |points: usize| {
+                let points = i64::try_from(points).unwrap_or(i64::MAX);
+                freq.later_day(end_training, points)
             };
-            if days < windows * length {
-                let ends = day_after(windows);
+            if points < windows * length {
                 return Err(beyond(
                     LastWindow::Daily {
                         end_training,
                         windows,
                         prediction_length: length,
-                        ends: ends.previous_day().unwrap_or(ends),
+                        unit: freq.unit(),
+                        ends: later(windows * length - 1),
                     },
-                    days / length,
+                    points / length,
                 ));
             }
             Ok((1..=windows)
                 .map(|k| {
-                    let day = day_after(k);
-                    let row = dates.partition_point(|date| *date < day);
-                    End { row, day }
+                    let next = later(k * length);
+                    let row = dates.partition_point(|date| *date < next);
+                    End { row, next }
                 })
                 .collect())
         }
         Calendar::Trading => {
-            let trading_days = dates.len().saturating_sub(training_row);
-            if trading_days < windows * length {
+            let rows = dates.len().saturating_sub(training_row);
+            if rows < windows * length {
                 return Err(beyond(
                     LastWindow::Trading {
                         end_training,
                         windows,
                         prediction_length: length,
-                        trading_days,
+                        unit: settings.freq.unit(),
+                        rows,
                     },
-                    trading_days / length,
+                    rows / length,
                 ));
             }
             Ok((1..=windows)
                 .map(|k| {
                     let row = training_row + k * length;
-                    let day = dates[row - 1].next_day().unwrap_or(dates[row - 1]);
-                    End { row, day }
+                    let next = settings.freq.later_day(dates[row - 1], 1);
+                    End { row, next }
                 })
                 .collect())
         }
     }
 }
 
-/// Days from `from` to `to`, 0 if `to` is not later.
-fn days_between(from: Date, to: Date) -> usize {
-    usize::try_from((to - from).whole_days()).unwrap_or(0)
+/// Points from the one of `from` to the one of `to`, 0 if that is not later.
+fn points_between(freq: Frequency, from: Date, to: Date) -> usize {
+    usize::try_from(freq.steps_between(from, to)).unwrap_or(0)
 }
 
 /// DeepAR's form of a start.

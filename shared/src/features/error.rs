@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pipewright_forecast::calendar::Unit;
 use thiserror::Error;
 use time::Date;
 
@@ -247,8 +248,10 @@ pub enum LastWindow {
         end_training: Date,
         /// `deepARMeta.testWindows`.
         windows: usize,
-        /// `deepARMeta.predictionLength`, calendar days.
+        /// `deepARMeta.predictionLength`, points.
         prediction_length: usize,
+        /// What a point is.
+        unit: Unit,
         /// The last window's last day.
         ends: Date,
     },
@@ -258,10 +261,12 @@ pub enum LastWindow {
         end_training: Date,
         /// `deepARMeta.testWindows`.
         windows: usize,
-        /// `deepARMeta.predictionLength`, trading days.
+        /// `deepARMeta.predictionLength`, rows.
         prediction_length: usize,
-        /// Trading days from `end_training` on.
-        trading_days: usize,
+        /// What lies between two rows that follow one another.
+        unit: Unit,
+        /// Rows from `end_training` on.
+        rows: usize,
     },
 }
 
@@ -272,21 +277,35 @@ impl fmt::Display for LastWindow {
                 end_training,
                 windows,
                 prediction_length,
+                unit,
                 ends,
             } => write!(
                 f,
-                "{windows} windows of {prediction_length} calendar days from {end_training} end on {ends}"
+                "{windows} windows of {prediction_length} {} from {end_training} end on {ends}",
+                match unit {
+                    Unit::Month => "months",
+                    Unit::Week => "weeks",
+                    Unit::Day | Unit::Hour | Unit::Minute => "calendar days",
+                }
             ),
             Self::Trading {
                 end_training,
                 windows,
                 prediction_length,
-                trading_days,
-            } => write!(
-                f,
-                "{windows} windows of {prediction_length} trading days from {end_training} need {} trading days, and there are {trading_days}",
-                windows * prediction_length
-            ),
+                unit,
+                rows,
+            } => {
+                let points = match unit {
+                    Unit::Month => "months with a price",
+                    Unit::Week => "weeks with a price",
+                    Unit::Day | Unit::Hour | Unit::Minute => "trading days",
+                };
+                write!(
+                    f,
+                    "{windows} windows of {prediction_length} {points} from {end_training} need {} {points}, and there are {rows}",
+                    windows * prediction_length
+                )
+            }
         }
     }
 }

@@ -331,8 +331,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         warnings.push(format!("{file}: {rows} without a price {were} left out"));
     }
     let dates: Vec<Date> = rows.iter().map(|row| row.0).collect();
-    let doubts = spacing::doubts(&dates).into_iter();
-    warnings.extend(doubts.map(|doubt| format!("{file}: {doubt}")));
+    warnings.extend(spacing::stray_dates(&dates).map(|stray| format!("{file}: {stray}")));
     Ok(PriceSeries {
         ticker: ticker.to_owned(),
         dates,
@@ -1227,7 +1226,7 @@ mod tests {
         );
     }
 
-    /// A date before 1900 or after 2200 is refused with file and line; one that is decades from its neighbour, and prices that are weekly or monthly, are warned of.
+    /// A date before 1900 or after 2200 is refused with file and line; one that is decades from its neighbour is warned of.
     #[test]
     fn dates_that_are_far_off_are_refused_or_warned_of() {
         for date in ["0202-10-08", "1899-12-30", "2201-01-01", "9999-12-31"] {
@@ -1246,16 +1245,6 @@ mod tests {
                 .starts_with("T.csv: there is no price between 1900-01-01 and 2020-01-02; "),
             "{:?}",
             far.warnings
-        );
-        let rows: String = (1..=12)
-            .map(|month| format!("2020-{month:02}-01,1\n"))
-            .collect();
-        let monthly = read(&format!("Date,Close\n{rows}")).unwrap();
-        assert_eq!(
-            monthly.warnings,
-            [
-                "T.csv: prices are monthly: a model of days lacks 96 % of its points and learns little from the rest; import daily prices"
-            ]
         );
     }
 

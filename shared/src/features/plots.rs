@@ -599,18 +599,15 @@ fn autocorrelation_scene(title: &str, prices: &[f64]) -> Scene {
         .render()
 }
 
-/// Daily changes: log differences where all prices are positive, else plain
+/// Changes from row to row: log differences where all prices are positive, else plain
 /// ones, with their name.
 fn changes(prices: &[f64]) -> (Vec<f64>, &'static str) {
     let pairs = prices.windows(2);
     if prices.iter().all(|price| *price > 0.0) {
         let logs = pairs.map(|pair| (pair[1] / pair[0]).ln());
-        (logs.collect(), "daily log changes")
+        (logs.collect(), "log changes")
     } else {
-        (
-            pairs.map(|pair| pair[1] - pair[0]).collect(),
-            "daily changes",
-        )
+        (pairs.map(|pair| pair[1] - pair[0]).collect(), "changes")
     }
 }
 

@@ -2,28 +2,55 @@
 
 use std::collections::BTreeSet;
 
+use pipewright_forecast::calendar::{Frequency, Unit};
 use serde_json::{Value, json};
 use thiserror::Error;
-use time::{Date, Duration};
+use time::Date;
 
 use super::alignment::AssetDays;
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
-use super::spacing::Spacing;
+use super::spacing::{self, Spacing};
 use crate::nearest::nearest;
 use crate::training_template::Alignment;
 
-/// Calendar days that the model forecasts.
-const PREDICTION_LENGTH: usize = 7;
+/// What a template for prices of some spacing says of points.
+struct Horizon {
+    /// `deepARMeta.freq`.
+    freq: &'static str,
+    /// Points that the model forecasts.
+    prediction_length: u16,
+    /// Points that it looks back on.
+    context_length: u16,
+}
 
-/// Calendar days that it looks back on.
-const CONTEXT_LENGTH: usize = 28;
+const DAYS: Horizon = Horizon {
+    freq: "1D",
+    prediction_length: 7,
+    context_length: 28,
+};
+
+const WEEKS: Horizon = Horizon {
+    freq: "1W",
+    prediction_length: 4,
+    context_length: 16,
+};
+
+const MONTHS: Horizon = Horizon {
+    freq: "1M",
+    prediction_length: 3,
+    context_length: 12,
+};
 
 /// Most test windows.
 const MOST_WINDOWS: i64 = 4;
 
-/// Days of data for each test window, so that most of them are left to train on.
-const DAYS_FOR_A_WINDOW: i64 = 70;
+/// Points of data for each that is held out, so that most are left to train on.
+const POINTS_FOR_ONE: i64 = 10;
+
+/// Calendar days that a price may be old under `predicted` for prices of months:
+/// one month.
+const MONTH: usize = 31;
 
 /// Most assets that all get indicators and low-pass columns; of more, those of
 /// the predicted asset's class do.
@@ -56,19 +83,20 @@ pub enum ProposalError {
         /// The asset to be predicted.
         predicted: String,
     },
-    /// The prices are further apart than a test window is long.
+    /// A model's points are days, weeks or months.
     #[error(
-        "the prices are {spacing}, and the template would forecast {PREDICTION_LENGTH} days, most of \
-         which have none; import daily prices"
+        "the prices of `{ticker}` are {spacing}, and a model's points are days, weeks or months; import prices of these"
     )]
-    NotDaily {
+    Spacing {
+        /// The asset to be predicted.
+        ticker: String,
         /// How far apart they are.
         spacing: Spacing,
     },
     /// The days on which all assets have a price are fewer than one forecast.
     #[error(
         "the assets have prices in common from {first} to {last} only: a test window alone \
-         takes {PREDICTION_LENGTH} days{}",
+         takes {length}{}",
         limit_note(.limiting.as_deref(), .predicted)
     )]
     TooFewDays {
@@ -76,6 +104,8 @@ pub enum ProposalError {
         first: Date,
         /// The last one.
         last: Date,
+        /// How long a test window is, with its unit.
+        length: String,
         /// The asset that limits the common dates most.
         limiting: Option<String>,
         /// The asset to be predicted.
@@ -106,10 +136,11 @@ pub struct Proposal {
     pub note: Option<String>,
 }
 
-/// A training template that predicts `predicted` from all assets: the alignment
-/// that loses least of its days (of equal ones `common`), calendar days, the last weeks as test windows, indicators and low-pass columns of all
-/// assets (or, of many, of those in its class), ARIMA of the predicted asset,
-/// and the autoencoder there but off.
+/// A training template that predicts `predicted` from all assets: points as far
+/// apart as its prices (days, weeks or months), the alignment that loses least of
+/// its days (of equal ones `common`), the last points as test windows, indicators
+/// and low-pass columns of all assets (or, of many, of those in its class), ARIMA
+/// of the predicted asset, and the autoencoder there but off.
 ///
 /// # Errors
 /// See [`ProposalError`].
@@ -121,12 +152,19 @@ pub fn propose(
         .iter()
         .map(|(asset, _)| asset.ticker.as_str())
         .collect();
-    let Some((target, own)) = assets.iter().find(|(asset, _)| asset.ticker == predicted) else {
+    let Some(at) = tickers.iter().position(|ticker| *ticker == predicted) else {
         return Err(ProposalError::UnknownAsset {
             ticker: predicted.to_owned(),
             nearest: nearest(predicted, tickers.iter().copied()).map(str::to_owned),
         });
     };
+    let horizon = Horizon::of(predicted, &assets[at].1.dates)?;
+    let freq = horizon.frequency();
+    let assets: Vec<(CatalogueAsset, PriceSeries)> = assets
+        .iter()
+        .map(|(asset, series)| (asset.clone(), spacing::by_point(freq, series.clone())))
+        .collect();
+    let (target, own) = &assets[at];
     let series: Vec<PriceSeries> = assets.iter().map(|(_, series)| series.clone()).collect();
     let panel = input::join(&series);
     let (Some(first), Some(last)) = (panel.dates.first(), panel.dates.last()) else {
@@ -136,10 +174,12 @@ pub fn propose(
             predicted: predicted.to_owned(),
         });
     };
-    if (*last - *first).whole_days() < i64::try_from(PREDICTION_LENGTH).unwrap_or(i64::MAX) {
+    let length = i64::from(horizon.prediction_length);
+    if freq.steps_between(*first, *last) < length {
         return Err(ProposalError::TooFewDays {
             first: *first,
             last: *last,
+            length: horizon.length(),
             limiting: panel.limiting.map(|limit| limit.ticker),
             predicted: predicted.to_owned(),
         });
@@ -166,17 +206,10 @@ pub fn propose(
         }
     };
     let (first, last) = (dates.first().unwrap_or(first), dates.last().unwrap_or(last));
-    let days = (*last - *first).whole_days();
-    let length = i32::try_from(PREDICTION_LENGTH).unwrap_or(i32::MAX);
-    if let Some(spacing) = Spacing::of(dates).filter(|spacing| spacing.days() > length) {
-        return Err(ProposalError::NotDaily { spacing });
-    }
-    let windows = (days / DAYS_FOR_A_WINDOW).clamp(1, MOST_WINDOWS);
-    let held_out = Duration::days(windows * i64::try_from(PREDICTION_LENGTH).unwrap_or(0));
-    let end_training = last
-        .next_day()
-        .and_then(|day| day.checked_sub(held_out))
-        .unwrap_or(*last);
+    let points = freq.steps_between(*first, *last);
+    let windows = (points / (POINTS_FOR_ONE * length)).clamp(1, MOST_WINDOWS);
+    let last_trained = freq.later_day(*last, -windows * length);
+    let end_training = last_trained.next_day().unwrap_or(*last);
 
     let indicators: BTreeSet<&str> = chosen().map(|(asset, _)| asset.ticker.as_str()).collect();
     let classes: BTreeSet<&str> = chosen().map(|(asset, _)| asset.class.as_str()).collect();
@@ -185,7 +218,7 @@ pub fn propose(
     steps.retain(|bins| 2 * (first_complete(*bins) + 1) <= rows);
     let mut template = json!({
         "Id": format!("predict-{predicted}"),
-        "name": format!("{predicted}, {PREDICTION_LENGTH} days ahead"),
+        "name": format!("{predicted}, {} ahead", horizon.length()),
         "predictedAsset": predicted,
         "feMeta": {
             // Not "all": what is imported later was not looked at.
@@ -219,10 +252,10 @@ pub fn propose(
             }
         },
         "deepARMeta": {
-            "freq": "1D",
+            "freq": horizon.freq,
             "calendar": "daily",
-            "predictionLength": PREDICTION_LENGTH,
-            "contextLength": CONTEXT_LENGTH,
+            "predictionLength": horizon.prediction_length,
+            "contextLength": horizon.context_length,
             "startDataset": first.to_string(),
             "endTraining": end_training.to_string(),
             "testWindows": windows,
@@ -237,6 +270,9 @@ pub fn propose(
     let note = (common.lost > 0).then(|| {
         let alignment = Alignment::PREDICTED;
         template["feMeta"]["alignment"] = alignment.name().into();
+        if freq.unit() == Unit::Month {
+            template["feMeta"]["maxAge"] = MONTH.into();
+        }
         format!(
             "feMeta.alignment is {}, since common would lose {} of {predicted}, which is predicted",
             alignment.name(),
@@ -244,6 +280,31 @@ pub fn propose(
         )
     });
     Ok(Proposal { template, note })
+}
+
+impl Horizon {
+    fn of(ticker: &str, dates: &[Date]) -> Result<&'static Self, ProposalError> {
+        let Some(spacing) = Spacing::of(dates) else {
+            return Ok(&DAYS);
+        };
+        [&WEEKS, &MONTHS]
+            .into_iter()
+            .find(|horizon| spacing.freq() == Some(horizon.freq))
+            .ok_or_else(|| ProposalError::Spacing {
+                ticker: ticker.to_owned(),
+                spacing,
+            })
+    }
+
+    fn frequency(&self) -> Frequency {
+        self.freq.parse().expect("the three that there are")
+    }
+
+    /// How far ahead is forecast, such as `7 days`.
+    fn length(&self) -> String {
+        let (_, points) = spacing::unit_name(self.frequency().unit());
+        format!("{} {points}", self.prediction_length)
+    }
 }
 
 #[cfg(test)]
@@ -295,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_that_a_window_would_miss_are_refused_by_their_spacing() {
+    fn a_proposal_has_points_as_far_apart_as_the_prices() {
         let every = |days: usize| {
             let (asset, daily) = asset("A", 0, 2000);
             let dates: Vec<Date> = daily.dates.into_iter().step_by(days).collect();
@@ -307,10 +368,19 @@ mod tests {
             };
             propose(&[(asset, series)], "A")
         };
-        assert!(every(7).is_ok());
+        let proposed = |days: usize| every(days).unwrap().template["deepARMeta"].clone();
+        let weekly = proposed(7);
+        assert_eq!(weekly["freq"], "1W");
+        assert_eq!(weekly["predictionLength"], 4);
+        // 286 weeks hold four windows of four; training ends after a Sunday.
+        assert_eq!(weekly["testWindows"], 4);
+        assert_eq!(weekly["endTraining"], "2025-03-03");
+        let monthly = proposed(30);
+        assert_eq!(monthly["freq"], "1M");
+        assert_eq!(monthly["endTraining"], "2025-01-01");
         assert_eq!(
-            every(30).unwrap_err().to_string(),
-            "the prices are monthly, and the template would forecast 7 days, most of which have none; import daily prices"
+            every(90).unwrap_err().to_string(),
+            "the prices of `A` are quarterly, and a model's points are days, weeks or months; import prices of these"
         );
     }
 

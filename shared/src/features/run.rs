@@ -10,12 +10,12 @@ use super::deepar;
 use super::error::FeatureError;
 use super::feature_set::FeatureSet;
 use super::input::{self, CatalogueAsset, PriceSeries};
-use super::likelihood;
 use super::ranking::Importance;
 use super::rows::{rows_needed, too_few_rows};
 use super::stage::{Options, Progress, Stage, finished, started};
 use super::summary::{Summary, TOP_FEATURES, TopFeature};
 use super::work::{arima_columns, encode, indicator_columns, low_pass_columns, rank};
+use super::{likelihood, spacing};
 use time::Date;
 
 use crate::training_template::{Alignment, TrainingTemplate};
@@ -305,7 +305,8 @@ fn top_features(importance: &Importance) -> Vec<TopFeature> {
         .collect()
 }
 
-/// The assets by ticker in byte order, once each, all that settings name.
+/// The assets by ticker in byte order, once each, all that settings name, with
+/// one price a point.
 pub(super) fn in_order(
     template: &TrainingTemplate,
     mut assets: Vec<(CatalogueAsset, PriceSeries)>,
@@ -328,7 +329,11 @@ pub(super) fn in_order(
             });
         }
     }
-    Ok(assets.into_iter().unzip())
+    let freq = template.deepar.freq;
+    let assets = assets.into_iter();
+    Ok(assets
+        .map(|(asset, series)| (asset, spacing::by_point(freq, series)))
+        .unzip())
 }
 
 pub(super) fn check_names<'a>(columns: impl Iterator<Item = &'a str>) -> Result<(), FeatureError> {

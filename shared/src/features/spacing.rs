@@ -1,8 +1,11 @@
-//! How far apart the dates of prices are.
+//! How far apart prices are, and what it takes to have one a point.
 
 use std::fmt;
 
+use pipewright_forecast::calendar::{Frequency, Unit};
 use time::Date;
+
+use super::input::PriceSeries;
 
 /// Fewer gaps than this tell nothing.
 const LEAST_GAPS: usize = 5;
@@ -30,9 +33,20 @@ impl Spacing {
         (*median > DAILY).then_some(Self(*median))
     }
 
-    /// The days from one price to the next.
-    pub(super) fn days(self) -> i32 {
-        self.0
+    /// The `deepARMeta.freq` that such prices are for, if there is one.
+    pub(super) fn freq(self) -> Option<&'static str> {
+        match self.0 {
+            5..=9 => Some("1W"),
+            26..=34 => Some("1M"),
+            _ => None,
+        }
+    }
+
+    fn cure(self) -> String {
+        match self.freq() {
+            Some(freq) => format!("set deepARMeta.freq to {freq}, or import daily prices"),
+            None => "import daily, weekly or monthly prices".to_owned(),
+        }
     }
 }
 
@@ -54,37 +68,85 @@ fn gaps(dates: &[Date]) -> impl Iterator<Item = i32> {
         .map(|pair| pair[1].to_julian_day() - pair[0].to_julian_day())
 }
 
-/// What is doubtful about dates, ascending, as sentences: a gap that no market
-/// has, and prices that are not daily.
-pub(super) fn doubts(dates: &[Date]) -> Vec<String> {
-    let mut doubts = Vec::new();
+/// A gap between dates, ascending, that no market has, as a sentence.
+pub(super) fn stray_dates(dates: &[Date]) -> Option<String> {
     let strays: Vec<usize> = gaps(dates)
         .enumerate()
         .filter(|(_, days)| *days > LARGEST_GAP)
         .map(|(before, _)| before)
         .collect();
-    if let Some(first) = strays.first() {
-        let (from, to) = (dates[*first], dates[first + 1]);
-        let more = match strays.len() {
-            1 => String::new(),
-            many => format!(" (the first of {many} such gaps)"),
-        };
-        doubts.push(format!(
-            "there is no price between {from} and {to}{more}; if one of these dates is mistyped, or stands for an empty one, correct it or take its row out"
+    let first = strays.first()?;
+    let (from, to) = (dates[*first], dates[first + 1]);
+    let more = match strays.len() {
+        1 => String::new(),
+        many => format!(" (the first of {many} such gaps)"),
+    };
+    Some(format!(
+        "there is no price between {from} and {to}{more}; if one of these dates is mistyped, or stands for an empty one, correct it or take its row out"
+    ))
+}
+
+/// A series with at most one price a point of `freq`: the last one, dated by the
+/// last day of the point, so that a day's price has its own day. Its warnings say
+/// how many prices others stand for, and whether most points have none.
+pub(super) fn by_point(freq: Frequency, mut series: PriceSeries) -> PriceSeries {
+    let spacing = Spacing::of(&series.dates);
+    let prices = series.dates.len();
+    let mut points: Vec<(Date, f64)> = Vec::with_capacity(prices);
+    for (date, price) in series.dates.iter().zip(&series.prices) {
+        let last_day = freq.last_day(*date);
+        match points.last_mut() {
+            Some(point) if point.0 == last_day => point.1 = *price,
+            _ => points.push((last_day, *price)),
+        }
+    }
+    (series.dates, series.prices) = points.into_iter().unzip();
+    let ticker = &series.ticker;
+    let (one, many) = unit_name(freq.unit());
+    let kept = series.dates.len();
+    if kept < prices {
+        series.warnings.push(format!(
+            "{ticker}: {prices} prices lie in {kept} {many}; the last one of each {one} is taken"
         ));
     }
     if let (Some(spacing), Some(first), Some(last)) =
-        (Spacing::of(dates), dates.first(), dates.last())
+        (spacing, series.dates.first(), series.dates.last())
     {
-        let days = last.to_julian_day() - first.to_julian_day() + 1;
-        let days = usize::try_from(days).unwrap_or(usize::MAX);
+        let points = freq.steps_between(*first, *last) + 1;
+        let points = usize::try_from(points).unwrap_or(usize::MAX);
         // In whole per cent, rounded down: 100 would say that there are none.
-        let missing = 100 * days.saturating_sub(dates.len()) / days.max(1);
-        doubts.push(format!(
-            "prices are {spacing}: a model of days lacks {missing} % of its points and learns little from the rest; import daily prices"
-        ));
+        let missing = 100 * points.saturating_sub(kept) / points.max(1);
+        // Half of the points: a weekly price now and then may be missing.
+        if missing >= 50 {
+            series.warnings.push(format!(
+                "{ticker}: prices are {spacing}: a model of {many} lacks {missing} % of its points and learns little from the rest; {}",
+                spacing.cure()
+            ));
+        }
     }
-    doubts
+    series
+}
+
+/// What a point of such a frequency is called, one and many.
+pub(super) fn unit_name(unit: Unit) -> (&'static str, &'static str) {
+    match unit {
+        Unit::Month => ("month", "months"),
+        Unit::Week => ("week", "weeks"),
+        Unit::Day => ("day", "days"),
+        Unit::Hour => ("hour", "hours"),
+        Unit::Minute => ("minute", "minutes"),
+    }
+}
+
+impl PriceSeries {
+    /// What is to be known of prices that are not daily, before there is a
+    /// template.
+    #[must_use]
+    pub fn spacing_note(&self) -> Option<String> {
+        let spacing = Spacing::of(&self.dates)?;
+        let (ticker, cure) = (&self.ticker, spacing.cure());
+        Some(format!("{ticker}: prices are {spacing}: {cure}"))
+    }
 }
 
 #[cfg(test)]
@@ -100,12 +162,34 @@ mod tests {
             .collect()
     }
 
+    fn series(dates: Vec<Date>) -> PriceSeries {
+        PriceSeries {
+            ticker: "T".to_owned(),
+            prices: (0_u32..).take(dates.len()).map(f64::from).collect(),
+            dates,
+            dropped: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn warnings(freq: &str, dates: Vec<Date>) -> Vec<String> {
+        by_point(freq.parse().unwrap(), series(dates)).warnings
+    }
+
+    /// Prices that are rarer than the points of deepARMeta.freq are warned of with the freq that they are for.
     #[test]
-    fn prices_that_are_not_daily_are_named_with_the_share_that_is_missing() {
+    fn prices_that_are_rarer_than_points_are_warned_of_with_the_cure() {
         assert_eq!(
-            doubts(&every(7, 400)),
+            warnings("1D", every(7, 400)),
             [
-                "prices are weekly: a model of days lacks 85 % of its points and learns little from the rest; import daily prices"
+                "T: prices are weekly: a model of days lacks 85 % of its points and learns little from the rest; set deepARMeta.freq to 1W, or import daily prices"
+            ]
+        );
+        assert_eq!(warnings("1W", every(7, 400)), [""; 0]);
+        assert_eq!(
+            warnings("1W", every(31, 60)),
+            [
+                "T: prices are monthly: a model of weeks lacks 77 % of its points and learns little from the rest; set deepARMeta.freq to 1M, or import daily prices"
             ]
         );
         for (days, name) in [
@@ -115,14 +199,19 @@ mod tests {
             (91, "quarterly"),
             (365, "yearly"),
         ] {
-            let told = doubts(&every(days, 8));
+            let found = warnings("1D", every(days, 8));
             assert!(
-                told[0].starts_with(&format!("prices are {name}: ")),
-                "{told:?}"
+                found[0].starts_with(&format!("T: prices are {name}: ")),
+                "{found:?}"
+            );
+            let note = series(every(days, 8)).spacing_note().unwrap();
+            assert!(
+                note.starts_with(&format!("T: prices are {name}: ")),
+                "{note}"
             );
         }
-        assert_eq!(doubts(&every(7, 5)), [""; 0], "five dates tell nothing");
-        assert_eq!(doubts(&[]), [""; 0]);
+        assert_eq!(warnings("1D", every(7, 5)), [""; 0], "too few gaps");
+        assert_eq!(warnings("1D", Vec::new()), [""; 0]);
     }
 
     #[test]
@@ -130,9 +219,31 @@ mod tests {
         let is_weekend = |day: &Date| day.weekday().number_days_from_monday() > 4;
         let mut days = every(1, 400);
         days.retain(|day| !is_weekend(day));
-        assert_eq!(doubts(&days), [""; 0]);
+        assert_eq!(warnings("1D", days.clone()), [""; 0]);
         days.drain(100..120);
-        assert_eq!(doubts(&days), [""; 0]);
+        assert_eq!(warnings("1D", days), [""; 0]);
+    }
+
+    /// Under deepARMeta.freq 1W and 1M the last price of each week or month is taken, and dated by its last day.
+    #[test]
+    fn the_last_price_of_each_week_or_month_is_taken() {
+        // A Thursday to the Wednesday after next.
+        let days = every(1, 13)[6..].to_vec();
+        let weeks = by_point("W".parse().unwrap(), series(days.clone()));
+        assert_eq!(
+            weeks.dates,
+            [date!(2015 - 01 - 11), date!(2015 - 01 - 18)],
+            "Sundays"
+        );
+        assert_eq!(weeks.prices, [3.0, 6.0]);
+        assert_eq!(
+            weeks.warnings,
+            ["T: 7 prices lie in 2 weeks; the last one of each week is taken"]
+        );
+        let months = by_point("M".parse().unwrap(), series(days.clone()));
+        assert_eq!(months.dates, [date!(2015 - 01 - 31)]);
+        let same = by_point("D".parse().unwrap(), series(days.clone()));
+        assert_eq!(same, series(days));
     }
 
     #[test]
@@ -140,13 +251,15 @@ mod tests {
         let mut days = every(1, 30);
         days.insert(0, date!(1900 - 01 - 01));
         assert_eq!(
-            doubts(&days),
-            [
-                "there is no price between 1900-01-01 and 2015-01-02; if one of these dates is mistyped, or stands for an empty one, correct it or take its row out"
-            ]
+            stray_dates(&days).unwrap(),
+            "there is no price between 1900-01-01 and 2015-01-02; if one of these dates is mistyped, or stands for an empty one, correct it or take its row out"
         );
         days.push(date!(2115 - 01 - 01));
-        assert!(doubts(&days)[0].contains("2015-01-02 (the first of 2 such gaps);"));
+        assert!(
+            stray_dates(&days)
+                .unwrap()
+                .contains("2015-01-02 (the first of 2 such gaps);")
+        );
     }
 
     proptest! {
@@ -156,8 +269,23 @@ mod tests {
         ) {
             let dates: Vec<Date> = days.iter().map(|day| Date::from_julian_day(*day).unwrap()).collect();
             let gap = gaps(&dates).any(|gap| gap > LARGEST_GAP);
-            let told = doubts(&dates).iter().any(|doubt| doubt.starts_with("there is no price between "));
-            prop_assert_eq!(told, gap);
+            prop_assert_eq!(stray_dates(&dates).is_some(), gap);
+        }
+
+        #[test]
+        fn of_prices_by_point_none_is_later_than_its_date(
+            days in prop::collection::btree_set(2_415_021..2_524_594_i32, 0..12), unit in 0..3_usize,
+        ) {
+            let freq: Frequency = ["D", "W", "M"][unit].parse().unwrap();
+            let dates: Vec<Date> = days.iter().map(|day| Date::from_julian_day(*day).unwrap()).collect();
+            let points = by_point(freq, series(dates.clone()));
+            prop_assert!(points.dates.windows(2).all(|pair| pair[0] < pair[1]));
+            for (date, price) in points.dates.iter().zip(&points.prices) {
+                let own = dates[*price as usize];
+                prop_assert_eq!(freq.last_day(own), *date);
+                let later = dates.get(*price as usize + 1);
+                prop_assert!(later.is_none_or(|later| later > date));
+            }
         }
     }
 }

@@ -46,12 +46,30 @@ fn cells(features: &[u8]) -> Cells {
     (names, rows.collect())
 }
 
+/// The first date from `date` on that ends a point: a day, a Sunday, or the last
+/// of a month.
+fn last_day(freq: &str, mut date: Date) -> Date {
+    while match freq {
+        "W" => date.weekday() != Weekday::Sunday,
+        "M" => date.next_day().unwrap().day() != 1,
+        _ => false,
+    } {
+        date = date.next_day().unwrap();
+    }
+    date
+}
+
+/// The date of the point after that of `date`.
+fn next_point(freq: &str, date: Date) -> Date {
+    last_day(freq, date.next_day().unwrap())
+}
+
 /// What a line must say, worked out from the cells of `features.csv` alone;
 /// `None` for a series that has nothing in training.
 fn expected(
     days: &BTreeMap<Date, Vec<Option<f64>>>,
     column: usize,
-    calendar: Calendar,
+    (calendar, freq): (Calendar, &str),
     (start, end): (Date, Date),
 ) -> Option<(Date, Vec<Option<f64>>)> {
     let first = *days
@@ -65,7 +83,7 @@ fn expected(
             let mut points = Vec::new();
             while date < end {
                 points.push(days.get(&date).and_then(|values| values[column]));
-                date = date.next_day().unwrap();
+                date = next_point(freq, date);
             }
             points
         }
@@ -79,6 +97,7 @@ fn check(
     train_and_test: Option<&str>,
 ) -> Result<(), TestCaseError> {
     let settings = parse(document).deepar;
+    let freq = settings.freq.to_string();
     let set = match run(document, assets, 2) {
         Ok(set) => set,
         Err(error) => {
@@ -110,10 +129,10 @@ fn check(
         Calendar::Trading => later[window * settings.prediction_length - 1]
             .next_day()
             .unwrap(),
-        _ => {
-            let days = window * settings.prediction_length;
-            settings.end_training + Duration::days(i64::try_from(days).unwrap())
-        }
+        _ => (0..window * settings.prediction_length)
+            .fold(last_day(&freq, settings.end_training), |date, _| {
+                next_point(&freq, date)
+            }),
     };
     for (i, line) in train.iter().chain(&test).enumerate() {
         let (entry, window) = (&map[i % count], i / count);
@@ -123,7 +142,7 @@ fn check(
         prop_assert_eq!(keys, ["start", "target"]);
 
         let span = (settings.start_dataset, end_of(window));
-        let (start, points) = expected(&days, column, settings.calendar, span).unwrap();
+        let (start, points) = expected(&days, column, (settings.calendar, &freq), span).unwrap();
         prop_assert_eq!(&line["start"], &json!(format!("{start} 00:00:00")));
         let target = line["target"].as_array().unwrap();
         prop_assert_eq!(target.len(), points.len(), "{} window {}", name, window);
@@ -137,7 +156,7 @@ fn check(
             let nulls = target.iter().filter(|point| point.is_null()).count();
             let first_forecast = match settings.calendar {
                 Calendar::Trading => later[0],
-                _ => settings.end_training,
+                _ => last_day(&freq, settings.end_training),
             };
             prop_assert_eq!(
                 entry,
@@ -203,6 +222,49 @@ proptest! {
         document["deepARMeta"]["testWindows"] = json!(windows);
         document["deepARMeta"]["calendar"] = json!(calendar);
         check(&document, assets(&trading_days(280, &first), &trading_days(280, &second)), None)?;
+    }
+}
+
+/// A price in each of 150 weeks or months, each so many days after its first, but
+/// for those that are missing.
+fn rare_days(freq: &str, shifts: &[i64], missing: &[usize]) -> Vec<Date> {
+    let mut first = MONDAY;
+    let mut days = Vec::new();
+    for point in 0..150 {
+        let last = last_day(freq, first);
+        let shift = shifts[point % shifts.len()] % ((last - first).whole_days() + 1);
+        if !missing.contains(&point) {
+            days.push(first + Duration::days(shift));
+        }
+        first = last.next_day().unwrap();
+    }
+    days
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Of weekly and monthly prices every point of the files is the value of its week or month, whatever the day it is of.
+    #[test]
+    fn every_point_is_the_value_of_its_week_or_month(
+        freq in prop::sample::select(vec!["W", "M"]),
+        shifts in prop::collection::vec(0..31_i64, 1..9),
+        first in prop::collection::vec(0..150_usize, 0..9),
+        second in prop::collection::vec(0..150_usize, 0..9),
+        (starts, ends, day) in (0..20_usize, 100..130_usize, 0..7_i64),
+        prediction_length in 1..6_usize,
+        windows in 1..4_usize,
+        calendar in prop::sample::select(vec!["daily", "trading"]),
+    ) {
+        let points = rare_days(freq, &[0], &[]);
+        let mut document = template(points[ends] + Duration::days(day));
+        document["deepARMeta"]["freq"] = json!(freq);
+        document["deepARMeta"]["startDataset"] = json!(epoch_ms(points[starts]));
+        document["deepARMeta"]["predictionLength"] = json!(prediction_length);
+        document["deepARMeta"]["testWindows"] = json!(windows);
+        document["deepARMeta"]["calendar"] = json!(calendar);
+        let first = rare_days(freq, &shifts, &first);
+        check(&document, assets(&first, &rare_days(freq, &[3], &second)), None)?;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A forecast that was made, as a table, as JSON and as a chart.
 
 use pipewright::features::plots::{BANDS, FanChart, FanPoint, PlotError};
+use pipewright_forecast::calendar::Frequency;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::macros::format_description;
@@ -60,6 +61,7 @@ impl Forecast {
     /// prices are left out.
     pub(crate) fn new(
         prices: &Prices,
+        freq: Frequency,
         past: &Past,
         days: &[Date],
         mean: &[f64],
@@ -75,7 +77,7 @@ impl Forecast {
             asset: prices.asset.clone(),
             last: prices.rows[past.rows - 1],
             points: points
-                .filter(|point| prices.has_prices_on(point.date.weekday()))
+                .filter(|point| prices.can_have_a_price_on(freq, point.date))
                 .collect(),
         }
     }
@@ -247,28 +249,35 @@ fn place(levels: &[f64], level: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prices::Points;
     use super::*;
     use pipewright::training_template::Calendar;
     use time::macros::{date, datetime};
 
     fn prices() -> Prices {
+        let rows: Vec<(Date, f64)> = (1..=9)
+            .filter(|day| ![3, 4].contains(day))
+            .map(|day| {
+                let date = date!(2022 - 11 - 30) + time::Duration::days(day);
+                (date, 100.0 + f64::from(u8::try_from(day).unwrap()))
+            })
+            .collect();
         Prices {
             asset: "A".to_owned(),
-            rows: (1..=9)
-                .filter(|day| ![3, 4].contains(day))
-                .map(|day| {
-                    let date = date!(2022 - 11 - 30) + time::Duration::days(day);
-                    (date, 100.0 + f64::from(u8::try_from(day).unwrap()))
-                })
-                .collect(),
+            days: rows.iter().map(|(day, _)| *day).collect(),
+            rows,
         }
     }
 
     /// A forecast from Thursday on, of five days among which is a weekend.
     fn made(prices: &Prices) -> Forecasts {
         let from = Some(date!(2022 - 12 - 01));
-        let past = prices.past(Calendar::Daily, from).unwrap();
-        let days = prices.next_days(Calendar::Daily, &past, 5);
+        let points = Points {
+            calendar: Calendar::Daily,
+            freq: "1D".parse().unwrap(),
+        };
+        let past = prices.past(points, from).unwrap();
+        let days = prices.next_days(points, &past, 5);
         let (levels, told) = levels(&[0.1, 0.9]);
         let quantiles: Vec<Vec<f64>> = levels.iter().map(|q| vec![100.0 * q; 5]).collect();
         Forecasts {
@@ -280,6 +289,7 @@ mod tests {
             told,
             forecasts: vec![Forecast::new(
                 prices,
+                points.freq,
                 &past,
                 &days,
                 &[1.0, 2.0, 3.0, 4.0, 5.0],

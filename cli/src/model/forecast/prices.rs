@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use pipewright::features::SERIES_PRICES;
-use pipewright::training_template::Calendar;
+use pipewright::training_template::{Calendar, DeepArSettings};
+use pipewright_forecast::calendar::{Frequency, Unit};
 use serde_json::Value;
 use thiserror::Error;
+use time::Date;
 use time::macros::format_description;
-use time::{Date, Duration, Weekday};
 
 /// The column of `features.csv` that has the day.
 const DATE: &str = "Date";
@@ -41,6 +42,9 @@ pub(crate) struct Prices {
     pub(crate) asset: String,
     /// The day of each price, ascending, and the price. Never empty.
     pub(crate) rows: Vec<(Date, f64)>,
+    /// The days of the table's rows from the series' first on, ascending: those
+    /// without a price as well.
+    pub(crate) days: Vec<Date>,
 }
 
 /// What a forecast is made from.
@@ -107,6 +111,7 @@ pub(crate) fn read(
         .map(|(asset, _)| Prices {
             asset: (*asset).clone(),
             rows: Vec::new(),
+            days: Vec::new(),
         })
         .collect();
     for record in reader.records() {
@@ -118,7 +123,11 @@ pub(crate) fn read(
         let day = parse_day(&record[day]).map_err(|e| fault(line, e))?;
         for ((column, prices), (_, start)) in columns.iter().zip(&mut prices).zip(&found) {
             let text = &record[*column];
-            if day < *start || text.is_empty() {
+            if day < *start {
+                continue;
+            }
+            prices.days.push(day);
+            if text.is_empty() {
                 continue;
             }
             let price: f64 = text
@@ -168,7 +177,7 @@ impl Prices {
     ///
     /// # Errors
     /// [`PricesError::TooEarly`].
-    pub(crate) fn past(&self, calendar: Calendar, from: Option<Date>) -> Result<Past, PricesError> {
+    pub(crate) fn past(&self, points: Points, from: Option<Date>) -> Result<Past, PricesError> {
         let (first, _) = self.rows[0];
         let rows = match from {
             Some(from) => self.rows.partition_point(|(day, _)| *day <= from),
@@ -181,24 +190,16 @@ impl Prices {
                 first,
             });
         };
-        let mut target = Vec::new();
-        let last = match calendar {
-            Calendar::Trading => last_price,
-            // Days without a price up to the one asked for are known to have none, but
-            // what is after the last price of all is unknown.
-            Calendar::Daily if rows < self.rows.len() => from.unwrap_or(last_price),
-            Calendar::Daily => last_price,
+        // Points without a price up to the day asked for are known to have none, but
+        // what is after the last price of all is unknown.
+        let last = match from.filter(|_| rows < self.rows.len()) {
+            Some(from) => points.last_up_to(from, &self.days).max(last_price),
+            None => last_price,
         };
-        match calendar {
-            Calendar::Trading => target.extend(self.rows[..rows].iter().map(|(_, p)| single(*p))),
-            Calendar::Daily => {
-                let days = (last - first).whole_days();
-                target.resize(usize::try_from(days).unwrap_or(0) + 1, f32::NAN);
-                for (day, price) in &self.rows[..rows] {
-                    let at = usize::try_from((*day - first).whole_days()).unwrap_or(0);
-                    target[at] = single(*price);
-                }
-            }
+        let place = |day: Date| points.between(first, day, &self.days);
+        let mut target = vec![f32::NAN; place(last) + 1];
+        for (day, price) in &self.rows[..rows] {
+            target[place(*day)] = single(*price);
         }
         Ok(Past {
             start: first,
@@ -208,26 +209,26 @@ impl Prices {
         })
     }
 
-    /// The days of the points after a past: calendar days, or rows. Rows beyond the last
-    /// one are taken to be on the weekdays that the asset has prices on; holidays are not
-    /// known.
-    pub(crate) fn next_days(&self, calendar: Calendar, past: &Past, length: usize) -> Vec<Date> {
-        let following = |day: Date| day.saturating_add(Duration::DAY);
+    /// The days of the points after a past: the last days of periods, or rows. Rows
+    /// beyond the last one are taken to be where the asset [can have a
+    /// price](Self::can_have_a_price_on).
+    pub(crate) fn next_days(&self, points: Points, past: &Past, length: usize) -> Vec<Date> {
         let mut day = past.last;
-        let mut rows = self.rows[past.rows..].iter();
+        let beyond = self.days.partition_point(|day| *day <= past.last);
+        let mut rows = self.days[beyond..].iter();
         let mut days = Vec::with_capacity(length);
         while days.len() < length {
-            day = match (calendar, rows.next()) {
-                (Calendar::Daily, _) => following(day),
-                (Calendar::Trading, Some((day, _))) => *day,
-                (Calendar::Trading, None) => {
-                    let mut day = following(day);
-                    while !self.has_prices_on(day.weekday()) && day < Date::MAX {
-                        day = following(day);
-                    }
-                    day
+            let row = rows.next().filter(|_| points.calendar == Calendar::Trading);
+            day = row.copied().unwrap_or_else(|| {
+                let mut day = points.freq.later_day(day, 1);
+                while points.calendar == Calendar::Trading
+                    && !self.can_have_a_price_on(points.freq, day)
+                    && day < Date::MAX
+                {
+                    day = points.freq.later_day(day, 1);
                 }
-            };
+                day
+            });
             days.push(day);
         }
         days
@@ -239,10 +240,51 @@ impl Prices {
         Some(self.rows[at].1)
     }
 
-    /// Whether the asset ever has a price on such a day: a share has none on Saturdays,
-    /// a currency may.
-    pub(crate) fn has_prices_on(&self, weekday: Weekday) -> bool {
-        self.rows.iter().any(|(day, _)| day.weekday() == weekday)
+    /// Whether the asset can have a price of such a point: of a day it can where it has
+    /// one on some such weekday (a share has none on Saturdays, a currency may; holidays
+    /// are not known), of a longer period always.
+    pub(crate) fn can_have_a_price_on(&self, freq: Frequency, day: Date) -> bool {
+        let weekday = day.weekday();
+        freq.unit() != Unit::Day || self.rows.iter().any(|(day, _)| day.weekday() == weekday)
+    }
+}
+
+/// What a point of an execution's series is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Points {
+    pub(crate) calendar: Calendar,
+    pub(crate) freq: Frequency,
+}
+
+impl Points {
+    pub(crate) fn of(settings: &DeepArSettings) -> Self {
+        Self {
+            calendar: settings.calendar,
+            freq: settings.freq,
+        }
+    }
+
+    /// The day of the last point that is over on a day; `rows` are the days of rows.
+    fn last_up_to(self, day: Date, rows: &[Date]) -> Date {
+        match self.calendar {
+            Calendar::Daily if self.freq.last_day(day) == day => day,
+            Calendar::Daily => self.freq.later_day(day, -1),
+            Calendar::Trading => {
+                let after = rows.partition_point(|row| *row <= day);
+                after.checked_sub(1).map_or(day, |last| rows[last])
+            }
+        }
+    }
+
+    /// Points from one to a later one.
+    fn between(self, from: Date, to: Date, rows: &[Date]) -> usize {
+        match self.calendar {
+            Calendar::Daily => usize::try_from(self.freq.steps_between(from, to)).unwrap_or(0),
+            Calendar::Trading => {
+                let place = |day: Date| rows.partition_point(|row| *row < day);
+                place(to).saturating_sub(place(from))
+            }
+        }
     }
 }
 
@@ -256,6 +298,13 @@ fn single(price: f64) -> f32 {
 mod tests {
     use super::*;
     use time::macros::date;
+
+    fn points(calendar: Calendar, freq: &str) -> Points {
+        Points {
+            calendar,
+            freq: freq.parse().unwrap(),
+        }
+    }
 
     const LIST: &str = r#"[
         {"column": "A", "asset": "A", "start": "2022-12-01", "length": 4, "nulls": 0},
@@ -281,17 +330,17 @@ mod tests {
     #[test]
     fn a_daily_series_has_a_point_for_each_day_and_a_trading_one_for_each_row() {
         let prices = prices();
-        let past = prices.past(Calendar::Daily, None).unwrap();
+        let past = prices.past(points(Calendar::Daily, "D"), None).unwrap();
         assert_eq!(past.target.len(), 5);
         assert!(past.target[2].is_nan() && past.target[3].is_nan());
         assert_eq!(past.target[4], 12.0);
-        let next = prices.next_days(Calendar::Daily, &past, 2);
+        let next = prices.next_days(points(Calendar::Daily, "D"), &past, 2);
         assert_eq!(next, [date!(2022 - 12 - 06), date!(2022 - 12 - 07)]);
 
-        let past = prices.past(Calendar::Trading, None).unwrap();
+        let past = prices.past(points(Calendar::Trading, "D"), None).unwrap();
         assert_eq!(past.target, [10.0, 11.5, 12.0]);
         // Its prices are of a Thursday, a Friday and a Monday.
-        let next = prices.next_days(Calendar::Trading, &past, 3);
+        let next = prices.next_days(points(Calendar::Trading, "D"), &past, 3);
         assert_eq!(
             next,
             [
@@ -300,6 +349,56 @@ mod tests {
                 date!(2022 - 12 - 12)
             ]
         );
+    }
+
+    #[test]
+    fn points_of_weeks_and_months_are_their_last_days() {
+        let prices = |days: &[Date]| Prices {
+            asset: "A".to_owned(),
+            rows: days.iter().map(|day| (*day, 1.0)).collect(),
+            days: days.to_vec(),
+        };
+        let weeks = prices(&[
+            date!(2022 - 12 - 04),
+            date!(2022 - 12 - 18),
+            date!(2022 - 12 - 25),
+        ]);
+        let weekly = points(Calendar::Daily, "W");
+        let past = weeks.past(weekly, None).unwrap();
+        assert_eq!(past.target.len(), 4);
+        assert!(past.target[1].is_nan());
+        let next = weeks.next_days(weekly, &past, 2);
+        assert_eq!(next, [date!(2023 - 01 - 01), date!(2023 - 01 - 08)]);
+        // On that Wednesday the week is not over, and the one before had no price.
+        let past = weeks.past(weekly, Some(date!(2022 - 12 - 14))).unwrap();
+        assert_eq!(past.target.len(), 2);
+        assert_eq!(past.last, date!(2022 - 12 - 11));
+
+        let months = prices(&[date!(2022 - 01 - 31), date!(2022 - 02 - 28)]);
+        let monthly = points(Calendar::Daily, "M");
+        let past = months.past(monthly, None).unwrap();
+        assert_eq!(past.target, [1.0, 1.0]);
+        let next = months.next_days(monthly, &past, 2);
+        assert_eq!(next, [date!(2022 - 03 - 31), date!(2022 - 04 - 30)]);
+        assert!(months.can_have_a_price_on(monthly.freq, next[0]));
+    }
+
+    /// Rows on which the asset has no price are points of the trading calendar as they are in training.
+    #[test]
+    fn rows_without_a_price_are_points_of_the_trading_calendar() {
+        let table = "Date,A\n2022-12-01,10\n2022-12-02,\n2022-12-05,12\n2022-12-06,\n";
+        let all = read(LIST.as_bytes(), table.as_bytes(), &["A".to_owned()]).unwrap();
+        let trading = points(Calendar::Trading, "D");
+        let past = all[0].past(trading, None).unwrap();
+        assert_eq!(past.target.len(), 3);
+        assert!(past.target[1].is_nan());
+        assert_eq!(
+            all[0].next_days(trading, &past, 2),
+            [date!(2022 - 12 - 06), date!(2022 - 12 - 08)]
+        );
+        let past = all[0].past(trading, Some(date!(2022 - 12 - 03))).unwrap();
+        assert_eq!(past.target.len(), 2);
+        assert_eq!(past.last, date!(2022 - 12 - 02));
     }
 
     #[test]
@@ -317,20 +416,20 @@ mod tests {
     fn a_look_back_ends_on_the_day_that_is_asked_for() {
         let prices = prices();
         let from = Some(date!(2022 - 12 - 03));
-        let past = prices.past(Calendar::Daily, from).unwrap();
+        let past = prices.past(points(Calendar::Daily, "D"), from).unwrap();
         assert_eq!(past.target.len(), 3);
         assert!(past.target[2].is_nan());
         assert_eq!(
-            prices.next_days(Calendar::Daily, &past, 2),
+            prices.next_days(points(Calendar::Daily, "D"), &past, 2),
             [date!(2022 - 12 - 04), date!(2022 - 12 - 05)]
         );
-        let past = prices.past(Calendar::Trading, from).unwrap();
+        let past = prices.past(points(Calendar::Trading, "D"), from).unwrap();
         assert_eq!(past.target.len(), 2);
         assert_eq!(
-            prices.next_days(Calendar::Trading, &past, 2),
+            prices.next_days(points(Calendar::Trading, "D"), &past, 2),
             [date!(2022 - 12 - 05), date!(2022 - 12 - 08)]
         );
-        let past = prices.past(Calendar::Daily, Some(date!(2023 - 02 - 01)));
+        let past = prices.past(points(Calendar::Daily, "D"), Some(date!(2023 - 02 - 01)));
         assert_eq!(past.unwrap().last, date!(2022 - 12 - 05));
     }
 
@@ -353,7 +452,7 @@ mod tests {
             read(LIST, "Date,A\n2022-12-01,x\n", "A"),
             "features.csv of the execution, line 2: \"x\" is no price"
         );
-        let early = prices().past(Calendar::Daily, Some(date!(2022 - 01 - 01)));
+        let early = prices().past(points(Calendar::Daily, "D"), Some(date!(2022 - 01 - 01)));
         assert_eq!(
             early.unwrap_err().to_string(),
             "A has no price up to 2022-01-01: its first one is of 2022-12-01"

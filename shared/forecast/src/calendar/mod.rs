@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
-use time::{Date, PrimitiveDateTime};
+use time::{Date, Month, PrimitiveDateTime};
 
 use crate::faults::excerpt;
 pub use start::StartError;
@@ -162,6 +162,51 @@ impl Frequency {
         )
     }
 
+    /// The last day of the period that holds `date`: of a week its Sunday, of a
+    /// month its last day, of a shorter period the day itself.
+    #[must_use]
+    pub fn last_day(self, date: Date) -> Date {
+        self.later_day(date, 0)
+    }
+
+    /// The last day of the period `steps` steps after the one that holds `date`,
+    /// or before it; not beyond the dates that there are.
+    #[must_use]
+    pub fn later_day(self, date: Date, steps: i64) -> Date {
+        let Period(ordinal) = self.advance(self.period(date.midnight()), steps);
+        let next = ordinal.saturating_add(1);
+        let after = match self.unit {
+            // The first day of the month after.
+            Unit::Month => {
+                let month = u8::try_from(next.rem_euclid(12) + 1)
+                    .ok()
+                    .and_then(|month| Month::try_from(month).ok());
+                i32::try_from(next.div_euclid(12).saturating_add(1970))
+                    .ok()
+                    .zip(month)
+                    .and_then(|(year, month)| Date::from_calendar_date(year, month, 1).ok())
+                    .map(days_since_epoch)
+            }
+            Unit::Week => Some(next.saturating_mul(7) - EPOCH_WEEKDAY),
+            Unit::Day => Some(next),
+            Unit::Hour => Some(ordinal.div_euclid(24) + 1),
+            Unit::Minute => Some(ordinal.div_euclid(MINUTES_PER_DAY) + 1),
+        };
+        let date = after
+            .and_then(|after| i32::try_from(after - 1).ok())
+            .and_then(|days| days.checked_add(EPOCH.to_julian_day()))
+            .and_then(|day| Date::from_julian_day(day).ok());
+        date.unwrap_or(if steps < 0 { Date::MIN } else { Date::MAX })
+    }
+
+    /// The whole steps from the period that holds `from` to the one that holds
+    /// `to`, negative where that is earlier.
+    #[must_use]
+    pub fn steps_between(self, from: Date, to: Date) -> i64 {
+        let units = self.period(to.midnight()).0 - self.period(from.midnight()).0;
+        units.div_euclid(i64::from(self.multiple))
+    }
+
     /// How many calendar features a point has; see [`Self::features`].
     #[must_use]
     pub fn feature_count(self) -> usize {
@@ -287,7 +332,7 @@ fn date_in_cycle(days: i64) -> Date {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use time::macros::datetime;
+    use time::macros::{date, datetime};
 
     fn frequency(text: &str) -> Frequency {
         text.parse().unwrap()
@@ -350,6 +395,30 @@ mod tests {
     }
 
     #[test]
+    fn a_period_is_named_by_its_last_day() {
+        let wednesday = date!(2024 - 02 - 14);
+        for (text, last, next) in [
+            ("D", wednesday, date!(2024 - 02 - 15)),
+            ("W", date!(2024 - 02 - 18), date!(2024 - 02 - 25)),
+            ("M", date!(2024 - 02 - 29), date!(2024 - 03 - 31)),
+            ("12M", date!(2024 - 02 - 29), date!(2025 - 02 - 28)),
+            ("H", wednesday, wednesday),
+        ] {
+            let frequency = frequency(text);
+            assert_eq!(frequency.last_day(wednesday), last, "{text}");
+            assert_eq!(frequency.later_day(wednesday, 1), next, "{text}");
+        }
+        let month = frequency("M");
+        assert_eq!(
+            month.later_day(date!(1970 - 01 - 01), -1),
+            date!(1969 - 12 - 31)
+        );
+        assert_eq!(month.later_day(wednesday, i64::MAX), Date::MAX);
+        assert_eq!(month.later_day(wednesday, i64::MIN), Date::MIN);
+        assert_eq!(frequency("D").last_day(Date::MAX), Date::MAX);
+    }
+
+    #[test]
     fn steps_are_not_aligned_to_multiples() {
         let two_hours = frequency("2H");
         let start = two_hours.period(datetime!(2020-01-01 01:30));
@@ -361,6 +430,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn steps_lead_from_one_last_day_to_the_other(
+            day in 2_415_021..2_524_594_i32, steps in -2000_i64..2000, unit in 0..3_usize,
+        ) {
+            let frequency = Frequency { multiple: 1, unit: Unit::ALL[unit] };
+            let date = Date::from_julian_day(day).unwrap();
+            let later = frequency.later_day(date, steps);
+            prop_assert_eq!(frequency.steps_between(date, later), steps);
+            prop_assert_eq!(frequency.last_day(later), later);
+            // The day after begins another period.
+            let next = later.next_day().unwrap();
+            prop_assert_eq!(frequency.steps_between(later, next), 1);
+        }
+
         #[test]
         fn features_lie_within_a_half_for_every_period(ordinal: i64, unit in 0..5_usize) {
             let frequency = Frequency { multiple: 1, unit: Unit::ALL[unit] };
