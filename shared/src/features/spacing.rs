@@ -280,11 +280,12 @@ mod tests {
             let dates: Vec<Date> = days.iter().map(|day| Date::from_julian_day(*day).unwrap()).collect();
             let points = by_point(freq, series(dates.clone()));
             prop_assert!(points.dates.windows(2).all(|pair| pair[0] < pair[1]));
+            // Each price is the place of its day among the days.
             for (date, price) in points.dates.iter().zip(&points.prices) {
-                let own = dates[*price as usize];
-                prop_assert_eq!(freq.last_day(own), *date);
-                let later = dates.get(*price as usize + 1);
-                prop_assert!(later.is_none_or(|later| later > date));
+                let days = (0_u32..).map(f64::from).zip(&dates);
+                let mut from = days.skip_while(|(place, _)| place < price).map(|(_, day)| day);
+                prop_assert_eq!(freq.last_day(*from.next().unwrap()), *date);
+                prop_assert!(from.next().is_none_or(|later| later > date));
             }
         }
     }
