@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use pipewright_forecast::calendar::{Frequency, Unit};
 use serde_json::{Map, Value};
 use time::Date;
 use time::macros::format_description;
@@ -20,9 +19,6 @@ pub mod settings;
 /// The greatest whole number a setting may have: windows, epochs and lengths
 /// beyond it can't be meant, and below it sums and products can't overflow.
 const GREATEST: u32 = 1_000_000;
-
-/// The values of `deepARMeta.freq`.
-const FREQUENCIES: &[&str] = &["1D", "D", "1W", "W", "1M", "M"];
 
 /// The longest ticker, in bytes: it must fit a file name with its ending.
 pub const LONGEST_TICKER: usize = 128;
@@ -213,7 +209,7 @@ pub enum AutoencoderOutput {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeepArSettings {
     /// `freq`: a day, a week (from Monday to Sunday) or a calendar month.
-    pub freq: Frequency,
+    pub freq: Freq,
     /// `predictionLength`, points.
     pub prediction_length: usize,
     /// `contextLength`, points.
@@ -231,6 +227,47 @@ pub struct DeepArSettings {
     pub compress: bool,
     /// `hyperParams`.
     pub hyper_params: HyperParams,
+}
+
+/// The time between two points of a DeepAR series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freq {
+    /// `1D` or `D`: a day.
+    Day,
+    /// `1W` or `W`: a week, from Monday to Sunday.
+    Week,
+    /// `1M` or `M`: a calendar month.
+    Month,
+}
+
+impl Freq {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
+
+    /// The name in templates and as `time_freq`, such as `1D`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Day => "1D",
+            Self::Week => "1W",
+            Self::Month => "1M",
+        }
+    }
+
+    /// What a point is called: one, and many.
+    #[must_use]
+    pub fn unit(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Day => ("day", "days"),
+            Self::Week => ("week", "weeks"),
+            Self::Month => ("month", "months"),
+        }
+    }
+
+    /// Whether a text is its name; the 1 may be left out.
+    fn is(self, text: &str) -> bool {
+        text == self.name() || Some(text) == self.name().strip_prefix('1')
+    }
 }
 
 /// What one point of a DeepAR series is.
@@ -363,7 +400,7 @@ impl TrainingTemplate {
         let mut warnings = Vec::new();
         let deepar = &self.deepar;
         if deepar.calendar == Calendar::Daily
-            && deepar.freq.unit() == Unit::Day
+            && deepar.freq == Freq::Day
             && deepar.context_length < 14
         {
             warnings.push(format!(
@@ -1021,16 +1058,18 @@ fn read_deepar(faults: &mut Faults, field: Field<'_>) -> Option<DeepArSettings> 
     let section = Section::of(faults, field);
     let freq = section.field("freq");
     let freq = match freq.text(faults) {
-        Some(text) if FREQUENCIES.contains(&text) => text.parse().ok(),
-        Some(other) => {
-            faults.add(
-                &freq.path,
-                format!(
-                    "must be `1D`, `1W` or `1M`, not `{}`: prices are of days, weeks or months",
-                    shown(other)
-                ),
-            );
-            None
+        Some(text) => {
+            let named = Freq::ALL.into_iter().find(|freq| freq.is(text));
+            if named.is_none() {
+                faults.add(
+                    &freq.path,
+                    format!(
+                        "must be `1D`, `1W` or `1M`, not `{}`: prices are of days, weeks or months",
+                        shown(text)
+                    ),
+                );
+            }
+            named
         }
         None => None,
     };

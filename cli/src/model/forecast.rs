@@ -108,12 +108,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             .await
             .with_context(|| format!("{} cannot be forecast", prices.asset))?;
         forecasts.push(Forecast::new(
-            prices,
-            settings.freq,
-            &past,
-            &days,
-            &mean,
-            &quantiles,
+            prices, points, &past, &days, &mean, &quantiles,
         ));
     }
     let made = Forecasts {

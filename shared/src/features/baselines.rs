@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 
 use pipewright_forecast::baseline::Baseline;
-use pipewright_forecast::calendar::Unit;
 use pipewright_forecast::hyperparameters::{Hyperparameters, Quantile};
 use pipewright_forecast::score::{Metrics, Score};
 use pipewright_matmul::parallel;
@@ -22,7 +21,7 @@ use super::deepar::{self, Series};
 use super::error::FeatureError;
 use super::summary::as_text;
 use crate::record::attribute::recordable;
-use crate::training_template::{Calendar, DeepArSettings};
+use crate::training_template::{Calendar, DeepArSettings, Freq};
 
 /// The steps of a season of the trading calendar, which has no weekends.
 const TRADING_WEEK: usize = 5;
@@ -165,7 +164,7 @@ pub(super) fn scoring(settings: &DeepArSettings) -> Result<Hyperparameters, Feat
         .into_iter()
         .filter_map(|name| Some((name, given.get(name)?.to_owned())));
     let texts: BTreeMap<String, String> = [
-        ("time_freq", settings.freq.to_string()),
+        ("time_freq", settings.freq.name().to_owned()),
         ("prediction_length", settings.prediction_length.to_string()),
         ("context_length", settings.context_length.to_string()),
         // It has no default, and no bearing on scores.
@@ -190,9 +189,9 @@ impl Baselines {
         predicted: &str,
         threads: usize,
     ) -> Self {
-        let season = match (settings.calendar, settings.freq.unit()) {
-            (Calendar::Trading, Unit::Day) => TRADING_WEEK,
-            _ => settings.freq.season(),
+        let season = match (settings.calendar, settings.freq) {
+            (Calendar::Trading, Freq::Day) => TRADING_WEEK,
+            _ => scoring.time_freq.season(),
         };
         let quantiles = &scoring.test_quantiles;
         let levels: Vec<f64> = quantiles.iter().map(|quantile| quantile.value).collect();

@@ -16,6 +16,7 @@ use time::Date;
 
 use super::columns::{Column, ColumnText};
 use super::error::{FeatureError, LastWindow};
+use super::spacing::frequency;
 use crate::training_template::{Calendar, DeepArSettings};
 
 /// DeepAR's own least number of observations over all training series.
@@ -89,9 +90,10 @@ impl Plan {
         let last = (0..dates.len()).rev().find(|row| has_price(*row));
         let judged = &dates[..last.map_or(dates.len(), |last| last + 1)];
         let row_of = |day: Date| dates.partition_point(|date| *date < day);
+        let freq = frequency(settings.freq);
         let training = End {
             row: row_of(settings.end_training),
-            next: settings.freq.last_day(settings.end_training),
+            next: freq.last_day(settings.end_training),
         };
         let windows = test_windows(settings, judged, training.row)?;
         let mut observed_days = Vec::with_capacity(windows.len());
@@ -102,7 +104,7 @@ impl Plan {
                 return Err(FeatureError::EmptyTestWindow {
                     window: k + 1,
                     first: from.next,
-                    last: settings.freq.later_day(end.next, -1),
+                    last: freq.later_day(end.next, -1),
                 });
             }
             observed_days.push(days);
@@ -111,7 +113,7 @@ impl Plan {
 
         let mut plan = Self {
             calendar: settings.calendar,
-            freq: settings.freq,
+            freq,
             series: Vec::with_capacity(columns.len()),
             left_out: Vec::new(),
             training,
@@ -337,6 +339,7 @@ fn test_windows(
     let last_date = dates.last().copied().unwrap_or(Date::MIN);
     let end_training = settings.end_training;
     let windows = settings.test_windows;
+    let freq = frequency(settings.freq);
     let beyond = |last_window, fitting| FeatureError::TestWindowsBeyondData {
         last_date,
         last_window,
@@ -345,7 +348,6 @@ fn test_windows(
     match settings.calendar {
         Calendar::Daily => {
             // Points of data from the end of training on.
-            let freq = settings.freq;
             let points = points_between(freq, end_training, freq.later_day(last_date, 1));
             let later = |points: usize| {
                 let points = i64::try_from(points).unwrap_or(i64::MAX);
@@ -357,7 +359,7 @@ fn test_windows(
                         end_training,
                         windows,
                         prediction_length: length,
-                        unit: freq.unit(),
+                        freq: settings.freq,
                         ends: later(windows * length - 1),
                     },
                     points / length,
@@ -379,7 +381,7 @@ fn test_windows(
                         end_training,
                         windows,
                         prediction_length: length,
-                        unit: settings.freq.unit(),
+                        freq: settings.freq,
                         rows,
                     },
                     rows / length,
@@ -388,7 +390,7 @@ fn test_windows(
             Ok((1..=windows)
                 .map(|k| {
                     let row = training_row + k * length;
-                    let next = settings.freq.later_day(dates[row - 1], 1);
+                    let next = freq.later_day(dates[row - 1], 1);
                     End { row, next }
                 })
                 .collect())

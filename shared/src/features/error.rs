@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use pipewright_forecast::calendar::Unit;
 use thiserror::Error;
 use time::Date;
 
 use super::arima::ArimaError;
-use crate::training_template::Alignment;
+use crate::training_template::{Alignment, Freq};
 
 /// Why no features were made.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -250,8 +249,8 @@ pub enum LastWindow {
         windows: usize,
         /// `deepARMeta.predictionLength`, points.
         prediction_length: usize,
-        /// What a point is.
-        unit: Unit,
+        /// `deepARMeta.freq`.
+        freq: Freq,
         /// The last window's last day.
         ends: Date,
     },
@@ -263,8 +262,8 @@ pub enum LastWindow {
         windows: usize,
         /// `deepARMeta.predictionLength`, rows.
         prediction_length: usize,
-        /// What lies between two rows that follow one another.
-        unit: Unit,
+        /// `deepARMeta.freq`.
+        freq: Freq,
         /// Rows from `end_training` on.
         rows: usize,
     },
@@ -277,28 +276,27 @@ impl fmt::Display for LastWindow {
                 end_training,
                 windows,
                 prediction_length,
-                unit,
+                freq,
                 ends,
             } => write!(
                 f,
                 "{windows} windows of {prediction_length} {} from {end_training} end on {ends}",
-                match unit {
-                    Unit::Month => "months",
-                    Unit::Week => "weeks",
-                    Unit::Day | Unit::Hour | Unit::Minute => "calendar days",
+                match freq {
+                    Freq::Day => "calendar days",
+                    Freq::Week | Freq::Month => freq.unit().1,
                 }
             ),
             Self::Trading {
                 end_training,
                 windows,
                 prediction_length,
-                unit,
+                freq,
                 rows,
             } => {
-                let points = match unit {
-                    Unit::Month => "months with a price",
-                    Unit::Week => "weeks with a price",
-                    Unit::Day | Unit::Hour | Unit::Minute => "trading days",
+                let points = match freq {
+                    Freq::Day => "trading days",
+                    Freq::Week => "weeks with a price",
+                    Freq::Month => "months with a price",
                 };
                 write!(
                     f,

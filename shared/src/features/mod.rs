@@ -92,6 +92,6 @@ pub use outputs::{Destination, Output};
 pub use proposal::{Proposal, ProposalError, propose};
 pub use ranking::{ClassImportance, FeatureImportance, Importance};
 pub use run::{run, run_with};
-pub use spacing::Spacing;
+pub use spacing::{Spacing, frequency};
 pub use stage::{Options, Progress, Stage, Stages};
 pub use summary::{Summary, TOP_FEATURES, TopFeature};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use pipewright_forecast::calendar::{Frequency, Unit};
 use serde_json::{Value, json};
 use thiserror::Error;
 use time::Date;
@@ -10,14 +9,14 @@ use time::Date;
 use super::alignment::AssetDays;
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
-use super::spacing::{self, Spacing};
+use super::spacing::{Spacing, by_point, frequency};
 use crate::nearest::nearest;
-use crate::training_template::Alignment;
+use crate::training_template::{Alignment, Freq};
 
 /// What a template for prices of some spacing says of points.
 struct Horizon {
     /// `deepARMeta.freq`.
-    freq: &'static str,
+    freq: Freq,
     /// Points that the model forecasts.
     prediction_length: u16,
     /// Points that it looks back on.
@@ -25,19 +24,19 @@ struct Horizon {
 }
 
 const DAYS: Horizon = Horizon {
-    freq: "1D",
+    freq: Freq::Day,
     prediction_length: 7,
     context_length: 28,
 };
 
 const WEEKS: Horizon = Horizon {
-    freq: "1W",
+    freq: Freq::Week,
     prediction_length: 4,
     context_length: 16,
 };
 
 const MONTHS: Horizon = Horizon {
-    freq: "1M",
+    freq: Freq::Month,
     prediction_length: 3,
     context_length: 12,
 };
@@ -159,10 +158,10 @@ pub fn propose(
         });
     };
     let horizon = Horizon::of(predicted, &assets[at].1.dates)?;
-    let freq = horizon.frequency();
+    let freq = frequency(horizon.freq);
     let assets: Vec<(CatalogueAsset, PriceSeries)> = assets
         .iter()
-        .map(|(asset, series)| (asset.clone(), spacing::by_point(freq, series.clone())))
+        .map(|(asset, series)| (asset.clone(), by_point(horizon.freq, series.clone())))
         .collect();
     let (target, own) = &assets[at];
     let series: Vec<PriceSeries> = assets.iter().map(|(_, series)| series.clone()).collect();
@@ -252,7 +251,7 @@ pub fn propose(
             }
         },
         "deepARMeta": {
-            "freq": horizon.freq,
+            "freq": horizon.freq.name(),
             "calendar": "daily",
             "predictionLength": horizon.prediction_length,
             "contextLength": horizon.context_length,
@@ -270,7 +269,7 @@ pub fn propose(
     let note = (common.lost > 0).then(|| {
         let alignment = Alignment::PREDICTED;
         template["feMeta"]["alignment"] = alignment.name().into();
-        if freq.unit() == Unit::Month {
+        if horizon.freq == Freq::Month {
             template["feMeta"]["maxAge"] = MONTH.into();
         }
         format!(
@@ -296,13 +295,9 @@ impl Horizon {
             })
     }
 
-    fn frequency(&self) -> Frequency {
-        self.freq.parse().expect("the three that there are")
-    }
-
     /// How far ahead is forecast, such as `7 days`.
     fn length(&self) -> String {
-        let (_, points) = spacing::unit_name(self.frequency().unit());
+        let (_, points) = self.freq.unit();
         format!("{} {points}", self.prediction_length)
     }
 }

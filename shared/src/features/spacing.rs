@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use pipewright_forecast::calendar::{Frequency, Unit};
+use pipewright_forecast::calendar::Frequency;
 use time::Date;
 
 use super::input::PriceSeries;
+use crate::training_template::Freq;
 
 /// Fewer gaps than this tell nothing.
 const LEAST_GAPS: usize = 5;
@@ -34,17 +35,20 @@ impl Spacing {
     }
 
     /// The `deepARMeta.freq` that such prices are for, if there is one.
-    pub(super) fn freq(self) -> Option<&'static str> {
+    pub(super) fn freq(self) -> Option<Freq> {
         match self.0 {
-            5..=9 => Some("1W"),
-            26..=34 => Some("1M"),
+            5..=9 => Some(Freq::Week),
+            26..=34 => Some(Freq::Month),
             _ => None,
         }
     }
 
     fn cure(self) -> String {
         match self.freq() {
-            Some(freq) => format!("set deepARMeta.freq to {freq}, or import daily prices"),
+            Some(freq) => format!(
+                "set deepARMeta.freq to {}, or import daily prices",
+                freq.name()
+            ),
             None => "import daily, weekly or monthly prices".to_owned(),
         }
     }
@@ -89,7 +93,9 @@ pub(super) fn stray_dates(dates: &[Date]) -> Option<String> {
 /// A series with at most one price a point of `freq`: the last one, dated by the
 /// last day of the point, so that a day's price has its own day. Its warnings say
 /// how many prices others stand for, and whether most points have none.
-pub(super) fn by_point(freq: Frequency, mut series: PriceSeries) -> PriceSeries {
+pub(super) fn by_point(freq: Freq, mut series: PriceSeries) -> PriceSeries {
+    let (one, many) = freq.unit();
+    let freq = frequency(freq);
     let spacing = Spacing::of(&series.dates);
     let prices = series.dates.len();
     let mut points: Vec<(Date, f64)> = Vec::with_capacity(prices);
@@ -102,7 +108,6 @@ pub(super) fn by_point(freq: Frequency, mut series: PriceSeries) -> PriceSeries 
     }
     (series.dates, series.prices) = points.into_iter().unzip();
     let ticker = &series.ticker;
-    let (one, many) = unit_name(freq.unit());
     let kept = series.dates.len();
     if kept < prices {
         series.warnings.push(format!(
@@ -127,15 +132,10 @@ pub(super) fn by_point(freq: Frequency, mut series: PriceSeries) -> PriceSeries 
     series
 }
 
-/// What a point of such a frequency is called, one and many.
-pub(super) fn unit_name(unit: Unit) -> (&'static str, &'static str) {
-    match unit {
-        Unit::Month => ("month", "months"),
-        Unit::Week => ("week", "weeks"),
-        Unit::Day => ("day", "days"),
-        Unit::Hour => ("hour", "hours"),
-        Unit::Minute => ("minute", "minutes"),
-    }
+/// The calendar's frequency.
+#[must_use]
+pub fn frequency(freq: Freq) -> Frequency {
+    freq.name().parse().expect("DeepAR has all three")
 }
 
 impl PriceSeries {
@@ -172,22 +172,22 @@ mod tests {
         }
     }
 
-    fn warnings(freq: &str, dates: Vec<Date>) -> Vec<String> {
-        by_point(freq.parse().unwrap(), series(dates)).warnings
+    fn warnings(freq: Freq, dates: Vec<Date>) -> Vec<String> {
+        by_point(freq, series(dates)).warnings
     }
 
     /// Prices that are rarer than the points of deepARMeta.freq are warned of with the freq that they are for.
     #[test]
     fn prices_that_are_rarer_than_points_are_warned_of_with_the_cure() {
         assert_eq!(
-            warnings("1D", every(7, 400)),
+            warnings(Freq::Day, every(7, 400)),
             [
                 "T: prices are weekly: a model of days lacks 85 % of its points and learns little from the rest; set deepARMeta.freq to 1W, or import daily prices"
             ]
         );
-        assert_eq!(warnings("1W", every(7, 400)), [""; 0]);
+        assert_eq!(warnings(Freq::Week, every(7, 400)), [""; 0]);
         assert_eq!(
-            warnings("1W", every(31, 60)),
+            warnings(Freq::Week, every(31, 60)),
             [
                 "T: prices are monthly: a model of weeks lacks 77 % of its points and learns little from the rest; set deepARMeta.freq to 1M, or import daily prices"
             ]
@@ -199,7 +199,7 @@ mod tests {
             (91, "quarterly"),
             (365, "yearly"),
         ] {
-            let found = warnings("1D", every(days, 8));
+            let found = warnings(Freq::Day, every(days, 8));
             assert!(
                 found[0].starts_with(&format!("T: prices are {name}: ")),
                 "{found:?}"
@@ -210,8 +210,8 @@ mod tests {
                 "{note}"
             );
         }
-        assert_eq!(warnings("1D", every(7, 5)), [""; 0], "too few gaps");
-        assert_eq!(warnings("1D", Vec::new()), [""; 0]);
+        assert_eq!(warnings(Freq::Day, every(7, 5)), [""; 0], "too few gaps");
+        assert_eq!(warnings(Freq::Day, Vec::new()), [""; 0]);
     }
 
     #[test]
@@ -219,9 +219,9 @@ mod tests {
         let is_weekend = |day: &Date| day.weekday().number_days_from_monday() > 4;
         let mut days = every(1, 400);
         days.retain(|day| !is_weekend(day));
-        assert_eq!(warnings("1D", days.clone()), [""; 0]);
+        assert_eq!(warnings(Freq::Day, days.clone()), [""; 0]);
         days.drain(100..120);
-        assert_eq!(warnings("1D", days), [""; 0]);
+        assert_eq!(warnings(Freq::Day, days), [""; 0]);
     }
 
     /// Under deepARMeta.freq 1W and 1M the last price of each week or month is taken, and dated by its last day.
@@ -229,7 +229,7 @@ mod tests {
     fn the_last_price_of_each_week_or_month_is_taken() {
         // A Thursday to the Wednesday after next.
         let days = every(1, 13)[6..].to_vec();
-        let weeks = by_point("W".parse().unwrap(), series(days.clone()));
+        let weeks = by_point(Freq::Week, series(days.clone()));
         assert_eq!(
             weeks.dates,
             [date!(2015 - 01 - 11), date!(2015 - 01 - 18)],
@@ -240,9 +240,9 @@ mod tests {
             weeks.warnings,
             ["T: 7 prices lie in 2 weeks; the last one of each week is taken"]
         );
-        let months = by_point("M".parse().unwrap(), series(days.clone()));
+        let months = by_point(Freq::Month, series(days.clone()));
         assert_eq!(months.dates, [date!(2015 - 01 - 31)]);
-        let same = by_point("D".parse().unwrap(), series(days.clone()));
+        let same = by_point(Freq::Day, series(days.clone()));
         assert_eq!(same, series(days));
     }
 
@@ -276,7 +276,7 @@ mod tests {
         fn of_prices_by_point_none_is_later_than_its_date(
             days in prop::collection::btree_set(2_415_021..2_524_594_i32, 0..12), unit in 0..3_usize,
         ) {
-            let freq: Frequency = ["D", "W", "M"][unit].parse().unwrap();
+            let freq = Freq::ALL[unit];
             let dates: Vec<Date> = days.iter().map(|day| Date::from_julian_day(*day).unwrap()).collect();
             let points = by_point(freq, series(dates.clone()));
             prop_assert!(points.dates.windows(2).all(|pair| pair[0] < pair[1]));
@@ -284,7 +284,7 @@ mod tests {
             for (date, price) in points.dates.iter().zip(&points.prices) {
                 let days = (0_u32..).map(f64::from).zip(&dates);
                 let mut from = days.skip_while(|(place, _)| place < price).map(|(_, day)| day);
-                prop_assert_eq!(freq.last_day(*from.next().unwrap()), *date);
+                prop_assert_eq!(frequency(freq).last_day(*from.next().unwrap()), *date);
                 prop_assert!(from.next().is_none_or(|later| later > date));
             }
         }

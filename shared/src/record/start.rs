@@ -52,7 +52,7 @@ pub fn parameters(
     };
     put(EXECUTION_ID, id.as_str());
     put("ModelPackageGroupName", package_group);
-    put("HyperParamTimeFreq", &format!("1{}", deepar.freq));
+    put("HyperParamTimeFreq", deepar.freq.name());
     put(
         "HyperParamContextLength",
         &deepar.context_length.to_string(),

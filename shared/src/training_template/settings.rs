@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Map, Value, json};
 
 use super::Takes as HyperParameterTakes;
-use super::{FREQUENCIES, GREATEST, HYPER_PARAMS, LONGEST_TICKER};
+use super::{GREATEST, HYPER_PARAMS, LONGEST_TICKER};
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +142,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("feMeta.autoEncoderSettings.output", Takes::Word(&["reconstruction", "middle"]), Presence::Default("reconstruction"), "", "the layer whose units are the columns"),
     setting("feMeta.autoEncoderSettings.seed", Takes::Seed, Presence::Default("0"), "", "of the initial weights and the permutations"),
     setting("deepARMeta", Takes::Section, MUST, "", "the training files and the model"),
-    setting("deepARMeta.freq", Takes::Word(FREQUENCIES), MUST, "", "the time between two points: a day, a week (from Monday to Sunday) or a calendar month. Of several prices in one week or month the last is taken, and its date is the last day of that week or month"),
+    setting("deepARMeta.freq", Takes::Word(&["1D", "D", "1W", "W", "1M", "M"]), MUST, "", "the time between two points: a day, a week (from Monday to Sunday) or a calendar month. Of several prices in one week or month the last is taken, and its date is the last day of that week or month"),
     setting("deepARMeta.calendar", Takes::Word(&["daily", "trading"]), Presence::Default("daily"), "", "what a point is: `daily`, a calendar day (or week, or month, as `freq` has it), missing where there is no price; `trading`, a row, whatever its date"),
     setting("deepARMeta.predictionLength", Takes::Whole(1), MUST, "points", "how many are forecast"),
     setting("deepARMeta.contextLength", Takes::Whole(1), MUST, "points", "how many the model looks back on"),

@@ -97,7 +97,7 @@ fn check(
     train_and_test: Option<&str>,
 ) -> Result<(), TestCaseError> {
     let settings = parse(document).deepar;
-    let freq = settings.freq.to_string();
+    let freq = settings.freq.name().trim_start_matches('1').to_owned();
     let set = match run(document, assets, 2) {
         Ok(set) => set,
         Err(error) => {

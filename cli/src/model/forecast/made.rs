@@ -1,13 +1,12 @@
 //! A forecast that was made, as a table, as JSON and as a chart.
 
 use pipewright::features::plots::{BANDS, FanChart, FanPoint, PlotError};
-use pipewright_forecast::calendar::Frequency;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
-use super::prices::{Past, Prices};
+use super::prices::{Past, Points, Prices};
 
 /// Rows of prices before the forecast that a chart shows: a quarter of a year of trading
 /// days.
@@ -61,13 +60,13 @@ impl Forecast {
     /// prices are left out.
     pub(crate) fn new(
         prices: &Prices,
-        freq: Frequency,
+        points: Points,
         past: &Past,
         days: &[Date],
         mean: &[f64],
         quantiles: &[Vec<f64>],
     ) -> Self {
-        let points = days.iter().enumerate().map(|(at, date)| Point {
+        let all = days.iter().enumerate().map(|(at, date)| Point {
             date: *date,
             mean: mean[at],
             quantiles: quantiles.iter().map(|values| values[at]).collect(),
@@ -76,8 +75,8 @@ impl Forecast {
         Self {
             asset: prices.asset.clone(),
             last: prices.rows[past.rows - 1],
-            points: points
-                .filter(|point| prices.can_have_a_price_on(freq, point.date))
+            points: all
+                .filter(|point| prices.can_have_a_price_on(points, point.date))
                 .collect(),
         }
     }
@@ -249,9 +248,8 @@ fn place(levels: &[f64], level: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::prices::Points;
     use super::*;
-    use pipewright::training_template::Calendar;
+    use pipewright::training_template::{Calendar, Freq};
     use time::macros::{date, datetime};
 
     fn prices() -> Prices {
@@ -274,7 +272,7 @@ mod tests {
         let from = Some(date!(2022 - 12 - 01));
         let points = Points {
             calendar: Calendar::Daily,
-            freq: "1D".parse().unwrap(),
+            freq: Freq::Day,
         };
         let past = prices.past(points, from).unwrap();
         let days = prices.next_days(points, &past, 5);
@@ -289,7 +287,7 @@ mod tests {
             told,
             forecasts: vec![Forecast::new(
                 prices,
-                points.freq,
+                points,
                 &past,
                 &days,
                 &[1.0, 2.0, 3.0, 4.0, 5.0],

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pipewright::features::SERIES_PRICES;
-use pipewright::training_template::{Calendar, DeepArSettings};
-use pipewright_forecast::calendar::{Frequency, Unit};
+use pipewright::features::{self, SERIES_PRICES};
+use pipewright::training_template::{Calendar, DeepArSettings, Freq};
+use pipewright_forecast::calendar::Frequency;
 use serde_json::Value;
 use thiserror::Error;
 use time::Date;
@@ -220,12 +220,12 @@ impl Prices {
         while days.len() < length {
             let row = rows.next().filter(|_| points.calendar == Calendar::Trading);
             day = row.copied().unwrap_or_else(|| {
-                let mut day = points.freq.later_day(day, 1);
+                let mut day = points.frequency().later_day(day, 1);
                 while points.calendar == Calendar::Trading
-                    && !self.can_have_a_price_on(points.freq, day)
+                    && !self.can_have_a_price_on(points, day)
                     && day < Date::MAX
                 {
-                    day = points.freq.later_day(day, 1);
+                    day = points.frequency().later_day(day, 1);
                 }
                 day
             });
@@ -243,9 +243,9 @@ impl Prices {
     /// Whether the asset can have a price of such a point: of a day it can where it has
     /// one on some such weekday (a share has none on Saturdays, a currency may; holidays
     /// are not known), of a longer period always.
-    pub(crate) fn can_have_a_price_on(&self, freq: Frequency, day: Date) -> bool {
+    pub(crate) fn can_have_a_price_on(&self, points: Points, day: Date) -> bool {
         let weekday = day.weekday();
-        freq.unit() != Unit::Day || self.rows.iter().any(|(day, _)| day.weekday() == weekday)
+        points.freq != Freq::Day || self.rows.iter().any(|(day, _)| day.weekday() == weekday)
     }
 }
 
@@ -253,7 +253,7 @@ impl Prices {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Points {
     pub(crate) calendar: Calendar,
-    pub(crate) freq: Frequency,
+    pub(crate) freq: Freq,
 }
 
 impl Points {
@@ -264,11 +264,15 @@ impl Points {
         }
     }
 
+    fn frequency(self) -> Frequency {
+        features::frequency(self.freq)
+    }
+
     /// The day of the last point that is over on a day; `rows` are the days of rows.
     fn last_up_to(self, day: Date, rows: &[Date]) -> Date {
         match self.calendar {
-            Calendar::Daily if self.freq.last_day(day) == day => day,
-            Calendar::Daily => self.freq.later_day(day, -1),
+            Calendar::Daily if self.frequency().last_day(day) == day => day,
+            Calendar::Daily => self.frequency().later_day(day, -1),
             Calendar::Trading => {
                 let after = rows.partition_point(|row| *row <= day);
                 after.checked_sub(1).map_or(day, |last| rows[last])
@@ -279,7 +283,9 @@ impl Points {
     /// Points from one to a later one.
     fn between(self, from: Date, to: Date, rows: &[Date]) -> usize {
         match self.calendar {
-            Calendar::Daily => usize::try_from(self.freq.steps_between(from, to)).unwrap_or(0),
+            Calendar::Daily => {
+                usize::try_from(self.frequency().steps_between(from, to)).unwrap_or(0)
+            }
             Calendar::Trading => {
                 let place = |day: Date| rows.partition_point(|row| *row < day);
                 place(to).saturating_sub(place(from))
@@ -299,11 +305,8 @@ mod tests {
     use super::*;
     use time::macros::date;
 
-    fn points(calendar: Calendar, freq: &str) -> Points {
-        Points {
-            calendar,
-            freq: freq.parse().unwrap(),
-        }
+    fn points(calendar: Calendar, freq: Freq) -> Points {
+        Points { calendar, freq }
     }
 
     const LIST: &str = r#"[
@@ -330,17 +333,21 @@ mod tests {
     #[test]
     fn a_daily_series_has_a_point_for_each_day_and_a_trading_one_for_each_row() {
         let prices = prices();
-        let past = prices.past(points(Calendar::Daily, "D"), None).unwrap();
+        let past = prices
+            .past(points(Calendar::Daily, Freq::Day), None)
+            .unwrap();
         assert_eq!(past.target.len(), 5);
         assert!(past.target[2].is_nan() && past.target[3].is_nan());
         assert_eq!(past.target[4], 12.0);
-        let next = prices.next_days(points(Calendar::Daily, "D"), &past, 2);
+        let next = prices.next_days(points(Calendar::Daily, Freq::Day), &past, 2);
         assert_eq!(next, [date!(2022 - 12 - 06), date!(2022 - 12 - 07)]);
 
-        let past = prices.past(points(Calendar::Trading, "D"), None).unwrap();
+        let past = prices
+            .past(points(Calendar::Trading, Freq::Day), None)
+            .unwrap();
         assert_eq!(past.target, [10.0, 11.5, 12.0]);
         // Its prices are of a Thursday, a Friday and a Monday.
-        let next = prices.next_days(points(Calendar::Trading, "D"), &past, 3);
+        let next = prices.next_days(points(Calendar::Trading, Freq::Day), &past, 3);
         assert_eq!(
             next,
             [
@@ -363,7 +370,7 @@ mod tests {
             date!(2022 - 12 - 18),
             date!(2022 - 12 - 25),
         ]);
-        let weekly = points(Calendar::Daily, "W");
+        let weekly = points(Calendar::Daily, Freq::Week);
         let past = weeks.past(weekly, None).unwrap();
         assert_eq!(past.target.len(), 4);
         assert!(past.target[1].is_nan());
@@ -375,12 +382,12 @@ mod tests {
         assert_eq!(past.last, date!(2022 - 12 - 11));
 
         let months = prices(&[date!(2022 - 01 - 31), date!(2022 - 02 - 28)]);
-        let monthly = points(Calendar::Daily, "M");
+        let monthly = points(Calendar::Daily, Freq::Month);
         let past = months.past(monthly, None).unwrap();
         assert_eq!(past.target, [1.0, 1.0]);
         let next = months.next_days(monthly, &past, 2);
         assert_eq!(next, [date!(2022 - 03 - 31), date!(2022 - 04 - 30)]);
-        assert!(months.can_have_a_price_on(monthly.freq, next[0]));
+        assert!(months.can_have_a_price_on(monthly, next[0]));
     }
 
     /// Rows on which the asset has no price are points of the trading calendar as they are in training.
@@ -388,7 +395,7 @@ mod tests {
     fn rows_without_a_price_are_points_of_the_trading_calendar() {
         let table = "Date,A\n2022-12-01,10\n2022-12-02,\n2022-12-05,12\n2022-12-06,\n";
         let all = read(LIST.as_bytes(), table.as_bytes(), &["A".to_owned()]).unwrap();
-        let trading = points(Calendar::Trading, "D");
+        let trading = points(Calendar::Trading, Freq::Day);
         let past = all[0].past(trading, None).unwrap();
         assert_eq!(past.target.len(), 3);
         assert!(past.target[1].is_nan());
@@ -416,20 +423,27 @@ mod tests {
     fn a_look_back_ends_on_the_day_that_is_asked_for() {
         let prices = prices();
         let from = Some(date!(2022 - 12 - 03));
-        let past = prices.past(points(Calendar::Daily, "D"), from).unwrap();
+        let past = prices
+            .past(points(Calendar::Daily, Freq::Day), from)
+            .unwrap();
         assert_eq!(past.target.len(), 3);
         assert!(past.target[2].is_nan());
         assert_eq!(
-            prices.next_days(points(Calendar::Daily, "D"), &past, 2),
+            prices.next_days(points(Calendar::Daily, Freq::Day), &past, 2),
             [date!(2022 - 12 - 04), date!(2022 - 12 - 05)]
         );
-        let past = prices.past(points(Calendar::Trading, "D"), from).unwrap();
+        let past = prices
+            .past(points(Calendar::Trading, Freq::Day), from)
+            .unwrap();
         assert_eq!(past.target.len(), 2);
         assert_eq!(
-            prices.next_days(points(Calendar::Trading, "D"), &past, 2),
+            prices.next_days(points(Calendar::Trading, Freq::Day), &past, 2),
             [date!(2022 - 12 - 05), date!(2022 - 12 - 08)]
         );
-        let past = prices.past(points(Calendar::Daily, "D"), Some(date!(2023 - 02 - 01)));
+        let past = prices.past(
+            points(Calendar::Daily, Freq::Day),
+            Some(date!(2023 - 02 - 01)),
+        );
         assert_eq!(past.unwrap().last, date!(2022 - 12 - 05));
     }
 
@@ -452,7 +466,10 @@ mod tests {
             read(LIST, "Date,A\n2022-12-01,x\n", "A"),
             "features.csv of the execution, line 2: \"x\" is no price"
         );
-        let early = prices().past(points(Calendar::Daily, "D"), Some(date!(2022 - 01 - 01)));
+        let early = prices().past(
+            points(Calendar::Daily, Freq::Day),
+            Some(date!(2022 - 01 - 01)),
+        );
         assert_eq!(
             early.unwrap_err().to_string(),
             "A has no price up to 2022-01-01: its first one is of 2022-12-01"
