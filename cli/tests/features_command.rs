@@ -856,15 +856,15 @@ fn a_proposal_for_monthly_prices_runs_as_it_is() {
             &format!("Date,Close\n{rows}"),
         );
     }
-    let told = scene.succeeds(&["check", "--assets", "prices"]);
+    let text = scene.succeeds(&["check", "--assets", "prices"]);
     assert!(
-        told.contains("AAA: prices are monthly: set deepARMeta.freq to 1M"),
-        "{told}"
+        text.contains("AAA: prices are monthly: set deepARMeta.freq to 1M"),
+        "{text}"
     );
     scene.template(|_| ());
-    let told = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
-    assert!(!told.contains("warning"), "{told}");
-    assert!(told.contains("4, with 3, 3, 3, 3 prices"), "{told}");
+    let text = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
+    assert!(!text.contains("warning"), "{text}");
+    assert!(text.contains("4, with 3, 3, 3, 3 prices"), "{text}");
     scene.succeeds(&RUN);
     let line = fs::read_to_string(scene.path("out/train/train.json")).unwrap();
     assert!(

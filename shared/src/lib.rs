@@ -8,6 +8,7 @@ pub mod definition;
 pub mod encoding;
 #[cfg(feature = "features")]
 pub mod features;
+pub mod indicators;
 pub mod instance_type;
 pub mod record;
 pub mod template;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use time::Date;
 use time::macros::format_description;
 
+use crate::indicators::{ChosenIndicator, INDICATORS, IndicatorColumn};
 use crate::nearest::nearest;
 
 pub mod settings;
@@ -105,21 +106,30 @@ impl Alignment {
     }
 }
 
-/// `feMeta.taSettings`: Bollinger bands, RSI and SMA.
+/// `feMeta.taSettings`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndicatorSettings {
     /// Whether the stage runs.
     pub enabled: bool,
     /// Tickers that get the indicators.
     pub assets: Vec<String>,
-    /// `bollingerBand.window`, rows.
-    pub bollinger_window: usize,
-    /// `bollingerBand.window_dev`, standard deviations.
-    pub bollinger_deviations: f64,
-    /// `rsi.window`, rows.
-    pub rsi_window: usize,
-    /// `sma.window`, rows.
-    pub sma_window: usize,
+    /// Those that have a section, in the order of [`INDICATORS`].
+    pub chosen: Vec<ChosenIndicator>,
+}
+
+impl IndicatorSettings {
+    /// Every column of an asset, in their order.
+    pub fn columns(&self) -> impl Iterator<Item = &'static IndicatorColumn> {
+        let columns = self.chosen.iter().map(|one| one.indicator.columns);
+        columns.flatten()
+    }
+
+    /// The indicator that makes a column.
+    #[must_use]
+    pub fn maker(&self, column: &IndicatorColumn) -> Option<&ChosenIndicator> {
+        let mut chosen = self.chosen.iter();
+        chosen.find(|one| one.indicator.columns.contains(column))
+    }
 }
 
 /// `feMeta.arimaSettings`.
@@ -608,6 +618,17 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number as the table of settings has it, whole or not.
+    fn number(&self, faults: &mut Faults) -> Option<f64> {
+        match self.takes() {
+            Some(settings::Takes::Whole(_)) => {
+                let number = self.whole(faults)?;
+                u32::try_from(number).ok().map(f64::from)
+            }
+            _ => self.real(faults),
+        }
+    }
+
     /// A number above 0, up to the one that the table of settings has.
     fn real(&self, faults: &mut Faults) -> Option<f64> {
         let most = match self.takes() {
@@ -897,18 +918,25 @@ fn read_indicators(faults: &mut Faults, field: Field<'_>) -> IndicatorSettings {
     let mut section = Section::of(faults, field);
     let enabled = section.enabled(faults);
     let assets = section.field("assets").tickers(faults);
-    let bollinger = Section::of(faults, section.field("bollingerBand"));
-    let rsi = Section::of(faults, section.field("rsi"));
-    let sma = Section::of(faults, section.field("sma"));
-    // The values that stand in for missing ones are never used: where the stage
-    // is on, a missing value is a fault.
+    let mut chosen = Vec::new();
+    for indicator in INDICATORS {
+        let mut field = section.field(indicator.name);
+        field.required &= indicator.required || field.value.is_some();
+        let own = Section::of(faults, field);
+        let values: Vec<Option<f64>> = indicator
+            .parameters
+            .iter()
+            .map(|parameter| own.field(parameter.name).number(faults))
+            .collect();
+        // Where one is missing that must be there, that is a fault by now.
+        if let Some(values) = values.into_iter().collect() {
+            chosen.push(ChosenIndicator { indicator, values });
+        }
+    }
     IndicatorSettings {
         enabled,
         assets,
-        bollinger_window: bollinger.field("window").whole(faults).unwrap_or(20),
-        bollinger_deviations: bollinger.field("window_dev").real(faults).unwrap_or(2.0),
-        rsi_window: rsi.field("window").whole(faults).unwrap_or(14),
-        sma_window: sma.field("window").whole(faults).unwrap_or(7),
+        chosen,
     }
 }
 
@@ -1423,8 +1451,8 @@ mod tests {
             [
                 "feMeta.taSettings.assets: is missing; it must be a list of tickers",
                 "feMeta.taSettings.bollingerBand: is missing; it must be an object",
-                "feMeta.taSettings.sma: is missing; it must be an object",
                 "feMeta.taSettings.rsi.window: is missing; it must be a whole number from 1 to 1000000",
+                "feMeta.taSettings.sma: is missing; it must be an object",
             ]
         );
     }

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pipewright::features::{indicators, low_pass};
+use pipewright::features::low_pass;
+use pipewright::indicators::{ChosenIndicator, INDICATORS};
 use pipewright::training_template::FftEdge;
 
 /// The columns of a golden file; an empty cell is NaN.
@@ -58,19 +59,21 @@ fn assert_near(what: &str, ours: &[f64], theirs: &[f64], tolerance: impl Fn(usiz
 fn indicators_are_those_of_the_python_library() {
     let (prices, wanted) = (golden("prices.csv"), golden("indicators.csv"));
     for (ticker, x) in &prices {
-        let bands = indicators::bollinger(x, 20, 2.0);
-        for (suffix, ours) in [
-            ("BB_Up", bands.upper),
-            ("BB_Low", bands.lower),
-            ("BB_MA", bands.middle),
-            ("RSI", indicators::rsi(x, 14)),
-            ("SMA", indicators::sma(x, 7)),
-        ] {
-            let name = format!("{ticker}_{suffix}");
-            let theirs = &wanted[&name];
-            assert_near(&name, &ours, theirs, |row| {
-                1e-10 * theirs[row].abs().max(x[row].abs())
-            });
+        for indicator in INDICATORS {
+            let values = match indicator.name {
+                "bollingerBand" => vec![20.0, 2.0],
+                "rsi" => vec![14.0],
+                "sma" => vec![7.0],
+                other => panic!("{other} has no settings here"),
+            };
+            let chosen = ChosenIndicator { indicator, values };
+            for (column, ours) in indicator.columns.iter().zip(chosen.make(x)) {
+                let name = format!("{ticker}_{}", column.suffix);
+                let theirs = &wanted[&name];
+                assert_near(&name, &ours, theirs, |row| {
+                    1e-10 * theirs[row].abs().max(x[row].abs())
+                });
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use pipewright::features::autoencoder::{Autoencoder, Training};
 use pipewright::features::importance::{Gain, boost};
-use pipewright::features::{arima, indicators, low_pass};
+use pipewright::features::{arima, low_pass};
+use pipewright::indicators::{ChosenIndicator, INDICATORS};
 use pipewright::training_template::FftEdge;
 use pipewright_matmul::{Matrix, Write, multiply};
 use serde_json::{Value, json};
@@ -77,24 +78,27 @@ fn sum<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
 
 pub(crate) fn indicators(series: &Series, threads: NonZeroUsize) -> Result<Measured> {
     let prices = read(series)?;
+    // The three that the other side makes.
+    let settings = [vec![20.0, 2.0], vec![14.0], vec![7.0]];
+    let chosen: Vec<ChosenIndicator> = INDICATORS
+        .iter()
+        .zip(settings)
+        .map(|(indicator, values)| ChosenIndicator { indicator, values })
+        .collect();
     Measured::of(|| {
         let sums = map(&prices, threads, |prices| {
-            let bands = indicators::bollinger(prices, 20, 2.0);
-            [
-                sum(&bands.upper),
-                sum(&bands.lower),
-                sum(&bands.middle),
-                sum(&indicators::rsi(prices, 14)),
-                sum(&indicators::sma(prices, 7)),
-            ]
+            let made = chosen.iter().flat_map(|one| one.make(prices));
+            made.map(|column| sum(&column)).collect::<Vec<f64>>()
         });
         Ok(json!({ "checks": totals(&sums) }))
     })
 }
 
-fn totals<const N: usize>(rows: &[[f64; N]]) -> Vec<f64> {
-    (0..N)
-        .map(|i| rows.iter().map(|row| row[i]).sum())
+/// The sum of each column of rows of one length.
+fn totals(rows: &[impl AsRef<[f64]>]) -> Vec<f64> {
+    let columns = rows.first().map_or(0, |row| row.as_ref().len());
+    (0..columns)
+        .map(|i| rows.iter().map(|row| row.as_ref()[i]).sum())
         .collect()
 }
 

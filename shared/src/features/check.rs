@@ -290,7 +290,7 @@ fn complete_rows(template: &TrainingTemplate, columns: &[Column]) -> Vec<bool> {
         .iter()
         .filter(|one| one.asset.as_deref() != predicted)
     {
-        let pairs = changes && column.kind != ColumnKind::Rsi;
+        let pairs = changes && column.kind.is_price_like();
         for (row, complete) in complete.iter_mut().enumerate() {
             let before = !pairs || row > 0 && !column.values[row - 1].is_nan();
             *complete &= before && !column.values[row].is_nan();

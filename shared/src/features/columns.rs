@@ -2,22 +2,16 @@
 
 use std::fmt;
 
+use crate::indicators::IndicatorColumn;
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnKind {
     /// Closing prices.
     Price,
-    /// Upper Bollinger band.
-    BollingerUpper,
-    /// Lower Bollinger band.
-    BollingerLower,
-    /// Middle of the Bollinger bands.
-    BollingerMiddle,
-    /// Relative strength index.
-    Rsi,
-    /// Simple moving average.
-    Sma,
+    /// A technical indicator.
+    Indicator(&'static IndicatorColumn),
     /// ARIMA's prediction from the day before.
     Arima,
     /// Prices of which the frequency bins up to `bins` are kept.
@@ -38,14 +32,20 @@ impl ColumnKind {
     pub fn column_name(self, ticker: &str) -> String {
         match self {
             Self::Price => ticker.to_owned(),
-            Self::BollingerUpper => format!("{ticker}_BB_Up"),
-            Self::BollingerLower => format!("{ticker}_BB_Low"),
-            Self::BollingerMiddle => format!("{ticker}_BB_MA"),
-            Self::Rsi => format!("{ticker}_RSI"),
-            Self::Sma => format!("{ticker}_SMA"),
+            Self::Indicator(column) => format!("{ticker}_{}", column.suffix),
             Self::Arima => format!("{ticker}_ARIMA"),
             Self::LowPass { bins } => format!("{ticker}_FT_{bins}"),
             Self::Autoencoder { unit } => format!("AE_{unit}"),
+        }
+    }
+}
+
+impl ColumnKind {
+    /// Whether it is in the price's unit and moves with it.
+    pub(super) fn is_price_like(self) -> bool {
+        match self {
+            Self::Indicator(column) => column.is_price_like,
+            Self::Price | Self::Arima | Self::LowPass { .. } | Self::Autoencoder { .. } => true,
         }
     }
 }
@@ -54,11 +54,7 @@ impl fmt::Display for ColumnKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Price => f.write_str("price"),
-            Self::BollingerUpper => f.write_str("upper Bollinger band"),
-            Self::BollingerLower => f.write_str("lower Bollinger band"),
-            Self::BollingerMiddle => f.write_str("middle Bollinger band"),
-            Self::Rsi => f.write_str("relative strength index"),
-            Self::Sma => f.write_str("moving average"),
+            Self::Indicator(column) => f.write_str(column.title),
             Self::Arima => f.write_str("ARIMA prediction"),
             Self::LowPass { bins } => write!(f, "low-pass, {bins} bins"),
             Self::Autoencoder { unit } => write!(f, "autoencoder unit {unit}"),

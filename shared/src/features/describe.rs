@@ -84,14 +84,8 @@ pub fn describe(
     let sorted = |tickers: &[String]| tickers.iter().cloned().collect::<BTreeSet<String>>();
     if features.indicators.enabled {
         for ticker in sorted(&features.indicators.assets) {
-            for kind in [
-                ColumnKind::BollingerUpper,
-                ColumnKind::BollingerLower,
-                ColumnKind::BollingerMiddle,
-                ColumnKind::Rsi,
-                ColumnKind::Sma,
-            ] {
-                add(&ticker, kind);
+            for column in features.indicators.columns() {
+                add(&ticker, ColumnKind::Indicator(column));
             }
         }
     }
@@ -114,7 +108,7 @@ pub fn describe(
             .collect();
         let warm_up = inputs.iter().map(|column| {
             let changes = features.autoencoder.inputs == AutoencoderInputs::Changes
-                && column.kind != ColumnKind::Rsi;
+                && column.kind.is_price_like();
             column.warm_up_rows + usize::from(changes)
         });
         let warm_up = warm_up.max().unwrap_or(0);
@@ -183,15 +177,6 @@ fn price_formula(template: &TrainingTemplate, ticker: &str) -> String {
 fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> ColumnDescription {
     let features = &template.features;
     let before = template.deepar.end_training;
-    let ta = &features.indicators;
-    let (window, deviations) = (ta.bollinger_window, ta.bollinger_deviations);
-    let band = |sign: char| {
-        format!(
-            "mean(x[t-{back}..t]) {sign} {deviations} * deviation(x[t-{back}..t]), the population's standard deviation",
-            back = window - 1
-        )
-    };
-    let mean = |window: usize| format!("mean(x[t-{}..t])", window - 1);
     let (stage, formula, warm_up_rows, causality) = match kind {
         ColumnKind::Price => (
             Stage::Merge,
@@ -199,29 +184,15 @@ fn description(template: &TrainingTemplate, ticker: &str, kind: ColumnKind) -> C
             0,
             Causality::Causal,
         ),
-        ColumnKind::BollingerUpper => (Stage::Indicators, band('+'), window - 1, Causality::Causal),
-        ColumnKind::BollingerLower => (Stage::Indicators, band('-'), window - 1, Causality::Causal),
-        ColumnKind::BollingerMiddle => (
-            Stage::Indicators,
-            mean(window),
-            window - 1,
-            Causality::Causal,
-        ),
-        ColumnKind::Rsi => (
-            Stage::Indicators,
-            format!(
-                "100 - 100 / (1 + gain[t] / loss[t]), gains and losses smoothed by s[t] = (1 - 1/{w}) s[t-1] + d[t] / {w}; 100 without a loss",
-                w = ta.rsi_window
-            ),
-            ta.rsi_window - 1,
-            Causality::Causal,
-        ),
-        ColumnKind::Sma => (
-            Stage::Indicators,
-            mean(ta.sma_window),
-            ta.sma_window - 1,
-            Causality::Causal,
-        ),
+        ColumnKind::Indicator(column) => {
+            let maker = features.indicators.maker(column);
+            (
+                Stage::Indicators,
+                maker.map_or_else(String::new, |maker| maker.formula(column)),
+                maker.map_or(0, |maker| maker.warm_up(column)),
+                Causality::Causal,
+            )
+        }
         ColumnKind::Arima => {
             let (p, d, q) = features.arima.order;
             (

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::autoencoder::{Autoencoder, Output, Training};
-use super::columns::{Column, ColumnKind};
+use super::columns::Column;
 use crate::training_template::{AutoencoderInputs, AutoencoderOutput, AutoencoderSettings};
 
 /// How well the autoencoder reproduces its inputs.
@@ -53,7 +53,7 @@ pub(super) fn encode(
         .iter()
         .filter(|column| column.asset.as_deref() != Some(predicted))
         .map(|column| match settings.inputs {
-            AutoencoderInputs::Changes if column.kind != ColumnKind::Rsi => {
+            AutoencoderInputs::Changes if column.kind.is_price_like() => {
                 changes(&column.values, training_end)
             }
             _ => column.values.clone(),
@@ -210,6 +210,7 @@ fn share(part: usize, whole: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::columns::ColumnKind;
 
     #[test]
     fn positive_columns_change_by_logarithms_and_others_plainly() {

@@ -52,7 +52,6 @@ mod encoding;
 mod error;
 mod feature_set;
 pub mod importance;
-pub mod indicators;
 mod input;
 mod likelihood;
 pub mod low_pass;

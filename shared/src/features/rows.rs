@@ -22,13 +22,10 @@ pub(super) fn rows_needed(template: &TrainingTemplate, stages: Stages) -> (usize
     };
     let ta = &features.indicators;
     if ta.enabled && !ta.assets.is_empty() {
-        for (name, window) in [
-            ("bollingerBand.window", ta.bollinger_window),
-            ("rsi.window", ta.rsi_window),
-            ("sma.window", ta.sma_window),
-        ] {
-            at_least(window - 1, &|| {
-                format!("{} rows of warm-up for {name} {window}", window - 1)
+        for indicator in &ta.chosen {
+            let rows = indicator.longest_warm_up();
+            at_least(rows, &|| {
+                format!("{rows} rows of warm-up for {}", indicator.windows())
             });
         }
     }

@@ -17,12 +17,22 @@ use super::run::check_names;
 use super::stage::{Progress, Stage, finished, started};
 use pipewright_matmul::parallel;
 
-use super::{arima, encoding, indicators, low_pass, ranking};
+use super::{arima, encoding, low_pass, ranking};
 use crate::training_template::{FftMode, TrainingTemplate};
 
 /// The assets (their positions) for which `wanted` holds.
 fn positions(assets: &[CatalogueAsset], wanted: impl Fn(&CatalogueAsset) -> bool) -> Vec<usize> {
     (0..assets.len()).filter(|i| wanted(&assets[*i])).collect()
+}
+
+/// `a, b and c`.
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let mut items: Vec<String> = items.collect();
+    let last = items.pop().unwrap_or_default();
+    match items.is_empty() {
+        true => last,
+        false => format!("{} and {last}", items.join(", ")),
+    }
 }
 
 pub(super) fn indicator_columns(
@@ -42,11 +52,8 @@ pub(super) fn indicator_columns(
         progress,
         stage,
         format!(
-            "Bollinger bands ({}, {}), RSI ({}) and SMA ({}) of {} assets",
-            settings.bollinger_window,
-            settings.bollinger_deviations,
-            settings.rsi_window,
-            settings.sma_window,
+            "{} of {} assets",
+            listed(settings.chosen.iter().map(ToString::to_string)),
             chosen.len()
         ),
     );
@@ -56,25 +63,12 @@ pub(super) fn indicator_columns(
         |i| {
             let ticker = assets[chosen[i]].ticker.as_str();
             let prices = own[chosen[i]].prices;
-            let bands = indicators::bollinger(
-                prices,
-                settings.bollinger_window,
-                settings.bollinger_deviations,
-            );
-            [
-                (ColumnKind::BollingerUpper, bands.upper),
-                (ColumnKind::BollingerLower, bands.lower),
-                (ColumnKind::BollingerMiddle, bands.middle),
-                (
-                    ColumnKind::Rsi,
-                    indicators::rsi(prices, settings.rsi_window),
-                ),
-                (
-                    ColumnKind::Sma,
-                    indicators::sma(prices, settings.sma_window),
-                ),
-            ]
-            .map(|(kind, values)| Column::new(ticker, kind, values))
+            let made = settings.chosen.iter().flat_map(|one| one.make(prices));
+            settings
+                .columns()
+                .zip(made)
+                .map(|(column, values)| Column::new(ticker, ColumnKind::Indicator(column), values))
+                .collect::<Vec<Column>>()
         },
         &mut |done, total| progress(Progress::Advanced { stage, done, total }),
     );

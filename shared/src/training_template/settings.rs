@@ -2,17 +2,19 @@
 //! and the JSON Schema and the reference in docs/TEMPLATE.md are made of it.
 
 use std::fmt::{self, Write as _};
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
 use super::Takes as HyperParameterTakes;
 use super::{GREATEST, HYPER_PARAMS, LONGEST_TICKER};
+use crate::indicators::{INDICATORS, Indicator};
 
 /// One setting.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Setting {
     /// Where it stands, such as `feMeta.taSettings.rsi.window`.
-    pub path: &'static str,
+    pub path: String,
     /// What its value may be.
     pub takes: Takes,
     /// Whether it must be there.
@@ -78,15 +80,15 @@ pub enum Takes {
 const ON: Presence = Presence::IfEnabled;
 const MUST: Presence = Presence::Required;
 
-const fn setting(
-    path: &'static str,
+fn setting(
+    path: impl Into<String>,
     takes: Takes,
     presence: Presence,
     unit: &'static str,
     meaning: &'static str,
 ) -> Setting {
     Setting {
-        path,
+        path: path.into(),
         takes,
         presence,
         unit,
@@ -95,8 +97,32 @@ const fn setting(
 }
 
 /// Every setting but DeepAR's hyperparameters, in the order of the reference.
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let indicators = INDICATORS.iter().flat_map(of_indicator);
+    let before = up_to_the_indicators().into_iter();
+    before
+        .chain(indicators)
+        .chain(after_the_indicators())
+        .collect()
+});
+
+/// The settings of an indicator.
+fn of_indicator(indicator: &Indicator) -> Vec<Setting> {
+    let path = format!("feMeta.taSettings.{}", indicator.name);
+    let presence = match indicator.required {
+        true => ON,
+        false => Presence::Optional,
+    };
+    let parameters = indicator.parameters.iter().map(|one| {
+        let path = format!("{path}.{}", one.name);
+        setting(path, one.takes, ON, one.unit, one.meaning)
+    });
+    let section = setting(&path, Takes::Section, presence, "", indicator.meaning);
+    [section].into_iter().chain(parameters).collect()
+}
+
 #[rustfmt::skip]
-pub const SETTINGS: &[Setting] = &[
+fn up_to_the_indicators() -> Vec<Setting> { vec![
     setting("Id", Takes::Name, MUST, "", "the key in the table of training templates"),
     setting("name", Takes::Text, Presence::Optional, "", "a name for people"),
     setting("createdAt", Takes::Anything, Presence::Optional, "", "kept, and not read"),
@@ -112,13 +138,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("feMeta.taSettings", Takes::Section, Presence::Optional, "", "technical indicators; absent = off"),
     setting("feMeta.taSettings.enabled", Takes::Flag, MUST, "", "whether they are made"),
     setting("feMeta.taSettings.assets", Takes::Tickers, ON, "", "the assets that get them"),
-    setting("feMeta.taSettings.bollingerBand", Takes::Section, ON, "", "Bollinger bands"),
-    setting("feMeta.taSettings.bollingerBand.window", Takes::Whole(1), ON, "rows", "the rows that mean and deviation are of"),
-    setting("feMeta.taSettings.bollingerBand.window_dev", Takes::UpTo(1000.0), ON, "standard deviations", "how far the bands are from the mean"),
-    setting("feMeta.taSettings.rsi", Takes::Section, ON, "", "the relative strength index"),
-    setting("feMeta.taSettings.rsi.window", Takes::Whole(1), ON, "rows", "the rows that its means weigh most"),
-    setting("feMeta.taSettings.sma", Takes::Section, ON, "", "the simple moving average"),
-    setting("feMeta.taSettings.sma.window", Takes::Whole(1), ON, "rows", "the rows that it is the mean of"),
+] }
+
+#[rustfmt::skip]
+fn after_the_indicators() -> Vec<Setting> { vec![
     setting("feMeta.arimaSettings", Takes::Section, Presence::Optional, "", "one-step forecasts of an ARIMA model; absent = off"),
     setting("feMeta.arimaSettings.enabled", Takes::Flag, MUST, "", "whether they are made"),
     setting("feMeta.arimaSettings.assets", Takes::Tickers, ON, "", "the assets that get one"),
@@ -151,7 +174,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("deepARMeta.testWindows", Takes::Whole(1), MUST, "windows", "how many stretches of `predictionLength` points are held out"),
     setting("deepARMeta.compress", Takes::Flag, Presence::Default("false"), "", "whether the files are gzipped"),
     setting("deepARMeta.hyperParams", Takes::Section, MUST, "", "DeepAR's hyperparameters"),
-];
+] }
 
 /// The section of the hyperparameters.
 const HYPER_PARAMS_PATH: &str = "deepARMeta.hyperParams";
@@ -173,7 +196,8 @@ pub(super) fn members(section: &str) -> Vec<&'static str> {
 /// The settings of a section, by their keys.
 fn children(section: &str) -> impl Iterator<Item = (&'static str, &'static Setting)> {
     SETTINGS.iter().filter_map(move |setting| {
-        let (parent, name) = setting.path.rsplit_once('.').unwrap_or(("", setting.path));
+        let path = setting.path.as_str();
+        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
         (parent == section).then_some((name, setting))
     })
 }
@@ -235,7 +259,7 @@ fn object(section: &str) -> Map<String, Value> {
     for (name, setting) in children(section) {
         let mut value = match setting.takes {
             Takes::Section if setting.path == HYPER_PARAMS_PATH => hyper_parameters(),
-            Takes::Section => object(setting.path),
+            Takes::Section => object(&setting.path),
             takes => type_of(takes),
         };
         let unit = match setting.unit {
@@ -387,7 +411,7 @@ fn hyper_parameters() -> Map<String, Value> {
 pub fn reference() -> String {
     let mut table =
         String::from("| setting | takes | absent | unit | meaning |\n|---|---|---|---|---|\n");
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let absent = match setting.presence {
             Presence::Required => "required".to_owned(),
             Presence::IfEnabled => "required if on".to_owned(),
@@ -429,7 +453,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_its_section() {
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter() {
             if let Some((section, _)) = setting.path.rsplit_once('.') {
                 assert_eq!(find(section).unwrap().takes, Takes::Section, "{section}");
             }
