@@ -501,14 +501,14 @@ fn check_lists_what_it_takes_and_names_what_it_leaves_out() {
 #[test]
 fn init_asks_for_nothing_that_it_does_not_take() {
     let scene = Scene::new("not-daily");
-    let monthly: String = (0..120)
-        .map(|month| format!("{}-{:02}-01,{month}\n", 2010 + month / 12, month % 12 + 1))
+    let quarterly: String = (0..40)
+        .map(|quarter| format!("{}-{:02}-01,1\n", 2010 + quarter / 4, quarter % 4 * 3 + 1))
         .collect();
-    fs::create_dir(scene.path("monthly")).unwrap();
-    scene.write("monthly/AAA.csv", &format!("Date,Close\n{monthly}"));
-    let told = scene.fails(&["init", "--assets", "monthly", "--predict", "AAA"]);
+    fs::create_dir(scene.path("quarterly")).unwrap();
+    scene.write("quarterly/AAA.csv", &format!("Date,Close\n{quarterly}"));
+    let told = scene.fails(&["init", "--assets", "quarterly", "--predict", "AAA"]);
     assert!(
-        told.contains("the prices are monthly, and the template"),
+        told.contains("the prices of `AAA` are quarterly, and a model's points"),
         "{told}"
     );
     assert!(!told.contains("deepARMeta"), "{told}");
@@ -863,7 +863,7 @@ fn a_proposal_for_monthly_prices_runs_as_it_is() {
     );
     scene.template(|_| ());
     let text = scene.succeeds(&["check", "--assets", "prices", "--template", "template.json"]);
-    assert!(!text.contains("warning"), "{text}");
+    assert!(!text.contains("prices are"), "{text}");
     assert!(text.contains("4, with 3, 3, 3, 3 prices"), "{text}");
     scene.succeeds(&RUN);
     let line = fs::read_to_string(scene.path("out/train/train.json")).unwrap();

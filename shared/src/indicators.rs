@@ -384,6 +384,10 @@ mod tests {
         assert!(rsi(&prices, 2)[1..].iter().all(|x| x.is_finite()));
     }
 
+    fn prices() -> Vec<f64> {
+        (1..40).map(|row| f64::from(row * row % 11 + row)).collect()
+    }
+
     /// Small values for the settings of an indicator.
     fn chosen(indicator: &'static Indicator) -> ChosenIndicator {
         let values = (2_u32..).map(f64::from);
@@ -395,9 +399,8 @@ mod tests {
 
     #[test]
     fn every_column_has_its_first_value_after_its_warm_up() {
-        let prices: Vec<f64> = (0..40).map(|row| f64::from(row * row % 11 + row)).collect();
         for chosen in INDICATORS.iter().map(chosen) {
-            let made = chosen.make(&prices);
+            let made = chosen.make(&prices());
             assert_eq!(made.len(), chosen.indicator.columns.len());
             for (column, values) in chosen.indicator.columns.iter().zip(made) {
                 assert_eq!(
@@ -406,7 +409,7 @@ mod tests {
                     "{}",
                     column.suffix
                 );
-                assert_eq!(values.len(), prices.len());
+                assert_eq!(values.len(), prices().len());
                 assert!(!chosen.formula(column).is_empty());
             }
         }
@@ -415,11 +418,10 @@ mod tests {
     /// No indicator's value depends on a later price.
     #[test]
     fn every_column_looks_back_only() {
-        let prices: Vec<f64> = (0..40).map(|row| f64::from(row * row % 11 + row)).collect();
         for chosen in INDICATORS.iter().map(chosen) {
-            let whole = chosen.make(&prices);
-            for rows in 0..prices.len() {
-                for (whole, part) in whole.iter().zip(chosen.make(&prices[..rows])) {
+            let whole = chosen.make(&prices());
+            for rows in 0..prices().len() {
+                for (whole, part) in whole.iter().zip(chosen.make(&prices()[..rows])) {
                     for (a, b) in whole.iter().zip(&part) {
                         assert_eq!(a.to_bits(), b.to_bits(), "{chosen} {rows}");
                     }
