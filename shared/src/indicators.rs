@@ -222,6 +222,49 @@ pub const INDICATORS: &[Indicator] = &[
         }],
         make: |prices, values| vec![sma(prices, rows(values[0]))],
     },
+    Indicator {
+        name: "macd",
+        label: "MACD",
+        meaning: "the difference of two moving averages, its own average, and the difference of these (MACD)",
+        required: false,
+        parameters: &[
+            rows_of("window_slow", "the span of the slow average, such as 26"),
+            rows_of("window_fast", "the span of the fast average, such as 12"),
+            rows_of("window_sign", "the span of the signal, such as 9"),
+        ],
+        columns: &[
+            IndicatorColumn {
+                suffix: "MACD",
+                title: "MACD",
+                is_price_like: false,
+                formula: |values| {
+                    format!(
+                        "m[t] = e(x, {fast})[t] - e(x, {slow})[t], e(x, n)[t] = e[t-1] + 2 / (n + 1) (x[t] - e[t-1]), e[0] = x[0]",
+                        slow = values[0],
+                        fast = values[1]
+                    )
+                },
+                warm_up: macd_warm_up,
+            },
+            IndicatorColumn {
+                suffix: "MACD_Signal",
+                title: "MACD's signal",
+                is_price_like: false,
+                formula: |values| format!("e(m, {})[t], from the first m on", values[2]),
+                warm_up: |values| macd_warm_up(values) + rows(values[2]) - 1,
+            },
+            IndicatorColumn {
+                suffix: "MACD_Diff",
+                title: "MACD less its signal",
+                is_price_like: false,
+                formula: |values| format!("m[t] - e(m, {})[t]", values[2]),
+                warm_up: |values| macd_warm_up(values) + rows(values[2]) - 1,
+            },
+        ],
+        make: |prices, values| {
+            macd(prices, rows(values[0]), rows(values[1]), rows(values[2])).into()
+        },
+    },
 ];
 
 /// A setting that is a count of rows.
@@ -316,6 +359,42 @@ fn rsi(prices: &[f64], window: usize) -> Vec<f64> {
             }
         })
         .collect()
+}
+
+/// The difference of two exponential moving averages (MACD), the exponential moving
+/// average of that (its signal), and the difference of the two.
+///
+/// Missing before row `max(slow, fast) - 1`, and the latter two before `signal - 1`
+/// rows more. O(n) time. [MACD](https://en.wikipedia.org/wiki/MACD).
+///
+/// # Panics
+/// If a span is 0.
+fn macd(prices: &[f64], slow: usize, fast: usize, signal: usize) -> [Vec<f64>; 3] {
+    let (slow, fast) = (exponential(prices, slow), exponential(prices, fast));
+    let line: Vec<f64> = fast.iter().zip(&slow).map(|(f, s)| f - s).collect();
+    let missing = line.iter().take_while(|x| x.is_nan()).count();
+    let mut average = vec![f64::NAN; missing];
+    average.extend(exponential(&line[missing..], signal));
+    let rest = line.iter().zip(&average).map(|(m, s)| m - s).collect();
+    [line, average, rest]
+}
+
+fn macd_warm_up(values: &[f64]) -> usize {
+    rows(values[0]).max(rows(values[1])) - 1
+}
+
+/// The exponential moving average `y[t] = y[t-1] + 2 / (span + 1) (x[t] - y[t-1])`,
+/// `y[0] = x[0]`; missing before row `span - 1`.
+fn exponential(values: &[f64], span: usize) -> Vec<f64> {
+    assert!(span > 0, "a span of 0 rows has no meaning");
+    let weight = 2.0 / (count(span) + 1.0);
+    let mut average = values.first().copied().unwrap_or(0.0);
+    let rows = values.iter().enumerate();
+    rows.map(|(row, value)| {
+        average = (1.0 - weight) * average + weight * value;
+        if row + 1 < span { f64::NAN } else { average }
+    })
+    .collect()
 }
 
 /// `f` of each full window; NaN where there is none.
@@ -441,6 +520,15 @@ mod tests {
             list.dedup();
             assert_eq!(list.len(), count);
         }
+    }
+
+    #[test]
+    fn the_macd_of_a_short_series_is_as_computed_by_hand() {
+        // Spans 3, 1 and 1: the fast average is the price, the slow one halves.
+        let [line, signal, rest] = macd(&[4.0, 8.0, 2.0], 3, 1, 1);
+        assert!(line[1].is_nan());
+        assert_eq!(line[2], 2.0 - 4.0);
+        assert_eq!((signal[2], rest[2]), (-2.0, 0.0));
     }
 
     #[test]

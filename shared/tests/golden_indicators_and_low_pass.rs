@@ -64,6 +64,7 @@ fn indicators_are_those_of_the_python_library() {
                 "bollingerBand" => vec![20.0, 2.0],
                 "rsi" => vec![14.0],
                 "sma" => vec![7.0],
+                "macd" => vec![26.0, 12.0, 9.0],
                 other => panic!("{other} has no settings here"),
             };
             let chosen = ChosenIndicator { indicator, values };

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ta.momentum import RSIIndicator
-from ta.trend import SMAIndicator
+from ta.trend import MACD, SMAIndicator
 from ta.volatility import BollingerBands
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,10 @@ def indicators(table: pd.DataFrame) -> pd.DataFrame:
         columns[f"{ticker}_BB_MA"] = bands.bollinger_mavg()
         columns[f"{ticker}_RSI"] = RSIIndicator(close=close, window=14).rsi()
         columns[f"{ticker}_SMA"] = SMAIndicator(close=close, window=7).sma_indicator()
+        macd = MACD(close=close, window_slow=26, window_fast=12, window_sign=9)
+        columns[f"{ticker}_MACD"] = macd.macd()
+        columns[f"{ticker}_MACD_Signal"] = macd.macd_signal()
+        columns[f"{ticker}_MACD_Diff"] = macd.macd_diff()
     return pd.DataFrame(columns)
 
 
