@@ -265,6 +265,24 @@ pub const INDICATORS: &[Indicator] = &[
             macd(prices, rows(values[0]), rows(values[1]), rows(values[2])).into()
         },
     },
+    Indicator {
+        name: "roc",
+        label: "rate of change",
+        meaning: "the rate of change",
+        required: false,
+        parameters: &[window("the rows that it looks back, such as 12")],
+        columns: &[IndicatorColumn {
+            suffix: "ROC",
+            title: "rate of change",
+            is_price_like: false,
+            formula: |values| {
+                let back = values[0];
+                format!("100 (x[t] - x[t-{back}]) / x[t-{back}]; missing where that is 0")
+            },
+            warm_up: |values| rows(values[0]),
+        }],
+        make: |prices, values| vec![rate_of_change(prices, rows(values[0]))],
+    },
 ];
 
 /// A setting that is a count of rows.
@@ -395,6 +413,16 @@ fn exponential(values: &[f64], span: usize) -> Vec<f64> {
         if row + 1 < span { f64::NAN } else { average }
     })
     .collect()
+}
+
+/// The change from `window` rows before, in per cent of that price; missing before row
+/// `window` and where that price is 0. O(n) time.
+fn rate_of_change(prices: &[f64], window: usize) -> Vec<f64> {
+    let mut values = vec![f64::NAN; prices.len().min(window)];
+    let pairs = prices.iter().zip(prices.iter().skip(window));
+    // What is divided by 0 is not finite, which counts as missing.
+    values.extend(pairs.map(|(before, now)| (now - before) / before * 100.0));
+    values
 }
 
 /// `f` of each full window; NaN where there is none.
@@ -529,6 +557,18 @@ mod tests {
         assert!(line[1].is_nan());
         assert_eq!(line[2], 2.0 - 4.0);
         assert_eq!((signal[2], rest[2]), (-2.0, 0.0));
+    }
+
+    #[test]
+    fn the_rate_of_change_from_a_price_of_0_is_missing() {
+        let chosen = ChosenIndicator {
+            indicator: INDICATORS.iter().find(|one| one.name == "roc").unwrap(),
+            values: vec![1.0],
+        };
+        let made = chosen.make(&[2.0, 3.0, 0.0, 5.0, 5.0]);
+        assert!(made[0][0].is_nan() && made[0][3].is_nan());
+        assert_eq!(made[0][1..3], [50.0, -100.0]);
+        assert_eq!(made[0][4], 0.0);
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn indicators_are_those_of_the_python_library() {
                 "rsi" => vec![14.0],
                 "sma" => vec![7.0],
                 "macd" => vec![26.0, 12.0, 9.0],
+                "roc" => vec![12.0],
                 other => panic!("{other} has no settings here"),
             };
             let chosen = ChosenIndicator { indicator, values };

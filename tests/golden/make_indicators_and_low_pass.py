@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ta.momentum import RSIIndicator
+from ta.momentum import ROCIndicator, RSIIndicator
 from ta.trend import MACD, SMAIndicator
 from ta.volatility import BollingerBands
 
@@ -47,6 +47,7 @@ def indicators(table: pd.DataFrame) -> pd.DataFrame:
         columns[f"{ticker}_MACD"] = macd.macd()
         columns[f"{ticker}_MACD_Signal"] = macd.macd_signal()
         columns[f"{ticker}_MACD_Diff"] = macd.macd_diff()
+        columns[f"{ticker}_ROC"] = ROCIndicator(close=close, window=12).roc()
     return pd.DataFrame(columns)
 
 
