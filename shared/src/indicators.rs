@@ -283,6 +283,41 @@ pub const INDICATORS: &[Indicator] = &[
         }],
         make: |prices, values| vec![rate_of_change(prices, rows(values[0]))],
     },
+    Indicator {
+        name: "stochastic",
+        label: "stochastic oscillator",
+        meaning: "the stochastic oscillator of closing prices",
+        required: false,
+        parameters: &[
+            window("the rows whose least and greatest price it lies between, such as 14"),
+            rows_of(
+                "smooth_window",
+                "the rows that %D is the mean of, such as 3",
+            ),
+        ],
+        columns: &[
+            IndicatorColumn {
+                suffix: "Stoch_K",
+                title: "stochastic oscillator %K",
+                is_price_like: false,
+                formula: |values| {
+                    format!(
+                        "k[t] = 100 (x[t] - min(x[t-{back}..t])) / (max(x[t-{back}..t]) - min(x[t-{back}..t])); missing where all are equal",
+                        back = values[0] - 1.0
+                    )
+                },
+                warm_up: |values| rows(values[0]) - 1,
+            },
+            IndicatorColumn {
+                suffix: "Stoch_D",
+                title: "stochastic oscillator %D",
+                is_price_like: false,
+                formula: |values| format!("mean(k[t-{}..t])", values[1] - 1.0),
+                warm_up: |values| rows(values[0]) + rows(values[1]) - 2,
+            },
+        ],
+        make: |prices, values| stochastic(prices, rows(values[0]), rows(values[1])).into(),
+    },
 ];
 
 /// A setting that is a count of rows.
@@ -423,6 +458,28 @@ fn rate_of_change(prices: &[f64], window: usize) -> Vec<f64> {
     // What is divided by 0 is not finite, which counts as missing.
     values.extend(pairs.map(|(before, now)| (now - before) / before * 100.0));
     values
+}
+
+/// Where the price lies between the least and the greatest of `window` rows, 0 to 100
+/// (%K), and the mean of that over `smooth_window` rows (%D). Closing prices stand for
+/// the day's highest and lowest as well.
+///
+/// %K is missing before row `window - 1` and where all prices of the window are equal;
+/// %D where one of its %K is. O(n window) time.
+/// [Stochastic oscillator](https://en.wikipedia.org/wiki/Stochastic_oscillator).
+///
+/// # Panics
+/// If a window is 0.
+fn stochastic(prices: &[f64], window: usize, smooth_window: usize) -> [Vec<f64>; 2] {
+    let k = rolling(prices, window, |values| {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let now = values[values.len() - 1];
+        // 0 / 0 is missing.
+        100.0 * (now - least) / (greatest - least)
+    });
+    let d = rolling(&k, smooth_window, mean);
+    [k, d]
 }
 
 /// `f` of each full window; NaN where there is none.
@@ -569,6 +626,14 @@ mod tests {
         assert!(made[0][0].is_nan() && made[0][3].is_nan());
         assert_eq!(made[0][1..3], [50.0, -100.0]);
         assert_eq!(made[0][4], 0.0);
+    }
+
+    #[test]
+    fn the_stochastic_oscillator_of_a_short_series_is_as_computed_by_hand() {
+        let [k, d] = stochastic(&[1.0, 5.0, 4.0, 4.0, 4.0], 3, 2);
+        assert_eq!(k[2..4], [75.0, 0.0]);
+        assert_eq!(d[3], 37.5);
+        assert!(k[1].is_nan() && k[4].is_nan() && d[2].is_nan() && d[4].is_nan());
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn indicators_are_those_of_the_python_library() {
                 "sma" => vec![7.0],
                 "macd" => vec![26.0, 12.0, 9.0],
                 "roc" => vec![12.0],
+                "stochastic" => vec![14.0, 3.0],
                 other => panic!("{other} has no settings here"),
             };
             let chosen = ChosenIndicator { indicator, values };

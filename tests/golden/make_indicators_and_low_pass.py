@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ta.momentum import ROCIndicator, RSIIndicator
+from ta.momentum import ROCIndicator, RSIIndicator, StochasticOscillator
 from ta.trend import MACD, SMAIndicator
 from ta.volatility import BollingerBands
 
@@ -48,6 +48,12 @@ def indicators(table: pd.DataFrame) -> pd.DataFrame:
         columns[f"{ticker}_MACD_Signal"] = macd.macd_signal()
         columns[f"{ticker}_MACD_Diff"] = macd.macd_diff()
         columns[f"{ticker}_ROC"] = ROCIndicator(close=close, window=12).roc()
+        # Of closing prices alone: each is its day's high and low as well.
+        stochastic = StochasticOscillator(
+            high=close, low=close, close=close, window=14, smooth_window=3
+        )
+        columns[f"{ticker}_Stoch_K"] = stochastic.stoch()
+        columns[f"{ticker}_Stoch_D"] = stochastic.stoch_signal()
     return pd.DataFrame(columns)
 
 
