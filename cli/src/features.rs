@@ -16,7 +16,7 @@ use pipewright::features::{
     self, Destination, FeatureError, FeatureSet, Options, Progress, Proposal, Stage, Stages,
     assets_and_faults, unknown_names,
 };
-use pipewright::training_template::{TrainingTemplate, settings};
+use pipewright::training_template::{Freq, TrainingTemplate, settings};
 use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -313,7 +313,8 @@ fn check(arguments: &Check) -> Result<ExitCode> {
             match (read, &template) {
                 (Err(error), _) => faults.extend(error.sentences()),
                 (Ok(assets), Some(template)) if faults.is_empty() => {
-                    let of_files = file_warnings(&assets);
+                    let mut of_files = file_warnings(&assets);
+                    of_files.extend(spacing_notes(&assets, Some(template.deepar.freq)));
                     match features::check(template, assets) {
                         Ok(found) => {
                             warnings.extend(found.warnings.iter().cloned());
@@ -327,8 +328,7 @@ fn check(arguments: &Check) -> Result<ExitCode> {
                 }
                 (Ok(assets), _) => {
                     warnings.extend(file_warnings(&assets));
-                    let series = assets.iter().map(|(_, series)| series);
-                    warnings.extend(series.filter_map(features::PriceSeries::spacing_note));
+                    warnings.extend(spacing_notes(&assets, None));
                 }
             }
         }
@@ -370,6 +370,15 @@ fn file_warnings(assets: &[(features::CatalogueAsset, features::PriceSeries)]) -
     series
         .flat_map(|series| series.warnings.iter().cloned())
         .collect()
+}
+
+/// Those of price files that are not daily, and not of `freq`.
+fn spacing_notes(
+    assets: &[(features::CatalogueAsset, features::PriceSeries)],
+    freq: Option<Freq>,
+) -> Vec<String> {
+    let series = assets.iter().map(|(_, series)| series);
+    series.filter_map(|one| one.spacing_note(freq)).collect()
 }
 
 fn describe(arguments: &Describe) -> Result<ExitCode> {

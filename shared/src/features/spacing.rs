@@ -139,11 +139,12 @@ pub fn frequency(freq: Freq) -> Frequency {
 }
 
 impl PriceSeries {
-    /// What is to be known of prices that are not daily, before there is a
-    /// template.
+    /// What is to be known of prices that are not daily where they were not made
+    /// points of `freq`: there is no template, or it has a fault.
     #[must_use]
-    pub fn spacing_note(&self) -> Option<String> {
-        let spacing = Spacing::of(&self.dates)?;
+    pub fn spacing_note(&self, freq: Option<Freq>) -> Option<String> {
+        let spacing =
+            Spacing::of(&self.dates).filter(|one| freq.is_none() || one.freq() != freq)?;
         let (ticker, cure) = (&self.ticker, spacing.cure());
         Some(format!("{ticker}: prices are {spacing}: {cure}"))
     }
@@ -204,7 +205,8 @@ mod tests {
                 found[0].starts_with(&format!("T: prices are {name}: ")),
                 "{found:?}"
             );
-            let note = series(every(days, 8)).spacing_note().unwrap();
+            assert_eq!(series(every(30, 8)).spacing_note(Some(Freq::Month)), None);
+            let note = series(every(days, 8)).spacing_note(None).unwrap();
             assert!(
                 note.starts_with(&format!("T: prices are {name}: ")),
                 "{note}"
