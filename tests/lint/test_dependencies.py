@@ -59,3 +59,11 @@ def test_an_unknown_licence_is_refused(tmp_path):
     status, output = denied(CONFIGURATION.replace('"Zlib",', ""), tmp_path, "licenses")
     assert status != 0
     assert "license is not explicitly allowed" in output
+
+
+def test_the_pinned_toolchain_is_that_of_the_image_and_new_enough():
+    pinned = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
+    minor = pinned.rpartition(".")[0]
+    assert f"/rust:{minor}-" in (ROOT / "docker" / "Dockerfile").read_text()
+    least = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
+    assert [int(part) for part in least.split(".")] <= [int(part) for part in minor.split(".")]
