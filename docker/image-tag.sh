@@ -14,7 +14,8 @@ package="${1:-feature-engineering}"
     echo "image-tag.sh: there is no program docker/$package" >&2
     exit 2
 }
-find Cargo.lock Cargo.toml docker/Dockerfile "docker/$package" docker/job shared -type f -print0 |
+find Cargo.lock Cargo.toml docker/Dockerfile "docker/$package" docker/job shared \
+    -type f ! -name README.md -print0 |
     LC_ALL=C sort -z |
     xargs -0 sha256sum |
     sha256sum |
