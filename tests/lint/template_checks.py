@@ -634,11 +634,21 @@ def dashboards_are_json(project: Project) -> Findings:
 
 
 def alarms_reach_somebody(project: Project) -> Findings:
-    """Each alarm says what to do, tells the topic, and takes silence for health."""
+    """Each alarm says what to do, may tell the topic and does, and takes silence for health."""
+    may_tell = {
+        tuple(source["Fn::GetAtt"])
+        for _, _, policy in project.resources("AWS::SNS::TopicPolicy")
+        for statement in statements(policy["Properties"]["PolicyDocument"])
+        for source in as_list(
+            statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", [])
+        )
+    }
     for stack, logical_id, alarm in project.resources("AWS::CloudWatch::Alarm"):
         place, properties = f"{stack}.{logical_id}", alarm["Properties"]
         if properties.get("AlarmActions") != [{"Ref": "AlarmTopic"}]:
             yield f"{place}: tells nobody"
+        if (logical_id, "Arn") not in may_tell:
+            yield f"{place}: the topic's policy does not let it in"
         if not properties.get("AlarmDescription", "").endswith("."):
             yield f"{place}: does not say what it means"
         if properties.get("TreatMissingData") != "notBreaching":

@@ -374,6 +374,13 @@ def an_alarm_that_tells_nobody(project):
     del alarm["Properties"]["AlarmActions"]
 
 
+@fault(checks.alarms_reach_somebody)
+def an_alarm_that_the_topic_does_not_let_in(project):
+    policy = project.nested["OperationsStack"]["Resources"]["AlarmTopicPolicy"]["Properties"]
+    condition = policy["PolicyDocument"]["Statement"][0]["Condition"]
+    del condition["ArnEquals"]["aws:SourceArn"][0]
+
+
 @fault(checks.root_resources_carry_tags)
 def a_function_without_tags(project):
     del project.expanded["Resources"]["PipelineEventsFunction"]["Properties"]["Tags"]
