@@ -11,7 +11,7 @@ from system import ROOT
 
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for pattern in ("README.md", "*/README.md", "samples/*/README.md", "docs/*.md")
+    for pattern in ("*.md", "*/README.md", "*/*/README.md", "docs/*.md")
     for page in ROOT.glob(pattern)
 )
 BLOCK = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -32,11 +32,12 @@ def test_every_link_within_the_page_leads_somewhere():
 def test_every_target_of_make_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text()
     for page in (
-        "README.md",
-        "cfn/README.md",
-        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("*/*/README.md"),
+        *ROOT.glob("docs/*.md"),
     ):
         for target in re.findall(
-            r"(?:`|^\$ )make (?:-s )?([a-z][a-z-]*)", (ROOT / page).read_text(), re.MULTILINE
+            r"(?:`|^\$ )make (?:-s )?([a-z][a-z-]*)", page.read_text(), re.MULTILINE
         ):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), (page, target)
