@@ -12,7 +12,7 @@ mod steps;
 
 use std::ops::{Add, AddAssign, Div, Mul, Range, Sub};
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
 
 pub use steps::AdamStep;
 
@@ -136,9 +136,50 @@ element!(f32);
 element!(f64);
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    use super::Parallelism;
+
+    /// gemm's product: the result's rows, its columns and the inner dimension; the
+    /// result with the strides of its columns and rows, and whether it is added to;
+    /// the operands, each with its strides; the factors of the result and of the
+    /// product; which of the three to conjugate; the threads.
+    pub type Product<T> = unsafe fn(
+        usize,
+        usize,
+        usize,
+        *mut T,
+        isize,
+        isize,
+        bool,
+        *const T,
+        isize,
+        isize,
+        *const T,
+        isize,
+        isize,
+        T,
+        T,
+        bool,
+        bool,
+        bool,
+        Parallelism,
+    );
+
+    pub trait Sealed: Sized {
+        /// The product for the widest vectors that this machine has.
+        fn product() -> Product<Self>;
+    }
+
+    impl Sealed for f32 {
+        fn product() -> Product<Self> {
+            gemm_f32::gemm::f32::get_gemm_fn()
+        }
+    }
+
+    impl Sealed for f64 {
+        fn product() -> Product<Self> {
+            gemm_f64::gemm::f64::get_gemm_fn()
+        }
+    }
 }
 
 /// What the network computes with: single precision, or double where a test
@@ -281,22 +322,29 @@ pub fn multiply<T: Element>(out: &mut [T], write: Write, lhs: Matrix<'_, T>, rhs
     // A slice is at most isize::MAX bytes long, and strides are dimensions of
     // one that is not empty.
     let stride = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
+    // gemm is fastest at results whose columns lie together; those of one column do
+    // already, so others are made as their transpose.
+    let (lhs, rhs, m, n, column_stride, row_stride) = match n {
+        1 => (lhs, rhs, m, n, 1, 1),
+        _ => (rhs.transposed(), lhs.transposed(), n, m, stride(n), 1),
+    };
     // SAFETY: in a `Matrix`, row * row_stride + column * column_stride stays
     // inside its data for every row < rows and column < columns: `new` makes it
     // so with exactly rows * columns numbers, `transposed` swaps the two, and
     // `columns` takes from the front as much as the first column it keeps lies
     // further on; the fields are private. Neither operand is empty here. `out`
     // holds m * n numbers with row stride n and column stride 1, as asserted
-    // above, and can't overlap the operands, being borrowed mutably. T is f32 or
-    // f64, which gemm takes.
+    // above, and can't overlap the operands, being borrowed mutably. Taking turns
+    // with the operands and the strides makes the product's transpose of the same
+    // numbers.
     unsafe {
-        gemm::gemm(
+        T::product()(
             m,
             n,
             k,
             out.as_mut_ptr(),
-            1,
-            stride(n),
+            column_stride,
+            row_stride,
             write == Write::Add,
             lhs.data.as_ptr(),
             stride(lhs.column_stride),
