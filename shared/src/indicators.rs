@@ -21,6 +21,8 @@ pub struct Indicator {
     pub parameters: &'static [Parameter],
     /// Its columns, in their order.
     pub columns: &'static [IndicatorColumn],
+    /// What is wrong with settings that are each right, if there is something.
+    pub fault: fn(&[f64]) -> Option<&'static str>,
     /// The columns' values from the prices and the values of the settings.
     make: fn(&[f64], &[f64]) -> Vec<Vec<f64>>,
 }
@@ -185,6 +187,7 @@ pub const INDICATORS: &[Indicator] = &[
                 warm_up: |values| rows(values[0]) - 1,
             },
         ],
+        fault: |_| None,
         make: |prices, values| bollinger(prices, rows(values[0]), values[1]).into(),
     },
     Indicator {
@@ -205,6 +208,7 @@ pub const INDICATORS: &[Indicator] = &[
             },
             warm_up: |values| rows(values[0]) - 1,
         }],
+        fault: |_| None,
         make: |prices, values| vec![rsi(prices, rows(values[0]))],
     },
     Indicator {
@@ -220,6 +224,7 @@ pub const INDICATORS: &[Indicator] = &[
             formula: |values| mean_formula(values[0]),
             warm_up: |values| rows(values[0]) - 1,
         }],
+        fault: |_| None,
         make: |prices, values| vec![sma(prices, rows(values[0]))],
     },
     Indicator {
@@ -261,6 +266,10 @@ pub const INDICATORS: &[Indicator] = &[
                 warm_up: |values| macd_warm_up(values) + rows(values[2]) - 1,
             },
         ],
+        fault: |values| {
+            (values[0] <= values[1])
+                .then_some("window_slow must be greater than window_fast, as 26 is than 12")
+        },
         make: |prices, values| {
             macd(prices, rows(values[0]), rows(values[1]), rows(values[2])).into()
         },
@@ -281,6 +290,7 @@ pub const INDICATORS: &[Indicator] = &[
             },
             warm_up: |values| rows(values[0]),
         }],
+        fault: |_| None,
         make: |prices, values| vec![rate_of_change(prices, rows(values[0]))],
     },
     Indicator {
@@ -289,7 +299,11 @@ pub const INDICATORS: &[Indicator] = &[
         meaning: "the stochastic oscillator of closing prices",
         required: false,
         parameters: &[
-            window("the rows whose least and greatest price it lies between, such as 14"),
+            Parameter {
+                // A price alone lies nowhere between.
+                takes: Takes::Whole(2),
+                ..window("the rows whose least and greatest price it lies between, such as 14")
+            },
             rows_of(
                 "smooth_window",
                 "the rows that %D is the mean of, such as 3",
@@ -316,6 +330,7 @@ pub const INDICATORS: &[Indicator] = &[
                 warm_up: |values| rows(values[0]) + rows(values[1]) - 2,
             },
         ],
+        fault: |_| None,
         make: |prices, values| stochastic(prices, rows(values[0]), rows(values[1])).into(),
     },
 ];
@@ -554,11 +569,9 @@ mod tests {
 
     /// Small values for the settings of an indicator.
     fn chosen(indicator: &'static Indicator) -> ChosenIndicator {
-        let values = (2_u32..).map(f64::from);
-        ChosenIndicator {
-            indicator,
-            values: values.take(indicator.parameters.len()).collect(),
-        }
+        let values: Vec<f64> = [4.0, 3.0, 2.0][..indicator.parameters.len()].to_vec();
+        assert_eq!((indicator.fault)(&values), None);
+        ChosenIndicator { indicator, values }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub mod settings;
 /// beyond it can't be meant, and below it sums and products can't overflow.
 const GREATEST: u32 = 1_000_000;
 
+/// The years that a price can be of.
+pub const YEARS: std::ops::RangeInclusive<i32> = 1900..=2200;
+
 /// The longest ticker, in bytes: it must fit a file name with its ending.
 pub const LONGEST_TICKER: usize = 128;
 
@@ -84,7 +87,8 @@ pub enum Alignment {
     /// `predicted`: those of the predicted asset. On them, the last price of
     /// another asset stands for one that is missing.
     Predicted {
-        /// `maxAge`: the calendar days that such a price may be old; default 7.
+        /// `maxAge`: the calendar days that such a price may be old; default 7, of
+        /// months 31, so that the point before can stand for one.
         max_age: usize,
     },
     /// `union`: the days on which any asset has a price.
@@ -92,7 +96,7 @@ pub enum Alignment {
 }
 
 impl Alignment {
-    /// `predicted` as it is where the template says no more.
+    /// `predicted` as it is where the template says no more, but for months.
     pub const PREDICTED: Self = Self::Predicted { max_age: 7 };
 
     /// The name in the template.
@@ -274,6 +278,14 @@ impl Freq {
         }
     }
 
+    /// How many days old the price of the point before can be, and at least 7.
+    fn longest_days(self) -> usize {
+        match self {
+            Self::Day | Self::Week => 7,
+            Self::Month => 31,
+        }
+    }
+
     /// Whether a text is its name; the 1 may be left out.
     fn is(self, text: &str) -> bool {
         text == self.name() || Some(text) == self.name().strip_prefix('1')
@@ -418,6 +430,16 @@ impl TrainingTemplate {
                 deepar.context_length
             ));
         }
+        for (name, day) in [
+            ("startDataset", deepar.start_dataset),
+            ("endTraining", deepar.end_training),
+        ] {
+            if day.year() == 1970 {
+                warnings.push(format!(
+                    "deepARMeta.{name} is {day}; if that was a number of seconds, or a date without hyphens, write \"2018-01-01\" or milliseconds"
+                ));
+            }
+        }
         let fft = &self.features.fft;
         if fft.enabled && fft.mode == FftMode::Global {
             warnings.push(
@@ -432,7 +454,7 @@ impl TrainingTemplate {
                 .is_some_and(|text| text != "auto" && text != "ignore")
             {
                 warnings.push(format!(
-                    "deepARMeta.hyperParams.{name} is set, but the training files carry no cat and no dynamic_feat: each feature is a series of its own"
+                    "deepARMeta.hyperParams.{name} is set, but the training files carry no cat and no dynamic_feat: each feature is a series of its own; Pipewright's own DeepAR refuses that"
                 ));
             }
         }
@@ -685,8 +707,8 @@ impl<'a> Field<'a> {
                 .filter(|number| number.is_finite() && number.abs() < 1e16)
                 .and_then(of_milliseconds),
         }
-        // DeepAR and the price files write four-digit years.
-        .filter(|day| (1..=9999).contains(&day.year()));
+        // As of prices.
+        .filter(|day| YEARS.contains(&day.year()));
         if day.is_none() {
             self.wrong(faults, &expected, value);
         }
@@ -804,8 +826,15 @@ fn read_template(faults: &mut Faults, document: &Value) -> Option<TrainingTempla
     }
     let name = root.optional("name").text(faults).map(str::to_owned);
     let predicted_asset = root.field("predictedAsset").ticker(faults);
-    let features = read_features(faults, root.field("feMeta"));
+    let mut features = read_features(faults, root.field("feMeta"));
     let deepar = read_deepar(faults, root.field("deepARMeta"));
+    if let (Some(features), Some(deepar)) = (&mut features, &deepar)
+        && features.alignment == Alignment::PREDICTED
+        && document["feMeta"]["maxAge"].is_null()
+    {
+        let max_age = deepar.freq.longest_days();
+        features.alignment = Alignment::Predicted { max_age };
+    }
     let is_union = |features: &FeatureSettings| features.alignment == Alignment::Union;
     let is_trading = |deepar: &DeepArSettings| deepar.calendar == Calendar::Trading;
     if features.as_ref().is_some_and(is_union) && deepar.as_ref().is_some_and(is_trading) {
@@ -930,6 +959,10 @@ fn read_indicators(faults: &mut Faults, field: Field<'_>) -> IndicatorSettings {
             .collect();
         // Where one is missing that must be there, that is a fault by now.
         if let Some(values) = values.into_iter().collect() {
+            let values: Vec<f64> = values;
+            if let Some(fault) = (indicator.fault)(&values) {
+                faults.add(&own.path, fault);
+            }
             chosen.push(ChosenIndicator { indicator, values });
         }
     }
@@ -1152,7 +1185,7 @@ enum Takes {
     Cardinality,
     /// `auto`, `ignore`, or a positive whole number.
     DynamicFeatures,
-    /// A list of numbers between 0 and 1.
+    /// A list of numbers above 0 and below 1.
     Quantiles,
 }
 
@@ -1214,7 +1247,7 @@ impl Takes {
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Cardinality => "auto, ignore, or a list of whole numbers from 1".to_owned(),
             Self::DynamicFeatures => "auto, ignore, or a whole number from 1".to_owned(),
-            Self::Quantiles => "a list of numbers between 0 and 1".to_owned(),
+            Self::Quantiles => "a list of numbers above 0 and below 1, at least one".to_owned(),
         }
     }
 
@@ -1341,14 +1374,49 @@ mod tests {
             "2018-1-1",
             "01.01.2018",
             "2018-01-01T00:00:00Z",
+            "1850-01-01",
+            "2201-01-01",
             "",
         ] {
             let faults = faults_with("/deepARMeta/endTraining", json!(wrong));
             assert!(
-                faults[0].contains("must be a day such as \"2018-01-01\""),
+                faults[0]
+                    .contains("must be a day of the years 1900 to 2200 such as \"2018-01-01\""),
                 "{faults:?}"
             );
         }
+    }
+
+    /// A number of seconds, or a date without hyphens, that is taken for milliseconds is warned of.
+    #[test]
+    fn a_day_of_1970_is_doubtful() {
+        let warnings = |start: Value| {
+            let mut document = original();
+            document["deepARMeta"]["startDataset"] = start;
+            let warnings = TrainingTemplate::parse(&document).unwrap().warnings();
+            let mut of_day = warnings.iter().filter(|one| one.contains("startDataset"));
+            of_day.next().cloned()
+        };
+        for seconds in [json!(1_262_304_000), json!(20_100_101)] {
+            let warning = warnings(seconds).unwrap();
+            assert!(warning.contains("1970-01-"), "{warning}");
+        }
+        assert_eq!(warnings(json!("2010-01-01")), None);
+    }
+
+    #[test]
+    fn the_fast_average_of_macd_is_faster() {
+        let macd = json!({"window_slow": 12, "window_fast": 26, "window_sign": 9});
+        assert_eq!(
+            faults_with("/feMeta/taSettings", {
+                let mut settings = original()["feMeta"]["taSettings"].clone();
+                settings["macd"] = macd;
+                settings
+            }),
+            [
+                "feMeta.taSettings.macd: window_slow must be greater than window_fast, as 26 is than 12"
+            ]
+        );
     }
 
     #[test]

@@ -79,11 +79,18 @@ fn sum<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
 pub(crate) fn indicators(series: &Series, threads: NonZeroUsize) -> Result<Measured> {
     let prices = read(series)?;
     // The three that the other side makes.
-    let settings = [vec![20.0, 2.0], vec![14.0], vec![7.0]];
-    let chosen: Vec<ChosenIndicator> = INDICATORS
+    let settings: [(&str, &[f64]); 3] = [
+        ("bollingerBand", &[20.0, 2.0]),
+        ("rsi", &[14.0]),
+        ("sma", &[7.0]),
+    ];
+    let chosen: Vec<ChosenIndicator> = settings
         .iter()
-        .zip(settings)
-        .map(|(indicator, values)| ChosenIndicator { indicator, values })
+        .filter_map(|(name, values)| {
+            let indicator = INDICATORS.iter().find(|one| one.name == *name)?;
+            let values = values.to_vec();
+            Some(ChosenIndicator { indicator, values })
+        })
         .collect();
     Measured::of(|| {
         let sums = map(&prices, threads, |prices| {

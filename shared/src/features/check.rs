@@ -54,6 +54,7 @@ pub fn check(
 ) -> Result<Checked, Vec<FeatureError>> {
     let (assets, series) = in_order(template, assets).map_err(|fault| vec![fault])?;
     let mut warnings = template.warnings();
+    warnings.extend(baselines::refused(&template.deepar));
     for one in &series {
         warnings.extend(one.warnings.iter().cloned());
     }

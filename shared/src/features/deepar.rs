@@ -76,7 +76,7 @@ impl Plan {
     /// Lays out the files for columns over `dates` (ascending, not empty, each the
     /// last day of its point);
     /// `target` is the place of the predicted asset's price among the columns,
-    /// which has to have a value in each test window.
+    /// which has to be in training and to have a value in each test window.
     pub(super) fn new(
         settings: &DeepArSettings,
         dates: &[Date],
@@ -135,6 +135,12 @@ impl Plan {
                 Ok(series) => {
                     plan.training_values += series.points - series.nulls;
                     plan.series.push(series);
+                }
+                Err(reason) if column == target => {
+                    return Err(FeatureError::PredictedLeftOut {
+                        column: one.name.clone(),
+                        reason,
+                    });
                 }
                 Err(reason) => plan.left_out.push(LeftOut {
                     column: one.name.clone(),

@@ -110,6 +110,16 @@ pub enum FeatureError {
         /// Its last day.
         last: Date,
     },
+    /// The predicted asset's price is not in the files.
+    #[error(
+        "{column}, which is predicted, cannot be trained on: {reason}; end training later, or import other prices"
+    )]
+    PredictedLeftOut {
+        /// Its column.
+        column: String,
+        /// Why.
+        reason: String,
+    },
     /// Fewer training values than DeepAR accepts.
     #[error(
         "the training series hold {values} values from {start_dataset} to before {end_training}, but DeepAR needs at least {needed}; prices run from {first_date} to {last_date}{}",

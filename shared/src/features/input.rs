@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 
 use serde_json::Value;
 use time::{Date, Month};
@@ -12,16 +11,13 @@ use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::spacing;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
-use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, ticker_fault};
+use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, YEARS, ticker_fault};
 use crate::wording::count;
 use pipewright_matmul::parallel;
 
 /// The largest price in either direction: beyond it sums of squares and the
 /// single precision of later stages would overflow.
 const LARGEST_PRICE: f64 = 1e15;
-
-/// The years of prices. Calendars and models end not far beyond.
-const YEARS: RangeInclusive<i32> = 1900..=2200;
 
 /// The settings that name assets.
 const PREDICTED: &str = "predictedAsset";

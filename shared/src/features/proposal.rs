@@ -11,7 +11,7 @@ use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
 use super::spacing::{Spacing, by_point, frequency};
 use crate::nearest::nearest;
-use crate::training_template::{Alignment, Freq};
+use crate::training_template::{Alignment, Calendar, Freq};
 
 /// What a template for prices of some spacing says of points.
 struct Horizon {
@@ -46,10 +46,6 @@ const MOST_WINDOWS: i64 = 4;
 
 /// Points of data for each that is held out, so that most are left to train on.
 const POINTS_FOR_ONE: i64 = 10;
-
-/// Calendar days that a price may be old under `predicted` for prices of months:
-/// one month.
-const MONTH: usize = 31;
 
 /// Most assets that all get indicators and low-pass columns; of more, those of
 /// the predicted asset's class do.
@@ -161,7 +157,12 @@ pub fn propose(
     let freq = frequency(horizon.freq);
     let assets: Vec<(CatalogueAsset, PriceSeries)> = assets
         .iter()
-        .map(|(asset, series)| (asset.clone(), by_point(horizon.freq, series.clone())))
+        .map(|(asset, series)| {
+            (
+                asset.clone(),
+                by_point(horizon.freq, Calendar::Daily, series.clone()),
+            )
+        })
         .collect();
     let (target, own) = &assets[at];
     let series: Vec<PriceSeries> = assets.iter().map(|(_, series)| series.clone()).collect();
@@ -269,9 +270,6 @@ pub fn propose(
     let note = (common.lost > 0).then(|| {
         let alignment = Alignment::PREDICTED;
         template["feMeta"]["alignment"] = alignment.name().into();
-        if horizon.freq == Freq::Month {
-            template["feMeta"]["maxAge"] = MONTH.into();
-        }
         format!(
             "feMeta.alignment is {}, since common would lose {} of {predicted}, which is predicted",
             alignment.name(),

@@ -48,6 +48,7 @@ pub fn run_with(
     let template = &options.applied(template);
     let (assets, series) = in_order(template, assets)?;
     let mut warnings = template.warnings();
+    warnings.extend(baselines::refused(&template.deepar));
     for one in &series {
         warnings.extend(one.warnings.iter().cloned());
     }
@@ -329,10 +330,10 @@ pub(super) fn in_order(
             });
         }
     }
-    let freq = template.deepar.freq;
+    let (freq, calendar) = (template.deepar.freq, template.deepar.calendar);
     let assets = assets.into_iter();
     Ok(assets
-        .map(|(asset, series)| (asset, spacing::by_point(freq, series)))
+        .map(|(asset, series)| (asset, spacing::by_point(freq, calendar, series)))
         .unzip())
 }
 

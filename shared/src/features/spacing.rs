@@ -3,10 +3,10 @@
 use std::fmt;
 
 use pipewright_forecast::calendar::Frequency;
-use time::Date;
+use time::{Date, Weekday};
 
 use super::input::PriceSeries;
-use crate::training_template::Freq;
+use crate::training_template::{Calendar, Freq};
 
 /// Fewer gaps than this tell nothing.
 const LEAST_GAPS: usize = 5;
@@ -92,44 +92,104 @@ pub(super) fn stray_dates(dates: &[Date]) -> Option<String> {
 
 /// A series with at most one price a point of `freq`: the last one, dated by the
 /// last day of the point, so that a day's price has its own day. Its warnings say
-/// how many prices others stand for, and whether most points have none.
-pub(super) fn by_point(freq: Freq, mut series: PriceSeries) -> PriceSeries {
+/// how many prices others stand for, whether many points have none, and what is
+/// doubtful about the days that the prices are of.
+pub(super) fn by_point(freq: Freq, calendar: Calendar, mut series: PriceSeries) -> PriceSeries {
     let (one, many) = freq.unit();
-    let freq = frequency(freq);
-    let spacing = Spacing::of(&series.dates);
-    let prices = series.dates.len();
-    let mut points: Vec<(Date, f64)> = Vec::with_capacity(prices);
-    for (date, price) in series.dates.iter().zip(&series.prices) {
-        let last_day = freq.last_day(*date);
+    let own = std::mem::take(&mut series.dates);
+    let prices = std::mem::take(&mut series.prices);
+    let mut points: Vec<(Date, f64)> = Vec::with_capacity(prices.len());
+    for (date, price) in own.iter().zip(prices) {
+        let last_day = frequency(freq).last_day(*date);
         match points.last_mut() {
-            Some(point) if point.0 == last_day => point.1 = *price,
-            _ => points.push((last_day, *price)),
+            Some(point) if point.0 == last_day => point.1 = price,
+            _ => points.push((last_day, price)),
         }
     }
     (series.dates, series.prices) = points.into_iter().unzip();
-    let ticker = &series.ticker;
     let kept = series.dates.len();
-    if kept < prices {
-        series.warnings.push(format!(
-            "{ticker}: {prices} prices lie in {kept} {many}; the last one of each {one} is taken"
-        ));
-    }
-    if let (Some(spacing), Some(first), Some(last)) =
-        (spacing, series.dates.first(), series.dates.last())
-    {
-        let points = freq.steps_between(*first, *last) + 1;
-        let points = usize::try_from(points).unwrap_or(usize::MAX);
-        // In whole per cent, rounded down: 100 would say that there are none.
-        let missing = 100 * points.saturating_sub(kept) / points.max(1);
-        // Half of the points: a weekly price now and then may be missing.
-        if missing >= 50 {
-            series.warnings.push(format!(
-                "{ticker}: prices are {spacing}: a model of {many} lacks {missing} % of its points and learns little from the rest; {}",
-                spacing.cure()
-            ));
-        }
-    }
+    let merged = (kept < own.len()).then(|| {
+        let prices = own.len();
+        format!("{prices} prices lie in {kept} {many}; the last one of each {one} is taken")
+    });
+    let doubts = [
+        merged,
+        (calendar == Calendar::Daily)
+            .then(|| rarer_than_points(freq, &own, &series.dates))
+            .flatten(),
+        unfinished(freq, &own),
+        first_days(freq, &own),
+    ];
+    let ticker = &series.ticker;
+    let doubts = doubts.into_iter().flatten();
+    let doubts = doubts.map(|doubt| format!("{ticker}: {doubt}"));
+    series.warnings.extend(doubts);
     series
+}
+
+/// That many points have no price. A week has two days without one, and holidays.
+fn rarer_than_points(freq: Freq, own: &[Date], points: &[Date]) -> Option<String> {
+    const MANY: usize = 40;
+    let (first, last) = (points.first()?, points.last()?);
+    let all = frequency(freq).steps_between(*first, *last) + 1;
+    let all = usize::try_from(all).unwrap_or(usize::MAX);
+    // In whole per cent, rounded down: 100 would say that there are none.
+    let missing = 100 * all.saturating_sub(points.len()) / all.max(1);
+    if missing <= MANY || points.len() <= LEAST_GAPS {
+        return None;
+    }
+    let (_, many) = freq.unit();
+    let lacks = format!(
+        "a model of {many} lacks {missing} % of its points and learns little from the rest"
+    );
+    Some(match Spacing::of(own) {
+        Some(spacing) => format!("prices are {spacing}: {lacks}; {}", spacing.cure()),
+        None => format!("{lacks}; import the prices that are missing"),
+    })
+}
+
+/// That the last week or month may not be over: its last price is much earlier in it
+/// than those of others.
+fn unfinished(freq: Freq, own: &[Date]) -> Option<String> {
+    let most = match freq {
+        Freq::Day => return None,
+        Freq::Week => 1,
+        Freq::Month => 5,
+    };
+    let calendar = frequency(freq);
+    let place = |date: &Date| {
+        let before = calendar.later_day(*date, -1);
+        (*date - before).whole_days()
+    };
+    let last_of_each = own.chunk_by(|a, b| calendar.last_day(*a) == calendar.last_day(*b));
+    let mut places: Vec<i64> = last_of_each
+        .filter_map(|days| days.last())
+        .map(place)
+        .collect();
+    let last = places.pop()?;
+    if places.len() < LEAST_GAPS {
+        return None;
+    }
+    let middle = places.len() / 2;
+    let (_, usual, _) = places.select_nth_unstable(middle);
+    let (one, _) = freq.unit();
+    let date = own.last()?;
+    (*usual - last > most).then(|| {
+        format!(
+            "the last {one} ends on {}, and its last price is of {date}; if it is not over, take that price out",
+            calendar.last_day(*date)
+        )
+    })
+}
+
+/// That weekly prices are dated by a Sunday, which some sources mean as the first day of
+/// the week.
+fn first_days(freq: Freq, own: &[Date]) -> Option<String> {
+    let are_sundays = own.iter().all(|date| date.weekday() == Weekday::Sunday);
+    (freq == Freq::Week && own.len() > LEAST_GAPS && are_sundays).then(|| {
+        "all prices are of Sundays, and taken as those of the weeks that end then; if each is of the week that begins then, date it by the day after"
+            .to_owned()
+    })
 }
 
 /// The calendar's frequency.
@@ -174,7 +234,7 @@ mod tests {
     }
 
     fn warnings(freq: Freq, dates: Vec<Date>) -> Vec<String> {
-        by_point(freq, series(dates)).warnings
+        by_point(freq, Calendar::Daily, series(dates)).warnings
     }
 
     /// Prices that are rarer than the points of deepARMeta.freq are warned of with the freq that they are for.
@@ -217,6 +277,61 @@ mod tests {
     }
 
     #[test]
+    fn points_without_a_price_are_counted_whatever_the_spacing() {
+        let two_a_week: Vec<Date> = every(1, 700)
+            .into_iter()
+            .filter(|day| [1, 2].contains(&day.weekday().number_from_monday()))
+            .collect();
+        let told = warnings(Freq::Day, two_a_week.clone());
+        assert_eq!(
+            told,
+            [
+                "T: a model of days lacks 71 % of its points and learns little from the rest; import the prices that are missing"
+            ]
+        );
+        // A point of the trading calendar is a row.
+        let trading = by_point(Freq::Day, Calendar::Trading, series(two_a_week));
+        assert_eq!(trading.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_last_week_or_month_that_may_not_be_over_is_told() {
+        // Fridays, and the Tuesday after.
+        let mut fridays = every(7, 20);
+        assert_eq!(warnings(Freq::Week, fridays.clone()), [""; 0]);
+        fridays.push(date!(2015 - 05 - 19));
+        assert_eq!(
+            warnings(Freq::Week, fridays),
+            [
+                "T: the last week ends on 2015-05-24, and its last price is of 2015-05-19; if it is not over, take that price out"
+            ]
+        );
+        let days = every(1, 400);
+        assert!(
+            warnings(Freq::Month, days[..363].to_vec()).len() == 1,
+            "30th"
+        );
+        let told = warnings(Freq::Month, days[..340].to_vec());
+        assert!(
+            told[1].contains("the last month ends on 2015-12-31"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn weeks_that_may_begin_on_their_sunday_are_told() {
+        let sundays: Vec<Date> = every(7, 20)
+            .into_iter()
+            .map(|friday| friday + Duration::days(2))
+            .collect();
+        let told = warnings(Freq::Week, sundays);
+        assert!(
+            told[0].starts_with("T: all prices are of Sundays, "),
+            "{told:?}"
+        );
+    }
+
+    #[test]
     fn trading_days_with_holidays_are_daily() {
         let is_weekend = |day: &Date| day.weekday().number_days_from_monday() > 4;
         let mut days = every(1, 400);
@@ -231,7 +346,7 @@ mod tests {
     fn the_last_price_of_each_week_or_month_is_taken() {
         // A Thursday to the Wednesday after next.
         let days = every(1, 13)[6..].to_vec();
-        let weeks = by_point(Freq::Week, series(days.clone()));
+        let weeks = by_point(Freq::Week, Calendar::Daily, series(days.clone()));
         assert_eq!(
             weeks.dates,
             [date!(2015 - 01 - 11), date!(2015 - 01 - 18)],
@@ -242,9 +357,9 @@ mod tests {
             weeks.warnings,
             ["T: 7 prices lie in 2 weeks; the last one of each week is taken"]
         );
-        let months = by_point(Freq::Month, series(days.clone()));
+        let months = by_point(Freq::Month, Calendar::Daily, series(days.clone()));
         assert_eq!(months.dates, [date!(2015 - 01 - 31)]);
-        let same = by_point(Freq::Day, series(days.clone()));
+        let same = by_point(Freq::Day, Calendar::Daily, series(days.clone()));
         assert_eq!(same, series(days));
     }
 
@@ -280,7 +395,7 @@ mod tests {
         ) {
             let freq = Freq::ALL[unit];
             let dates: Vec<Date> = days.iter().map(|day| Date::from_julian_day(*day).unwrap()).collect();
-            let points = by_point(freq, series(dates.clone()));
+            let points = by_point(freq, Calendar::Daily, series(dates.clone()));
             prop_assert!(points.dates.windows(2).all(|pair| pair[0] < pair[1]));
             // Each price is the place of its day among the days.
             for (date, price) in points.dates.iter().zip(&points.prices) {

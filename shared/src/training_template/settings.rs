@@ -134,7 +134,7 @@ fn up_to_the_indicators() -> Vec<Setting> { vec![
     setting("feMeta", Takes::Section, MUST, "", "which features are made"),
     setting("feMeta.baseAssets", Takes::BaseAssets, MUST, "", "the assets whose prices are features; `\"all\"` is every asset of the catalogue, also of those that are imported later"),
     setting("feMeta.alignment", Takes::Word(&["common", "predicted", "union"]), Presence::Default("common"), "", "which days are rows: those that all assets have, those of the predicted asset, or those of any"),
-    setting("feMeta.maxAge", Takes::Whole(1), Presence::Default("7"), "calendar days", "how old a price may be that stands for a missing one; only under `predicted`"),
+    setting("feMeta.maxAge", Takes::Whole(1), Presence::Default("7"), "calendar days", "how old a price may be that stands for a missing one; absent, 31 under `freq` `1M`; only under `predicted`"),
     setting("feMeta.taSettings", Takes::Section, Presence::Optional, "", "technical indicators; absent = off"),
     setting("feMeta.taSettings.enabled", Takes::Flag, MUST, "", "whether they are made"),
     setting("feMeta.taSettings.assets", Takes::Tickers, ON, "", "the assets that get them"),
@@ -227,7 +227,7 @@ impl fmt::Display for Takes {
             }
             Self::Order => f.write_str("a list [p, d, 0] with p from 0 to 20 and d from 0 to 2"),
             Self::Day => f.write_str(
-                "a day such as \"2018-01-01\", or its epoch milliseconds, 1514764800000",
+                "a day of the years 1900 to 2200 such as \"2018-01-01\", or its epoch milliseconds, 1514764800000",
             ),
             Self::InstanceType => f.write_str("an instance type such as `ml.m5.xlarge`"),
         }
@@ -340,8 +340,9 @@ fn type_of(takes: Takes) -> Map<String, Value> {
             ],
         }),
         Takes::Day => json!({"oneOf": [
-            {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"},
-            {"type": "number"},
+            {"type": "string", "format": "date", "pattern": r"^(19\d{2}|2[01]\d{2}|2200)-\d{2}-\d{2}$"},
+            // The first and the last millisecond of these years.
+            {"type": "number", "minimum": -2_208_988_800_000_i64, "exclusiveMaximum": 7_289_654_400_000_i64},
         ]}),
         Takes::InstanceType => json!({
             "type": "string", "pattern": r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$",

@@ -388,8 +388,10 @@ proptest! {
                 prop_assert_eq!(&a.name, &b.name);
                 for row in 0..rows {
                     let (x, y) = (a.values[row], b.values[row]);
+                    // The autoencoder's products are of single precision, and round
+                    // as the number of rows has it.
                     prop_assert!(
-                        x.is_nan() == y.is_nan() && (x.is_nan() || (x - y).abs() <= 1e-7 * x.abs().max(1.0)),
+                        x.is_nan() == y.is_nan() && (x.is_nan() || (x - y).abs() <= 1e-6 * x.abs().max(1.0)),
                         "{} row {row}: {x} {y}", a.name
                     );
                 }

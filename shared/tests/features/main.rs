@@ -70,6 +70,61 @@ fn template(end: Date) -> Value {
     })
 }
 
+/// A template whose predicted asset has no price in training, or only one price, is refused: nothing would be learned of it.
+#[test]
+fn a_predicted_asset_that_is_left_out_is_refused() {
+    let days = weekdays(300);
+    let mut document = template(days[200]);
+    document["feMeta"]["alignment"] = json!("union");
+    let late = |price: fn(usize) -> f64, from: usize| {
+        let asset_a = (asset("A", "X"), series("A", &days[from..], price));
+        vec![
+            asset_a,
+            (asset("B", "X"), series("B", &days, |row| wave(row, 0.2))),
+        ]
+    };
+    let faults = [
+        (late(|row| wave(row, 0.1), 201), "no value from 2018-01-01"),
+        (late(|_| 5.0, 0), "constant in training (5)"),
+    ];
+    for (assets, reason) in faults {
+        let told = run(&document, assets.clone(), 1).unwrap_err().to_string();
+        assert!(
+            told.starts_with("A, which is predicted, cannot be trained on: ")
+                && told.contains(reason),
+            "{told}"
+        );
+        let checked = pipewright::features::check(&parse(&document), assets).unwrap_err();
+        assert!(
+            checked.iter().any(|fault| fault.to_string() == told),
+            "{checked:?}"
+        );
+    }
+}
+
+/// Hyperparameters that Pipewright's own DeepAR refuses are warned of before anything is paid for.
+#[test]
+fn hyperparameters_that_our_deepar_refuses_are_warned_of() {
+    let days = weekdays(300);
+    let mut document = template(days[200]);
+    document["deepARMeta"]["hyperParams"]["num_layers"] = json!(1000);
+    let all = ["A", "B"].map(|one| {
+        let pace = if one == "A" { 0.1 } else { 0.2 };
+        (
+            asset(one, "X"),
+            series(one, &days, move |row| wave(row, pace)),
+        )
+    });
+    let checked = pipewright::features::check(&parse(&document), all.into()).unwrap();
+    let warning = "Pipewright's own DeepAR refuses deepARMeta.hyperParams: ";
+    let told = checked.warnings.iter().find(|one| one.starts_with(warning));
+    assert!(
+        told.is_some_and(|one| one.contains("num_layers")),
+        "{:?}",
+        checked.warnings
+    );
+}
+
 fn parse(template: &Value) -> TrainingTemplate {
     TrainingTemplate::parse(template).unwrap()
 }
@@ -320,11 +375,12 @@ fn arima_of_too_short_or_constant_prices_is_refused_or_warned_of() {
     let mut document = template(end_of_training());
     with_arima(&mut document);
     let mut assets = assets(150);
-    assets[1].1.prices.fill(5.0);
+    let other = assets.iter_mut().find(|(asset, _)| asset.ticker == "B");
+    other.unwrap().1.prices.fill(5.0);
     let set = run(&document, assets, 2).unwrap();
     let warnings = &set.summary().warnings;
     assert!(
-        warnings[0].starts_with("ARIMA of A: every change"),
+        warnings[0].starts_with("ARIMA of B: every change"),
         "{warnings:?}"
     );
 }
