@@ -142,7 +142,7 @@ mod sealed {
     /// result with the strides of its columns and rows, and whether it is added to;
     /// the operands, each with its strides; the factors of the result and of the
     /// product; which of the three to conjugate; the threads.
-    pub type Product<T> = unsafe fn(
+    type Product<T> = unsafe fn(
         usize,
         usize,
         usize,
