@@ -1,5 +1,6 @@
 """samconfig.toml: asked for once, then read, in SAM's own form."""
 
+import functools
 import json
 import os
 import random
@@ -195,8 +196,10 @@ def test_a_file_of_another_kind_is_refused_by_its_place(tmp_path, content, wante
     assert "samconfig.toml" in said
 
 
-def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path):
+def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path, monkeypatch):
     """Whatever samconfig.toml holds, it is read or refused in a sentence."""
+    # template.yaml, which stays the same, takes longer to read than all the rest.
+    monkeypatch.setattr(settings, "_parameters", functools.cache(settings._parameters))
     lot = random.Random(11)
     path = tmp_path / "samconfig.toml"
     values = ["7", "-1", "1.5", "nan", "true", "[]", "{}", '["a=b"]', "[[1]]", "1979-05-27", '""']

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 
 import jsonschema
@@ -38,19 +39,32 @@ def schema():
 
 
 def paths(properties, path=()):
-    """The path of every setting of a schema's properties."""
-    for name, below in properties.items():
-        yield (*path, name)
-        yield from paths(below.get("properties", {}), (*path, name))
+    """The path of every setting of a schema's properties, and whether others stand below it."""
+    for name, setting in properties.items():
+        below = setting.get("properties", {})
+        yield (*path, name), bool(below)
+        yield from paths(below, (*path, name))
 
 
-def changed(path, change):
-    """The sample's template with `change` made to the parent of a setting."""
+def changes(path):
+    """What is done to a setting, in words and as a function of its parent."""
+    name = path[-1]
+    yield "absent", lambda parent: parent.pop(name, None)
+    yield "misspelt", lambda parent: parent.update({f"{name}x": 1})
+    for value in VALUES:
+        # The reader takes null for absent, which no schema of a setting can say.
+        if value is not None and ".".join(path) not in APART:
+            yield repr(value), lambda parent, value=value: parent.update({name: value})
+
+
+def changed(*cases):
+    """The sample's template with changes made to settings' parents."""
     template = copy.deepcopy(SAMPLE_TEMPLATE)
-    parent = template
-    for name in path[:-1]:
-        parent = parent.setdefault(name, {})
-    change(parent)
+    for path, change in cases:
+        parent = template
+        for name in path[:-1]:
+            parent = parent.setdefault(name, {})
+        change(parent)
     return template
 
 
@@ -65,7 +79,12 @@ def faults(template, folder):
         [*command, "--template", file, "--format", "json"], capture_output=True, text=True
     )
     told = json.loads(done.stdout)["faults"]
-    return [fault for fault in told if fault.startswith(str(file))]
+    return [each.removeprefix(f"{file}: ") for each in told if each.startswith(str(file))]
+
+
+def of_setting(setting, found):
+    """Those of the faults that a setting has, or what it holds."""
+    return [fault for fault in found if re.match(rf"{re.escape(setting)}[.:\[]", fault)]
 
 
 def test_the_sample_and_a_proposal_fit_the_schema(schema, tmp_path):
@@ -79,25 +98,25 @@ def test_the_sample_and_a_proposal_fit_the_schema(schema, tmp_path):
 
 def test_the_schema_and_the_check_agree_on_every_setting(schema, tmp_path):
     """What the schema says of each setting, absent, misspelt and of every kind of value, the check says too."""
+    alone, together = [], {}
+    for path, has_below in paths(schema.schema["properties"]):
+        # These change what is looked at of others.
+        is_apart = has_below or path[-1] == "enabled"
+        for what, change in changes(path):
+            cases = alone if is_apart else together.setdefault(what, [])
+            cases.append((path, what, change))
+    # The check tells every fault of a template, by its setting: one template has the same change in
+    # all settings. What that leaves in doubt is looked at by itself.
+    for what, cases in together.items():
+        found = faults(changed(*((path, change) for path, _, change in cases)), tmp_path)
+        for path, _, change in cases:
+            setting = ".".join(path) + ("x" if what == "misspelt" else "")
+            if schema.is_valid(changed((path, change))) == bool(of_setting(setting, found)):
+                alone.append((path, what, change))
     disagreed = []
-    for path in paths(schema.schema["properties"]):
-        name = path[-1]
-        changes = [
-            ("absent", lambda parent, name=name: parent.pop(name, None)),
-            ("misspelt", lambda parent, name=name: parent.update({f"{name}x": 1})),
-        ]
-        for value in VALUES:
-            # The reader takes null for absent, which no schema of a setting can say.
-            if value is not None and ".".join(path) not in APART:
-                changes.append(
-                    (
-                        repr(value),
-                        lambda parent, value=value, name=name: parent.update({name: value}),
-                    )
-                )
-        for what, change in changes:
-            template = changed(path, change)
-            accepted = schema.is_valid(template)
-            if accepted == bool(found := faults(template, tmp_path)):
-                disagreed.append((".".join(path), what, accepted, found))
+    for path, what, change in alone:
+        template = changed((path, change))
+        accepted = schema.is_valid(template)
+        if accepted == bool(found := faults(template, tmp_path)):
+            disagreed.append((".".join(path), what, accepted, found))
     assert not disagreed, "\n".join(map(str, disagreed))
