@@ -13,7 +13,7 @@ import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
 from supervise import Supervisor, listen
-from system import LOOPBACK_ALLOWED, ROOT
+from system import LOOPBACK_ALLOWED, ROOT, STACK
 
 FIXTURES = ROOT / "tests" / "fixtures"
 
@@ -23,7 +23,9 @@ def environment(system):
     """What the functions and cargo find in their environment."""
     variables = {**os.environ, **system.environment(), **LOOPBACK_ALLOWED}
     for function in system.client("lambda").list_functions()["Functions"]:
-        variables.update(function["Environment"]["Variables"])
+        # Other tests' functions are no part of the stack.
+        if function["FunctionName"].startswith(f"{STACK}-"):
+            variables.update(function["Environment"]["Variables"])
     # cargo finds `cargo-lambda` as the venv has it.
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     return variables
