@@ -1,6 +1,7 @@
 """The names that an installation gives to its resources, read from the templates."""
 
 import dataclasses
+import functools
 import re
 
 from deploy import parse_template
@@ -31,6 +32,7 @@ _NAMED_BY = {
 }
 
 
+@functools.cache  # asked for again with every name, and slow to read
 def templates(root):
     """The templates by the logical id of their stack in template.yaml; "" is template.yaml."""
     top = parse_template((root / "template.yaml").read_text(encoding="utf-8"))
