@@ -75,6 +75,8 @@ class System(LocalSystem):
                 *("execution", "watch", answer["executionId"]),
                 *("--table", self.outputs["ExecutionsTableName"]),
                 *("--timeout", str(timeout)),
+                # As `make run` does; the command's own is for people.
+                *("--interval", "250"),
             ),
             env={**os.environ, **self.environment()},
             stdout=subprocess.PIPE,

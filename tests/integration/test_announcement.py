@@ -115,7 +115,7 @@ def test_make_local_runs_once_and_deploys_and_runs_work_beside_it(path, tmp_path
         settings = tmp_path / "samconfig.toml"
         deployed = run("deploy/main.py", "deploy", "--local", "--config", settings)
         assert deployed.returncode == 0, deployed.stdout
-        ended = run("local/run.py", "run", "--out", tmp_path / "out")
+        ended = run("local/run.py", "run", "--epochs", "2", "--out", tmp_path / "out")
         assert ended.returncode == 0, ended.stdout
         assert path.read_text() == lines
         os.killpg(first.pid, signal.SIGINT)
