@@ -138,8 +138,13 @@ test-thorough: ## Run the property tests of events, reconciliation and the custo
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories record::reconcile
 
+# Two processes, since most of a test is waiting. What needs a system starts its own, on free ports and in a
+# folder of its own, so each process has one; a file's tests stay together, as they share what they set up.
+# In the order of the files: the last ones, of templates alone, are the shortest.
+PYTEST_WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
-	$(VENV)/bin/pytest tests
+	$(VENV)/bin/pytest $(PYTEST_WORKERS) tests
 
 # What SAM and checkov need in other versions than the tests do. checkov's skips stand, with their
 # reasons, in the resources' metadata.
