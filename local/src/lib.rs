@@ -20,8 +20,9 @@
 //!   ListPipelineExecutionSteps a `StepDescription` that begins with `[simulated: `.
 //! - A job with a runner is one process (or one for each host) of this machine, without a
 //!   container: it sees the whole machine, has the runner's programs instead of an image, and
-//!   finds SageMaker's layout under `PIPEWRIGHT_ML_ROOT`; entrypoint and arguments that name
-//!   `/opt/ml` are led there. Inputs are S3 prefixes in File mode (FastFile in a training),
+//!   finds SageMaker's layout at `/opt/ml`, in a mount namespace of its own. Where the machine
+//!   gives none (macOS, some settings of Linux), it is under `PIPEWRIGHT_ML_ROOT` alone, and
+//!   entrypoint and arguments that name `/opt/ml` are led there. Inputs are S3 prefixes in File mode (FastFile in a training),
 //!   without compression or manifests; outputs go to S3 at the end of a job that succeeded,
 //!   `Continuous` ones too, and checkpoints at its end, however it comes. A stopped job is
 //!   killed after 30 seconds, not 120. What a stopped training has in its model's folder is

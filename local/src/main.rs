@@ -8,7 +8,7 @@ use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::guard::{Guard, guarded};
 use pipewright_local::http;
 use pipewright_local::names::Account;
-use pipewright_local::runner::{ProcessRunner, ProcessSettings};
+use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings};
 use pipewright_local::signature::AccessKey;
 use pipewright_local::state::{Settings, State};
 use serde_json::json;
@@ -118,6 +118,12 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     {
         bail!("--server {unknown} has no --runner {unknown}=APPDIR");
     }
+    let mounts = Mounts::of_machine(&run_dir);
+    if let Mounts::None { reason } = &mounts {
+        tracing::warn!(
+            "no mount namespace ({reason}): programs find their files by PIPEWRIGHT_ML_ROOT and their arguments, not at /opt/ml"
+        );
+    }
     let config = pipewright_aws::config().await;
     let store = Arc::new(S3Store::new(pipewright_aws::s3::client(&config)));
     let clock = system_clock();
@@ -163,6 +169,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                     run_dir,
                     app_dirs,
                     environment: job_environment(&arguments.region),
+                    mounts,
                 },
                 store,
             )),

@@ -2,10 +2,12 @@
 
 mod archive;
 mod layout;
+mod mounts;
 mod process;
 mod server;
 mod transform;
 
+pub use mounts::Mounts;
 pub use process::{ProcessRunner, ProcessSettings};
 
 use crate::BoxFuture;

@@ -3,8 +3,9 @@
 use super::archive;
 use super::layout::{
     ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount,
-    config_files, identity, led_to,
+    config_files, identity,
 };
+use super::mounts::Mounts;
 use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
 use crate::state::{
@@ -43,6 +44,8 @@ pub struct ProcessSettings {
     /// What every job finds in its environment besides its own: `PATH`, the region, and how
     /// to reach the local AWS. A job's own variables win.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where a job's program finds its folder.
+    pub mounts: Mounts,
 }
 
 /// Runs jobs as processes.
@@ -399,7 +402,7 @@ impl ProcessRunner {
                     None => return Ok(()),
                     Some(Ok((_, Ok(status)))) if status.success() => {}
                     Some(Ok((host, Ok(status)))) => {
-                        let reason = failure(plan, &host, status).await;
+                        let reason = self.failure(plan, &host, status).await;
                         break (Trouble::Failed(reason), LAST_GRACE);
                     }
                     Some(Ok((host, Err(error)))) => {
@@ -425,6 +428,24 @@ impl ProcessRunner {
         Err(trouble)
     }
 
+    /// Why a host's program failed, in SageMaker's words; where it left none, with the place
+    /// of the log, for which SageMaker has CloudWatch.
+    async fn failure(&self, plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
+        let message = match read_text(plan, host).await {
+            Some(message) => message,
+            None => {
+                let log = tokio::fs::read(&host.log).await.unwrap_or_default();
+                let note = self.settings.mounts.note(&String::from_utf8_lossy(&log));
+                let note = note.map_or_else(String::new, |note| format!("; {note}"));
+                let log = host.log.display();
+                format!("See job logs for more information ({log}){note}")
+            }
+        };
+        let (head, tail) = ("AlgorithmError: ", format!(", {}", ending(status)));
+        let room = LONGEST_MESSAGE.saturating_sub(head.len() + tail.len());
+        format!("{head}{}{tail}", cut_with_mark(&message, room))
+    }
+
     /// Where the programs of a repository's image lie.
     pub(super) fn app_dir(&self, repository: &str) -> Result<&Path, String> {
         let found = self.settings.app_dirs.get(repository);
@@ -434,22 +455,33 @@ impl ProcessRunner {
     }
 
     /// A program that stands for a container: with the environment of every container, in
-    /// the log's folder, and with its output in the log.
+    /// the log's folder, with its output in the log, and with `root` at `/opt/ml` where the
+    /// machine can do that.
+    ///
+    /// The error says why it can't be started.
     pub(super) fn container(
         &self,
-        program: &OsStr,
+        command_line: &[String],
         app_dir: &Path,
         root: &Path,
         log_file: &Path,
     ) -> Result<Command, String> {
+        let inherited = self.settings.environment.iter();
+        let path = inherited.clone().find(|(name, _)| name == "PATH");
+        let path = path.map_or(OsStr::new(""), |(_, path)| path);
+        let whole = self
+            .settings
+            .mounts
+            .command_line(root, command_line, path)
+            .map_err(|error| not_started(&command_line[0], &error))?;
         let log = std::fs::File::create(log_file).map_err(|error| internal(log_file, &error))?;
         let log_too = log
             .try_clone()
             .map_err(|error| internal(log_file, &error))?;
         let folder = log_file.parent().unwrap_or(root);
-        let inherited = self.settings.environment.iter();
-        let mut command = Command::new(program);
+        let mut command = Command::new(&whole[0]);
         command
+            .args(&whole[1..])
             .current_dir(folder)
             .env_clear()
             .envs(inherited.map(|(name, value)| (name, value)))
@@ -475,22 +507,16 @@ impl ProcessRunner {
             command_line.push(program.to_string_lossy().into_owned());
         }
         command_line.extend(plan.arguments.iter().cloned());
-        let command_line: Vec<String> = command_line
-            .iter()
-            .map(|part| led_to(&host.root, part))
-            .collect();
-        let program = &command_line[0];
-        self.container(program.as_ref(), app_dir, &host.root, &host.log)?
-            .args(&command_line[1..])
+        self.container(&command_line, app_dir, &host.root, &host.log)?
             .envs(identity(order))
             .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
-            .map_err(|error| {
-                format!(
-                    "ClientError: the container's entrypoint '{program}' cannot be started: {error}"
-                )
-            })
+            .map_err(|error| not_started(&command_line[0], &error))
     }
+}
+
+fn not_started(program: &str, error: &std::io::Error) -> String {
+    format!("ClientError: the container's entrypoint '{program}' cannot be started: {error}")
 }
 
 /// Where the files of a step's job are.
@@ -573,17 +599,6 @@ pub(super) async fn create_folder(folder: &Path) -> Result<(), String> {
     tokio::fs::create_dir_all(folder)
         .await
         .map_err(|error| internal(folder, &error))
-}
-
-/// Why a host's program failed, in SageMaker's words; where it left none, with the place of
-/// the log, for which SageMaker has CloudWatch.
-async fn failure(plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
-    let message = read_text(plan, host)
-        .await
-        .unwrap_or_else(|| format!("See job logs for more information ({})", host.log.display()));
-    let (head, tail) = ("AlgorithmError: ", format!(", {}", ending(status)));
-    let room = LONGEST_MESSAGE.saturating_sub(head.len() + tail.len());
-    format!("{head}{}{tail}", cut_with_mark(&message, room))
 }
 
 pub(super) fn ending(status: ExitStatus) -> String {

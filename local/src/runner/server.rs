@@ -100,11 +100,11 @@ impl ProcessRunner {
         }
         let app_dir = self.app_dir(&server.repository)?;
         let program = app_dir.join(&server.repository);
+        let command_line = [program.to_string_lossy().into_owned(), "serve".to_owned()];
         let log_file = folder.join("container.log");
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
         let child = self
-            .container(program.as_ref(), app_dir, &root, &log_file)?
-            .arg("serve")
+            .container(&command_line, app_dir, &root, &log_file)?
             .envs(server.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             // Reached by way of the runtime API only.

@@ -9,7 +9,7 @@ use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
 use pipewright_local::names::Account;
 use pipewright_local::queues::QueueSender;
-use pipewright_local::runner::{ProcessRunner, ProcessSettings};
+use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings};
 use pipewright_local::state::{Settings, State};
 use pipewright_local::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Value, json};
@@ -181,6 +181,11 @@ impl Drop for StandIn {
 impl StandIn {
     /// Starts one whose images of repository `worker` run programs of this machine.
     pub(crate) async fn start(test: &str) -> Self {
+        Self::start_with(test, Mounts::of_machine(&std::env::temp_dir())).await
+    }
+
+    /// The same, where a job's folder is found so.
+    pub(crate) async fn start_with(test: &str, mounts: Mounts) -> Self {
         let run_dir =
             std::env::temp_dir().join(format!("pipewright-local-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&run_dir).unwrap();
@@ -206,6 +211,7 @@ impl StandIn {
             ]
             .into(),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            mounts,
         };
         let begin = Instant::now();
         let engine = Engine::new(

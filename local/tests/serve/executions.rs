@@ -3,6 +3,7 @@
 use crate::common::{ROLE, StandIn, TOKEN};
 use pipewright_local::clock::Millis;
 use pipewright_local::event::Event;
+use pipewright_local::runner::Mounts;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -173,6 +174,63 @@ async fn a_pipeline_runs_its_steps_in_order_and_tells_of_every_change() {
     assert!(at("Process Succeeded") < at("Train Starting"));
     assert!(at("Train Succeeded") < at("Register Starting"));
     assert_eq!(changes.len(), 18);
+}
+
+/// A program finds its job's folder at /opt/ml, as SageMaker has it, and two jobs at once don't meet there.
+#[tokio::test]
+async fn a_program_finds_its_own_folder_at_opt_ml() {
+    let mounts = Mounts::of_machine(&std::env::temp_dir());
+    if let Mounts::None { reason } = &mounts {
+        eprintln!("not tested, since this machine gives no mount namespace: {reason}");
+        return;
+    }
+    let standin = StandIn::start_with("own-folder", mounts).await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let script = r#"set -e; cd /opt/ml/processing; cat /opt/ml/processing/in/a.txt > out/copy.txt
+        echo "$EXECUTION" >> /opt/ml/processing/out/who.txt; sleep 0.5
+        test "$(cat /opt/ml/processing/out/who.txt)" = "$EXECUTION"; test -d "$PIPEWRIGHT_ML_ROOT""#;
+    standin
+        .create(
+            "literal",
+            &definition(json!([script_step("Process", script)])),
+        )
+        .await;
+    let first = standin.start_execution("literal", json!([])).await;
+    let second = standin.start_execution("literal", json!([])).await;
+    for arn in [first, second] {
+        let ended = standin.finished(&arn).await;
+        assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+        let id = arn.rsplit('/').next().unwrap();
+        let written = |name: &str| standin.store.text(&format!("data/out/{id}/{name}"));
+        assert_eq!(written("copy.txt").unwrap(), "content\n");
+        assert_eq!(written("who.txt").unwrap(), format!("{id}\n"));
+    }
+    assert!(!std::path::Path::new("/opt/ml/processing/out/who.txt").exists());
+}
+
+/// Where a machine gives no mount namespace, arguments are led to the job's folder, and a failure that names /opt/ml says why it is not there.
+#[tokio::test]
+async fn a_failure_for_lack_of_opt_ml_says_why() {
+    let mounts = Mounts::None {
+        reason: "unshare failed: Operation not permitted".to_owned(),
+    };
+    let standin = StandIn::start_with("no-mounts", mounts).await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let script = "cat \"$1/in/a.txt\" && cat /opt/ml/processing/in/a.txt";
+    standin
+        .create(
+            "literal",
+            &definition(json!([script_step("Process", script)])),
+        )
+        .await;
+    let arn = standin.start_execution("literal", json!([])).await;
+    standin.finished(&arn).await;
+    let reason = standin.steps(&arn).await["Process"]["FailureReason"].clone();
+    let reason = reason.as_str().unwrap();
+    assert!(
+        reason.contains("its log names /opt/ml, which is not there: this machine gives no mount namespace (unshare failed: Operation not permitted)"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
