@@ -32,7 +32,7 @@ help: ## List what can be made
 	@echo '  EPOCHS=N and SEED=N are the epochs and the random seed of the trainings of `run` and `local`.'
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
-	@echo '  run images with programs of this machine.'
+	@echo '  run images with programs of this machine; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
@@ -43,7 +43,8 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
-	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(call each,--runner,RUNNERS)
+	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(call each,--runner,RUNNERS) \
+	  $(call flag,--simulate,SIMULATE)
 
 # What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for
 # another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,

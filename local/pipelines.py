@@ -312,6 +312,31 @@ def _note(step):
     return "  ".join(note for note in notes if note)
 
 
+_SIMULATED = "[simulated: "
+# What a step's metadata has where something runs for it.
+_WORK = {"ProcessingJob", "TrainingJob", "TransformJob", "Lambda", "Callback"}
+
+
+def steps_of(sagemaker, arn):
+    """The steps of an execution, in the order in which they began."""
+    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    return [step for page in pages for step in page["PipelineExecutionSteps"]]
+
+
+def only_simulated(steps):
+    """The steps that were simulated, by name with the reason, where nothing really ran."""
+    simulated, ran = {}, False
+    for step in steps:
+        description = step.get("StepDescription", "")
+        if description.startswith(_SIMULATED):
+            simulated[step["StepName"]] = description.removeprefix(_SIMULATED).rstrip("]")
+        elif _WORK & step["Metadata"].keys():
+            ran = True
+    return {} if ran else simulated
+
+
 def follow(sagemaker, arn, say, timeout):
     """Tell each change of an execution's steps; gives its description at the end."""
     told = {}
@@ -319,10 +344,7 @@ def follow(sagemaker, arn, say, timeout):
     while True:
         # Asked before the steps, so that what is final is complete.
         execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
-            PipelineExecutionArn=arn, SortOrder="Ascending"
-        )
-        for step in (step for page in pages for step in page["PipelineExecutionSteps"]):
+        for step in steps_of(sagemaker, arn):
             name, status = step["StepName"], step["StepStatus"]
             if told.get(name) != status:
                 told[name] = status

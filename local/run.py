@@ -46,6 +46,8 @@ LOCAL = ROOT / ".local"
 # How many runs that did not end well keep their logs.
 KEPT_INSTANCES = 5
 # How many runs keep their outputs in .local/runs; one of the sample is 27 MB.
+# The exit status of a pipeline that succeeded without anything having run.
+NOTHING_RAN = 3
 KEPT_RUNS = 20
 # The most epochs of the sample's 400 that leave `make run` within a minute on two processors;
 # README.md says how they were chosen.
@@ -330,7 +332,19 @@ def run_pipeline(system, options, timer):
     timer.headline("Fetching outputs")
     for path in fetch_below(system, f"pipeline/{execution_id}/", directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
-    return 0 if status == "Succeeded" else 1
+    if status != "Succeeded":
+        return 1
+    simulated = pipelines.only_simulated(pipelines.steps_of(sagemaker, arn))
+    if not simulated or options.simulate:
+        return 0
+    say("\nNothing of it ran. Simulated steps:")
+    for name, reason in simulated.items():
+        say(f"          {name}: {reason}")
+    say(
+        'RUNNERS="REPOSITORY=DIR ..." names programs of this machine for the images of a '
+        "repository; SIMULATE=1 is content with a simulation."
+    )
+    return NOTHING_RAN
 
 
 def write_answerable_event(system, directory):
@@ -452,6 +466,11 @@ def arguments():
         default=[],
         metavar="REPOSITORY=DIR",
         help="run jobs of images from this repository with the programs in a directory",
+    )
+    parser.add_argument(
+        "--simulate",
+        action="store_true",
+        help=f"end well (not with status {NOTHING_RAN}) where every step of the pipeline was simulated",
     )
     parser.add_argument(
         "--environment-file",

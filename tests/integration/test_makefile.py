@@ -58,6 +58,7 @@ TAKES = {
 SWITCHES = {
     "LOCAL": ("destroy", "--local"),
     "QUICK": ("bench", "--quick"),
+    "SIMULATE": ("run-pipeline", "--simulate"),
     "SKIP_IMAGE": ("deploy", "--skip-image"),
     "WRITE": ("ablation", "--write"),
     "YES": ("destroy", "--yes"),

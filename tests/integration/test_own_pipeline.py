@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import types
 
 import pytest
+import run
 from botocore.exceptions import ClientError
 
 import pipelines
@@ -364,6 +366,48 @@ def test_run_pipeline_starts_nothing_for_a_wrong_parameter(given, says):
     assert refused.returncode == 1
     assert says in refused.stdout
     assert "Starting" not in refused.stdout
+
+
+@pytest.mark.parametrize("simulate", [False, True])
+def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
+    system, tmp_path, monkeypatch, capsys, simulate
+):
+    """A pipeline of which nothing ran ends with status 3 and says what to type, unless a simulation is asked for."""
+    directory = tmp_path / f"simulated-{simulate}".lower()
+    shutil.copytree(OWN_PIPELINE, directory)
+    (values,) = (
+        each["Properties"]["Values"]
+        for each in OwnPipeline(directory).stack["Resources"].values()
+        if each["Type"] == "Custom::PipelineDefinition"
+    )
+    template = (directory / "template.json.tera").read_text()
+    (prepare,) = re.findall(
+        r'    {\n      "Name": "Prepare".*?\n    }(?=,\n    {\n      "Name": "Train")',
+        template,
+        re.S,
+    )
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+    used = " ".join(f"{{{{ {name} }}}}" for name in values)
+    definition = (
+        '{"Version": "2020-12-01", "Metadata": {}, "PipelineExperimentConfig": null, "Parameters": ['
+        '{"Name": "InstanceType", "Type": "String", "DefaultValue": "ml.m5.large"},'
+        '{"Name": "InputData", "Type": "String", "DefaultValue": "{{ DataS3Uri }}"},'
+        f'{{"Name": "Values", "Type": "String", "DefaultValue": "{used}"}}], '
+        f'"Steps": [{prepare.replace("{{ ImageUri }}", image)}]}}'
+    )
+    (directory / "template.json.tera").write_text(definition)
+    options = types.SimpleNamespace(
+        pipeline=directory, parameter=[], timeout=120, out=tmp_path / "out", simulate=simulate
+    )
+    monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
+    status = run.run_pipeline(system, options, run.Timer())
+    told = capsys.readouterr().out
+    if simulate:
+        assert status == 0
+        return
+    assert status == run.NOTHING_RAN == 3
+    assert f"Prepare: no runner for image {image}" in told
+    assert 'RUNNERS="REPOSITORY=DIR ..."' in told
 
 
 def test_run_pipeline_ends_as_the_execution_does(tmp_path):
