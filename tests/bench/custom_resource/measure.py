@@ -22,6 +22,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
@@ -42,13 +44,13 @@ EMULATOR = (
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Takes every object and every reply; knows no object that it is asked for."""
+    """Takes every object and every reply, and knows the objects that it has taken."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.calls, self.replies = 0, []
+        self.calls, self.replies, self.objects = 0, [], {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
@@ -69,17 +71,46 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.replies.append(json.loads(body))
         else:
             self.server.calls += 1
+            self.server.objects[self.place()[0]] = body
         self.answer(200, b"")
 
     def do_GET(self):
         self.server.calls += 1
-        self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        place, query = self.place()
+        if {"list-type", "versions"} & query.keys():
+            (prefix,) = query.get("prefix", [""])
+            below = (each for each in self.server.objects if each.startswith(f"{place}/{prefix}"))
+            keys = (escape(each.removeprefix(f"{place}/")) for each in below)
+            root, row = ("ListBucketResult", "Contents")
+            if "versions" in query:
+                root, row = ("ListVersionsResult", "Version")
+            rows = "".join(
+                f"<{row}><Key>{key}</Key><VersionId>null</VersionId></{row}>" for key in keys
+            )
+            self.answer(200, f"<{root}>{rows}</{root}>".encode())
+        elif (body := self.server.objects.get(place)) is not None:
+            self.answer(200, body)
+        else:
+            self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+    do_HEAD = do_GET
+
+    def do_DELETE(self):
+        self.server.calls += 1
+        self.server.objects.pop(self.place()[0], None)
+        self.answer(204, b"")
+
+    def place(self):
+        """The object's address, and the query."""
+        parts = urlsplit(self.path)
+        return unquote(parts.path).rstrip("/"), parse_qs(parts.query, keep_blank_values=True)
 
     def answer(self, status, body):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
 
 
