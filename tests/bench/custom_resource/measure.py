@@ -35,7 +35,7 @@ from program import peak_megabytes, zipped_megabytes  # noqa: E402
 CREATE = ROOT / "tests" / "fixtures" / "pipeline-definition" / "create-inline.json"
 INVOKE = "/2015-03-31/functions/function/invocations"
 MEMORY_IN_MB = 256
-BUDGET_IN_MB = 3.0
+BUDGET_IN_MB = 4.0
 # Where the wheel of the SAM command line puts it.
 EMULATOR = (
     Path(sysconfig.get_path("purelib"))
