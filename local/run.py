@@ -341,7 +341,8 @@ def run_pipeline(system, options, timer):
     for name, reason in simulated.items():
         say(f"          {name}: {reason}")
     say(
-        'RUNNERS="REPOSITORY=DIR ..." names programs of this machine for the images of a '
+        'RUNNERS="REPOSITORY=DIR ..." (HOST/REPOSITORY for an image that is not of your account) '
+        "names programs of this machine for the images of a "
         "repository; SIMULATE=1 is content with a simulation."
     )
     return NOTHING_RAN

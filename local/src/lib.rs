@@ -18,15 +18,18 @@
 //!   it takes `--simulated-step-seconds` and succeeds. It writes nothing. The step's events
 //!   carry `metadata.pipewrightLocal = {"simulated": true, "reason": ...}`, and
 //!   ListPipelineExecutionSteps a `StepDescription` that begins with `[simulated: `.
-//! - A job with a runner is one process (or one for each host) of this machine, without a
-//!   container: it sees the whole machine, has the runner's programs instead of an image, and
-//!   finds SageMaker's layout at `/opt/ml`, in a mount namespace of its own. Where the machine
-//!   gives none (macOS, some settings of Linux), it is under `PIPEWRIGHT_ML_ROOT` alone, and
-//!   entrypoint and arguments that name `/opt/ml` are led there. Inputs are S3 prefixes in File mode (FastFile in a training),
-//!   without compression or manifests; outputs go to S3 at the end of a job that succeeded,
-//!   `Continuous` ones too, and checkpoints at its end, however it comes. A stopped job is
-//!   killed after 30 seconds, not 120. What a stopped training has in its model's folder is
-//!   uploaded, as SageMaker does it; its step fails, unless the execution is stopped.
+//! - A job with a runner is one process (or one for each host) of this machine, without
+//!   a container: it sees the whole machine, has the runner's programs instead of an
+//!   image (which must be of the account's own registry, or named with its host), and
+//!   finds SageMaker's layout at `/opt/ml`, in a mount namespace of its own. Where the
+//!   machine gives none (macOS, some settings of Linux), it is under
+//!   `PIPEWRIGHT_ML_ROOT` alone, and entrypoint and arguments that name `/opt/ml` are
+//!   led there. Inputs are S3 prefixes in File mode (FastFile in a training), without
+//!   compression or manifests; outputs go to S3 at the end of a job that succeeded,
+//!   `Continuous` ones too, and checkpoints at its end, however it comes. A stopped job
+//!   is killed after 30 seconds, not 120. What a stopped training has in its model's
+//!   folder is uploaded, as SageMaker does it; its step fails, unless the execution is
+//!   stopped.
 //! - An endpoint is one process for each variant, however many instances it has, if the images
 //!   of all its models are among those that are to be served (`APPDIR/REPOSITORY serve`); otherwise
 //!   it is an entry that answers nothing, and its models' steps are simulated. A program that dies is not

@@ -56,12 +56,13 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     run_dir: PathBuf,
     /// Run processing and training jobs of images from this repository with the programs in
-    /// APPDIR; without an entrypoint of the job's own, with APPDIR/REPOSITORY.
-    /// May be given several times.
+    /// APPDIR; without an entrypoint of the job's own, with the program there that has the
+    /// repository's last name. It is one of the account's own registry, or HOST/REPOSITORY
+    /// of another. May be given several times.
     #[arg(long = "runner", value_name = "REPOSITORY=APPDIR", value_parser = runner)]
     runners: Vec<(String, PathBuf)>,
     /// Serve models of images from this repository, which has a runner, with the program
-    /// `APPDIR/REPOSITORY serve`. May be given several times.
+    /// of that name there and the argument `serve`. May be given several times.
     #[arg(long = "server", value_name = "REPOSITORY")]
     servers: Vec<String>,
     /// How long a simulated job takes, in seconds.

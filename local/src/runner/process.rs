@@ -502,8 +502,8 @@ impl ProcessRunner {
         let app_dir = self.app_dir(&order.repository)?;
         let mut command_line: Vec<String> = plan.entrypoint.clone();
         if command_line.is_empty() {
-            // The image's own entrypoint: the program that goes by the repository's name.
-            let program = app_dir.join(&order.repository);
+            // The image's own entrypoint.
+            let program = own_program(app_dir, &order.repository);
             command_line.push(program.to_string_lossy().into_owned());
         }
         command_line.extend(plan.arguments.iter().cloned());
@@ -513,6 +513,11 @@ impl ProcessRunner {
             .spawn()
             .map_err(|error| not_started(&command_line[0], &error))
     }
+}
+
+/// The program that goes by the last part of the repository's name.
+pub(super) fn own_program(app_dir: &Path, repository: &str) -> PathBuf {
+    app_dir.join(repository.rsplit('/').next().unwrap_or(repository))
 }
 
 fn not_started(program: &str, error: &std::io::Error) -> String {

@@ -1,6 +1,8 @@
 //! Runs programs that serve models: one process for each production variant.
 
-use super::process::{LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending};
+use super::process::{
+    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, own_program,
+};
 use super::{Served, StopSignal, archive};
 use crate::client::Client;
 use crate::state::{ServerOrder, ServersOrder};
@@ -99,7 +101,7 @@ impl ProcessRunner {
             self.fetch_model(uri, &model).await?;
         }
         let app_dir = self.app_dir(&server.repository)?;
-        let program = app_dir.join(&server.repository);
+        let program = own_program(app_dir, &server.repository);
         let command_line = [program.to_string_lossy().into_owned(), "serve".to_owned()];
         let log_file = folder.join("container.log");
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;

@@ -57,7 +57,7 @@ pub struct ServersOrder {
 pub struct ServerOrder {
     /// The production variant.
     pub variant: String,
-    /// The repository name of the image: which runner to take.
+    /// Which runner to take, by its name.
     pub repository: String,
     /// `s3://bucket/key` of the model's archive, if it has one.
     pub model_data: Option<String>,
@@ -162,7 +162,7 @@ pub struct ProgramOrder {
     pub key: StepKey,
     /// What kind of job it is.
     pub kind: ProgramKind,
-    /// The repository name of the image: which runner to take.
+    /// Which runner to take, by its name.
     pub repository: String,
     /// The job's ARN.
     pub job_arn: String,

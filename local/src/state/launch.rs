@@ -319,13 +319,6 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// The repository's name in an image URI: its last part without tag and digest.
-pub(super) fn repository_of(image: &str) -> &str {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    let last = last.split('@').next().unwrap_or(last);
-    last.split(':').next().unwrap_or(last)
-}
-
 fn s3_inputs(inputs: Option<&Value>) -> Vec<InputCheck> {
     inputs
         .and_then(Value::as_array)
@@ -566,9 +559,8 @@ impl State {
             strings_only(specification, "ContainerEntrypoint")?;
             strings_only(specification, "ContainerArguments")?;
         }
-        let repository = repository_of(image).to_owned();
-        if self.settings.runners.contains(&repository) {
-            let program = (ProgramKind::Processing, repository);
+        if let Some(runner) = self.settings.runner_of(image).map(str::to_owned) {
+            let program = (ProgramKind::Processing, runner);
             return Ok(self.run_program(turn, execution, position, program, request, job_name));
         }
         let launch = self.simulate(
@@ -623,11 +615,10 @@ impl State {
             .get("AlgorithmSpecification")
             .and_then(|specification| specification["TrainingImage"].as_str())
             .unwrap_or_default();
-        let repository = repository_of(image).to_owned();
-        if self.settings.runners.contains(&repository) {
+        if let Some(runner) = self.settings.runner_of(image).map(str::to_owned) {
             let mut request = request;
-            algorithm::add_metric_definitions(&repository, &mut request);
-            let program = (ProgramKind::Training, repository);
+            algorithm::add_metric_definitions(&runner, &mut request);
+            let program = (ProgramKind::Training, runner);
             return Ok(self.run_program(turn, execution, position, program, request, job_name));
         }
         let empty: Vec<&str> = request
@@ -818,23 +809,6 @@ impl State {
             step.document = self.endpoint_config_document(arn);
         } else if let Some(arn) = arn_in("Endpoint") {
             step.document = self.endpoint_document(arn);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_is_the_last_part_of_an_image_without_tag_and_digest() {
-        for image in [
-            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/features:1.2",
-            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/features@sha256:abc",
-            "localhost:5000/features",
-            "features",
-        ] {
-            assert_eq!(repository_of(image), "features", "{image}");
         }
     }
 }

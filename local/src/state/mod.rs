@@ -8,6 +8,7 @@ mod algorithm;
 mod callback;
 mod effect;
 mod endpoints;
+mod image;
 mod input;
 mod jobs;
 mod launch;
@@ -40,7 +41,8 @@ pub struct Settings {
     pub account: Account,
     /// How long a simulated job or an endpoint's creation takes, in milliseconds.
     pub simulated_step_millis: i64,
-    /// Repository names of the images that a program on this machine stands for.
+    /// Names of the runners: the repositories of the images that a program on this machine
+    /// stands for, with the host of a registry that is not the account's own.
     pub runners: BTreeSet<String>,
     /// Those of them whose program also serves models.
     pub servers: BTreeSet<String>,

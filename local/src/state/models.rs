@@ -2,7 +2,6 @@
 
 use super::effect::{JobOrder, ServerOrder, StepKey, TransformOrder};
 use super::input::{Input, SortOrder};
-use super::launch::repository_of;
 use super::tags::read_tags;
 use super::{State, Turn};
 use crate::clock::Millis;
@@ -171,13 +170,13 @@ impl State {
             },
             None => model.members.get("PrimaryContainer")?,
         };
-        let repository = repository_of(container["Image"].as_str()?);
-        if !self.settings.servers.contains(repository) {
+        let runner = self.settings.runner_of(container["Image"].as_str()?)?;
+        if !self.settings.servers.contains(runner) {
             return None;
         }
         Some(ServerOrder {
             variant: ONLY_VARIANT.to_owned(),
-            repository: repository.to_owned(),
+            repository: runner.to_owned(),
             model_data: container["ModelDataUrl"].as_str().map(str::to_owned),
             environment: variables(&container["Environment"]),
             startup_seconds: STARTUP_SECONDS,
