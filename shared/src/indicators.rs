@@ -170,21 +170,21 @@ pub const INDICATORS: &[Indicator] = &[
                 title: "upper Bollinger band",
                 is_price_like: true,
                 formula: |values| band_formula('+', values),
-                warm_up: |values| rows(values[0]) - 1,
+                warm_up: first_full_window,
             },
             IndicatorColumn {
                 suffix: "BB_Low",
                 title: "lower Bollinger band",
                 is_price_like: true,
                 formula: |values| band_formula('-', values),
-                warm_up: |values| rows(values[0]) - 1,
+                warm_up: first_full_window,
             },
             IndicatorColumn {
                 suffix: "BB_MA",
                 title: "middle Bollinger band",
                 is_price_like: true,
                 formula: |values| mean_formula(values[0]),
-                warm_up: |values| rows(values[0]) - 1,
+                warm_up: first_full_window,
             },
         ],
         fault: |_| None,
@@ -206,7 +206,7 @@ pub const INDICATORS: &[Indicator] = &[
                     w = values[0]
                 )
             },
-            warm_up: |values| rows(values[0]) - 1,
+            warm_up: first_full_window,
         }],
         fault: |_| None,
         make: |prices, values| vec![rsi(prices, rows(values[0]))],
@@ -222,7 +222,7 @@ pub const INDICATORS: &[Indicator] = &[
             title: "moving average",
             is_price_like: true,
             formula: |values| mean_formula(values[0]),
-            warm_up: |values| rows(values[0]) - 1,
+            warm_up: first_full_window,
         }],
         fault: |_| None,
         make: |prices, values| vec![sma(prices, rows(values[0]))],
@@ -320,7 +320,7 @@ pub const INDICATORS: &[Indicator] = &[
                         back = values[0] - 1.0
                     )
                 },
-                warm_up: |values| rows(values[0]) - 1,
+                warm_up: first_full_window,
             },
             IndicatorColumn {
                 suffix: "Stoch_D",
@@ -343,6 +343,11 @@ pub const INDICATORS: &[Indicator] = &[
 )]
 fn rows(value: f64) -> usize {
     value as usize
+}
+
+/// The warm-up of a column whose window is the first setting.
+fn first_full_window(values: &[f64]) -> usize {
+    rows(values[0]) - 1
 }
 
 fn band_formula(sign: char, values: &[f64]) -> String {

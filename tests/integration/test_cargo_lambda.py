@@ -23,7 +23,7 @@ def environment(system):
     """What the functions and cargo find in their environment."""
     variables = {**os.environ, **system.environment(), **LOOPBACK_ALLOWED}
     for function in system.client("lambda").list_functions()["Functions"]:
-        # Other tests' functions are no part of the stack.
+        # Other tests' functions are not part of the stack.
         if function["FunctionName"].startswith(f"{STACK}-"):
             variables.update(function["Environment"]["Variables"])
     # cargo finds `cargo-lambda` as the venv has it.

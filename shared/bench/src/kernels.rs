@@ -86,12 +86,14 @@ pub(crate) fn indicators(series: &Series, threads: NonZeroUsize) -> Result<Measu
     ];
     let chosen: Vec<ChosenIndicator> = settings
         .iter()
-        .filter_map(|(name, values)| {
-            let indicator = INDICATORS.iter().find(|one| one.name == *name)?;
-            let values = values.to_vec();
-            Some(ChosenIndicator { indicator, values })
+        .map(|(name, values)| {
+            let indicator = INDICATORS.iter().find(|one| one.name == *name);
+            Ok(ChosenIndicator {
+                indicator: indicator.with_context(|| format!("no indicator {name}"))?,
+                values: values.to_vec(),
+            })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Measured::of(|| {
         let sums = map(&prices, threads, |prices| {
             let made = chosen.iter().flat_map(|one| one.make(prices));

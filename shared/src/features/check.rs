@@ -11,7 +11,7 @@ use super::error::FeatureError;
 use super::input::{self, CatalogueAsset, PriceSeries};
 use super::low_pass::first_complete;
 use super::rows::{autoencoder_rows, rows_needed, too_few_rows, training_rows};
-use super::run::{check_names, files_of, in_order, own_prices, target_of};
+use super::run::{check_names, doubts, files_of, in_order, own_prices, target_of};
 use super::stage::Stages;
 use super::{arima, baselines, deepar, likelihood};
 use crate::training_template::{Alignment, AutoencoderInputs, FftMode, TrainingTemplate};
@@ -53,11 +53,7 @@ pub fn check(
     assets: Vec<(CatalogueAsset, PriceSeries)>,
 ) -> Result<Checked, Vec<FeatureError>> {
     let (assets, series) = in_order(template, assets).map_err(|fault| vec![fault])?;
-    let mut warnings = template.warnings();
-    warnings.extend(baselines::refused(&template.deepar));
-    for one in &series {
-        warnings.extend(one.warnings.iter().cloned());
-    }
+    let mut warnings = doubts(template, &series);
     let columns = describe(template, Some(&assets));
     let panel = Panel::new(template, series);
     let alignment = template.features.alignment;

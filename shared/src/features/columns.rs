@@ -38,9 +38,7 @@ impl ColumnKind {
             Self::Autoencoder { unit } => format!("AE_{unit}"),
         }
     }
-}
 
-impl ColumnKind {
     /// Whether it is in the price's unit and moves with it.
     pub(super) fn is_price_like(self) -> bool {
         match self {

@@ -47,11 +47,7 @@ pub fn run_with(
     let stages = options.stages;
     let template = &options.applied(template);
     let (assets, series) = in_order(template, assets)?;
-    let mut warnings = template.warnings();
-    warnings.extend(baselines::refused(&template.deepar));
-    for one in &series {
-        warnings.extend(one.warnings.iter().cloned());
-    }
+    let mut warnings = doubts(template, &series);
     for warning in &warnings {
         progress(Progress::Warning(warning.clone()));
     }
@@ -303,6 +299,16 @@ fn top_features(importance: &Importance) -> Vec<TopFeature> {
             column: feature.column.clone(),
             importance: feature.importance,
         })
+        .collect()
+}
+
+/// What is doubtful about the settings and the prices, before anything is made.
+pub(super) fn doubts(template: &TrainingTemplate, series: &[PriceSeries]) -> Vec<String> {
+    let of_prices = series.iter().flat_map(|one| one.warnings.iter().cloned());
+    let of_settings = template.warnings().into_iter();
+    of_settings
+        .chain(baselines::refused(&template.deepar))
+        .chain(of_prices)
         .collect()
 }
 
