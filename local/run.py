@@ -342,8 +342,8 @@ def run_pipeline(system, options, timer):
         say(f"          {name}: {reason}")
     say(
         'RUNNERS="REPOSITORY=DIR ..." (HOST/REPOSITORY for an image that is not of your account) '
-        "names programs of this machine for the images of a "
-        "repository; SIMULATE=1 is content with a simulation."
+        "names programs of this machine for the images of a repository; SIMULATE=1 accepts a "
+        "simulation."
     )
     return NOTHING_RAN
 

@@ -1,7 +1,7 @@
 //! A job's folder at `/opt/ml`, where a program that was written for SageMaker looks for it.
 //!
 //! Each process of a job gets a mount namespace of its own, by util-linux's `unshare`: what is
-//! mounted there nobody else sees, so two jobs at once don't meet, and the machine's own `/opt`
+//! mounted there no other process sees, so two jobs at once don't meet, and the machine's own `/opt`
 //! is not touched. Without root's rights that takes a user namespace, in which the program
 //! runs as root over the files of the user who started it, as it would in a container.
 
@@ -90,7 +90,7 @@ impl Mounts {
     /// `root` in its place.
     ///
     /// # Errors
-    /// There is no such program, found by `path` where its name has no slash, or it can't be
+    /// The program is missing, looked up by `path` where its name has no slash, or it can't be
     /// executed.
     pub(super) fn command_line(
         &self,
@@ -98,13 +98,12 @@ impl Mounts {
         command_line: &[String],
         path: &OsStr,
     ) -> io::Result<Vec<OsString>> {
-        let led = command_line.iter().map(|part| led_to(root, part));
-        let led: Vec<OsString> = led.map(OsString::from).collect();
+        let mut led = command_line.iter().map(|part| led_to(root, part));
         match self {
-            Self::None { .. } => Ok(led),
+            Self::None { .. } => Ok(led.map(OsString::from).collect()),
             Self::Own(way) => {
                 // As the shell that becomes it can't tell in SageMaker's words.
-                let program = led.first().cloned().unwrap_or_default();
+                let program = led.next().unwrap_or_default();
                 executable(Path::new(&program), path)?;
                 let before = ["unshare"].iter().chain(*way);
                 let before = before.chain(&["--", "/bin/sh", "-c", SCRIPT, "sh"]);

@@ -12,11 +12,10 @@ impl Settings {
     /// it, `HOST/REPOSITORY`: what somebody else has pushed is not ours for its name.
     pub(super) fn runner_of(&self, image: &str) -> Option<&str> {
         let repository = without_tag(image);
-        let runners = self.runners.iter().map(String::as_str);
         if !self.is_own(repository) {
-            let mut runners = runners;
-            return runners.find(|runner| *runner == repository);
+            return self.runners.get(repository).map(String::as_str);
         }
+        let runners = self.runners.iter().map(String::as_str);
         let ends_with = |runner: &&str| {
             let before = repository.strip_suffix(runner);
             before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
