@@ -15,8 +15,10 @@ option = $(if $(call counts,$(2)),$(if $(value $(2)),$(1) $(call quoted,$(value 
 flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
+# What runs the jobs of images that are not ours: programs of this machine, or a Python.
+JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS)
 # Options of `make run` and `make local`: own data and an own training template.
-RUN_OPTIONS = $(DATA_OPTIONS) $(call each,--runner,RUNNERS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
+RUN_OPTIONS = $(DATA_OPTIONS) $(JOB_OPTIONS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
 DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 # A pipeline of one's own; PARAMETERS, as NAME=VALUE, are the execution's or the stack's.
 OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
@@ -32,7 +34,8 @@ help: ## List what can be made
 	@echo '  EPOCHS=N and SEED=N are the epochs and the random seed of the trainings of `run` and `local`.'
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
-	@echo '  run images with programs of this machine; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
+	@echo '  run images with programs of this machine, PYTHONS="REPOSITORY=PROGRAM ..." with a Python of yours in the'
+	@echo '  place of one that is made for a framework; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
@@ -43,7 +46,7 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
-	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(call each,--runner,RUNNERS) \
+	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(JOB_OPTIONS) \
 	  $(call flag,--simulate,SIMULATE)
 
 # What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for

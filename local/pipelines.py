@@ -42,7 +42,7 @@ _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
 FINAL = ("Succeeded", "Failed", "Stopped")
 
 # A pipeline's programs and small data; the files are held in memory together.
-_LARGEST_FILE = 256 << 20
+LARGEST_FILE = 256 << 20
 
 
 class PipelineRefused(Exception):
@@ -102,8 +102,11 @@ class OwnPipeline:
 
     directory: Path
 
+    # What the directory must have.
+    NEEDED = ("template.json.tera", "stack.yaml")
+
     def __post_init__(self):
-        for name in ("template.json.tera", "stack.yaml"):
+        for name in self.NEEDED:
             if not (self.directory / name).is_file():
                 raise PipelineRefused(
                     f"{self.directory} has no {name}; samples/pipelines/README.md says what a "
@@ -112,11 +115,20 @@ class OwnPipeline:
         if fault := name_fault(self.name):
             raise PipelineRefused(fault)
 
+    def text(self, name):
+        """The text of a file of the directory."""
+        return _text(self.directory / name)
+
+    @property
+    def template(self):
+        """The text of the definition's template."""
+        return self.text("template.json.tera")
+
     @property
     def stack(self):
         """The parsed CloudFormation template."""
         try:
-            return parse_template(_text(self.directory / "stack.yaml"))
+            return parse_template(self.text("stack.yaml"))
         except (yaml.YAMLError, RecursionError) as error:
             raise PipelineRefused(f"{self.directory / 'stack.yaml'}: {error}") from error
 
@@ -145,7 +157,7 @@ def _upload_folder(s3, bucket, folder, prefix):
             raise PipelineRefused(f"{path} is a link out of {folder}: put the file itself there")
     try:
         files = {
-            path.relative_to(folder).as_posix(): bounded.read(path, _LARGEST_FILE) for path in paths
+            path.relative_to(folder).as_posix(): bounded.read(path, LARGEST_FILE) for path in paths
         }
     except bounded.Unfit as unfit:
         raise PipelineRefused(f"{unfit}; larger files belong into S3 by themselves") from unfit
@@ -165,7 +177,7 @@ def upload(client, pipeline, outputs):
     needs is ever overwritten.
     """
     s3, bucket = client("s3"), outputs["PipelineBucketName"]
-    template = _text(pipeline.directory / "template.json.tera").encode()
+    template = pipeline.template.encode()
     digest = hashlib.sha256(template).hexdigest()
     key = f"pipelines/{pipeline.name}/template/{digest}.json.tera"
     put_once(s3, bucket, key, template)
@@ -253,7 +265,7 @@ def parameter_names(program, pipeline):
     (properties,) = definitions
     template = properties.get("Template")
     if not isinstance(template, str):
-        template = _text(pipeline.directory / "template.json.tera")
+        template = pipeline.template
     declared = stack.get("Parameters", {})
     values = properties.get("Values", {}).items()
     with tempfile.TemporaryDirectory() as directory:
@@ -284,7 +296,13 @@ def unknown_names(known, given):
 def refuse_unknown_names(program, pipeline, given):
     """Refuse values of parameters that the pipeline does not have."""
     known = parameter_names(program, pipeline) if given else None
-    if known is not None and (wrong := list(unknown_names(known, given))):
+    if known is not None:
+        refuse_unknown(known, given)
+
+
+def refuse_unknown(known, given):
+    """Refuse values of parameters that are not known."""
+    if wrong := list(unknown_names(known, given)):
         raise PipelineRefused("; ".join(wrong))
 
 
@@ -325,26 +343,34 @@ def steps_of(sagemaker, arn):
     return [step for page in pages for step in page["PipelineExecutionSteps"]]
 
 
+def simulated(step):
+    """Why a step was simulated; None if it was not."""
+    description = step.get("StepDescription", "")
+    is_so = description.startswith(_SIMULATED)
+    return description.removeprefix(_SIMULATED).rstrip("]") if is_so else None
+
+
 def only_simulated(steps):
     """The steps that were simulated, by name with the reason, where nothing really ran."""
-    simulated, ran = {}, False
-    for step in steps:
-        description = step.get("StepDescription", "")
-        if description.startswith(_SIMULATED):
-            simulated[step["StepName"]] = description.removeprefix(_SIMULATED).rstrip("]")
-        elif _WORK & step["Metadata"].keys():
-            ran = True
-    return {} if ran else simulated
+    reasons = {step["StepName"]: reason for step in steps if (reason := simulated(step))}
+    ran = any(_WORK & step["Metadata"].keys() and not simulated(step) for step in steps)
+    return {} if ran else reasons
 
 
-def follow(sagemaker, arn, say, timeout):
-    """Tell each change of an execution's steps; gives its description at the end."""
+def follow(sagemaker, arn, say, timeout, looked=lambda steps: None):
+    """Tell each change of an execution's steps; gives its description at the end.
+
+    `looked` gets the steps whenever they were asked for.
+    """
     told = {}
     deadline = time.monotonic() + timeout
     while True:
         # Asked before the steps, so that what is final is complete.
         execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        for step in steps_of(sagemaker, arn):
+        steps = steps_of(sagemaker, arn)
+        # What a step printed comes before its end.
+        looked(steps)
+        for step in steps:
             name, status = step["StepName"], step["StepStatus"]
             if told.get(name) != status:
                 told[name] = status

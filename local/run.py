@@ -20,7 +20,9 @@ import time
 from pathlib import Path
 
 import checking
+import notebook
 import pipelines
+import steps
 import training
 from announcement import Announcement, AnotherRuns
 from below import Below, NameRefused, file_name
@@ -28,6 +30,7 @@ from checking import CheckMissing, FaultsFound
 from data import PricesUnreadable, TemplateUnreadable, read_template
 from deploy import DeploymentFailed, StackProgress
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
+from notebook import NotebookPipeline
 from ownership import own_pipeline
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
@@ -312,11 +315,33 @@ def fetch_below(system, prefix, directory):
     return paths
 
 
+def pipeline_of(options):
+    """The pipeline of one's own that is run."""
+    if notebook.is_notebooks(options.pipeline):
+        given = pipelines.read_assignments(options.parameter)
+        return NotebookPipeline(options.pipeline, options.binaries / "pipewright", given)
+    return OwnPipeline(options.pipeline)
+
+
+def check_pipeline(options):
+    """Refuse a pipeline that lacks what it reads, or values of parameters that it does not have."""
+    pipeline, given = pipeline_of(options), pipelines.read_assignments(options.parameter)
+    if isinstance(pipeline, NotebookPipeline):
+        pipelines.refuse_unknown(pipeline.parameter_names(), given)
+        pipeline.objects()
+    else:
+        pipelines.refuse_unknown_names(options.binaries / "pipewright", pipeline, given)
+
+
 def run_pipeline(system, options, timer):
     """One execution of a pipeline of one's own; gives the exit status."""
-    pipeline = OwnPipeline(options.pipeline)
+    pipeline = pipeline_of(options)
     parameters = pipelines.read_assignments(options.parameter)
     outputs = start_and_deploy(system, timer)
+    if isinstance(pipeline, NotebookPipeline):
+        timer.headline("Putting what the steps read where the definition names it")
+        for uri in notebook.put_objects(system.client("s3"), pipeline):
+            say(f"          {uri}")
     timer.headline(f"Deploying {shorten(pipeline.directory)} as stack {pipeline.name}")
     own = own_pipeline(pipeline.name, STACK)
     made = pipelines.deploy(system.deployer, pipeline, own, outputs, progress=deployment_progress())
@@ -324,17 +349,21 @@ def run_pipeline(system, options, timer):
     arn = pipelines.start(sagemaker, made["PipelineName"], parameters)
     execution_id = arn.rsplit("/", 1)[1]
     timer.headline(f"Started execution {execution_id} of {made['PipelineName']}")
-    execution = pipelines.follow(sagemaker, arn, say, options.timeout)
+    output = steps.Output(system.jobs_of(arn), said_now)
+    execution = pipelines.follow(sagemaker, arn, say, options.timeout, output.show)
     status = execution["PipelineExecutionStatus"]
+    ended = pipelines.steps_of(sagemaker, arn)
+    timer.headline("Keeping what the steps left")
+    directory = outputs_folder(options, f"{pipeline.name}-{execution_id}")
+    keep_steps(system, arn, ended, directory)
+    for step in ended:
+        if step["StepStatus"] == "Failed":
+            tell_failure(system.jobs_of(arn), step, directory)
     reason = execution.get("FailureReason")
     say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
-    directory = outputs_folder(options, f"{pipeline.name}-{execution_id}")
-    timer.headline("Fetching outputs")
-    for path in fetch_below(system, f"pipeline/{execution_id}/", directory):
-        say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
     if status != "Succeeded":
         return 1
-    simulated = pipelines.only_simulated(pipelines.steps_of(sagemaker, arn))
+    simulated = pipelines.only_simulated(ended)
     if not simulated or options.simulate:
         return 0
     say("\nNothing of it ran. Simulated steps:")
@@ -342,10 +371,44 @@ def run_pipeline(system, options, timer):
         say(f"          {name}: {reason}")
     say(
         'RUNNERS="REPOSITORY=DIR ..." (HOST/REPOSITORY for an image that is not of your account) '
-        "names programs of this machine for the images of a repository; SIMULATE=1 accepts a "
-        "simulation."
+        'names programs of this machine for the images of a repository, PYTHONS="REPOSITORY=PROGRAM '
+        '..." a Python for jobs that bring a program; SIMULATE=1 accepts a simulation.'
     )
     return NOTHING_RAN
+
+
+def said_now(text):
+    """Print a line with the time."""
+    say(f"{datetime.datetime.now():%H:%M:%S}  {text}")
+
+
+def keep_steps(system, arn, ended, directory):
+    """Keep what the steps of an execution left in a directory, and name it."""
+    sagemaker, folder = system.client("sagemaker"), system.jobs_of(arn)
+    definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    paths = [Below(directory).file("definition.json")]
+    paths[0].write_text(definition["PipelineDefinition"])
+    for step in ended:
+        if steps.job_of(step) and not pipelines.simulated(step):
+            paths += steps.keep(sagemaker, step, folder, directory)
+    for path in sorted(paths):
+        say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    for step in ended:
+        if steps.job_of(step) and (metrics := steps.metrics_of(sagemaker, step)):
+            found = ", ".join(f"{name} {value}" for name, value in metrics.items())
+            say(f"          {step['StepName']}: {found}")
+
+
+def tell_failure(folder, step, directory):
+    """Show the end of what a failed step printed."""
+    lines = steps.last_lines(folder, step)
+    if not lines:
+        return
+    name = step["StepName"]
+    say(f"\nStep {name} failed; its output ends with (all of it: {shorten(directory / name)})")
+    for line in lines:
+        say(f"          | {line}")
+    say()
 
 
 def write_answerable_event(system, directory):
@@ -469,6 +532,19 @@ def arguments():
         help="run jobs of images from this repository with the programs in a directory",
     )
     parser.add_argument(
+        "--python",
+        metavar="PROGRAM",
+        help="run the programs that jobs of frameworks' images bring (scikit-learn, XGBoost, PyTorch, "
+        "...) with virtual environments of this Python",
+    )
+    parser.add_argument(
+        "--python-for",
+        action="append",
+        default=[],
+        metavar="REPOSITORY=PROGRAM",
+        help="run those of images from this repository with this Python, as it is",
+    )
+    parser.add_argument(
         "--simulate",
         action="store_true",
         help=f"end well (not with status {NOTHING_RAN}) where every step of the pipeline was simulated",
@@ -505,7 +581,7 @@ def arguments():
 def read_runners(options):
     """The directories of programs by the repository of the image that they stand for."""
     runners = {}
-    if options.action == "pipeline" and (repository := OwnPipeline(options.pipeline).repository()):
+    if options.action == "pipeline" and (repository := pipeline_of(options).repository()):
         runners[repository] = options.pipeline
     return {**runners, **pipelines.read_assignments(options.runner)}
 
@@ -544,11 +620,7 @@ def main():
     try:
         # Before anything is started: what is wrong is told at once.
         if options.action == "pipeline":
-            pipelines.refuse_unknown_names(
-                options.binaries / "pipewright",
-                OwnPipeline(options.pipeline),
-                pipelines.read_assignments(options.parameter),
-            )
+            check_pipeline(options)
         else:
             check_data(options)
         runners = read_runners(options)
@@ -561,6 +633,8 @@ def main():
                 LocalSystem(
                     *(directory, options.binaries, functions, ports, open_to_all, runners),
                     seed=options.seed,
+                    python=options.python,
+                    pythons=pipelines.read_assignments(options.python_for),
                 )
             )
             status = action(system, options, Timer())

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import secrets
 import shlex
 import sys
@@ -58,6 +59,19 @@ def private_folder(path):
     return path
 
 
+# What leads pip to its packages.
+_OF_PIP = re.compile(r"HOME|PIP_.*|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I)
+
+
+def installing(environment):
+    """The variables that lead pip to its packages, under names that the stand-in takes them by."""
+    return {
+        f"PIPEWRIGHT_INSTALL_{name}": value
+        for name, value in environment.items()
+        if _OF_PIP.fullmatch(name)
+    }
+
+
 class LocalSystem:
     """One running system; a context manager that leaves no process behind.
 
@@ -67,7 +81,9 @@ class LocalSystem:
     their signature is answered. With `open_to_all` nobody's rights are checked,
     so that a person may try anything. `runners` has directories of programs by the
     repository of the image that they stand for; `seed` is that of trainings
-    whose hyperparameters have none.
+    whose hyperparameters have none. `python` makes the virtual environments in which programs
+    run that jobs of frameworks' images bring, and `pythons` has one by the repository that it is
+    for.
     """
 
     def __init__(
@@ -79,6 +95,8 @@ class LocalSystem:
         open_to_all=False,
         runners=None,
         seed=None,
+        python=None,
+        pythons=None,
     ):
         self.directory = private_folder(directory)
         self.binaries = Path(binaries)
@@ -88,6 +106,8 @@ class LocalSystem:
         ours = dict.fromkeys(("feature-engineering", "forecasting-deepar"), self.binaries)
         self._runners = {**ours, **(runners or {})}
         self._seed = seed
+        self._python = python
+        self._pythons = pythons or {}
         self._cache = Path(cache)
         self._jobs = self.directory / "sagemaker"
         self._clients = {}
@@ -177,8 +197,14 @@ class LocalSystem:
         for repository, directory in self._runners.items():
             command += ["--runner", f"{repository}={Path(directory).resolve()}"]
         command += ["--server", "forecasting-deepar"]
+        if self._python is not None:
+            environments = private_folder(self._cache.parent / "python").resolve()
+            command += ["--python", self._python, "--python-environments", environments]
+        for repository, program in self._pythons.items():
+            command += ["--python-for", f"{repository}={program}"]
         for port in (preferred, 0):
             environment = self._clean_environment("sagemaker-home")
+            environment |= installing(os.environ)
             if self._seed is not None:
                 environment["PIPEWRIGHT_SEED"] = self._seed
             service = self.supervisor.start("sagemaker", [*command, "--port", port], environment)

@@ -8,7 +8,7 @@ use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::guard::{Guard, guarded};
 use pipewright_local::http;
 use pipewright_local::names::Account;
-use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings};
+use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings, Pythons};
 use pipewright_local::signature::AccessKey;
 use pipewright_local::state::{Settings, State};
 use serde_json::json;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -65,6 +65,18 @@ struct Serve {
     /// of that name there and the argument `serve`. May be given several times.
     #[arg(long = "server", value_name = "REPOSITORY")]
     servers: Vec<String>,
+    /// Run the programs that jobs of frameworks' images bring (script mode: scikit-learn,
+    /// XGBoost, PyTorch, TensorFlow, Hugging Face) with virtual environments made by this
+    /// interpreter; without it such jobs are simulated.
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
+    /// Where these virtual environments are kept.
+    #[arg(long, value_name = "DIR", requires = "python")]
+    python_environments: Option<PathBuf>,
+    /// Run the programs that jobs of images from this repository bring with this interpreter, as
+    /// it is. May be given several times.
+    #[arg(long = "python-for", value_name = "REPOSITORY=PROGRAM", value_parser = python_for)]
+    pythons: Vec<(String, PathBuf)>,
     /// How long a simulated job takes, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     simulated_step_seconds: f64,
@@ -85,12 +97,20 @@ fn runner(text: &str) -> Result<(String, PathBuf), String> {
         .ok_or_else(|| "it must be REPOSITORY=APPDIR".to_owned())
 }
 
+fn python_for(text: &str) -> Result<(String, PathBuf), String> {
+    runner(text).map_err(|_| "it must be REPOSITORY=PROGRAM".to_owned())
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|seconds| (0.0..=3600.0).contains(seconds))
         .ok_or_else(|| "it must be a number from 0 to 3600".to_owned())
 }
+
+/// Variables that pip finds without this at the beginning of their names: where packages come from
+/// is the caller's business, and none of the jobs'.
+const INSTALLING: &str = "PIPEWRIGHT_INSTALL_";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -119,6 +139,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     {
         bail!("--server {unknown} has no --runner {unknown}=APPDIR");
     }
+    let pythons = pythons(&arguments, &run_dir)?;
     let mounts = Mounts::of_machine(&run_dir);
     if let Mounts::None { reason } = &mounts {
         tracing::warn!(
@@ -153,6 +174,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         simulated_step_millis,
         servers: arguments.servers.into_iter().collect(),
         runners: app_dirs.keys().cloned().collect(),
+        pythons: pythons.named.keys().cloned().collect(),
+        runs_frameworks: pythons.base.is_some(),
         // Two stand-ins started at different times, or at once, must not make the same names.
         seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),
     });
@@ -169,6 +192,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                 ProcessSettings {
                     run_dir,
                     app_dirs,
+                    pythons,
                     environment: job_environment(&arguments.region),
                     mounts,
                 },
@@ -209,7 +233,55 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     served
 }
 
-fn absolute(folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+/// The interpreters, each found now: what is not there is told at once.
+fn pythons(arguments: &Serve, run_dir: &Path) -> anyhow::Result<Pythons> {
+    let mut named = BTreeMap::new();
+    for (repository, program) in &arguments.pythons {
+        let program = interpreter(program)?;
+        if named.insert(repository.clone(), program).is_some() {
+            bail!("--python-for {repository}=... is given twice");
+        }
+    }
+    let environments = match &arguments.python_environments {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+            absolute(folder)?
+        }
+        None => run_dir.join("python"),
+    };
+    Ok(Pythons {
+        base: arguments.python.as_deref().map(interpreter).transpose()?,
+        named,
+        environments,
+        installing: std::env::vars_os()
+            .filter_map(|(name, value)| {
+                let name = name.to_str()?.strip_prefix(INSTALLING)?.to_owned();
+                Some((name.into(), value))
+            })
+            .chain(std::env::var_os("PATH").map(|path| ("PATH".into(), path)))
+            .collect(),
+    })
+}
+
+/// The path of a program that is given by its path or its name. Not what a link leads to: a
+/// Python finds its environment by its own path.
+fn interpreter(program: &Path) -> anyhow::Result<PathBuf> {
+    if program.components().count() > 1 {
+        let path = std::path::absolute(program)?;
+        if !path.is_file() {
+            bail!("there is no program {}", program.display());
+        }
+        return Ok(path);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+        .with_context(|| format!("there is no program {} on the PATH", program.display()))
+}
+
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
     folder
         .canonicalize()
         .with_context(|| format!("there is no folder {}", folder.display()))

@@ -1,5 +1,7 @@
 """One running system for all tests of a session."""
 
+import shutil
+
 import pytest
 
 from harness import BINARIES, OWN_PIPELINE, SAMPLE_TEMPLATE, SAMPLES, EventLog, System
@@ -13,7 +15,10 @@ def bare_system(tmp_path_factory):
     functions = ROOT / ".local" / "functions"
     runners = {"python": OWN_PIPELINE}
     # A seed, so that all trainings of the sample give one model.
-    with System(directory, BINARIES, functions, runners=runners, seed=1) as system:
+    python = shutil.which("python3")
+    with System(
+        directory, BINARIES, functions, runners=runners, seed=1, python=python
+    ) as system:
         system.start()
         yield system
 

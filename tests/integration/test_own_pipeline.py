@@ -386,7 +386,7 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
         template,
         re.S,
     )
-    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/somebodys-own:1"
     used = " ".join(f"{{{{ {name} }}}}" for name in values)
     definition = (
         '{"Version": "2020-12-01", "Metadata": {}, "PipelineExperimentConfig": null, "Parameters": ['
@@ -417,4 +417,4 @@ def test_run_pipeline_ends_as_the_execution_does(tmp_path):
     assert done.returncode == 1, done.stdout + done.stderr
     assert "TooBad" in done.stdout
     assert "is above 0.1" in done.stdout
-    assert (tmp_path / "out" / "evaluation" / "evaluation.json").is_file()
+    assert (tmp_path / "out" / "Evaluate" / "evaluation" / "evaluation.json").is_file()

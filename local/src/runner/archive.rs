@@ -4,7 +4,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Read};
 use std::path::Path;
 use tar::{Archive, Builder, HeaderMode};
 
@@ -27,6 +27,26 @@ pub(super) fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
     let mut archive = Archive::new(GzDecoder::new(file));
     archive.set_preserve_permissions(false);
     archive.unpack(folder)
+}
+
+/// The content of a file at the top of an archive; `None` if there is no archive, or no such file
+/// in it.
+pub(super) fn member(archive: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(archive) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for entry in Archive::new(GzDecoder::new(file)).entries()? {
+        let mut entry = entry?;
+        let is_it = entry.path()?.strip_prefix(".").unwrap_or(&entry.path()?) == Path::new(name);
+        if is_it {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            return Ok(Some(content));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

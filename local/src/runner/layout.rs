@@ -73,6 +73,9 @@ pub(super) struct JobPlan {
     pub(super) message_file: &'static str,
 }
 
+/// How SageMaker calls the instances of a training job that has no groups of them.
+const ONLY_GROUP: &str = "homogeneousCluster";
+
 /// SageMaker's limit when the job names none.
 const DEFAULT_MAX_RUNTIME_SECONDS: u64 = 24 * 60 * 60;
 
@@ -314,7 +317,7 @@ fn read_output(output: &Value) -> Result<OutputMount, String> {
 
 /// The part of a container's path below the layout's root. What means nothing in a path, such
 /// as a slash at its end, may stand in it.
-fn below_root(path: &str) -> Result<PathBuf, String> {
+pub(super) fn below_root(path: &str) -> Result<PathBuf, String> {
     let rest = path
         .strip_prefix(CONTAINER_ROOT)
         .filter(|rest| rest.starts_with('/'))
@@ -351,7 +354,7 @@ pub(super) fn config_files(
     plan: &JobPlan,
     host: &str,
 ) -> Vec<(&'static str, Value)> {
-    let resources = json!({"current_host": host, "hosts": plan.hosts});
+    let mut resources = json!({"current_host": host, "hosts": plan.hosts});
     match order.kind {
         ProgramKind::Processing => vec![
             (
@@ -361,6 +364,16 @@ pub(super) fn config_files(
             ("config/resourceconfig.json", resources),
         ],
         ProgramKind::Training => {
+            let instance_type = order.request.get("ResourceConfig");
+            let instance_type = instance_type.map(|resources| &resources["InstanceType"]);
+            resources["current_instance_type"] = json!(instance_type);
+            resources["current_group_name"] = json!(ONLY_GROUP);
+            resources["instance_groups"] = json!([{
+                "instance_group_name": ONLY_GROUP,
+                "instance_type": instance_type,
+                "hosts": plan.hosts,
+            }]);
+            resources["network_interface_name"] = json!("eth0");
             let hyper_parameters = order.request.get("HyperParameters").cloned();
             let channels: Map<String, Value> = items(&json!(order.request.get("InputDataConfig")))
                 .filter_map(|channel| {
@@ -426,7 +439,7 @@ pub(super) fn identity(order: &ProgramOrder) -> Vec<(&'static str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::StepKey;
+    use crate::state::{Runner, StepKey};
 
     fn order(kind: ProgramKind, request: Value) -> ProgramOrder {
         let Value::Object(request) = request else {
@@ -439,7 +452,7 @@ mod tests {
                 attempt: 1,
             },
             kind,
-            repository: "r".to_owned(),
+            runner: Runner::Programs("r".to_owned()),
             job_arn: "arn".to_owned(),
             job_name: "job".to_owned(),
             request,

@@ -4,11 +4,13 @@ mod archive;
 mod layout;
 mod mounts;
 mod process;
+mod python;
 mod server;
 mod transform;
 
 pub use mounts::Mounts;
 pub use process::{ProcessRunner, ProcessSettings};
+pub use python::Pythons;
 
 use crate::BoxFuture;
 use crate::state::{JobEnd, ProgramOrder, ServersOrder, TransformOrder};

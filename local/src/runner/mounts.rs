@@ -38,8 +38,10 @@ if [ ! -d /opt/ml ]; then
             mount --bind "$entry" "$place"
         fi
     done
-    cd "$here"
+    cd /
     umount -l "$root" 2> /dev/null || true
+    # Which may lie in the folder that was covered until now.
+    cd "$here"
     mkdir /opt/ml
 fi
 mount --bind "$root" /opt/ml
@@ -84,6 +86,14 @@ impl Mounts {
             }
         }
         Self::None { reason }
+    }
+
+    /// Where a program sees the layout whose root on this machine is `root`.
+    pub(super) fn seen<'a>(&self, root: &'a Path) -> &'a Path {
+        match self {
+            Self::Own(_) => Path::new(CONTAINER_ROOT),
+            Self::None { .. } => root,
+        }
     }
 
     /// The command line of a program that finds `root` at `/opt/ml`, or whose arguments name

@@ -2,14 +2,17 @@
 
 use super::archive;
 use super::layout::{
-    ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount,
+    ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount, below_root,
     config_files, identity,
 };
 use super::mounts::Mounts;
+use super::python::{Pythons, SOURCE_ARCHIVE, make_commands};
 use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
+use crate::script::{CODE, Facts, Script};
 use crate::state::{
-    JobEnd, JobResult, ProgramKind, ProgramOrder, ServersOrder, StepKey, TransformOrder,
+    JobEnd, JobResult, ProgramKind, ProgramOrder, PythonImage, Runner, ServersOrder, StepKey,
+    TransformOrder,
 };
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use pipewright_files::below::{self, Below, NameRefused};
@@ -41,6 +44,8 @@ pub struct ProcessSettings {
     pub run_dir: PathBuf,
     /// The program folder for each repository name.
     pub app_dirs: BTreeMap<String, PathBuf>,
+    /// What runs the programs that jobs of frameworks' images bring.
+    pub pythons: Pythons,
     /// What every job finds in its environment besides its own: `PATH`, the region, and how
     /// to reach the local AWS. A job's own variables win.
     pub environment: Vec<(OsString, OsString)>,
@@ -256,6 +261,14 @@ impl ProcessRunner {
                 .await
                 .map_err(|error| format!("ClientError: the checkpoints: {error}"))?;
         }
+        if let Runner::Python(image) = &order.runner {
+            let script = Script::of(&order.request);
+            let source = script.as_ref().and_then(|script| script.source.as_deref());
+            let inputs = plan.inputs.iter().map(|input| host.root.join(&input.path));
+            let inputs: Vec<PathBuf> = inputs.collect();
+            self.prepare_python(image, &host.root, source, &inputs, &host.log)
+                .await?;
+        }
         Ok(())
     }
 
@@ -402,7 +415,7 @@ impl ProcessRunner {
                     None => return Ok(()),
                     Some(Ok((_, Ok(status)))) if status.success() => {}
                     Some(Ok((host, Ok(status)))) => {
-                        let reason = self.failure(plan, &host, status).await;
+                        let reason = self.failure(order, plan, &host, status).await;
                         break (Trouble::Failed(reason), LAST_GRACE);
                     }
                     Some(Ok((host, Err(error)))) => {
@@ -430,15 +443,27 @@ impl ProcessRunner {
 
     /// Why a host's program failed, in SageMaker's words; where it left none, with the place
     /// of the log, for which SageMaker has CloudWatch.
-    async fn failure(&self, plan: &JobPlan, host: &Host, status: ExitStatus) -> String {
+    async fn failure(
+        &self,
+        order: &ProgramOrder,
+        plan: &JobPlan,
+        host: &Host,
+        status: ExitStatus,
+    ) -> String {
         let message = match read_text(plan, host).await {
             Some(message) => message,
             None => {
                 let log = tokio::fs::read(&host.log).await.unwrap_or_default();
-                let note = self.settings.mounts.note(&String::from_utf8_lossy(&log));
+                let log_text = String::from_utf8_lossy(&log);
+                let note = self.settings.mounts.note(&log_text);
                 let note = note.map_or_else(String::new, |note| format!("; {note}"));
-                let log = host.log.display();
-                format!("See job logs for more information ({log}){note}")
+                let place = host.log.display();
+                match (&order.runner, Script::of(&order.request)) {
+                    (Runner::Python(_), Some(script)) => {
+                        script.failure(&log_text, status.code()) + &note
+                    }
+                    _ => format!("See job logs for more information ({place}){note}"),
+                }
             }
         };
         let (head, tail) = ("AlgorithmError: ", format!(", {}", ending(status)));
@@ -446,48 +471,68 @@ impl ProcessRunner {
         format!("{head}{}{tail}", cut_with_mark(&message, room))
     }
 
-    /// Where the programs of a repository's image lie.
-    pub(super) fn app_dir(&self, repository: &str) -> Result<&Path, String> {
-        let found = self.settings.app_dirs.get(repository);
+    /// Where the programs of an image lie, of a runner by its name.
+    pub(super) fn app_dir(&self, name: &str) -> Result<&Path, String> {
+        let found = self.settings.app_dirs.get(name);
         found
             .map(PathBuf::as_path)
-            .ok_or_else(|| format!("InternalServerError: no runner for {repository}"))
+            .ok_or_else(|| format!("InternalServerError: no runner for {name}"))
     }
 
     /// A program that stands for a container: with the environment of every container, in
-    /// the log's folder, with its output in the log, and with `root` at `/opt/ml` where the
-    /// machine can do that.
+    /// the log's folder, with its output at the end of the log, and with `root` at `/opt/ml`
+    /// where the machine can do that.
     ///
     /// The error says why it can't be started.
     pub(super) fn container(
         &self,
         command_line: &[String],
-        app_dir: &Path,
+        runner: &Runner,
         root: &Path,
         log_file: &Path,
     ) -> Result<Command, String> {
+        let folder = log_file.parent().unwrap_or(root);
         let inherited = self.settings.environment.iter();
         let path = inherited.clone().find(|(name, _)| name == "PATH");
-        let path = path.map_or(OsStr::new(""), |(_, path)| path);
+        let mut path = path.map_or(OsString::new(), |(_, path)| path.clone());
+        let mut own: Vec<(&str, &OsStr)> = Vec::new();
+        match runner {
+            Runner::Programs(name) => {
+                own.push(("PIPEWRIGHT_APP_DIR", self.app_dir(name)?.as_os_str()));
+            }
+            Runner::Python(_) => {
+                let mut before = commands_folder(folder).into_os_string();
+                before.push(":");
+                before.push(&path);
+                path = before;
+                // As the frameworks' images have it; what is printed is read while it runs.
+                own.push(("PYTHONUNBUFFERED", OsStr::new("TRUE")));
+                own.push(("PYTHONDONTWRITEBYTECODE", OsStr::new("TRUE")));
+            }
+        }
         let whole = self
             .settings
             .mounts
-            .command_line(root, command_line, path)
+            .command_line(root, command_line, &path)
             .map_err(|error| not_started(&command_line[0], &error))?;
-        let log = std::fs::File::create(log_file).map_err(|error| internal(log_file, &error))?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log_file)
+            .map_err(|error| internal(log_file, &error))?;
         let log_too = log
             .try_clone()
             .map_err(|error| internal(log_file, &error))?;
-        let folder = log_file.parent().unwrap_or(root);
         let mut command = Command::new(&whole[0]);
         command
             .args(&whole[1..])
             .current_dir(folder)
             .env_clear()
             .envs(inherited.map(|(name, value)| (name, value)))
+            .env("PATH", &path)
             .env("HOME", folder)
             .env("PIPEWRIGHT_ML_ROOT", root)
-            .env("PIPEWRIGHT_APP_DIR", app_dir)
+            .envs(own)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_too)
@@ -499,20 +544,153 @@ impl ProcessRunner {
     }
 
     fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
-        let app_dir = self.app_dir(&order.repository)?;
+        let mut brought = None;
         let mut command_line: Vec<String> = plan.entrypoint.clone();
-        if command_line.is_empty() {
-            // The image's own entrypoint.
-            let program = own_program(app_dir, &order.repository);
-            command_line.push(program.to_string_lossy().into_owned());
+        match &order.runner {
+            Runner::Programs(name) if command_line.is_empty() => {
+                // The image's own entrypoint.
+                let program = own_program(self.app_dir(name)?, name);
+                command_line.push(program.to_string_lossy().into_owned());
+            }
+            Runner::Programs(_) => {}
+            Runner::Python(_) => match Script::of(&order.request) {
+                Some(script) if command_line.is_empty() => {
+                    let is_package = host.root.join(CODE).join("setup.py").is_file();
+                    command_line = script.command_line(is_package);
+                    brought = Some(script);
+                }
+                _ => plain_python(&mut command_line),
+            },
         }
-        command_line.extend(plan.arguments.iter().cloned());
-        self.container(&command_line, app_dir, &host.root, &host.log)?
-            .envs(identity(order))
+        if brought.is_none() {
+            command_line.extend(plan.arguments.iter().cloned());
+        }
+        let mut command = self.container(&command_line, &order.runner, &host.root, &host.log)?;
+        command.envs(identity(order));
+        if let Some(script) = &brought {
+            command
+                .current_dir(host.root.join(CODE))
+                .envs(self.script_environment(script, order, plan, host));
+        }
+        command
             .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
             .map_err(|error| not_started(&command_line[0], &error))
     }
+
+    /// What script mode adds to the environment of a training's program.
+    fn script_environment(
+        &self,
+        script: &Script,
+        order: &ProgramOrder,
+        plan: &JobPlan,
+        host: &Host,
+    ) -> Vec<(String, String)> {
+        let files: BTreeMap<_, _> = config_files(order, plan, &host.name).into_iter().collect();
+        let of = |name| files.get(name).cloned().unwrap_or_default();
+        let channels: Vec<&str> = plan
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .collect();
+        let root = self.settings.mounts.seen(&host.root);
+        script.environment(&Facts {
+            root: &root.to_string_lossy(),
+            job_name: &order.job_name,
+            channels: &channels,
+            input_data_config: &of("input/config/inputdataconfig.json"),
+            resource_config: &of("input/config/resourceconfig.json"),
+            cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        })
+    }
+
+    /// Gets what a framework's image has: the sources of the program, and a Python with its
+    /// packages.
+    pub(super) async fn prepare_python(
+        &self,
+        image: &PythonImage,
+        root: &Path,
+        source: Option<&str>,
+        folders: &[PathBuf],
+        log: &Path,
+    ) -> Result<(), String> {
+        let code = root.join(CODE);
+        if let Some(source) = source {
+            self.fetch_source(source, root, &code).await?;
+        }
+        let folders: Vec<PathBuf> = std::iter::once(code)
+            .chain(folders.iter().cloned())
+            .collect();
+        let pythons = &self.settings.pythons;
+        let interpreter = pythons.interpreter(image, &folders, log).await?;
+        let folder = log.parent().unwrap_or(root);
+        make_commands(&commands_folder(folder), &interpreter).await
+    }
+
+    /// Unpacks the archive of a program's sources; one that is no archive is the program itself.
+    async fn fetch_source(&self, source: &str, root: &Path, code: &Path) -> Result<(), String> {
+        let failed = |why: &dyn std::fmt::Display| {
+            format!("ClientError: the program's sources {source}: {why}")
+        };
+        create_folder(code).await?;
+        let file = match below_root(source) {
+            Ok(path) if root.join(&path).is_dir() => {
+                let (from, to) = (root.join(path), code.to_owned());
+                return copy_below(&from, &to).await.map_err(|error| failed(&error));
+            }
+            Ok(path) => root.join(path),
+            Err(_) => {
+                let location = S3Location::parse(source).map_err(|error| failed(&error))?;
+                let file = root.join(SOURCE_ARCHIVE);
+                self.store
+                    .download(&location, &file)
+                    .await
+                    .map_err(|error| failed(&error))?;
+                file
+            }
+        };
+        let code = code.to_owned();
+        tokio::task::spawn_blocking(move || archive::unpack(&file, &code))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&format!("not a gzip-compressed tar archive: {error}")))
+    }
+}
+
+/// Where the commands `python` and `pip` of a job are.
+fn commands_folder(folder: &Path) -> PathBuf {
+    folder.join("bin")
+}
+
+/// Leads an image's own Python, which lies somewhere else in each image, to the one that stands
+/// for it.
+fn plain_python(command_line: &mut [String]) {
+    let Some(program) = command_line.first_mut() else {
+        return;
+    };
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let version = name.strip_prefix("python");
+    let is_python = version.is_some_and(|version| {
+        version
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    });
+    if is_python {
+        "python3".clone_into(program);
+    }
+}
+
+async fn copy_below(from: &Path, to: &Path) -> Result<(), String> {
+    for name in files_below(from).await? {
+        let target = to.join(&name);
+        if let Some(folder) = target.parent() {
+            create_folder(folder).await?;
+        }
+        tokio::fs::copy(from.join(&name), &target)
+            .await
+            .map_err(|error| internal(&target, &error))?;
+    }
+    Ok(())
 }
 
 /// The program that goes by the last part of the repository's name.

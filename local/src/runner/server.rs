@@ -1,11 +1,12 @@
 //! Runs programs that serve models: one process for each production variant.
 
 use super::process::{
-    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, own_program,
+    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, internal, own_program,
 };
 use super::{Served, StopSignal, archive};
 use crate::client::Client;
-use crate::state::{ServerOrder, ServersOrder};
+use crate::script::{self, CODE};
+use crate::state::{PythonImage, Runner, ServerOrder, ServersOrder};
 use crate::storage::{S3Location, StorageError};
 use pipewright_files::below;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,6 +14,9 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::task::JoinSet;
+
+/// Asks the functions of an inference program, in the place of a framework's image.
+const SERVE: &str = include_str!("serve.py");
 
 /// How long a program may take to answer whether it is well.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,13 +104,17 @@ impl ProcessRunner {
         if let Some(uri) = &server.model_data {
             self.fetch_model(uri, &model).await?;
         }
-        let app_dir = self.app_dir(&server.repository)?;
-        let program = own_program(app_dir, &server.repository);
-        let command_line = [program.to_string_lossy().into_owned(), "serve".to_owned()];
         let log_file = folder.join("container.log");
+        let command_line = match &server.runner {
+            Runner::Programs(name) => {
+                let program = own_program(self.app_dir(name)?, name);
+                vec![program.to_string_lossy().into_owned(), "serve".to_owned()]
+            }
+            Runner::Python(image) => self.serving_python(server, image, &root, &log_file).await?,
+        };
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
         let child = self
-            .container(&command_line, app_dir, &root, &log_file)?
+            .container(&command_line, &server.runner, &root, &log_file)?
             .envs(server.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             // Reached by way of the runtime API only.
@@ -117,7 +125,7 @@ impl ProcessRunner {
             .map_err(|error| {
                 format!(
                     "ClientError: the container's program {} cannot be started: {error}",
-                    program.display()
+                    command_line[0]
                 )
             })?;
         Ok(Running {
@@ -129,6 +137,58 @@ impl ProcessRunner {
             },
             client: Client::new(PING_TIMEOUT),
         })
+    }
+
+    /// Gets the program that a model's container names, and gives the command line of the server
+    /// that asks its functions.
+    async fn serving_python(
+        &self,
+        server: &ServerOrder,
+        image: &PythonImage,
+        root: &Path,
+        log: &Path,
+    ) -> Result<Vec<String>, String> {
+        let variable = |name: &str| {
+            let mut found = server.environment.iter();
+            let found = found.rfind(|(known, _)| known == name);
+            found.map_or("", |(_, value)| value.as_str())
+        };
+        let source = variable(script::SERVING_SOURCE);
+        // A model's archive may hold its program.
+        let in_model = root.join("model").join(CODE);
+        let is_apart = source.starts_with("s3://");
+        let code = if is_apart { root.join(CODE) } else { in_model };
+        self.prepare_python(
+            image,
+            root,
+            Some(source).filter(|_| is_apart),
+            &[code.clone()],
+            log,
+        )
+        .await?;
+        let program = variable(script::SERVING_PROGRAM).to_owned();
+        if !code.join(&program).is_file() {
+            let place = if is_apart {
+                source
+            } else {
+                "code/ of the model's archive"
+            };
+            return Err(format!("ClientError: there is no {program} in {place}"));
+        }
+        let serve = log.with_file_name("serve.py");
+        tokio::fs::write(&serve, SERVE)
+            .await
+            .map_err(|error| internal(&serve, &error))?;
+        let line = [
+            Path::new("python3"),
+            &serve,
+            &code,
+            Path::new(&program),
+            &root.join("model"),
+        ];
+        Ok(line
+            .map(|part| part.to_string_lossy().into_owned())
+            .to_vec())
     }
 
     async fn fetch_model(&self, uri: &str, folder: &Path) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! What SageMaker knows of its own algorithms' images.
 
+use super::image::Runner;
 use pipewright_forecast::metrics;
 use serde_json::{Map, Value, json};
 
@@ -8,8 +9,8 @@ const DEEPAR: &str = "forecasting-deepar";
 
 /// Gives a training request the metric definitions of its algorithm, which SageMaker knows
 /// though the request has none.
-pub(super) fn add_metric_definitions(repository: &str, request: &mut Map<String, Value>) {
-    if repository != DEEPAR {
+pub(super) fn add_metric_definitions(runner: &Runner, request: &mut Map<String, Value>) {
+    if !matches!(runner, Runner::Programs(name) if name == DEEPAR) {
         return;
     }
     let definitions: Vec<Value> = metrics::DEFINITIONS
@@ -34,7 +35,7 @@ mod tests {
             request.as_object().cloned().unwrap()
         };
         let mut deepar = request();
-        add_metric_definitions("forecasting-deepar", &mut deepar);
+        add_metric_definitions(&Runner::Programs(DEEPAR.to_owned()), &mut deepar);
         let names: Vec<&str> = deepar["AlgorithmSpecification"]["MetricDefinitions"]
             .as_array()
             .unwrap()
@@ -43,7 +44,7 @@ mod tests {
             .collect();
         assert!(names.contains(&"test:RMSE"), "{names:?}");
         let mut other = request();
-        add_metric_definitions("mine", &mut other);
+        add_metric_definitions(&Runner::Programs("mine".to_owned()), &mut other);
         assert_eq!(other, request());
     }
 }

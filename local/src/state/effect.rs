@@ -1,5 +1,6 @@
 //! What the state wants done, and what it is told about it.
 
+use super::image::Runner;
 use crate::clock::Millis;
 use crate::event::Event;
 use serde_json::{Map, Value};
@@ -57,8 +58,8 @@ pub struct ServersOrder {
 pub struct ServerOrder {
     /// The production variant.
     pub variant: String,
-    /// Which runner to take, by its name.
-    pub repository: String,
+    /// What stands for its image.
+    pub runner: Runner,
     /// `s3://bucket/key` of the model's archive, if it has one.
     pub model_data: Option<String>,
     /// The container's own environment.
@@ -162,8 +163,8 @@ pub struct ProgramOrder {
     pub key: StepKey,
     /// What kind of job it is.
     pub kind: ProgramKind,
-    /// Which runner to take, by its name.
-    pub repository: String,
+    /// What stands for its image.
+    pub runner: Runner,
     /// The job's ARN.
     pub job_arn: String,
     /// The job's name.

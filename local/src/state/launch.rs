@@ -2,6 +2,7 @@
 
 use super::algorithm;
 use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
+use super::image::Runner;
 use super::input::Input;
 use super::jobs::{JobKind, JobNotes, JobStatus, NOT_SERVED};
 use super::pretend::pretend;
@@ -10,6 +11,7 @@ use super::tags::read_tags;
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
+use crate::script;
 use pipewright::definition::condition::all_hold;
 use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
 use pipewright::definition::{Step, StepKind};
@@ -559,14 +561,18 @@ impl State {
             strings_only(specification, "ContainerEntrypoint")?;
             strings_only(specification, "ContainerArguments")?;
         }
-        if let Some(runner) = self.settings.runner_of(image).map(str::to_owned) {
-            let program = (ProgramKind::Processing, runner);
-            return Ok(self.run_program(turn, execution, position, program, request, job_name));
-        }
+        let kind = ProgramKind::Processing;
+        let reason = match self.what_runs(image, kind, &request) {
+            Ok(runner) => {
+                let program = (kind, runner);
+                return Ok(self.run_program(turn, execution, position, program, request, job_name));
+            }
+            Err(reason) => reason,
+        };
         let launch = self.simulate(
             execution,
             position,
-            format!("no runner for image {image}"),
+            reason,
             s3_inputs(request.get("ProcessingInputs")),
         );
         let kind = JobKind::Processing;
@@ -574,13 +580,28 @@ impl State {
         Ok(launch)
     }
 
-    /// A job whose image a program of this machine stands for.
+    /// What of this machine runs a job of an image; the error says why nothing does.
+    fn what_runs(
+        &self,
+        image: &str,
+        kind: ProgramKind,
+        request: &Map<String, Value>,
+    ) -> Result<Runner, String> {
+        let runner = self.settings.runner_of(image);
+        let runner = runner.ok_or_else(|| format!("no runner for image {image}"))?;
+        match (&runner, script::nothing_to_run(kind, request)) {
+            (Runner::Python(_), Some(why)) => Err(format!("nothing stands for {image}, {why}")),
+            _ => Ok(runner),
+        }
+    }
+
+    /// A job whose image something of this machine stands for.
     fn run_program(
         &mut self,
         turn: &Turn,
         execution: &mut Execution,
         position: usize,
-        (kind, repository): (ProgramKind, String),
+        (kind, runner): (ProgramKind, Runner),
         request: Map<String, Value>,
         job_name: String,
     ) -> Launch {
@@ -593,7 +614,7 @@ impl State {
             ProgramOrder {
                 key: execution.key_of(position),
                 kind,
-                repository,
+                runner,
                 job_arn,
                 job_name,
                 request,
@@ -615,12 +636,16 @@ impl State {
             .get("AlgorithmSpecification")
             .and_then(|specification| specification["TrainingImage"].as_str())
             .unwrap_or_default();
-        if let Some(runner) = self.settings.runner_of(image).map(str::to_owned) {
-            let mut request = request;
-            algorithm::add_metric_definitions(&runner, &mut request);
-            let program = (ProgramKind::Training, runner);
-            return Ok(self.run_program(turn, execution, position, program, request, job_name));
-        }
+        let kind = ProgramKind::Training;
+        let reason = match self.what_runs(image, kind, &request) {
+            Ok(runner) => {
+                let mut request = request;
+                algorithm::add_metric_definitions(&runner, &mut request);
+                let program = (kind, runner);
+                return Ok(self.run_program(turn, execution, position, program, request, job_name));
+            }
+            Err(reason) => reason,
+        };
         let empty: Vec<&str> = request
             .get("HyperParameters")
             .and_then(Value::as_object)
@@ -632,7 +657,7 @@ impl State {
         let launch = self.simulate(
             execution,
             position,
-            format!("no runner for image {image}; no model artifact is written"),
+            format!("{reason}; no model artifact is written"),
             channels(request.get("InputDataConfig")),
         );
         let kind = JobKind::Training;

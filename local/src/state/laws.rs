@@ -1,6 +1,6 @@
 //! What holds for every execution, whatever happens around it and in whatever order.
 
-use super::{Effect, JobEnd, JobOrder, JobResult, Settings, Signal, State};
+use super::{Effect, JobEnd, JobOrder, JobResult, Runner, Settings, Signal, State};
 use crate::clock::Millis;
 use crate::event::Event;
 use crate::names::Account;
@@ -114,6 +114,8 @@ impl World {
                 simulated_step_millis: 0,
                 runners: ["r".to_owned()].into(),
                 servers: [].into(),
+                pythons: [].into(),
+                runs_frameworks: false,
                 seed: 1,
             }),
             now: Millis(1_700_000_000_000),
@@ -366,7 +368,7 @@ fn an_image_with_a_runner_is_run_and_any_other_is_simulated() {
         })
         .collect();
     assert!(
-        matches!(orders[0], JobOrder::Program(order) if order.repository == "r"),
+        matches!(orders[0], JobOrder::Program(order) if order.runner == Runner::Programs("r".to_owned())),
         "{orders:?}"
     );
     assert!(

@@ -21,6 +21,8 @@ mod pretend;
 mod run;
 mod tags;
 
+pub use image::{PythonImage, Runner};
+
 pub use effect::{
     Effect, FunctionOrder, InputCheck, JobEnd, JobOrder, JobResult, MessageOrder, ProgramKind,
     ProgramOrder, ServerOrder, ServersKey, ServersOrder, Signal, StepKey, TransformOrder,
@@ -46,6 +48,11 @@ pub struct Settings {
     pub runners: BTreeSet<String>,
     /// Those of them whose program also serves models.
     pub servers: BTreeSet<String>,
+    /// Names of repositories, as of runners, whose images a Python stands for that was given for
+    /// them.
+    pub pythons: BTreeSet<String>,
+    /// Whether a Python stands for the images of the frameworks that have script mode.
+    pub runs_frameworks: bool,
     /// Fixes the random parts of generated names.
     pub seed: u64,
 }

@@ -1,6 +1,7 @@
 //! Models.
 
 use super::effect::{JobOrder, ServerOrder, StepKey, TransformOrder};
+use super::image::Runner;
 use super::input::{Input, SortOrder};
 use super::tags::read_tags;
 use super::{State, Turn};
@@ -8,6 +9,7 @@ use crate::clock::Millis;
 use crate::error::ApiError;
 use crate::event::Event;
 use crate::names::key_of;
+use crate::script;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -171,14 +173,16 @@ impl State {
             None => model.members.get("PrimaryContainer")?,
         };
         let runner = self.settings.runner_of(container["Image"].as_str()?)?;
-        if !self.settings.servers.contains(runner) {
-            return None;
-        }
-        Some(ServerOrder {
+        let environment = variables(&container["Environment"]);
+        let serves = match &runner {
+            Runner::Programs(name) => self.settings.servers.contains(name),
+            Runner::Python(_) => script::serves(&environment),
+        };
+        serves.then(|| ServerOrder {
             variant: ONLY_VARIANT.to_owned(),
-            repository: runner.to_owned(),
+            runner,
             model_data: container["ModelDataUrl"].as_str().map(str::to_owned),
-            environment: variables(&container["Environment"]),
+            environment,
             startup_seconds: STARTUP_SECONDS,
         })
     }

@@ -9,7 +9,7 @@ use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
 use pipewright_local::names::Account;
 use pipewright_local::queues::QueueSender;
-use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings};
+use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings, Pythons};
 use pipewright_local::state::{Settings, State};
 use pipewright_local::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Value, json};
@@ -166,6 +166,8 @@ impl QueueSender for Mailbox {
 pub(crate) struct StandIn {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) run_dir: PathBuf,
+    /// Whether a program finds its job's folder at /opt/ml.
+    pub(crate) mounts_folders: bool,
     events: Arc<EventList>,
     mailbox: Arc<Mailbox>,
     engine: Engine,
@@ -176,6 +178,15 @@ impl Drop for StandIn {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.run_dir);
     }
+}
+
+/// The Python of the machine that tests.
+fn python() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("python3"))
+        .find(|program| program.is_file())
+        .unwrap()
 }
 
 impl StandIn {
@@ -190,6 +201,7 @@ impl StandIn {
             std::env::temp_dir().join(format!("pipewright-local-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&run_dir).unwrap();
         let run_dir = run_dir.canonicalize().unwrap();
+        let mounts_folders = matches!(mounts, Mounts::Own(_));
         let store = Arc::new(MemoryStore::default());
         let events = Arc::new(EventList::default());
         let mailbox = Arc::new(Mailbox::default());
@@ -201,6 +213,8 @@ impl StandIn {
             simulated_step_millis: 20,
             runners: ["worker".to_owned(), "server".to_owned()].into(),
             servers: ["server".to_owned()].into(),
+            pythons: ["scripts".to_owned()].into(),
+            runs_frameworks: false,
             seed: 1,
         });
         let settings = ProcessSettings {
@@ -210,6 +224,10 @@ impl StandIn {
                 ("server".to_owned(), run_dir.join("app")),
             ]
             .into(),
+            pythons: Pythons {
+                named: [("scripts".to_owned(), python())].into(),
+                ..Pythons::default()
+            },
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             mounts,
         };
@@ -238,6 +256,7 @@ impl StandIn {
         Self {
             store,
             run_dir,
+            mounts_folders,
             events,
             mailbox,
             engine,

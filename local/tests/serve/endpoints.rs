@@ -67,7 +67,7 @@ async fn start(test: &str) -> StandIn {
 }
 
 /// Makes an endpoint `e` of one variant `v` for each model, a container each.
-async fn create(standin: &StandIn, containers: &[Value]) {
+pub(crate) async fn create(standin: &StandIn, containers: &[Value]) {
     let mut variants = Vec::new();
     for (number, container) in containers.iter().enumerate() {
         let name = format!("m{number}");
@@ -102,7 +102,7 @@ fn container() -> Value {
 }
 
 /// Waits until the endpoint has a status, `gone` if there is none; gives its description.
-async fn status(standin: &StandIn, wanted: &str) -> Value {
+pub(crate) async fn status(standin: &StandIn, wanted: &str) -> Value {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let (status, body) = standin

@@ -9,3 +9,4 @@ mod common;
 mod endpoints;
 mod executions;
 mod resources;
+mod scripts;

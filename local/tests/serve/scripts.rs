@@ -1,0 +1,220 @@
+//! Jobs of frameworks' images: a Python of this machine runs the programs that they bring.
+
+use crate::common::{ROLE, StandIn};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+const IMAGE: &str = "host/scripts:1.2-1-cpu-py3";
+
+/// A compressed archive of files, as the SDK uploads a program's folder.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive
+            .append_data(&mut header, name, text.as_bytes())
+            .unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+fn pipeline(steps: Value) -> Value {
+    json!({"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "Steps": steps})
+}
+
+fn training(hyper_parameters: Value) -> Value {
+    json!({"Name": "Train", "Type": "Training", "Arguments": {
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "error", "Regex": "error=(\\S+)"}]},
+        "HyperParameters": hyper_parameters,
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": {
+            "S3DataType": "S3Prefix", "S3Uri": "s3://data/train"}}}],
+        "OutputDataConfig": {"S3OutputPath": "s3://models/out"},
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        "RoleArn": ROLE,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60}}})
+}
+
+/// Runs a pipeline; gives its execution's description and its steps.
+async fn run(
+    standin: &StandIn,
+    steps: Value,
+) -> (Value, std::collections::BTreeMap<String, Value>) {
+    standin.create("scripts", &pipeline(steps)).await;
+    let arn = standin.start_execution("scripts", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    (ended, standin.steps(&arn).await)
+}
+
+const TRAIN: &str = r#"
+import argparse, json, os
+import helper
+parser = argparse.ArgumentParser()
+parser.add_argument("--rate", type=float)
+parser.add_argument("--name")
+parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
+parser.add_argument("--train", default=os.environ["SM_CHANNEL_TRAIN"])
+arguments = parser.parse_args()
+with open(os.path.join(arguments.train, "numbers.txt")) as file:
+    total = sum(map(float, file))
+with open("/opt/ml/input/config/resourceconfig.json") as file:
+    assert json.load(file)["current_instance_type"] == "ml.m5.large"
+assert os.environ["TRAINING_JOB_NAME"] in os.environ["SM_TRAINING_ENV"]
+with open(os.path.join(arguments.model_dir, "model.json"), "w") as file:
+    json.dump({"total": total, "rate": arguments.rate, "name": arguments.name}, file)
+print(f"error={helper.error()}")
+"#;
+
+const INFERENCE: &str = r#"
+import json, os
+
+def model_fn(model_dir):
+    with open(os.path.join(model_dir, "model.json")) as file:
+        return json.load(file)
+
+def predict_fn(data, model):
+    return [model["total"] * each for each in data]
+"#;
+
+/// A training in script mode finds its hyperparameters, channels and folders as the toolkit gives them, and what it leaves is its model.
+#[tokio::test]
+async fn a_training_in_script_mode_runs_the_program_that_it_brings() {
+    let standin = StandIn::start("script-mode").await;
+    if !standin.mounts_folders {
+        eprintln!(
+            "not tested: the program names /opt/ml, and this machine gives no mount namespace"
+        );
+        return;
+    }
+    standin.store.put("data/train/numbers.txt", "1\n2\n");
+    let files = [
+        ("train.py", TRAIN),
+        ("helper.py", "def error():\n    return 0.125\n"),
+    ];
+    standin
+        .store
+        .put_bytes("code/job/source/sourcedir.tar.gz", archive(&files));
+    let step = training(json!({
+        "sagemaker_program": "\"train.py\"",
+        "sagemaker_submit_directory": "\"s3://code/job/source/sourcedir.tar.gz\"",
+        "rate": "0.5",
+        "name": "\"two words\"",
+    }));
+    let (ended, steps) = run(&standin, json!([step])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
+    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    let name = job.rsplit('/').next().unwrap();
+    let job = standin
+        .call("DescribeTrainingJob", json!({"TrainingJobName": name}))
+        .await;
+    assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.125, "{job}");
+    // The model is served by the functions of a program of its own.
+    let inference = archive(&[("inference.py", INFERENCE)]);
+    standin
+        .store
+        .put_bytes("code/inference/sourcedir.tar.gz", inference);
+    let container = json!({"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"],
+        "Environment": {"SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "s3://code/inference/sourcedir.tar.gz"}});
+    crate::endpoints::create(&standin, &[container]).await;
+    crate::endpoints::status(&standin, "InService").await;
+    let (status, _, answer) = standin
+        .invoke("e", "content-type: application/json\r\n", b"[2, 4]")
+        .await;
+    assert_eq!((status, answer.as_str()), (200, "[6.0, 12.0]"));
+    let (status, _, answer) = standin.invoke("e", "content-type: text/x\r\n", b"?").await;
+    assert_eq!(status, 424, "{answer}");
+    assert!(answer.contains("text/x"), "{answer}");
+}
+
+/// A program in script mode that fails is told with the end of its log and its command, as the toolkit does it.
+#[tokio::test]
+async fn a_program_that_fails_is_told_as_the_toolkit_does() {
+    let standin = StandIn::start("script-failure").await;
+    standin.store.put("data/train/numbers.txt", "1\n");
+    let files = [(
+        "train.py",
+        "print('begun')\nraise ValueError('no such column')\n",
+    )];
+    standin
+        .store
+        .put_bytes("code/sourcedir.tar.gz", archive(&files));
+    let step = training(json!({"sagemaker_program": "train.py", "n": "3",
+        "sagemaker_submit_directory": "s3://code/sourcedir.tar.gz"}));
+    let (ended, steps) = run(&standin, json!([step])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+    let reason = steps["Train"]["FailureReason"].as_str().unwrap();
+    assert!(
+        reason.contains("ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"ValueError: no such column\"\nCommand \"python3 train.py -n 3\""),
+        "{reason}"
+    );
+}
+
+/// A processing job of a framework's image runs its entrypoint, a script that unpacks the sources among them.
+#[tokio::test]
+async fn a_processing_job_runs_the_program_that_it_brings() {
+    let standin = StandIn::start("script-processing").await;
+    if !standin.mounts_folders {
+        eprintln!(
+            "not tested: the program names /opt/ml, and this machine gives no mount namespace"
+        );
+        return;
+    }
+    standin.store.put_bytes(
+        "code/sourcedir.tar.gz",
+        archive(&[("prepare.py", "import sys\nopen('/opt/ml/processing/out/said.txt', 'w').write(' '.join(sys.argv[1:]))\n")]),
+    );
+    standin.store.put(
+        "code/entry/runproc.sh",
+        "cd /opt/ml/processing/input/code/ && tar -xzf sourcedir.tar.gz && exec python prepare.py \"$@\"\n",
+    );
+    let input = |name: &str, uri: &str, path: &str| {
+        json!({"InputName": name, "AppManaged": false,
+        "S3Input": {"S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File"}})
+    };
+    let step = |name: &str, image: &str| {
+        json!({"Name": name, "Type": "Processing", "Arguments": {
+        "AppSpecification": {"ImageUri": image, "ContainerArguments": ["a", "b c"],
+            "ContainerEntrypoint": ["/bin/bash", "/opt/ml/processing/input/entrypoint/runproc.sh"]},
+        "ProcessingInputs": [
+            input("code", "s3://code/sourcedir.tar.gz", "/opt/ml/processing/input/code/"),
+            input("entrypoint", "s3://code/entry/runproc.sh", "/opt/ml/processing/input/entrypoint")],
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": {
+            "S3Uri": format!("s3://data/{name}"), "LocalPath": "/opt/ml/processing/out",
+            "S3UploadMode": "EndOfJob"}}]},
+        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1,
+            "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
+        "RoleArn": ROLE}})
+    };
+    let steps = json!([
+        step("Prepare", IMAGE),
+        step("Foreign", "ghcr.io/somebody/scripts:1")
+    ]);
+    let (ended, steps) = run(&standin, steps).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
+    assert_eq!(
+        standin.store.text("data/Prepare/said.txt").unwrap(),
+        "a b c"
+    );
+    let note = steps["Foreign"]["StepDescription"].as_str().unwrap();
+    assert!(note.starts_with("[simulated: "), "{note}");
+}
+
+/// A training that brings no program, for the image has an algorithm of its own, is simulated and says so.
+#[tokio::test]
+async fn an_algorithm_of_the_image_itself_is_simulated() {
+    let standin = StandIn::start("own-algorithm").await;
+    standin.store.put("data/train/numbers.txt", "1\n");
+    let (ended, steps) = run(&standin, json!([training(json!({"max_depth": "3"}))])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded");
+    let note = steps["Train"]["StepDescription"].as_str().unwrap();
+    assert!(
+        note.contains("no hyperparameter sagemaker_program"),
+        "{note}"
+    );
+}

@@ -1,0 +1,168 @@
+"""A pipeline of which there is only what a notebook prints, and its programs."""
+
+import json
+import shutil
+import tarfile
+import types
+from pathlib import Path
+
+import pytest
+
+import notebook
+import run
+from harness import BINARIES
+from notebook import NotebookPipeline
+from pipelines import OwnPipeline, PipelineRefused
+from system import ROOT
+
+SAMPLE = ROOT / "samples" / "pipelines" / "scikit-learn"
+PROGRAM = BINARIES / "pipewright"
+BUCKET = "sagemaker-eu-west-1-111122223333"
+
+
+def options(directory, out, parameter=()):
+    """The options of `make run-pipeline`."""
+    return types.SimpleNamespace(
+        pipeline=directory,
+        parameter=list(parameter),
+        binaries=BINARIES,
+        timeout=300,
+        out=out,
+        simulate=False,
+    )
+
+
+@pytest.fixture
+def deployed(monkeypatch):
+    """The session's system is there already."""
+    monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Makes a copy of the sample under a name of its own, its files changed."""
+
+    def copy(name, **changes):
+        directory = tmp_path / name
+        shutil.copytree(SAMPLE, directory)
+        for file, (old, new) in changes.items():
+            path = directory / "code" / f"{file}.py"
+            text = path.read_text()
+            assert old in text
+            path.write_text(text.replace(old, new))
+        return directory
+
+    return copy
+
+
+def test_what_a_notebook_prints_runs_as_it_is(system, deployed, tmp_path, capsys):
+    """A definition as the SDK prints it and its programs run in one command, in script mode and with what the steps print, measure and leave."""
+    assert run.run_pipeline(system, options(SAMPLE, tmp_path), run.Timer()) == 0
+    told = capsys.readouterr().out
+    assert "Prepare                   | 240 houses, 3 of them incomplete and left out" in told
+    assert "Train                     | 100 trees of area, rooms, age; train:mae=" in told
+    assert "the condition is True" in told
+    assert "Nothing of it ran" not in told
+    metrics = json.loads((tmp_path / "Train" / "metrics.json").read_text())
+    assert 0 < metrics["train:mae"] < 20
+    assert f"Train: train:mae {metrics['train:mae']}" in told
+    report = json.loads((tmp_path / "Evaluate" / "evaluation" / "evaluation.json").read_text())
+    assert 0 < report["metrics"]["mae"]["value"] < 25
+    for kept in (
+        *("Prepare/log.txt", "Prepare/train/houses.csv", "Prepare/test/houses.csv"),
+        *("Train/log.txt", "Train/model/model.joblib", "Train/model/code/inference.py"),
+        "definition.json",
+    ):
+        assert (tmp_path / kept).is_file(), kept
+
+
+def test_what_a_program_printed_is_shown_when_it_fails(system, deployed, copied, tmp_path, capsys):
+    """A step that fails is told with the last lines that it printed, which are kept, and the steps before it with what they left."""
+    broken = copied("houses-broken", train=("forest.fit(", "forest.no_such_method("))
+    assert run.run_pipeline(system, options(broken, tmp_path / "out"), run.Timer()) == 1
+    told = capsys.readouterr().out
+    failure = told[told.index("Step Train failed; its output ends with") :]
+    assert "          | Traceback (most recent call last):" in failure
+    assert "has no attribute 'no_such_method'" in failure
+    assert "ExecuteUserScriptError" in failure
+    assert "no_such_method" in (tmp_path / "out" / "Train" / "log.txt").read_text()
+    assert (tmp_path / "out" / "Prepare" / "train" / "houses.csv").is_file()
+
+
+def test_the_objects_of_a_definition_are_made_of_the_directorys_files():
+    """What the steps read is put where the definition names it: programs and data by name, sources packed."""
+    objects = NotebookPipeline(SAMPLE, PROGRAM, {}).objects()
+    assert {bucket for bucket, _ in objects} == {BUCKET}
+    by_name = {key.rpartition("/")[2]: content for (_, key), content in objects.items()}
+    assert by_name["houses.csv"] == (SAMPLE / "data" / "houses.csv").read_bytes()
+    assert by_name["prepare.py"] == (SAMPLE / "code" / "prepare.py").read_bytes()
+    assert sorted(by_name) == ["evaluate.py", "houses.csv", "prepare.py", "sourcedir.tar.gz"]
+
+
+def test_an_archive_of_sources_has_the_folder_of_its_program(tmp_path):
+    objects = NotebookPipeline(SAMPLE, PROGRAM, {}).objects()
+    (packed,) = (content for (_, key), content in objects.items() if key.endswith(".tar.gz"))
+    file = tmp_path / "sources.tar.gz"
+    file.write_bytes(packed)
+    with tarfile.open(file) as archive:
+        assert archive.getnames() == ["evaluate.py", "inference.py", "prepare.py", "train.py"]
+
+
+def test_what_is_not_there_is_told_before_anything_starts(copied):
+    """What a step reads, and neither the directory has nor another step writes, is named all at once with its step."""
+    directory = copied("houses-missing")
+    (directory / "data" / "houses.csv").unlink()
+    (directory / "code" / "train.py").unlink()
+    with pytest.raises(PipelineRefused) as refused:
+        NotebookPipeline(directory, PROGRAM, {}).objects()
+    told = str(refused.value)
+    assert f"a file or folder houses.csv for s3://{BUCKET}/houses/houses.csv, which step Prepare" in told
+    assert "train.py, the program of step Train" in told
+    # By its place, or under another name that is given.
+    placed = directory / "s3" / BUCKET / "houses" / "houses.csv"
+    placed.parent.mkdir(parents=True)
+    placed.write_text("area\n")
+    with pytest.raises(PipelineRefused) as refused:
+        NotebookPipeline(directory, PROGRAM, {}).objects()
+    assert "houses.csv" not in str(refused.value)
+    with pytest.raises(PipelineRefused, match="s3://mine/other.csv"):
+        NotebookPipeline(directory, PROGRAM, {"InputData": "s3://mine/other.csv"}).objects()
+
+
+def test_a_name_that_stands_for_several_files_is_refused(copied):
+    directory = copied("houses-twice")
+    shutil.copytree(directory / "data", directory / "more")
+    with pytest.raises(PipelineRefused, match="several houses.csv"):
+        NotebookPipeline(directory, PROGRAM, {}).objects()
+
+
+def test_a_link_out_of_the_directory_is_refused(copied, tmp_path):
+    directory = copied("houses-link")
+    (tmp_path / "secret").write_text("secret")
+    (directory / "data" / "houses.csv").unlink()
+    (directory / "data" / "houses.csv").symlink_to(tmp_path / "secret")
+    with pytest.raises(PipelineRefused, match="is a link out of"):
+        NotebookPipeline(directory, PROGRAM, {}).objects()
+
+
+def test_a_faulty_definition_is_refused_with_its_faults(copied):
+    directory = copied("houses-faulty")
+    definition = json.loads((directory / "definition.json").read_text())
+    definition["Steps"][1]["Type"] = "Trainning"
+    (directory / "definition.json").write_text(json.dumps(definition))
+    with pytest.raises(PipelineRefused, match="Trainning"):
+        _ = NotebookPipeline(directory, PROGRAM, {}).definition
+
+
+def test_a_stack_makes_a_directory_one_of_another_kind(copied):
+    directory = copied("houses-stack")
+    assert notebook.is_notebooks(directory)
+    (directory / "stack.yaml").write_text("Resources: {}\n")
+    assert not notebook.is_notebooks(directory)
+    with pytest.raises(PipelineRefused, match="has no template.json.tera"):
+        OwnPipeline(Path(directory))
+
+
+def test_the_buckets_of_a_definition_are_found():
+    pipeline = NotebookPipeline(SAMPLE, PROGRAM, {"InputData": "s3://other-bucket/x.csv"})
+    assert pipeline.buckets() == ["other-bucket", BUCKET]
