@@ -89,13 +89,16 @@ lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invok
 SDK_VENV := .venv-sdk
 SDK_V3_VENV := .venv-sdk-v3
 DEFINITIONS := tests/fixtures/definitions
+PRINTED := samples/pipelines/scikit-learn/definition.json
 
 definitions: $(SDK_VENV)/installed.stamp $(SDK_V3_VENV)/installed.stamp build ## Make the test definitions anew with the pinned SDKs, check them, and show what differs
 	@$(SDK_VENV)/bin/python tests/definitions/make_definitions.py
 	@$(SDK_V3_VENV)/bin/python tests/definitions/make_definitions_v3.py
 	@$(SDK_VENV)/bin/python samples/pipelines/asset_prediction.py > $(DEFINITIONS)/asset-prediction.json
-	@target/debug/pipewright definition check $(DEFINITIONS)/*.json
-	@git diff --stat --exit-code -- $(DEFINITIONS) && echo 'The SDKs make what is checked in.'
+	@$(SDK_VENV)/bin/python samples/pipelines/scikit-learn/pipeline.py | $(SDK_VENV)/bin/python -m json.tool --indent 2 > $(PRINTED).new
+	@mv $(PRINTED).new $(PRINTED)
+	@target/debug/pipewright definition check $(DEFINITIONS)/*.json $(PRINTED)
+	@git diff --stat --exit-code -- $(DEFINITIONS) $(PRINTED) && echo 'The SDKs make what is checked in.'
 
 $(SDK_VENV)/installed.stamp: tests/definitions/requirements.txt
 $(SDK_V3_VENV)/installed.stamp: tests/definitions/requirements-v3.txt

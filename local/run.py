@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import checking
-import notebook
+import from_definition
 import pipelines
 import steps
 import training
@@ -29,8 +29,8 @@ from below import Below, NameRefused, file_name
 from checking import CheckMissing, FaultsFound
 from data import PricesUnreadable, TemplateUnreadable, read_template
 from deploy import DeploymentFailed, StackProgress
+from from_definition import PipelineFromDefinition
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
-from notebook import NotebookPipeline
 from ownership import own_pipeline
 from pipelines import OwnPipeline, PipelineRefused
 from supervise import ServiceFailed
@@ -317,16 +317,16 @@ def fetch_below(system, prefix, directory):
 
 def pipeline_of(options):
     """The pipeline of one's own that is run."""
-    if notebook.is_notebooks(options.pipeline):
+    if from_definition.has_only_definition(options.pipeline):
         given = pipelines.read_assignments(options.parameter)
-        return NotebookPipeline(options.pipeline, options.binaries / "pipewright", given)
+        return PipelineFromDefinition(options.pipeline, options.binaries / "pipewright", given)
     return OwnPipeline(options.pipeline)
 
 
 def check_pipeline(options):
     """Refuse a pipeline that lacks what it reads, or values of parameters that it does not have."""
     pipeline, given = pipeline_of(options), pipelines.read_assignments(options.parameter)
-    if isinstance(pipeline, NotebookPipeline):
+    if isinstance(pipeline, PipelineFromDefinition):
         pipelines.refuse_unknown(pipeline.parameter_names(), given)
         pipeline.objects()
     else:
@@ -338,9 +338,9 @@ def run_pipeline(system, options, timer):
     pipeline = pipeline_of(options)
     parameters = pipelines.read_assignments(options.parameter)
     outputs = start_and_deploy(system, timer)
-    if isinstance(pipeline, NotebookPipeline):
+    if isinstance(pipeline, PipelineFromDefinition):
         timer.headline("Putting what the steps read where the definition names it")
-        for uri in notebook.put_objects(system.client("s3"), pipeline):
+        for uri in from_definition.put_objects(system.client("s3"), pipeline):
             say(f"          {uri}")
     timer.headline(f"Deploying {shorten(pipeline.directory)} as stack {pipeline.name}")
     own = own_pipeline(pipeline.name, STACK)

@@ -119,7 +119,8 @@ def _left(sagemaker, kind, name, job):
             return {"output": job / "output"}
     described = sagemaker.describe_processing_job(ProcessingJobName=name)
     return {
-        output["OutputName"]: layout / PurePosixPath(output["S3Output"]["LocalPath"]).relative_to(_ML)
+        output["OutputName"]: layout
+        / PurePosixPath(output["S3Output"]["LocalPath"]).relative_to(_ML)
         for output in described.get("ProcessingOutputConfig", {}).get("Outputs", [])
         if "S3Output" in output
     }

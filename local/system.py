@@ -60,7 +60,9 @@ def private_folder(path):
 
 
 # What leads pip to its packages.
-_OF_PIP = re.compile(r"HOME|PIP_.*|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I)
+_OF_PIP = re.compile(
+    r"HOME|PIP_.*|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I
+)
 
 
 def installing(environment):

@@ -2,7 +2,8 @@
 //!
 //! It speaks SageMaker's wire protocol (AWS JSON 1.1) on loopback and runs pipelines: a
 //! processing or training job whose image has a runner really runs, with SageMaker's
-//! directories, files and environment, and a model of such an image is served by endpoints and
+//! directories, files and environment, as does one of a framework's image that brings a program
+//! (script mode), by a Python of this machine, and a model of such an image is served by endpoints and
 //! batch transforms; every other job is simulated, and said to be. Each change is put on
 //! EventBridge in the shape that SageMaker gives it.
 //!
@@ -30,6 +31,8 @@
 //!   is killed after 30 seconds, not 120. What a stopped training has in its model's
 //!   folder is uploaded, as SageMaker does it; its step fails, unless the execution is
 //!   stopped.
+//! - A framework's image stands for the packages that it has, in a virtual environment; a program sees one
+//!   machine without GPU. Algorithms of the image itself (XGBoost without a program) are simulated.
 //! - An endpoint is one process for each variant, however many instances it has, if the images
 //!   of all its models are among those that are to be served (`APPDIR/REPOSITORY serve`); otherwise
 //!   it is an entry that answers nothing, and its models' steps are simulated. A program that dies is not

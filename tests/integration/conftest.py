@@ -16,9 +16,7 @@ def bare_system(tmp_path_factory):
     runners = {"python": OWN_PIPELINE}
     # A seed, so that all trainings of the sample give one model.
     python = shutil.which("python3")
-    with System(
-        directory, BINARIES, functions, runners=runners, seed=1, python=python
-    ) as system:
+    with System(directory, BINARIES, functions, runners=runners, seed=1, python=python) as system:
         system.start()
         yield system
 

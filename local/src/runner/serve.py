@@ -109,7 +109,11 @@ class Model:
     @staticmethod
     def _text(body, content_type):
         # As the images give it: text where it is text.
-        return body.decode() if content_type in (JSON, CSV) or content_type.startswith("text/") else body
+        return (
+            body.decode()
+            if content_type in (JSON, CSV) or content_type.startswith("text/")
+            else body
+        )
 
 
 def handler(model):

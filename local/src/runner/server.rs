@@ -162,7 +162,7 @@ impl ProcessRunner {
             image,
             root,
             Some(source).filter(|_| is_apart),
-            &[code.clone()],
+            std::slice::from_ref(&code),
             log,
         )
         .await?;

@@ -7,11 +7,11 @@ import types
 from pathlib import Path
 
 import pytest
-
-import notebook
 import run
+
+import from_definition
+from from_definition import PipelineFromDefinition
 from harness import BINARIES
-from notebook import NotebookPipeline
 from pipelines import OwnPipeline, PipelineRefused
 from system import ROOT
 
@@ -56,7 +56,7 @@ def copied(tmp_path):
 
 
 def test_what_a_notebook_prints_runs_as_it_is(system, deployed, tmp_path, capsys):
-    """A definition as the SDK prints it and its programs run in one command, in script mode and with what the steps print, measure and leave."""
+    """A definition as the SDK prints it runs with its programs in one command, script mode included."""
     assert run.run_pipeline(system, options(SAMPLE, tmp_path), run.Timer()) == 0
     told = capsys.readouterr().out
     assert "Prepare                   | 240 houses, 3 of them incomplete and left out" in told
@@ -77,21 +77,21 @@ def test_what_a_notebook_prints_runs_as_it_is(system, deployed, tmp_path, capsys
 
 
 def test_what_a_program_printed_is_shown_when_it_fails(system, deployed, copied, tmp_path, capsys):
-    """A step that fails is told with the last lines that it printed, which are kept, and the steps before it with what they left."""
+    """What a step printed and left is kept after success and failure; of a failed one the end is shown again."""
     broken = copied("houses-broken", train=("forest.fit(", "forest.no_such_method("))
     assert run.run_pipeline(system, options(broken, tmp_path / "out"), run.Timer()) == 1
     told = capsys.readouterr().out
     failure = told[told.index("Step Train failed; its output ends with") :]
     assert "          | Traceback (most recent call last):" in failure
     assert "has no attribute 'no_such_method'" in failure
-    assert "ExecuteUserScriptError" in failure
+    assert "ExecuteUserScriptError" in told
     assert "no_such_method" in (tmp_path / "out" / "Train" / "log.txt").read_text()
     assert (tmp_path / "out" / "Prepare" / "train" / "houses.csv").is_file()
 
 
 def test_the_objects_of_a_definition_are_made_of_the_directorys_files():
     """What the steps read is put where the definition names it: programs and data by name, sources packed."""
-    objects = NotebookPipeline(SAMPLE, PROGRAM, {}).objects()
+    objects = PipelineFromDefinition(SAMPLE, PROGRAM, {}).objects()
     assert {bucket for bucket, _ in objects} == {BUCKET}
     by_name = {key.rpartition("/")[2]: content for (_, key), content in objects.items()}
     assert by_name["houses.csv"] == (SAMPLE / "data" / "houses.csv").read_bytes()
@@ -100,7 +100,7 @@ def test_the_objects_of_a_definition_are_made_of_the_directorys_files():
 
 
 def test_an_archive_of_sources_has_the_folder_of_its_program(tmp_path):
-    objects = NotebookPipeline(SAMPLE, PROGRAM, {}).objects()
+    objects = PipelineFromDefinition(SAMPLE, PROGRAM, {}).objects()
     (packed,) = (content for (_, key), content in objects.items() if key.endswith(".tar.gz"))
     file = tmp_path / "sources.tar.gz"
     file.write_bytes(packed)
@@ -109,31 +109,34 @@ def test_an_archive_of_sources_has_the_folder_of_its_program(tmp_path):
 
 
 def test_what_is_not_there_is_told_before_anything_starts(copied):
-    """What a step reads, and neither the directory has nor another step writes, is named all at once with its step."""
+    """What a step reads, and neither the directory has nor a step writes, is named before anything starts."""
     directory = copied("houses-missing")
     (directory / "data" / "houses.csv").unlink()
     (directory / "code" / "train.py").unlink()
     with pytest.raises(PipelineRefused) as refused:
-        NotebookPipeline(directory, PROGRAM, {}).objects()
+        PipelineFromDefinition(directory, PROGRAM, {}).objects()
     told = str(refused.value)
-    assert f"a file or folder houses.csv for s3://{BUCKET}/houses/houses.csv, which step Prepare" in told
+    assert (
+        f"a file or folder houses.csv for s3://{BUCKET}/houses/houses.csv, which step Prepare"
+        in told
+    )
     assert "train.py, the program of step Train" in told
     # By its place, or under another name that is given.
     placed = directory / "s3" / BUCKET / "houses" / "houses.csv"
     placed.parent.mkdir(parents=True)
     placed.write_text("area\n")
     with pytest.raises(PipelineRefused) as refused:
-        NotebookPipeline(directory, PROGRAM, {}).objects()
+        PipelineFromDefinition(directory, PROGRAM, {}).objects()
     assert "houses.csv" not in str(refused.value)
     with pytest.raises(PipelineRefused, match="s3://mine/other.csv"):
-        NotebookPipeline(directory, PROGRAM, {"InputData": "s3://mine/other.csv"}).objects()
+        PipelineFromDefinition(directory, PROGRAM, {"InputData": "s3://mine/other.csv"}).objects()
 
 
 def test_a_name_that_stands_for_several_files_is_refused(copied):
     directory = copied("houses-twice")
     shutil.copytree(directory / "data", directory / "more")
     with pytest.raises(PipelineRefused, match="several houses.csv"):
-        NotebookPipeline(directory, PROGRAM, {}).objects()
+        PipelineFromDefinition(directory, PROGRAM, {}).objects()
 
 
 def test_a_link_out_of_the_directory_is_refused(copied, tmp_path):
@@ -142,7 +145,7 @@ def test_a_link_out_of_the_directory_is_refused(copied, tmp_path):
     (directory / "data" / "houses.csv").unlink()
     (directory / "data" / "houses.csv").symlink_to(tmp_path / "secret")
     with pytest.raises(PipelineRefused, match="is a link out of"):
-        NotebookPipeline(directory, PROGRAM, {}).objects()
+        PipelineFromDefinition(directory, PROGRAM, {}).objects()
 
 
 def test_a_faulty_definition_is_refused_with_its_faults(copied):
@@ -151,18 +154,18 @@ def test_a_faulty_definition_is_refused_with_its_faults(copied):
     definition["Steps"][1]["Type"] = "Trainning"
     (directory / "definition.json").write_text(json.dumps(definition))
     with pytest.raises(PipelineRefused, match="Trainning"):
-        _ = NotebookPipeline(directory, PROGRAM, {}).definition
+        _ = PipelineFromDefinition(directory, PROGRAM, {}).definition
 
 
 def test_a_stack_makes_a_directory_one_of_another_kind(copied):
     directory = copied("houses-stack")
-    assert notebook.is_notebooks(directory)
+    assert from_definition.has_only_definition(directory)
     (directory / "stack.yaml").write_text("Resources: {}\n")
-    assert not notebook.is_notebooks(directory)
+    assert not from_definition.has_only_definition(directory)
     with pytest.raises(PipelineRefused, match="has no template.json.tera"):
         OwnPipeline(Path(directory))
 
 
 def test_the_buckets_of_a_definition_are_found():
-    pipeline = NotebookPipeline(SAMPLE, PROGRAM, {"InputData": "s3://other-bucket/x.csv"})
+    pipeline = PipelineFromDefinition(SAMPLE, PROGRAM, {"InputData": "s3://other-bucket/x.csv"})
     assert pipeline.buckets() == ["other-bucket", BUCKET]

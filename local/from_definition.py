@@ -40,6 +40,7 @@ _NOT_READ = {
     "TensorBoardOutputConfig",
     "TransformOutput",
 }
+_WRITES = {"OutputDataConfig", "ProcessingOutputConfig", "TransformOutput"}
 # No programs of the pipeline.
 _LEFT_OUT = {"__pycache__", _OBJECTS, "node_modules", "venv"}
 
@@ -54,14 +55,14 @@ class Read:
     """The program of a training whose sources it is."""
 
 
-def is_notebooks(directory):
+def has_only_definition(directory):
     """Whether a directory has what a notebook prints, and no stack."""
     directory = Path(directory)
     return (directory / DEFINITION).is_file() and not (directory / "stack.yaml").exists()
 
 
 @dataclasses.dataclass(frozen=True)
-class NotebookPipeline(OwnPipeline):
+class PipelineFromDefinition(OwnPipeline):
     """The directory of such a pipeline; `program` is the command line."""
 
     program: Path
@@ -158,8 +159,7 @@ class NotebookPipeline(OwnPipeline):
         }
 
     def repository(self):
-        """No repository is named: programs come with the jobs."""
-        return None
+        """None is named: programs come with the jobs."""
 
     def parameter_names(self):
         """The names of the definition's parameters."""
@@ -226,10 +226,9 @@ class NotebookPipeline(OwnPipeline):
         """Where the steps write to, as far as it stands before they run."""
         for step in _steps(self.definition.get("Steps", [])):
             for text, *where in _texts(step.get("Arguments", {}), (), self._known):
-                if {"ProcessingOutputConfig", "TransformOutput", "OutputDataConfig"} & {*where}:
-                    # The root of a bucket says nothing of what is written there.
-                    if re.match("s3://[^/]+/.", text):
-                        yield text
+                # The root of a bucket says nothing of what is written there.
+                if not _WRITES.isdisjoint(where) and re.match("s3://[^/]+/.", text):
+                    yield text
 
     def _known(self, expression):
         """An expression's value where the parameters alone decide it; None otherwise."""
@@ -305,7 +304,9 @@ class NotebookPipeline(OwnPipeline):
     def _content(self, file):
         # A link could give a job whatever its deployer can read.
         if not file.resolve().is_relative_to(self.directory.resolve()):
-            raise PipelineRefused(f"{file} is a link out of {self.directory}: put the file itself there")
+            raise PipelineRefused(
+                f"{file} is a link out of {self.directory}: put the file itself there"
+            )
         try:
             return bounded.read(file, LARGEST_FILE)
         except bounded.Unfit as unfit:
