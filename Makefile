@@ -16,7 +16,8 @@ flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
 # What runs the jobs of images that are not ours: programs of this machine, or a Python.
-JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS)
+JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS) \
+	$(call flag,--containers,CONTAINERS)
 # Options of `make run` and `make local`: own data and an own training template.
 RUN_OPTIONS = $(DATA_OPTIONS) $(JOB_OPTIONS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
 DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
@@ -35,7 +36,7 @@ help: ## List what can be made
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine, PYTHONS="REPOSITORY=PROGRAM ..." with a Python of yours in the'
-	@echo '  place of one that is made for a framework; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
+	@echo '  place of one that is made for a framework, and CONTAINERS=1 in containers; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 

@@ -545,6 +545,12 @@ def arguments():
         help="run those of images from this repository with this Python, as it is",
     )
     parser.add_argument(
+        "--containers",
+        action="store_true",
+        help="run the images of jobs themselves, by docker or podman, but for those with a runner or "
+        "a Python of their own",
+    )
+    parser.add_argument(
         "--simulate",
         action="store_true",
         help=f"end well (not with status {NOTHING_RAN}) where every step of the pipeline was simulated",
@@ -584,6 +590,22 @@ def read_runners(options):
     if options.action == "pipeline" and (repository := pipeline_of(options).repository()):
         runners[repository] = options.pipeline
     return {**runners, **pipelines.read_assignments(options.runner)}
+
+
+def container_engine():
+    """The program that runs containers here; raises ServiceFailed where none does."""
+    reasons = []
+    for name in ("docker", "podman"):
+        program = shutil.which(name)
+        if program is None:
+            reasons.append(f"there is no {name} on the PATH")
+            continue
+        answer = subprocess.run([program, "info"], capture_output=True, text=True)
+        if answer.returncode == 0:
+            return program
+        said = answer.stderr.strip().splitlines() or [f"status {answer.returncode}"]
+        reasons.append(f"`{name} info` says: {said[-1]}")
+    raise ServiceFailed(f"CONTAINERS=1 needs docker or podman: {'; '.join(reasons)}")
 
 
 def main():
@@ -635,6 +657,7 @@ def main():
                     seed=options.seed,
                     python=options.python,
                     pythons=pipelines.read_assignments(options.python_for),
+                    containers=container_engine() if options.containers else None,
                 )
             )
             status = action(system, options, Timer())

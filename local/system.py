@@ -59,18 +59,20 @@ def private_folder(path):
     return path
 
 
-# What leads pip to its packages.
-_OF_PIP = re.compile(
-    r"HOME|PIP_.*|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE", re.I
+# What leads pip to its packages, and a container engine to its daemon and images.
+_CALLERS = re.compile(
+    r"HOME|PIP_.*|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
+    r"|DOCKER_.*|CONTAINER_.*|CONTAINERS_.*|XDG_RUNTIME_DIR",
+    re.IGNORECASE,
 )
 
 
-def installing(environment):
-    """The variables that lead pip to its packages, under names that the stand-in takes them by."""
+def callers(environment):
+    """The variables that pip and container engines need, under names that the stand-in takes them by."""
     return {
-        f"PIPEWRIGHT_INSTALL_{name}": value
+        f"PIPEWRIGHT_CALLER_{name}": value
         for name, value in environment.items()
-        if _OF_PIP.fullmatch(name)
+        if _CALLERS.fullmatch(name)
     }
 
 
@@ -85,7 +87,7 @@ class LocalSystem:
     repository of the image that they stand for; `seed` is that of trainings
     whose hyperparameters have none. `python` makes the virtual environments in which programs
     run that jobs of frameworks' images bring, and `pythons` has one by the repository that it is
-    for.
+    for. `containers`, docker or podman, runs the images of all other jobs themselves.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class LocalSystem:
         seed=None,
         python=None,
         pythons=None,
+        containers=None,
     ):
         self.directory = private_folder(directory)
         self.binaries = Path(binaries)
@@ -110,6 +113,7 @@ class LocalSystem:
         self._seed = seed
         self._python = python
         self._pythons = pythons or {}
+        self._containers = containers
         self._cache = Path(cache)
         self._jobs = self.directory / "sagemaker"
         self._clients = {}
@@ -202,11 +206,13 @@ class LocalSystem:
         if self._python is not None:
             environments = private_folder(self._cache.parent / "python").resolve()
             command += ["--python", self._python, "--python-environments", environments]
+        if self._containers is not None:
+            command += ["--containers", self._containers]
         for repository, program in self._pythons.items():
             command += ["--python-for", f"{repository}={program}"]
         for port in (preferred, 0):
             environment = self._clean_environment("sagemaker-home")
-            environment |= installing(os.environ)
+            environment |= callers(os.environ)
             if self._seed is not None:
                 environment["PIPEWRIGHT_SEED"] = self._seed
             service = self.supervisor.start("sagemaker", [*command, "--port", port], environment)

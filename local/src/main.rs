@@ -8,7 +8,7 @@ use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::guard::{Guard, guarded};
 use pipewright_local::http;
 use pipewright_local::names::Account;
-use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings, Pythons};
+use pipewright_local::runner::{Containers, Mounts, ProcessRunner, ProcessSettings, Pythons};
 use pipewright_local::signature::AccessKey;
 use pipewright_local::state::{Settings, State};
 use serde_json::json;
@@ -77,6 +77,10 @@ struct Serve {
     /// it is. May be given several times.
     #[arg(long = "python-for", value_name = "REPOSITORY=PROGRAM", value_parser = python_for)]
     pythons: Vec<(String, PathBuf)>,
+    /// Run jobs in containers of their images by this program, docker or podman, but for those that
+    /// --runner or --python-for names.
+    #[arg(long, value_name = "PROGRAM")]
+    containers: Option<PathBuf>,
     /// How long a simulated job takes, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     simulated_step_seconds: f64,
@@ -108,9 +112,9 @@ fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "it must be a number from 0 to 3600".to_owned())
 }
 
-/// Variables that pip finds without this at the beginning of their names: where packages come from
-/// is the caller's business, and none of the jobs'.
-const INSTALLING: &str = "PIPEWRIGHT_INSTALL_";
+/// Variables that pip and container engines find without this at the beginning of their names: where
+/// packages and images come from is the caller's business, and none of the jobs'.
+const CALLERS: &str = "PIPEWRIGHT_CALLER_";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -140,6 +144,13 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         bail!("--server {unknown} has no --runner {unknown}=APPDIR");
     }
     let pythons = pythons(&arguments, &run_dir)?;
+    let containers = match &arguments.containers {
+        Some(engine) => Some(Containers {
+            engine: interpreter(engine)?,
+            environment: callers_environment(),
+        }),
+        None => None,
+    };
     let mounts = Mounts::of_machine(&run_dir);
     if let Mounts::None { reason } = &mounts {
         tracing::warn!(
@@ -176,6 +187,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         runners: app_dirs.keys().cloned().collect(),
         pythons: pythons.named.keys().cloned().collect(),
         runs_frameworks: pythons.base.is_some(),
+        runs_containers: containers.is_some(),
         // Two stand-ins started at different times, or at once, must not make the same names.
         seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),
     });
@@ -193,6 +205,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                     run_dir,
                     app_dirs,
                     pythons,
+                    containers,
                     environment: job_environment(&arguments.region),
                     mounts,
                 },
@@ -254,14 +267,19 @@ fn pythons(arguments: &Serve, run_dir: &Path) -> anyhow::Result<Pythons> {
         base: arguments.python.as_deref().map(interpreter).transpose()?,
         named,
         environments,
-        installing: std::env::vars_os()
-            .filter_map(|(name, value)| {
-                let name = name.to_str()?.strip_prefix(INSTALLING)?.to_owned();
-                Some((name.into(), value))
-            })
-            .chain(std::env::var_os("PATH").map(|path| ("PATH".into(), path)))
-            .collect(),
+        installing: callers_environment(),
     })
+}
+
+/// What pip and container engines find in their environment.
+fn callers_environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.to_str()?.strip_prefix(CALLERS)?.to_owned();
+            Some((name.into(), value))
+        })
+        .chain(std::env::var_os("PATH").map(|path| ("PATH".into(), path)))
+        .collect()
 }
 
 /// The path of a program that is given by its path or its name. Not what a link leads to: a

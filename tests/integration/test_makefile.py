@@ -57,6 +57,7 @@ TAKES = {
     "TEMPLATE": ("import", False),
 }
 SWITCHES = {
+    "CONTAINERS": ("local", "--containers"),
     "LOCAL": ("destroy", "--local"),
     "QUICK": ("bench", "--quick"),
     "SIMULATE": ("run-pipeline", "--simulate"),

@@ -13,6 +13,7 @@ import from_definition
 from from_definition import PipelineFromDefinition
 from harness import BINARIES
 from pipelines import OwnPipeline, PipelineRefused
+from supervise import ServiceFailed
 from system import ROOT
 
 SAMPLE = ROOT / "samples" / "pipelines" / "scikit-learn"
@@ -169,3 +170,17 @@ def test_a_stack_makes_a_directory_one_of_another_kind(copied):
 def test_the_buckets_of_a_definition_are_found():
     pipeline = PipelineFromDefinition(SAMPLE, PROGRAM, {"InputData": "s3://other-bucket/x.csv"})
     assert pipeline.buckets() == ["other-bucket", BUCKET]
+
+
+def test_containers_without_an_engine_that_answers_are_refused(tmp_path, monkeypatch):
+    """CONTAINERS=1 is refused where neither docker nor podman answers, with what each of them says."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServiceFailed, match="there is no docker on the PATH; there is no podman"):
+        run.container_engine()
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho no daemon >&2; exit 1\n")
+    docker.chmod(0o755)
+    with pytest.raises(ServiceFailed, match="`docker info` says: no daemon; there is no podman"):
+        run.container_engine()
+    docker.write_text("#!/bin/sh\nexit 0\n")
+    assert run.container_engine() == str(docker)

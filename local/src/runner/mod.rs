@@ -1,6 +1,7 @@
 //! The seam to the programs that stand for container images.
 
 mod archive;
+mod containers;
 mod layout;
 mod mounts;
 mod process;
@@ -8,6 +9,7 @@ mod python;
 mod server;
 mod transform;
 
+pub use containers::Containers;
 pub use mounts::Mounts;
 pub use process::{ProcessRunner, ProcessSettings};
 pub use python::Pythons;

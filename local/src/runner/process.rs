@@ -1,6 +1,7 @@
 //! Runs a job as processes of this machine, one for each of its hosts.
 
 use super::archive;
+use super::containers::{self, Container, Containers};
 use super::layout::{
     ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount, below_root,
     config_files, identity,
@@ -46,6 +47,8 @@ pub struct ProcessSettings {
     pub app_dirs: BTreeMap<String, PathBuf>,
     /// What runs the programs that jobs of frameworks' images bring.
     pub pythons: Pythons,
+    /// What runs images themselves, where that is asked for.
+    pub containers: Option<Containers>,
     /// What every job finds in its environment besides its own: `PATH`, the region, and how
     /// to reach the local AWS. A job's own variables win.
     pub environment: Vec<(OsString, OsString)>,
@@ -438,6 +441,14 @@ impl ProcessRunner {
             }
         };
         end_all(&groups, &mut programs, grace).await;
+        if let (Runner::Container(_), Some(containers)) = (&order.runner, &self.settings.containers)
+        {
+            for host in hosts {
+                containers
+                    .remove(&containers::name_of(order, &host.name))
+                    .await;
+            }
+        }
         Err(trouble)
     }
 
@@ -509,20 +520,13 @@ impl ProcessRunner {
                 own.push(("PYTHONUNBUFFERED", OsStr::new("TRUE")));
                 own.push(("PYTHONDONTWRITEBYTECODE", OsStr::new("TRUE")));
             }
+            Runner::Container(_) => {}
         }
         let whole = self
             .settings
             .mounts
             .command_line(root, command_line, &path)
             .map_err(|error| not_started(&command_line[0], &error))?;
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(log_file)
-            .map_err(|error| internal(log_file, &error))?;
-        let log_too = log
-            .try_clone()
-            .map_err(|error| internal(log_file, &error))?;
         let mut command = Command::new(&whole[0]);
         command
             .args(&whole[1..])
@@ -532,18 +536,53 @@ impl ProcessRunner {
             .env("PATH", &path)
             .env("HOME", folder)
             .env("PIPEWRIGHT_ML_ROOT", root)
-            .envs(own)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log_too)
-            // A group of its own: a stop reaches whatever the program has started, and a
-            // Ctrl-C in the terminal reaches the stand-in first.
-            .process_group(0)
-            .kill_on_drop(true);
+            .envs(own);
+        logged(&mut command, log_file)?;
         Ok(command)
     }
 
+    /// Starts a container of a job's image.
+    fn spawn_container(
+        &self,
+        image: &str,
+        order: &ProgramOrder,
+        plan: &JobPlan,
+        host: &Host,
+    ) -> Result<Child, String> {
+        let containers = self.settings.containers.as_ref();
+        let containers = containers.ok_or("InternalServerError: nothing runs containers here")?;
+        let inherited = self.settings.environment.iter().cloned();
+        let identity = identity(order);
+        let identity = identity
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()));
+        let own = plan.environment.iter();
+        let own = own.map(|(name, value)| (name.into(), value.into()));
+        let environment = inherited
+            // The image has its own.
+            .filter(|(name, _)| name != "PATH")
+            .chain(identity)
+            .chain(own)
+            .collect();
+        let name = containers::name_of(order, &host.name);
+        let mut command = containers.run(&Container {
+            name: &name,
+            image,
+            root: &host.root,
+            entrypoint: &plan.entrypoint,
+            arguments: &plan.arguments,
+            environment: &environment,
+        });
+        logged(&mut command, &host.log)?;
+        let engine = containers.engine.display().to_string();
+        let started = command.spawn();
+        started.map_err(|error| format!("ClientError: {engine} cannot be started: {error}"))
+    }
+
     fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
+        if let Runner::Container(image) = &order.runner {
+            return self.spawn_container(image, order, plan, host);
+        }
         let mut brought = None;
         let mut command_line: Vec<String> = plan.entrypoint.clone();
         match &order.runner {
@@ -552,7 +591,7 @@ impl ProcessRunner {
                 let program = own_program(self.app_dir(name)?, name);
                 command_line.push(program.to_string_lossy().into_owned());
             }
-            Runner::Programs(_) => {}
+            Runner::Programs(_) | Runner::Container(_) => {}
             Runner::Python(_) => match Script::of(&order.request) {
                 Some(script) if command_line.is_empty() => {
                     let is_package = host.root.join(CODE).join("setup.py").is_file();
@@ -655,6 +694,26 @@ impl ProcessRunner {
             .map_err(|error| failed(&error))?
             .map_err(|error| failed(&format!("not a gzip-compressed tar archive: {error}")))
     }
+}
+
+/// Has a command write to the end of a log, in a group of its own: a stop reaches whatever the
+/// program has started, and a Ctrl-C in the terminal reaches the stand-in first.
+fn logged(command: &mut Command, log_file: &Path) -> Result<(), String> {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log_file)
+        .map_err(|error| internal(log_file, &error))?;
+    let log_too = log
+        .try_clone()
+        .map_err(|error| internal(log_file, &error))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(log_too)
+        .process_group(0)
+        .kill_on_drop(true);
+    Ok(())
 }
 
 /// Where the commands `python` and `pip` of a job are.

@@ -111,6 +111,9 @@ impl ProcessRunner {
                 vec![program.to_string_lossy().into_owned(), "serve".to_owned()]
             }
             Runner::Python(image) => self.serving_python(server, image, &root, &log_file).await?,
+            Runner::Container(image) => {
+                return Err(format!("InternalServerError: {image} is not served here"));
+            }
         };
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
         let child = self

@@ -12,6 +12,8 @@ pub enum Runner {
     Programs(String),
     /// A Python of this machine, which runs the program that the job brings.
     Python(PythonImage),
+    /// The image itself, by its URI, in a container.
+    Container(String),
 }
 
 /// An image in whose place a Python runs programs.
@@ -25,8 +27,8 @@ pub struct PythonImage {
 
 impl Settings {
     /// What stands for an image, if anything does: a folder of programs, else a Python that was
-    /// given for its repository, else, for an image of a framework, the Python that was given
-    /// for those.
+    /// given for its repository, else a container of the image itself, where these are run, else, for
+    /// an image of a framework, the Python that was given for those.
     pub(super) fn runner_of(&self, image: &str) -> Option<Runner> {
         if let Some(name) = self.name_of(image, &self.runners) {
             return Some(Runner::Programs(name.to_owned()));
@@ -39,6 +41,9 @@ impl Settings {
         };
         if let Some(name) = self.name_of(image, &self.pythons) {
             return Some(python(name));
+        }
+        if self.runs_containers {
+            return Some(Runner::Container(image.to_owned()));
         }
         let (_, path) = host_and_path(without_tag(image));
         let framework = Framework::of_repository(path).filter(|_| self.runs_frameworks)?;
@@ -118,6 +123,7 @@ mod tests {
             servers: [].into(),
             pythons: names(pythons),
             runs_frameworks: true,
+            runs_containers: false,
             seed: 1,
         }
     }
@@ -193,9 +199,21 @@ mod tests {
         }
         let without = Settings {
             runs_frameworks: false,
-            ..settings
+            ..settings.clone()
         };
         let image = format!("{amazons}/sagemaker-scikit-learn:1.2-1-cpu-py3");
         assert_eq!(without.runner_of(&image), None);
+        let with_containers = Settings {
+            runs_containers: true,
+            ..settings
+        };
+        assert_eq!(
+            with_containers.runner_of(&image),
+            Some(Runner::Container(image))
+        );
+        assert_eq!(
+            with_containers.runner_of("pytorch-training"),
+            Some(Runner::Programs("pytorch-training".to_owned()))
+        );
     }
 }

@@ -116,6 +116,7 @@ impl World {
                 servers: [].into(),
                 pythons: [].into(),
                 runs_frameworks: false,
+                runs_containers: false,
                 seed: 1,
             }),
             now: Millis(1_700_000_000_000),

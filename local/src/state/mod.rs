@@ -53,6 +53,8 @@ pub struct Settings {
     pub pythons: BTreeSet<String>,
     /// Whether a Python stands for the images of the frameworks that have script mode.
     pub runs_frameworks: bool,
+    /// Whether jobs run in containers of their images, unless a runner or a Python was given for those.
+    pub runs_containers: bool,
     /// Fixes the random parts of generated names.
     pub seed: u64,
 }

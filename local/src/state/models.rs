@@ -177,6 +177,8 @@ impl State {
         let serves = match &runner {
             Runner::Programs(name) => self.settings.servers.contains(name),
             Runner::Python(_) => script::serves(&environment),
+            // Its port is the image's own business.
+            Runner::Container(_) => false,
         };
         serves.then(|| ServerOrder {
             variant: ONLY_VARIANT.to_owned(),

@@ -9,7 +9,7 @@ use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
 use pipewright_local::names::Account;
 use pipewright_local::queues::QueueSender;
-use pipewright_local::runner::{Mounts, ProcessRunner, ProcessSettings, Pythons};
+use pipewright_local::runner::{Containers, Mounts, ProcessRunner, ProcessSettings, Pythons};
 use pipewright_local::state::{Settings, State};
 use pipewright_local::storage::{ObjectStore, S3Location, StorageError};
 use serde_json::{Value, json};
@@ -192,11 +192,15 @@ fn python() -> PathBuf {
 impl StandIn {
     /// Starts one whose images of repository `worker` run programs of this machine.
     pub(crate) async fn start(test: &str) -> Self {
-        Self::start_with(test, Mounts::of_machine(&std::env::temp_dir())).await
+        Self::start_with(test, Mounts::of_machine(&std::env::temp_dir()), None).await
     }
 
-    /// The same, where a job's folder is found so.
-    pub(crate) async fn start_with(test: &str, mounts: Mounts) -> Self {
+    /// The same, where a job's folder is found so, and with what runs containers.
+    pub(crate) async fn start_with(
+        test: &str,
+        mounts: Mounts,
+        containers: Option<Containers>,
+    ) -> Self {
         let run_dir =
             std::env::temp_dir().join(format!("pipewright-local-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&run_dir).unwrap();
@@ -215,6 +219,7 @@ impl StandIn {
             servers: ["server".to_owned()].into(),
             pythons: ["scripts".to_owned()].into(),
             runs_frameworks: false,
+            runs_containers: containers.is_some(),
             seed: 1,
         });
         let settings = ProcessSettings {
@@ -228,6 +233,7 @@ impl StandIn {
                 named: [("scripts".to_owned(), python())].into(),
                 ..Pythons::default()
             },
+            containers,
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             mounts,
         };

@@ -184,7 +184,7 @@ async fn a_program_finds_its_own_folder_at_opt_ml() {
         eprintln!("not tested, since this machine gives no mount namespace: {reason}");
         return;
     }
-    let standin = StandIn::start_with("own-folder", mounts).await;
+    let standin = StandIn::start_with("own-folder", mounts, None).await;
     standin.store.put("data/in/a.txt", "content\n");
     let script = r#"set -e; cd /opt/ml/processing; cat /opt/ml/processing/in/a.txt > out/copy.txt
         echo "$EXECUTION" >> /opt/ml/processing/out/who.txt; sleep 0.5
@@ -214,7 +214,7 @@ async fn a_failure_for_lack_of_opt_ml_says_why() {
     let mounts = Mounts::None {
         reason: "unshare failed: Operation not permitted".to_owned(),
     };
-    let standin = StandIn::start_with("no-mounts", mounts).await;
+    let standin = StandIn::start_with("no-mounts", mounts, None).await;
     standin.store.put("data/in/a.txt", "content\n");
     let script = "cat \"$1/in/a.txt\" && cat /opt/ml/processing/in/a.txt";
     standin

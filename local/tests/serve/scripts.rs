@@ -3,7 +3,9 @@
 use crate::common::{ROLE, StandIn};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use pipewright_local::runner::{Containers, Mounts};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 const IMAGE: &str = "host/scripts:1.2-1-cpu-py3";
 
@@ -217,4 +219,81 @@ async fn an_algorithm_of_the_image_itself_is_simulated() {
         note.contains("no hyperparameter sagemaker_program"),
         "{note}"
     );
+}
+
+/// Stands for docker: writes down what it is called with, and works in the job's folder.
+const ENGINE: &str = r#"#!/bin/sh
+echo "$@" >> "$CALLS"
+[ "$1" = run ] || exit 0
+for word; do case $word in *:/opt/ml) root=${word%:/opt/ml};; esac; done
+case "$*" in
+*--fail*) echo "no such file" >&2; exit 1;;
+esac
+echo "error=0.5"
+cp "$root/input/data/train/numbers.txt" "$root/model/"
+"#;
+
+/// Where containers are asked for, an image is run itself, with the job's folder at /opt/ml; one that fails is removed.
+#[tokio::test]
+async fn an_image_is_run_itself_where_containers_are_asked_for() {
+    let folder = std::env::temp_dir().join(format!("pipewright-engine-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (engine, calls) = (folder.join("docker"), folder.join("calls"));
+    std::fs::write(&engine, ENGINE).unwrap();
+    std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let environment = vec![("CALLS".into(), calls.clone().into_os_string())];
+    let environment = [environment, vec![("PATH".into(), "/usr/bin:/bin".into())]].concat();
+    let mounts = Mounts::None {
+        reason: "an engine mounts by itself".to_owned(),
+    };
+    let containers = Containers {
+        engine,
+        environment,
+    };
+    let standin = StandIn::start_with("containers", mounts, Some(containers)).await;
+    standin.store.put("data/train/numbers.txt", "1\n");
+    let image = "683313688378.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1";
+    let mut step = training(json!({"max_depth": "3"}));
+    step["Arguments"]["AlgorithmSpecification"]["TrainingImage"] = json!(image);
+    let (ended, steps) = run(&standin, json!([step])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
+    assert!(steps["Train"].get("StepDescription").is_none());
+    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    let name = job.rsplit('/').next().unwrap();
+    let job = standin
+        .call("DescribeTrainingJob", json!({"TrainingJobName": name}))
+        .await;
+    assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.5, "{job}");
+    // ARNs have names in lower case.
+    let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
+    assert!(
+        called.starts_with(&format!(
+            "run --rm --init --network host --name {name}-algo-1"
+        )),
+        "{called}"
+    );
+    assert!(called.contains("--env training_job_name"), "{called}");
+    assert!(
+        called.trim_end().ends_with(&format!("{image} train")),
+        "{called}"
+    );
+
+    step["Arguments"]["AlgorithmSpecification"]["ContainerArguments"] = json!(["--fail"]);
+    standin
+        .call(
+            "DeletePipeline",
+            json!({"PipelineName": "scripts", "ClientRequestToken": crate::common::TOKEN}),
+        )
+        .await;
+    let (ended, steps) = run(&standin, json!([step])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
+        .as_str()
+        .unwrap();
+    let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
+    let removed = format!("rm --force {}-algo-1", job.rsplit('/').next().unwrap());
+    assert!(called.contains(&removed), "{called}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
