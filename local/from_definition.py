@@ -61,6 +61,13 @@ def has_only_definition(directory):
     return (directory / DEFINITION).is_file() and not (directory / "stack.yaml").exists()
 
 
+def pipeline_in(directory, program, given):
+    """The pipeline of a directory, of either kind; `given` are values of its execution's parameters."""
+    if has_only_definition(directory):
+        return PipelineFromDefinition(Path(directory), program, given)
+    return OwnPipeline(directory)
+
+
 @dataclasses.dataclass(frozen=True)
 class PipelineFromDefinition(OwnPipeline):
     """The directory of such a pipeline; `program` is the command line."""

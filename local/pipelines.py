@@ -1,9 +1,6 @@
 """Pipelines of one's own: deploying them through the custom resource, and following one.
 
-    pipelines.py [--yes] DIRECTORY [NAME=VALUE ...]
-
-deploys the pipeline of a directory to wherever the AWS SDK is led by its environment: an account,
-after a yes, or a running `make local`. NAME=VALUE sets parameters of the directory's stack. A directory has
+The directory of one has
 
     template.json.tera   the template of the definition
     stack.yaml           a CloudFormation template with a Custom::PipelineDefinition
@@ -12,30 +9,24 @@ after a yes, or a running `make local`. NAME=VALUE sets parameters of the direct
 
 and stack.yaml gets for parameters that it declares without a default: the outputs of Pipewright's
 own stack, TemplateKey and TemplateSha256, CodeS3Uri and DataS3Uri, and as PipelineName the
-directory's name.
+directory's name. Of one without these, from_definition.py makes them.
 """
 
-import argparse
 import dataclasses
 import difflib
-import functools
 import hashlib
 import json
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 import bounded
-from account import is_loopback, region_of_environment, unknown_caller
-from deploy import Deployer, DeploymentFailed, parse_template, put_once
-from ownership import NotOurs, installation, name_owner, own_pipeline
+from deploy import parse_template, put_once
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
 _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
@@ -389,114 +380,3 @@ def read_assignments(texts):
     if wrong:
         raise PipelineRefused(f"{wrong[0]!r} is no NAME=VALUE")
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def need_caller(session):
-    """Refuse where the account does not know who calls; on this machine anybody may."""
-    why = None
-    if session.get_credentials() is None:
-        why = "there are no credentials"
-    elif not is_loopback(session.client("cloudformation").meta.endpoint_url):
-        try:
-            session.client("sts").get_caller_identity()
-        except (BotoCoreError, ClientError) as error:
-            why = error
-    if why:
-        stay = "`. .local/environment.sh` to stay on this machine, with a running `make local`"
-        raise PipelineRefused(unknown_caller(why, stay))
-
-
-def clients_of(session):
-    """Clients by their service's name; S3's names the account that its buckets must belong to."""
-    account = session.client("sts").get_caller_identity()["Account"]
-
-    @functools.cache
-    def client(service):
-        made = session.client(service)
-        return name_owner(made, account) if service == "s3" else made
-
-    return client
-
-
-def agree(session, stack, yes, interactive, ask=input, say=print):
-    """Name the account, region and stack; raises PipelineRefused unless somebody agrees.
-
-    What is on this machine takes no agreeing.
-    """
-    endpoint = session.client("cloudformation").meta.endpoint_url
-    if is_loopback(endpoint):
-        say(f"Deploying to the local AWS at {endpoint} as stack {stack}")
-        return
-    caller = session.client("sts").get_caller_identity()
-    say(
-        f"This deploys into account {caller['Account']}, region {session.region_name}, as stack {stack},"
-    )
-    say(f"by {caller['Arn']}.")
-    if yes:
-        return
-    if not interactive:
-        raise PipelineRefused(
-            "nobody is there to be asked: YES=1 if that account is meant; for a running `make "
-            "local`, `. .local/environment.sh` first"
-        )
-    try:
-        answer = ask("Go on? Type yes: ")
-    except EOFError:
-        answer = ""
-    if answer.strip() != "yes":
-        raise PipelineRefused("nothing was deployed")
-
-
-def main():
-    """Deploy as the command line says; gives the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0],
-        epilog=__doc__.partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    # The Makefile quotes it, so no shell has expanded a ~.
-    parser.add_argument("directory", type=lambda text: Path(text).expanduser())
-    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
-    parser.add_argument("--pipewright-stack", default="pipewright", metavar="NAME")
-    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
-    options = parser.parse_args()
-
-    def progress(event):
-        reason = event.get("ResourceStatusReason", "")
-        print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
-
-    try:
-        pipeline = OwnPipeline(options.directory)
-        parameters = read_assignments(options.parameters)
-        if pipeline.name == options.pipewright_stack:
-            raise PipelineRefused(
-                f"the directory's name, {pipeline.name!r}, is that of Pipewright's own stack: rename it"
-            )
-        session = boto3.Session(region_name=region_of_environment())
-        if session.region_name is None:
-            raise PipelineRefused(
-                "name the region: AWS_REGION=eu-west-1; for a running `make local`, "
-                "`. .local/environment.sh` first"
-            )
-        need_caller(session)
-        deployer = Deployer(clients_of(session), 1.0, 1800.0, print)
-        outputs = deployer.outputs(installation(options.pipewright_stack))
-        if "PipelineBucketName" not in outputs:
-            raise PipelineRefused(
-                f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
-                "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
-            )
-        own = own_pipeline(pipeline.name, options.pipewright_stack)
-        deployer.find_own(own)
-        agree(session, pipeline.name, options.yes, sys.stdin.isatty())
-        made = deploy(deployer, pipeline, own, outputs, parameters, progress)
-    except (PipelineRefused, DeploymentFailed, NotOurs, BotoCoreError, ClientError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for name, value in made.items():
-        print(f"{name}: {value}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -32,7 +32,7 @@ from deploy import DeploymentFailed, StackProgress
 from from_definition import PipelineFromDefinition
 from inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
 from ownership import own_pipeline
-from pipelines import OwnPipeline, PipelineRefused
+from pipelines import PipelineRefused
 from supervise import ServiceFailed
 from system import (
     LOOPBACK_ALLOWED,
@@ -317,10 +317,8 @@ def fetch_below(system, prefix, directory):
 
 def pipeline_of(options):
     """The pipeline of one's own that is run."""
-    if from_definition.has_only_definition(options.pipeline):
-        given = pipelines.read_assignments(options.parameter)
-        return PipelineFromDefinition(options.pipeline, options.binaries / "pipewright", given)
-    return OwnPipeline(options.pipeline)
+    given = pipelines.read_assignments(options.parameter)
+    return from_definition.pipeline_in(options.pipeline, options.binaries / "pipewright", given)
 
 
 def check_pipeline(options):

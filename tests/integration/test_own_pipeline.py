@@ -12,6 +12,7 @@ import pytest
 import run
 from botocore.exceptions import ClientError
 
+import deploy_pipeline
 import pipelines
 from deploy import Deployer, DeploymentFailed, held
 from harness import BINARIES, OWN_PIPELINE
@@ -231,7 +232,7 @@ def test_parameters_that_nobody_declared_are_refused(system, deployed):
 
 def test_the_command_deploys_where_the_environment_leads(system, changed):
     directory = changed("by-command", lambda template: template)
-    command = [sys.executable, ROOT / "local" / "pipelines.py"]
+    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py"]
 
     def run(*arguments):
         environment = {**os.environ, **system.environment()}
@@ -275,7 +276,7 @@ def test_an_account_is_named_and_asks_for_a_yes(system):
     said = []
 
     def agree(answer=None, yes=False, interactive=True):
-        pipelines.agree(session, "mine", yes, interactive, lambda _: answer, said.append)
+        deploy_pipeline.agree(session, "mine", yes, interactive, lambda _: answer, said.append)
 
     agree(answer="yes")
     assert "account 123456789012, region eu-west-1, as stack mine" in said[0]
@@ -285,7 +286,9 @@ def test_an_account_is_named_and_asks_for_a_yes(system):
     with pytest.raises(PipelineRefused, match="YES=1"):
         agree(interactive=False)
     # On this machine nobody is asked.
-    pipelines.agree(Elsewhere(system, "http://localhost:4566"), "mine", False, False, None, print)
+    deploy_pipeline.agree(
+        Elsewhere(system, "http://localhost:4566"), "mine", False, False, None, print
+    )
 
 
 def test_without_credentials_it_is_said_how_to_give_some(tmp_path):
@@ -295,7 +298,7 @@ def test_without_credentials_it_is_said_how_to_give_some(tmp_path):
         "AWS_REGION": "eu-west-1",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [sys.executable, ROOT / "local" / "pipelines.py", OWN_PIPELINE]
+    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py", OWN_PIPELINE]
     refused = subprocess.run(
         command, env={**kept, **nothing}, capture_output=True, text=True, timeout=60
     )
@@ -316,7 +319,7 @@ def test_credentials_that_the_account_refuses_are_told_like_none():
     }
     session = types.SimpleNamespace(get_credentials=lambda: "some", client=clients.get)
     with pytest.raises(PipelineRefused, match="does not know who you are: .*ExpiredToken"):
-        pipelines.need_caller(session)
+        deploy_pipeline.need_caller(session)
 
 
 def test_a_file_too_large_to_hold_and_a_link_out_are_refused_unread(tmp_path):
@@ -397,7 +400,12 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
     )
     (directory / "template.json.tera").write_text(definition)
     options = types.SimpleNamespace(
-        pipeline=directory, parameter=[], timeout=120, out=tmp_path / "out", simulate=simulate
+        pipeline=directory,
+        parameter=[],
+        binaries=BINARIES,
+        timeout=120,
+        out=tmp_path / "out",
+        simulate=simulate,
     )
     monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
     status = run.run_pipeline(system, options, run.Timer())

@@ -19,7 +19,7 @@ from ownership import entangled, installation, own_pipeline
 from system import ACCOUNT, REGION, ROOT
 
 MAIN = ROOT / "deploy" / "main.py"
-PIPELINES = ROOT / "local" / "pipelines.py"
+PIPELINES = ROOT / "local" / "deploy_pipeline.py"
 
 
 @pytest.fixture(scope="module")

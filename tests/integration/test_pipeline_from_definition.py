@@ -1,7 +1,10 @@
 """A pipeline of which there is only what a notebook prints, and its programs."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import types
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 import run
 
+import deploy_pipeline
 import from_definition
 from from_definition import PipelineFromDefinition
 from harness import BINARIES
@@ -184,3 +188,25 @@ def test_containers_without_an_engine_that_answers_are_refused(tmp_path, monkeyp
         run.container_engine()
     docker.write_text("#!/bin/sh\nexit 0\n")
     assert run.container_engine() == str(docker)
+
+
+def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, copied):
+    """A directory with no more than a definition is deployed to a running local system, and refused for an account."""
+    directory = copied("houses-kept")
+    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py", directory]
+    environment = {**os.environ, **system.environment()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PipelineName: houses-kept" in done.stdout
+    assert f"s3://{BUCKET}/houses/houses.csv" in done.stdout
+    pipeline = PipelineFromDefinition(directory, PROGRAM, {})
+
+    def elsewhere(_):
+        return types.SimpleNamespace(
+            meta=types.SimpleNamespace(
+                endpoint_url="https://cloudformation.eu-west-1.amazonaws.com"
+            )
+        )
+
+    with pytest.raises(PipelineRefused, match="has no stack.yaml, which an account needs"):
+        deploy_pipeline.put_what_it_reads(pipeline, elsewhere)
