@@ -41,6 +41,10 @@ _NOT_READ = {
     "TransformOutput",
 }
 _WRITES = {"OutputDataConfig", "ProcessingOutputConfig", "TransformOutput"}
+# The program of the step that the SDK adds to put an inference program into a model's archive, and
+# what it runs.
+_REPACK_LAUNCHER = "_repack_script_launcher.sh"
+_REPACK = "_repack_model.py"
 # No programs of the pipeline.
 _LEFT_OUT = {"__pycache__", _OBJECTS, "node_modules", "venv"}
 
@@ -53,6 +57,8 @@ class Read:
     uri: str
     program: str | None
     """The program of a training whose sources it is."""
+    repacks: bool = False
+    """Whether the SDK has added the step, to put the program into a model's archive."""
 
 
 def has_only_definition(directory):
@@ -224,10 +230,13 @@ class PipelineFromDefinition(OwnPipeline):
             arguments = step.get("Arguments", {})
             parameters = arguments.get("HyperParameters", {})
             program = _unquoted(parameters.get("sagemaker_program"))
+            if repacks := program in (_REPACK_LAUNCHER, _REPACK):
+                program = _unquoted(parameters.get("inference_script", "inference.py"))
             for text, *where in _texts(arguments, (), self._known):
                 if _NOT_READ.isdisjoint(where) and text.startswith("s3://"):
                     is_source = "sagemaker_submit_directory" in where
-                    yield Read(step["Name"], text, program if is_source else None)
+                    of_program = (program, repacks) if is_source else (None,)
+                    yield Read(step["Name"], text, *of_program)
 
     def _written(self):
         """Where the steps write to, as far as it stands before they run."""
@@ -253,7 +262,9 @@ class PipelineFromDefinition(OwnPipeline):
         name = key.rstrip("/").rpartition("/")[2]
         if name == _ARCHIVE and not self._named(name, Path.is_file):
             folder = self._sources(read.program)
-            return {key: self._packed(folder)} if folder else {}
+            return (
+                {key: self._packed(folder, _repacking() if read.repacks else {})} if folder else {}
+            )
         if file := self._named(name, Path.is_file):
             return {key: self._content(file)}
         if folder := self._named(name, Path.is_dir):
@@ -297,13 +308,19 @@ class PipelineFromDefinition(OwnPipeline):
             file = self._named(program, Path.is_file)
         return file and Path(str(file).removesuffix(program))
 
-    def _packed(self, folder):
-        """A compressed archive of the files below a folder; the same files make the same bytes."""
+    def _packed(self, folder, more):
+        """A compressed archive of the files below a folder and of `more`, contents by name.
+
+        The same files make the same bytes.
+        """
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for file in self._files(folder):
-                member = tarfile.TarInfo(file.relative_to(folder).as_posix())
-                content = self._content(file)
+            contents = {
+                file.relative_to(folder).as_posix(): self._content(file)
+                for file in self._files(folder)
+            }
+            for name, content in (contents | more).items():
+                member = tarfile.TarInfo(name)
                 member.size, member.mode = len(content), 0o755
                 archive.addfile(member, io.BytesIO(content))
         return packed.getvalue()
@@ -358,6 +375,14 @@ _PARAMETERS = (
 def _is_part(path):
     """Whether a path in the directory, or in a folder of it, belongs to the pipeline."""
     return _LEFT_OUT.isdisjoint(path.parts) and not any(p.startswith(".") for p in path.parts)
+
+
+def _repacking():
+    """The programs of the step that puts an inference program into a model's archive."""
+    return {
+        _REPACK_LAUNCHER: f'#!/bin/sh\nexec python3 {_REPACK} "$@"\n'.encode(),
+        _REPACK: Path(__file__).with_name("repack_model.py").read_bytes(),
+    }
 
 
 def _steps(steps):

@@ -210,3 +210,46 @@ def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, 
 
     with pytest.raises(PipelineRefused, match="has no stack.yaml, which an account needs"):
         deploy_pipeline.put_what_it_reads(pipeline, elsewhere)
+
+
+def test_the_step_that_the_sdk_adds_puts_the_inference_program_into_the_model(tmp_path):
+    """The step that the SDK adds to a model with an entry_point has its programs, though no one uploads them here."""
+    arguments = {
+        "HyperParameters": {
+            "sagemaker_program": '"_repack_script_launcher.sh"',
+            "sagemaker_submit_directory": '"s3://bucket/repack/sourcedir.tar.gz"',
+            "inference_script": '"inference.py"',
+            "model_archive": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"},
+            "dependencies": "null",
+            "source_dir": "null",
+        }
+    }
+    definition = {"Steps": [{"Name": "Repack", "Type": "Training", "Arguments": arguments}]}
+    pipeline = PipelineFromDefinition(SAMPLE, PROGRAM, {})
+    pipeline.__dict__["definition"] = definition
+    packed = pipeline.objects()["bucket", "repack/sourcedir.tar.gz"]
+    sources, channel, model = (tmp_path / name for name in ("code", "training", "model"))
+    (tmp_path / "packed").write_bytes(packed)
+    with tarfile.open(tmp_path / "packed") as archive:
+        archive.extractall(sources, filter="data")
+    channel.mkdir()
+    (tmp_path / "weights").write_text("weights")
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "weights", "weights")
+    environment = {"SM_CHANNEL_TRAINING": str(channel), "SM_MODEL_DIR": str(model)}
+    command = ["./_repack_script_launcher.sh", "--inference_script", "inference.py"]
+    command += [
+        "--model_archive",
+        "s3://b/x/model.tar.gz",
+        "--dependencies",
+        "",
+        "--source_dir",
+        "",
+    ]
+    subprocess.run(command, cwd=sources, env={**os.environ, **environment}, check=True)
+    left = sorted(path.relative_to(model).as_posix() for path in model.rglob("*"))
+    assert left == ["code", "code/inference.py", "weights"]
+    command[-1] = "code"
+    subprocess.run(command, cwd=sources, env={**os.environ, **environment}, check=True)
+    left = sorted(path.name for path in (model / "code").iterdir())
+    assert left == ["evaluate.py", "inference.py", "prepare.py", "train.py"]
