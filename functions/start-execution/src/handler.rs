@@ -4,9 +4,10 @@ use pipewright::definition::source;
 use pipewright::instance_type::has_accelerator;
 use pipewright::record::attribute::{NotANumber, item_to_json};
 use pipewright::record::start::{
-    ParameterFaults, client_request_token, generated_id, new_record, parameters, parameters_of,
+    Begun, Frozen, ParameterFaults, Taken, Wanted, begun, claimed, client_request_token,
+    generated_id, new_record, parameters, parameters_of,
 };
-use pipewright::record::{Attribute, ExecutionArn, InvalidRecordId, Item, RecordId, names};
+use pipewright::record::{ExecutionArn, InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright_aws::dynamodb::Creation;
 use pipewright_aws::sagemaker::Start;
@@ -17,14 +18,6 @@ use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
 
 /// DynamoDB's limit on a partition key, in bytes.
 const LONGEST_TEMPLATE_ID: usize = 2_048;
-
-/// How long after a record's creation its ARN may be missing before an
-/// execution of its name is searched for, milliseconds. Within it, SageMaker
-/// surely still knows the request's token.
-const TOKEN_TRUSTED_FOR: i64 = 10 * 60 * 1000;
-
-/// How far apart our clock and SageMaker's may be, milliseconds.
-const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -104,15 +97,8 @@ pub(crate) enum HandlerError {
     #[error("{0}")]
     Parameters(#[from] ParameterFaults),
     /// The id is taken.
-    #[error(
-        "execution id {id} is taken: it belongs to {by}; choose another id, or leave it out to get a new one"
-    )]
-    Conflict {
-        /// The record's id.
-        id: RecordId,
-        /// What it belongs to.
-        by: String,
-    },
+    #[error("{0}")]
+    Conflict(#[from] Taken),
     /// SageMaker would only find out minutes later, and bill them.
     #[error(
         "nothing was started: there is no image {image}; push it, as `make deploy` does, and call again"
@@ -165,7 +151,7 @@ impl HandlerError {
             Self::UnknownTemplate { .. } => "UnknownTemplate",
             Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
             Self::Parameters(_) => "InvalidParameters",
-            Self::Conflict { .. } => "Conflict",
+            Self::Conflict(_) => "Conflict",
             Self::ImageMissing { .. } => "ImageMissing",
             Self::Accelerator { .. } => "InvalidTemplate",
             Self::ImageUnknown(_) => "ImageUnknown",
@@ -245,7 +231,11 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         let parameters = parameters(&template, &id, &self.ours.package_group)?;
         self.need_cpu(&template)?;
         self.need_images().await?;
-        let record = new_record(&id, &request.template_id, frozen, &parameters, now);
+        let template = Frozen {
+            id: request.template_id.clone(),
+            item: frozen,
+        };
+        let record = new_record(&id, &self.ours.pipeline, Some(template), &parameters, now);
         match self
             .records
             .create(&record)
@@ -287,36 +277,19 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         record: &Item,
         now: i64,
     ) -> Result<Answer, HandlerError> {
-        let conflict = |by: String| HandlerError::Conflict { id: id.clone(), by };
-        match record.get(names::TEMPLATE_ID).and_then(Attribute::as_str) {
-            Some(other) if other != template_id => {
-                return Err(conflict(format!("an execution of template {other:?}")));
-            }
-            Some(_) => {}
-            None => {
-                return Err(conflict(
-                    "an execution that was started elsewhere".to_owned(),
-                ));
-            }
-        }
-        if let Some(arn) = arn_of(record) {
-            return Ok(answer(id, arn, true));
-        }
-        let created = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
-        let since = created.unwrap_or(now);
-        if now.saturating_sub(since) > TOKEN_TRUSTED_FOR {
-            let unfinished = |source| HandlerError::Unfinished {
-                id: id.clone(),
-                source,
-            };
-            let start = self.request(id, record)?;
-            let found = self
-                .pipeline
-                .find(&start, since.saturating_sub(CLOCK_TOLERANCE))
-                .await
-                .map_err(unfinished)?;
-            if let Some(arn) = found {
-                return self.claim(id, &arn, true).await;
+        match begun(id, record, Wanted::Template(template_id), now)? {
+            Begun::Started { arn } => return Ok(answer(id, &arn, true)),
+            Begun::Recorded => {}
+            Begun::Doubtful { since } => {
+                let start = self.request(id, record)?;
+                let found = self.pipeline.find(&start, since).await;
+                let found = found.map_err(|source| HandlerError::Unfinished {
+                    id: id.clone(),
+                    source,
+                })?;
+                if let Some(arn) = found {
+                    return self.claim(id, &arn, true).await;
+                }
             }
         }
         self.need_images().await?;
@@ -352,7 +325,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
     }
 
     fn request(&self, id: &RecordId, record: &Item) -> Result<Start, HandlerError> {
-        let parameters = parameters_of(record).ok_or_else(|| HandlerError::Conflict {
+        let parameters = parameters_of(record).ok_or_else(|| Taken {
             id: id.clone(),
             by: "a record without pipeline parameters".to_owned(),
         })?;
@@ -403,23 +376,9 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         };
         let ours = ExecutionArn::parse(arn).map_err(|error| unfinished(error.into()))?;
         let stored = self.records.claim(id, &ours).await.map_err(unfinished)?;
-        let theirs = stored
-            .get(names::ARN_KEY)
-            .and_then(|key| ExecutionArn::parse(key.as_str()?).ok());
-        match theirs {
-            Some(theirs) if theirs != ours => Err(HandlerError::Conflict {
-                id: id.clone(),
-                by: format!("the execution {theirs}"),
-            }),
-            _ => Ok(answer(id, arn, already_started)),
-        }
+        claimed(id, &ours, &stored)?;
+        Ok(answer(id, arn, already_started))
     }
-}
-
-fn arn_of(record: &Item) -> Option<&str> {
-    [names::PIPELINE_EXECUTION_ARN, names::ARN_KEY]
-        .into_iter()
-        .find_map(|name| record.get(name)?.as_str())
 }
 
 fn answer(id: &RecordId, arn: &str, already_started: bool) -> Answer {

@@ -4,7 +4,7 @@
 use pipewright::record::{ExecutionArn, Item, RecordId, names};
 use pipewright_aws::dynamodb::{Creation, Executions, Table};
 use pipewright_aws::ecr;
-use pipewright_aws::sagemaker::{SageMaker, SageMakerError, Start};
+use pipewright_aws::sagemaker::{SageMaker, Start};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -95,7 +95,7 @@ impl Image for ecr::Image {
 impl Pipeline for SageMaker {
     async fn start(&self, start: &Start) -> Result<String, StartError> {
         Self::start(self, start).await.map_err(|error| {
-            if is_refusal(&error) {
+            if error.is_refusal() {
                 StartError::Refused(error.into())
             } else {
                 StartError::Unknown(error.into())
@@ -108,13 +108,4 @@ impl Pipeline for SageMaker {
             .find_execution(&start.pipeline, &start.display_name, since)
             .await?)
     }
-}
-
-/// Whether SageMaker has read the request and will not have it.
-fn is_refusal(error: &SageMakerError) -> bool {
-    error.is_not_found()
-        || matches!(
-            error.code.as_deref(),
-            Some("ValidationException" | "ResourceLimitExceeded" | "AccessDeniedException")
-        )
 }

@@ -47,6 +47,16 @@ impl SageMakerError {
         }
     }
 
+    /// Whether the service has read the request and will not have it, however
+    /// often it is asked.
+    pub fn is_refusal(&self) -> bool {
+        self.is_not_found()
+            || matches!(
+                self.code.as_deref(),
+                Some("ValidationException" | "ResourceLimitExceeded" | "AccessDeniedException")
+            )
+    }
+
     /// Whether the service says that what was asked about does not exist.
     pub fn is_not_found(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
@@ -83,6 +93,24 @@ pub struct Start {
     pub client_request_token: String,
     /// Parameters, name to value.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// A pipeline, as far as it has to be known to start it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineFound {
+    /// Its name, as SageMaker spells it.
+    pub name: String,
+    /// The text of its definition.
+    pub definition: String,
+}
+
+/// Where a model package comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// What made it, of a pipeline's step the execution's ARN.
+    pub generated_by: Option<String>,
+    /// The execution's id that it was given.
+    pub execution_id: Option<String>,
 }
 
 /// An execution in a pipeline's list of them.
@@ -165,15 +193,16 @@ impl SageMaker {
         }
     }
 
-    /// The value that a model package's customer metadata has under `name`.
+    /// What a model package says of where it comes from: what SageMaker noted as its
+    /// origin, and what its customer metadata has under `name`.
     ///
     /// # Errors
     /// [`SageMakerError`] if SageMaker did not answer.
-    pub async fn package_metadata(
+    pub async fn package_origin(
         &self,
         package_arn: &str,
         name: &str,
-    ) -> Result<Option<String>, SageMakerError> {
+    ) -> Result<Origin, SageMakerError> {
         let answer = self
             .client
             .describe_model_package()
@@ -181,9 +210,14 @@ impl SageMaker {
             .send()
             .await
             .map_err(|error| SageMakerError::of("DescribeModelPackage", package_arn, &error))?;
-        Ok(answer
-            .customer_metadata_properties
-            .and_then(|mut properties| properties.remove(name)))
+        Ok(Origin {
+            generated_by: answer
+                .metadata_properties
+                .and_then(|properties| properties.generated_by),
+            execution_id: answer
+                .customer_metadata_properties
+                .and_then(|mut properties| properties.remove(name)),
+        })
     }
 
     /// Starts an execution; answers with its ARN.
@@ -214,6 +248,50 @@ impl SageMaker {
             code: None,
             message: "the answer has no ARN".to_owned(),
         })
+    }
+
+    /// A pipeline by its name or ARN; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn pipeline(&self, pipeline: &str) -> Result<Option<PipelineFound>, SageMakerError> {
+        let sent = self.client.describe_pipeline().pipeline_name(pipeline);
+        let answer = sent
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("DescribePipeline", pipeline, &error));
+        Ok(unless_not_found(answer)?.map(|answer| PipelineFound {
+            name: answer.pipeline_name.unwrap_or_else(|| pipeline.to_owned()),
+            definition: answer.pipeline_definition.unwrap_or_default(),
+        }))
+    }
+
+    /// Has an execution stopped. To stop one that is being stopped is no error.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker refused or did not answer.
+    pub async fn stop(&self, execution_arn: &str) -> Result<(), SageMakerError> {
+        self.client
+            .stop_pipeline_execution()
+            .pipeline_execution_arn(execution_arn)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("StopPipelineExecution", execution_arn, &error))?;
+        Ok(())
+    }
+
+    /// Has an execution that failed or was stopped go on from where it ended.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker refused or did not answer.
+    pub async fn retry(&self, execution_arn: &str) -> Result<(), SageMakerError> {
+        self.client
+            .retry_pipeline_execution()
+            .pipeline_execution_arn(execution_arn)
+            .send()
+            .await
+            .map_err(|error| SageMakerError::of("RetryPipelineExecution", execution_arn, &error))?;
+        Ok(())
     }
 
     /// A page of a pipeline's executions that were created from `since` (epoch

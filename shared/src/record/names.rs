@@ -18,8 +18,10 @@ pub const FORECAST_PREFIX: &str = "forecast#";
 /// The sort key of the model's scores beside those of naive forecasts.
 pub const SCORE_ENTRY: &str = "score";
 
-// --- of `record`, written by start-execution only
+// --- of `record`, written by whoever starts an execution
 
+/// The pipeline's name; before it was written, all were of the shipped pipeline.
+pub const PIPELINE_NAME: &str = "pipelineName";
 /// The training template's id.
 pub const TEMPLATE_ID: &str = "templateId";
 /// A copy of the training template as it was at the start.

@@ -1,4 +1,9 @@
 //! What an execution is started with, and the record that is made before it.
+//!
+//! Whoever starts one (the function start-execution the shipped pipeline, the command line any other)
+//! does it in this order: the record is made, unless it is there; SageMaker starts the execution, by a
+//! token that is made of the record's id; the record gets the ARN. So a call that was cut off
+//! anywhere is repeated with the same id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,8 +14,10 @@ use time::macros::format_description;
 
 use super::attribute::{Attribute, Item};
 use super::event::EXECUTION_ID;
-use super::id::RecordId;
+use super::id::{ExecutionArn, RecordId};
 use super::{names, phase};
+use crate::definition::{Definition, ParameterType};
+use crate::nearest::likely;
 use crate::training_template::TrainingTemplate;
 
 /// The longest value of a pipeline parameter, in characters.
@@ -18,6 +25,14 @@ pub const MAX_PARAMETER_LENGTH: usize = 1024;
 
 /// The longest name of a model package group.
 pub const MAX_PACKAGE_GROUP_LENGTH: usize = 63;
+
+/// How long after a record's creation its ARN may be missing before an
+/// execution of its name is searched for, milliseconds. Within it, SageMaker
+/// surely still knows the request's token.
+const TOKEN_TRUSTED_FOR: i64 = 10 * 60 * 1000;
+
+/// How far apart our clock and SageMaker's may be, milliseconds.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
 
 /// Pipeline parameters, name to value.
 pub type Parameters = BTreeMap<String, String>;
@@ -83,6 +98,73 @@ pub fn parameters(
     }
 }
 
+/// The pipeline parameters of an execution of any pipeline: those that are
+/// given, and its id as `ExecutionId` where the definition declares that.
+///
+/// # Errors
+/// [`ParameterFaults`] with all that SageMaker would refuse: names that are not
+/// declared, values of another type or not among those that are allowed, and
+/// parameters without a value.
+pub fn given_parameters(
+    definition: &Definition,
+    given: &Parameters,
+    id: &RecordId,
+) -> Result<Parameters, ParameterFaults> {
+    let declared = definition.parameters();
+    let mut parameters = given.clone();
+    let mut faults = Vec::new();
+    for (name, value) in given {
+        let Some(parameter) = declared.iter().find(|one| one.name() == name) else {
+            let near = likely(name, declared.iter().map(|one| one.name()));
+            faults.push(match near {
+                Some(near) => {
+                    format!("the pipeline has no parameter {name}: did you mean {near:?}?")
+                }
+                None => format!("the pipeline has no parameter {name}"),
+            });
+            continue;
+        };
+        if name == EXECUTION_ID && value != id.as_str() {
+            faults.push(format!(
+                "parameter {EXECUTION_ID} is the record's id, {id}, and not {value:?}"
+            ));
+        }
+        let length = value.chars().count();
+        if length > MAX_PARAMETER_LENGTH {
+            faults.push(format!(
+                "parameter {name} has {length} characters; at most {MAX_PARAMETER_LENGTH} are allowed"
+            ));
+        }
+        let kind = parameter.parameter_type().unwrap_or(ParameterType::String);
+        match (kind.read(value), parameter.enum_values()) {
+            (None, _) => faults.push(format!(
+                "parameter {name} is of type {}, and {value:?} is not",
+                kind.name()
+            )),
+            (Some(read), Some(allowed)) if !allowed.contains(&read) => {
+                let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+                faults.push(format!(
+                    "parameter {name} must be one of {}, and is {value:?}",
+                    allowed.join(", ")
+                ));
+            }
+            (Some(_), _) => {}
+        }
+    }
+    for parameter in &declared {
+        let name = parameter.name();
+        if name == EXECUTION_ID {
+            parameters.insert(name.to_owned(), id.to_string());
+        } else if parameter.default_value().is_none() && !given.contains_key(name) {
+            faults.push(format!("parameter {name} has no default and needs a value"));
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(parameters),
+        false => Err(ParameterFaults { faults }),
+    }
+}
+
 fn faults(parameters: &Parameters, package_group: &str) -> Vec<String> {
     let mut faults: Vec<String> = parameters
         .iter()
@@ -123,14 +205,22 @@ fn parameter_name(hyper_parameter: &str) -> String {
     name
 }
 
-/// The item `record` of an execution that is about to be started.
-///
-/// `frozen` is the training template as its table holds it: the copy that a
-/// later edit of the template can't change.
+/// A training template that an execution is started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// The template's id.
+    pub id: String,
+    /// The template as its table holds it: the copy that a later edit of the
+    /// template can't change.
+    pub item: Item,
+}
+
+/// The item `record` of an execution that is about to be started; `template`
+/// is that of the shipped pipeline's.
 pub fn new_record(
     id: &RecordId,
-    template_id: &str,
-    frozen: Item,
+    pipeline: &str,
+    template: Option<Frozen>,
     parameters: &Parameters,
     now: i64,
 ) -> Item {
@@ -138,18 +228,136 @@ pub fn new_record(
         .iter()
         .map(|(name, value)| (name.clone(), Attribute::s(value)))
         .collect();
-    Item::from([
+    let template = template.map(|template| {
+        [
+            (names::TEMPLATE_ID.to_owned(), Attribute::S(template.id)),
+            (names::PARAMETERS.to_owned(), Attribute::M(template.item)),
+        ]
+    });
+    let mut record = Item::from([
         (names::ID.to_owned(), Attribute::s(id.as_str())),
         (names::ENTRY.to_owned(), Attribute::s(names::RECORD_ENTRY)),
-        (names::TEMPLATE_ID.to_owned(), Attribute::s(template_id)),
-        (names::PARAMETERS.to_owned(), Attribute::M(frozen)),
+        (names::PIPELINE_NAME.to_owned(), Attribute::s(pipeline)),
         (
             names::PIPELINE_PARAMETERS.to_owned(),
             Attribute::M(parameters),
         ),
         (names::CREATED_AT.to_owned(), Attribute::from(now)),
         (names::PHASE.to_owned(), Attribute::s(phase::OPEN)),
-    ])
+    ]);
+    record.extend(template.into_iter().flatten());
+    record
+}
+
+/// What an execution is to be started from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// A training template of the shipped pipeline, by its id.
+    Template(&'a str),
+    /// Any other pipeline.
+    Pipeline {
+        /// Its name.
+        name: &'a str,
+        /// The pipeline parameters of the start.
+        parameters: &'a Parameters,
+    },
+}
+
+/// How far an earlier, or a concurrent, call with the same id has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// The execution is started.
+    Started {
+        /// Its ARN.
+        arn: String,
+    },
+    /// The record is made, and it is not known whether the execution is
+    /// started. To start it by the same token starts it once.
+    Recorded,
+    /// The same, longer ago than SageMaker surely knows the token: it is to be
+    /// searched for by its name first.
+    Doubtful {
+        /// From which moment on it may have been created, epoch milliseconds.
+        since: i64,
+    },
+}
+
+/// An id that cannot be used for what is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "execution id {id} is taken: it belongs to {by}; choose another id, or leave it out to get a new one"
+)]
+pub struct Taken {
+    /// The id.
+    pub id: RecordId,
+    /// What it belongs to.
+    pub by: String,
+}
+
+/// How far the execution has come that `record` was made for.
+///
+/// # Errors
+/// [`Taken`] if it was made for something else.
+pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Result<Begun, Taken> {
+    let text = |name: &str| record.get(name).and_then(Attribute::as_str);
+    let taken = |by: String| Taken { id: id.clone(), by };
+    let by_template = text(names::TEMPLATE_ID);
+    match (wanted, by_template, text(names::PIPELINE_NAME)) {
+        (Wanted::Template(wanted), Some(other), _) if other != wanted => {
+            return Err(taken(format!("an execution of template {other:?}")));
+        }
+        (Wanted::Template(_), Some(_), _) => {}
+        (Wanted::Pipeline { .. }, Some(other), _) => {
+            return Err(taken(format!("an execution of template {other:?}")));
+        }
+        (Wanted::Pipeline { name, parameters }, None, Some(other))
+            if other.eq_ignore_ascii_case(name) =>
+        {
+            if parameters_of(record).as_ref() != Some(parameters) {
+                return Err(taken(format!(
+                    "an execution of pipeline {other} with other parameters"
+                )));
+            }
+        }
+        (_, None, Some(other)) => {
+            return Err(taken(format!("an execution of pipeline {other}")));
+        }
+        (_, None, None) => {
+            return Err(taken("an execution that was started elsewhere".to_owned()));
+        }
+    }
+    if let Some(arn) = text(names::PIPELINE_EXECUTION_ARN).or_else(|| text(names::ARN_KEY)) {
+        return Ok(Begun::Started {
+            arn: arn.to_owned(),
+        });
+    }
+    let created = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
+    let since = created.unwrap_or(now);
+    Ok(if now.saturating_sub(since) > TOKEN_TRUSTED_FOR {
+        Begun::Doubtful {
+            since: since.saturating_sub(CLOCK_TOLERANCE),
+        }
+    } else {
+        Begun::Recorded
+    })
+}
+
+/// Checks that a record has the ARN of the execution that was started for it, `stored` being what it
+/// has after that was to be stored.
+///
+/// # Errors
+/// [`Taken`] if another execution has it.
+pub fn claimed(id: &RecordId, ours: &ExecutionArn, stored: &Item) -> Result<(), Taken> {
+    let theirs = stored
+        .get(names::ARN_KEY)
+        .and_then(|key| ExecutionArn::parse(key.as_str()?).ok());
+    match theirs {
+        Some(theirs) if theirs != *ours => Err(Taken {
+            id: id.clone(),
+            by: format!("the execution {theirs}"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The pipeline parameters that a record was made with.
@@ -257,10 +465,122 @@ mod tests {
     fn the_record_keeps_the_parameters_it_was_made_with() {
         let parameters = parameters(&template(json!({"epochs": 7})), &id(), "assets").unwrap();
         let frozen = Item::from([("rate".to_owned(), Attribute::N("0.0005".to_owned()))]);
-        let record = new_record(&id(), "t", frozen.clone(), &parameters, 5);
+        let template = Frozen {
+            id: "t".to_owned(),
+            item: frozen.clone(),
+        };
+        let record = new_record(&id(), "assets", Some(template), &parameters, 5);
         assert_eq!(parameters_of(&record), Some(parameters));
+        assert_eq!(record["pipelineName"], Attribute::s("assets"));
         assert_eq!(record["parameters"], Attribute::M(frozen));
         assert_eq!(record["phase"], Attribute::s("open"));
+    }
+
+    fn definition() -> Definition {
+        Definition::parse(
+            &json!({
+                "Version": "2020-12-01", "Metadata": {}, "PipelineExperimentConfig": null, "Steps": [
+                    {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}],
+                "Parameters": [
+                    {"Name": "ExecutionId", "Type": "String"},
+                    {"Name": "Input", "Type": "String"},
+                    {"Name": "Rate", "Type": "Float", "DefaultValue": 0.5},
+                    {"Name": "Approval", "Type": "String", "DefaultValue": "Approved",
+                     "EnumValues": ["Approved", "Rejected"]},
+                ],
+            })
+            .to_string(),
+        )
+        .unwrap()
+    }
+
+    fn given(pairs: &[(&str, &str)]) -> Parameters {
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn a_declared_execution_id_is_the_records() {
+        let parameters = given(&[("Input", "s3://b/k"), ("Rate", "1e-3")]);
+        let all = given_parameters(&definition(), &parameters, &id()).unwrap();
+        assert_eq!(
+            all,
+            given(&[
+                ("ExecutionId", "run-1"),
+                ("Input", "s3://b/k"),
+                ("Rate", "1e-3")
+            ])
+        );
+    }
+
+    #[test]
+    fn all_that_sagemaker_would_refuse_of_given_parameters_is_told_at_once() {
+        let long = "x".repeat(1025);
+        let parameters = given(&[
+            ("ExecutionId", "run-2"),
+            ("Inptu", &long),
+            ("Rate", "much"),
+            ("Approval", "Perhaps"),
+        ]);
+        let error = given_parameters(&definition(), &parameters, &id()).unwrap_err();
+        assert_eq!(
+            error.faults,
+            [
+                r#"parameter Approval must be one of "Approved", "Rejected", and is "Perhaps""#,
+                r#"parameter ExecutionId is the record's id, run-1, and not "run-2""#,
+                r#"the pipeline has no parameter Inptu: did you mean "Input"?"#,
+                r#"parameter Rate is of type Float, and "much" is not"#,
+                "parameter Input has no default and needs a value",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_record_says_how_far_its_start_has_come_and_whose_it_is() {
+        let parameters = given(&[("Input", "a")]);
+        let mut record = new_record(&id(), "Mine", None, &parameters, 1_000);
+        let wanted = Wanted::Pipeline {
+            name: "mine",
+            parameters: &parameters,
+        };
+        let minutes = |minutes: i64| 1_000 + minutes * 60_000;
+        let at = |record: &Item, now| begun(&id(), record, wanted, now).unwrap();
+        assert_eq!(at(&record, minutes(10)), Begun::Recorded);
+        assert_eq!(
+            at(&record, minutes(11)),
+            Begun::Doubtful { since: minutes(-5) }
+        );
+        record.insert("arnKey".to_owned(), Attribute::s("arn"));
+        assert_eq!(
+            at(&record, minutes(11)),
+            Begun::Started {
+                arn: "arn".to_owned()
+            }
+        );
+        let others = given(&[("Input", "b")]);
+        for (wanted, by) in [
+            (Wanted::Template("t"), "an execution of pipeline Mine"),
+            (
+                Wanted::Pipeline {
+                    name: "other",
+                    parameters: &parameters,
+                },
+                "an execution of pipeline Mine",
+            ),
+            (
+                Wanted::Pipeline {
+                    name: "mine",
+                    parameters: &others,
+                },
+                "an execution of pipeline Mine with other parameters",
+            ),
+        ] {
+            assert_eq!(begun(&id(), &record, wanted, 0).unwrap_err().by, by);
+        }
+        let elsewhere = begun(&id(), &Item::new(), wanted, 0).unwrap_err();
+        assert_eq!(elsewhere.by, "an execution that was started elsewhere");
     }
 
     #[test]
