@@ -10,13 +10,15 @@ import copy
 import functools
 import hashlib
 import json
+import shutil
 import time
 
 import pytest
 from test_housekeeping import MINUTE, RULES, Endpoints, changes, lost, parameters, put, status
+from test_own_pipeline import Execution, deploy
 from test_record import start_elsewhere
 
-from harness import Replay, configured, wait_for
+from harness import OWN_PIPELINE, Replay, configured, wait_for
 from system import ROOT, STACK
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -37,9 +39,11 @@ def fixture(path):
 class Functions:
     """The deployed functions and what they are there for."""
 
-    def __init__(self, system, events):
+    def __init__(self, system, events, directory):
         self._system = system
         self._events = events
+        # Of a pipeline of one's own.
+        self._directory = directory / "function-roles"
         self._s3 = system.client("s3")
         self._bucket = system.outputs["PipelineBucketName"]
         self._count = 0
@@ -122,6 +126,27 @@ class Functions:
             wait_for(lambda: status(self._system, arn) != "Executing", within=60)
         return arn.rpartition("/")[2]
 
+    @functools.cached_property
+    def own(self):
+        """The ids of two executions of a pipeline of one's own, and the event of the second's package."""
+        shutil.copytree(OWN_PIPELINE, self._directory)
+        name = deploy(self._system, self._directory)["PipelineName"]
+        executions = [Execution(self._system, name) for _ in range(2)]
+        sent = [self.recorded(execution) for execution in executions]
+        (package,) = (
+            event
+            for event in sent[1]
+            if event["detail-type"] == "SageMaker Model Package State Change"
+        )
+        return [execution.arn.rpartition("/")[2] for execution in executions], package
+
+    def recorded(self, execution):
+        """The events of an execution that SageMaker itself was told to start, once all are recorded."""
+        assert execution.status == "Succeeded"
+        execution_id, sent = execution.arn.rpartition("/")[2], self._events.of(execution)
+        wait_for(lambda: len(changes(self._system, execution_id)) >= len(sent))
+        return sent
+
     def unrecorded(self, execution_id):
         """Leave nothing of a record."""
         for item in self._system.items(execution_id):
@@ -141,15 +166,18 @@ class Functions:
         )
 
     def housekeeping(self):
-        """Finds an execution and mends its record; makes one that is not there; follows an idle
+        """Finds an execution and mends its record; makes those that are not there; follows an idle
         endpoint and deletes it.
         """
         execution, _ = self.trained
+        (_, own), _ = self.own
         self.untold(execution)
         self.unrecorded(self.elsewhere)
+        self.unrecorded(own)
         fine, report = self.invoke("housekeeping", {"graceSeconds": 0})
         yield fine and execution.id in report["executions"]["found"]
         yield self.elsewhere in report["executions"]["adopted"]
+        yield own in report["executions"]["adopted"]
         mended = " ".join(report["executions"]["reconciled"])
         for kind in ("execution", "step", "model", "package", "training"):
             yield f"{execution.id}: {kind}" in mended
@@ -202,11 +230,16 @@ class Functions:
         return ended and "trainingJob" in detail.get("metadata", {})
 
     def pipeline_events(self):
-        """Records events, and looks up whose an endpoint is."""
+        """Records events, one of them of an execution without record, and looks up whose an
+        endpoint is.
+        """
         self._count += 1
+        (_, own), package = self.own
+        self.unrecorded(own)
         # A process remembers the executions that it has asked for; a new one asks.
         with configured(self._system, "pipeline-events", ROUND=str(self._count)):
-            told = [self.invoke("pipeline-events", event) for event in self.events()]
+            events = [package, *self.events()]
+            told = [self.invoke("pipeline-events", event) for event in events]
             endpoint = fixture("pipeline-events/endpoint-in-service.json")
             looked_up, _ = self.invoke("pipeline-events", endpoint)
         for fine, answer in told:
@@ -231,7 +264,7 @@ class Functions:
 
 
 @pytest.fixture(scope="module")
-def functions(system, events):
+def functions(system, events, tmp_path_factory):
     def one_asset(template):
         template["feMeta"] = {"baseAssets": ["JPM"]}
 
@@ -241,7 +274,7 @@ def functions(system, events):
 
     system.template_with("roles-trained", one_asset)
     system.template_with("roles-failed", no_prices)
-    return Functions(system, events)
+    return Functions(system, events, tmp_path_factory.mktemp("roles"))
 
 
 @pytest.fixture(scope="module")

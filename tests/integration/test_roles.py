@@ -26,18 +26,15 @@ def events():
     for arn in (ours, ours.replace("pipewright-asset", "Pipewright-Asset")):
         yield "pipewright-pipeline-execution", f"{PIPELINE} Status Change", {"pipelineArn": arn}
         yield "pipewright-pipeline-step", f"{PIPELINE} Step Status Change", {"pipelineArn": arn}
-    for group in ("pipewright-asset-prediction", "Pipewright-Asset-Prediction"):
-        detail = {"ModelPackageGroupName": group}
-        yield "pipewright-model-package", "SageMaker Model Package State Change", detail
-    # Whose a model or an endpoint is, only the function can find out.
+    # Whose a model, a package or an endpoint is, only the function can find out.
+    detail = {"ModelPackageGroupName": "any"}
+    yield "pipewright-model-package", "SageMaker Model Package State Change", detail
     yield "pipewright-model", "SageMaker Model State Change", {"ModelName": "any"}
     yield "pipewright-endpoint", "SageMaker Endpoint State Change", {"EndpointName": "any"}
 
     another = {"pipelineArn": f"{ours}-2"}
     yield None, f"{PIPELINE} Status Change", another
     yield None, f"{PIPELINE} Step Status Change", another
-    detail = {"ModelPackageGroupName": "pipewright"}
-    yield None, "SageMaker Model Package State Change", detail
     yield None, "SageMaker Training Job State Change", {"TrainingJobName": "any"}
 
 

@@ -341,12 +341,20 @@ def _takes_from_rule(template: dict, queue, rule: str) -> bool:
 
 def pipeline_rules_ignore_case(project: Project) -> Findings:
     """Rules compare case, and SageMaker lower-cases names in some ARNs."""
+
+    def ignores(value) -> bool:
+        if not isinstance(value, dict):
+            return False
+        return set(value) == {"equals-ignore-case"} or ignores(value.get("suffix"))
+
     for stack, logical_id, rule in project.resources("AWS::Events::Rule"):
-        detail = rule["Properties"].get("EventPattern", {}).get("detail", {})
-        for key in ("pipelineArn", "ModelPackageGroupName"):
-            for value in detail.get(key, []):
-                if not (isinstance(value, dict) and set(value) == {"equals-ignore-case"}):
-                    yield f"{stack}.{logical_id}: compares the case of {key}"
+        pattern = rule["Properties"].get("EventPattern", {})
+        if "Fn::Sub" in pattern:
+            # A text, which is JSON whatever stands in it for a name.
+            pattern = json.loads(as_list(pattern["Fn::Sub"])[0])
+        for value in pattern.get("detail", {}).get("pipelineArn", []):
+            if not ignores(value):
+                yield f"{stack}.{logical_id}: compares the case of pipelineArn"
 
 
 def functions_keep_logs_and_failures(project: Project) -> Findings:

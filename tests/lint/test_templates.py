@@ -206,7 +206,15 @@ def a_rule_that_may_not_send_to_its_dead_letter_queue(project):
 @fault(checks.pipeline_rules_ignore_case)
 def a_rule_that_compares_case(project):
     rule = project.nested["EventsStack"]["Resources"]["ExecutionRule"]["Properties"]
-    rule["EventPattern"]["detail"]["pipelineArn"] = [{"Ref": "PipelineArn"}]
+    rule["EventPattern"] = {"detail": {"pipelineArn": [{"Ref": "PipelineArn"}]}}
+
+
+@fault(checks.pipeline_rules_ignore_case)
+def a_rule_whose_text_compares_case(project):
+    rule = project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]
+    text, names = rule["EventPattern"]["Fn::Sub"]
+    text = text.replace('{"equals-ignore-case": ":pipeline/${Names}"}', '":pipeline/${Names}"')
+    rule["EventPattern"]["Fn::Sub"] = [text, names]
 
 
 @fault(checks.functions_keep_logs_and_failures)

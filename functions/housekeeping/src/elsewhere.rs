@@ -5,7 +5,7 @@ use pipewright_aws::sagemaker::ExecutionSummary;
 
 use crate::executions::{Looked, arn_of};
 use crate::handler::Run;
-use crate::plan::SEARCHED_FOR;
+use crate::plan::{SEARCHED_FOR, is_followed};
 use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
 
 /// Whether start-execution made this record for the execution, as far as is
@@ -18,17 +18,63 @@ fn is_claimable(record: &Item, arn: &ExecutionArn) -> bool {
 }
 
 impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
-    /// Gives a record to the pipeline's executions of the last week that have
-    /// none.
+    /// Gives a record to the executions of the last week that have none, of
+    /// every pipeline that is followed.
     pub(crate) async fn started_elsewhere(&mut self) {
-        if self.time_is_up() {
-            return;
+        for pipeline in self.followed_pipelines().await {
+            if self.time_is_up() {
+                break;
+            }
+            self.started_elsewhere_of(&pipeline).await;
         }
+    }
+
+    /// The names of the pipelines that are followed: those that are so by name,
+    /// and of those that have records the ones with the installation's tag.
+    /// That somebody made a record of another one's execution tells nothing of
+    /// its other executions.
+    async fn followed_pipelines(&mut self) -> Vec<String> {
+        let settings = self.settings;
+        let mut names = vec![settings.shipped_pipeline.clone()];
+        let named = |names: &[String], name: &str| {
+            names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        for name in &settings.pipelines {
+            if !named(&names, name) {
+                names.push(name.clone());
+            }
+        }
+        for arn in self.seen_pipelines.values().cloned().collect::<Vec<_>>() {
+            let name = arn.rsplit('/').next().unwrap_or_default();
+            if named(&names, name) {
+                continue;
+            }
+            if self.time_is_up() {
+                break;
+            }
+            let service = &self.world.service;
+            match all(async |from| service.tags(&arn, from).await).await {
+                Ok(tags) => {
+                    if is_followed(&tags.into_iter().collect(), &settings.prefix) {
+                        names.push(name.to_owned());
+                    }
+                }
+                Err(error) => self.failed(&format!("the tags of pipeline {name}"), error),
+            }
+        }
+        names
+    }
+
+    async fn started_elsewhere_of(&mut self, pipeline: &str) {
         let since = self.now().saturating_sub(SEARCHED_FOR);
         let service = &self.world.service;
-        let summaries = match all(async |from| service.executions_since(since, from).await).await {
+        let list = async |from| service.executions_since(pipeline, since, from).await;
+        let summaries = match all(list).await {
             Ok(summaries) => summaries,
-            Err(error) => return self.failed("the pipeline's executions", error),
+            Err(error) => {
+                let what = format!("the executions of pipeline {pipeline}");
+                return self.failed(&what, error);
+            }
         };
         for summary in summaries {
             // What is left is in the list of the next run.

@@ -85,6 +85,10 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             },
         };
         self.recorded.insert(arn.key());
+        let pipeline = arn.pipeline_arn();
+        self.seen_pipelines
+            .entry(pipeline.to_ascii_lowercase())
+            .or_insert_with(|| pipeline.to_owned());
         self.reconcile(&id, &arn, &record).await
     }
 
@@ -337,7 +341,11 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         let since = created_at
             .unwrap_or_default()
             .saturating_sub(CLOCK_TOLERANCE);
-        match self.world.service.find(id.as_str(), since).await? {
+        // Before a record said whose it is, all were the shipped pipeline's.
+        let pipeline =
+            text(record, names::PIPELINE_NAME).unwrap_or(&self.settings.shipped_pipeline);
+        let service = &self.world.service;
+        match service.find(pipeline, id.as_str(), since).await? {
             Some(arn) => {
                 let arn = ExecutionArn::parse(arn)?;
                 tracing::info!(%id, %arn, "execution found by its name");

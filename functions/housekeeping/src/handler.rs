@@ -1,6 +1,6 @@
 //! One run: records first, then idle endpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::Settings;
 use crate::ports::{Clock, Records, Registry, Service, Usage};
@@ -28,6 +28,8 @@ pub(crate) struct Run<'a, R, G, S, U, C> {
     stop_at: i64,
     /// The keys of the executions that were seen to have a record.
     pub(crate) recorded: BTreeSet<String>,
+    /// The pipelines that records were seen of: ARN by its lower case.
+    pub(crate) seen_pipelines: BTreeMap<String, String>,
     pub(crate) report: Report,
 }
 
@@ -40,6 +42,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Housekeeper<R, G, 
             settings,
             stop_at: deadline.saturating_sub(MARGIN),
             recorded: BTreeSet::new(),
+            seen_pipelines: BTreeMap::new(),
             report: Report {
                 dry_run: settings.dry_run,
                 ..Report::default()

@@ -9,7 +9,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright_aws::cloudwatch::{self, Metrics};
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::{dynamodb, logging, sagemaker};
+use pipewright_aws::{dynamodb, function, logging, sagemaker};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ mod tests;
 
 use handler::Housekeeper;
 use plan::{Request, Settings};
-use ports::{Clock, Pipeline};
+use ports::Clock;
 use report::Report;
 
 /// How many executions a run looks at: some five calls each, within the
@@ -39,15 +39,12 @@ const GRACE: i64 = 5 * 60 * 1000;
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
     let settings = settings()?;
-    let config = pipewright_aws::function::config();
+    let config = function::config();
     let tables = dynamodb::client(&config);
     let keeper = Arc::new(Housekeeper {
         records: Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
         registry: Table::new(tables, variable("ENDPOINTS_TABLE")?),
-        service: Pipeline {
-            sagemaker: SageMaker::new(sagemaker::client(&config)),
-            name: variable("PIPELINE_NAME")?,
-        },
+        service: SageMaker::new(sagemaker::client(&config)),
         usage: Metrics::new(cloudwatch::client(&config)),
         clock: SystemClock,
     });
@@ -101,6 +98,8 @@ fn settings() -> anyhow::Result<Settings> {
     };
     Ok(Settings {
         prefix: variable("PREFIX")?,
+        shipped_pipeline: variable("PIPELINE_NAME")?,
+        pipelines: function::list_variable("PIPELINE_NAMES"),
         idle_after: hours * 60 * 60 * 1000,
         dry_run: false,
         delete_endpoints,

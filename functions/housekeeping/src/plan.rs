@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use pipewright::record::reconcile::EndpointFound;
+use pipewright::record::whose;
 use serde::Deserialize;
 
 /// How long after its creation a record may be without an ARN before its
@@ -43,6 +44,10 @@ const KEEP_TAG: &str = "pipewright:keep";
 pub(crate) struct Settings {
     /// The installation's prefix.
     pub(crate) prefix: String,
+    /// The name of the pipeline that the installation has of its own.
+    pub(crate) shipped_pipeline: String,
+    /// The other pipelines that are followed by name.
+    pub(crate) pipelines: Vec<String>,
     /// An endpoint is idle after this time without an invocation, milliseconds.
     pub(crate) idle_after: i64,
     /// Nothing is written or deleted; the report says what would have been.
@@ -190,6 +195,12 @@ impl Kept {
 /// ([`serves`]).
 pub(crate) fn claims_to_be_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
     tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)
+}
+
+/// Whether a pipeline with these tags is followed.
+pub(crate) fn is_followed(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
+    tags.get(whose::PIPELINE_TAG)
+        .is_some_and(|value| value == prefix)
 }
 
 /// Whether an endpoint with these tags is the one that the table of endpoints

@@ -12,7 +12,7 @@ use pipewright_aws::cloudwatch::Metrics;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
-use pipewright_aws::sagemaker::{ExecutionSummary, SageMaker};
+use pipewright_aws::sagemaker::{ExecutionSummary, SageMaker, unless_not_found};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -68,14 +68,20 @@ pub(crate) trait Service {
     /// An execution's steps that have begun.
     async fn steps(&self, arn: &str, from: Option<String>) -> Result<Page<StepState>, Failure>;
 
-    /// The ARN of the pipeline's execution of this display name that was
+    /// The ARN of a pipeline's execution of this display name that was
     /// created from `since` (epoch milliseconds) on.
-    async fn find(&self, display_name: &str, since: i64) -> Result<Option<String>, Failure>;
+    async fn find(
+        &self,
+        pipeline: &str,
+        display_name: &str,
+        since: i64,
+    ) -> Result<Option<String>, Failure>;
 
-    /// The pipeline's executions that were created from `since` (epoch
+    /// A pipeline's executions that were created from `since` (epoch
     /// milliseconds) on.
     async fn executions_since(
         &self,
+        pipeline: &str,
         since: i64,
         from: Option<String>,
     ) -> Result<Page<ExecutionSummary>, Failure>;
@@ -204,65 +210,56 @@ impl Registry for Table {
     }
 }
 
-/// SageMaker, and the pipeline whose executions are ours.
-#[derive(Debug)]
-pub(crate) struct Pipeline {
-    pub(crate) sagemaker: SageMaker,
-    pub(crate) name: String,
-}
-
-impl Service for Pipeline {
+impl Service for SageMaker {
     async fn execution(&self, arn: &str) -> Result<Option<ExecutionState>, Failure> {
-        Ok(self.sagemaker.execution_state(arn).await?)
+        Ok(self.execution_state(arn).await?)
     }
 
     async fn steps(&self, arn: &str, from: Option<String>) -> Result<Page<StepState>, Failure> {
-        Ok(self.sagemaker.step_states(arn, from).await?)
+        Ok(self.step_states(arn, from).await?)
     }
 
-    async fn find(&self, display_name: &str, since: i64) -> Result<Option<String>, Failure> {
-        Ok(self
-            .sagemaker
-            .find_execution(&self.name, display_name, since)
-            .await?)
+    async fn find(
+        &self,
+        pipeline: &str,
+        display_name: &str,
+        since: i64,
+    ) -> Result<Option<String>, Failure> {
+        let found = self.find_execution(pipeline, display_name, since).await;
+        Ok(unless_not_found(found)?.flatten())
     }
 
     async fn executions_since(
         &self,
+        pipeline: &str,
         since: i64,
         from: Option<String>,
     ) -> Result<Page<ExecutionSummary>, Failure> {
-        Ok(self
-            .sagemaker
-            .executions_since(&self.name, since, from)
-            .await?)
+        Ok(Self::executions_since(self, pipeline, since, from).await?)
     }
 
     async fn execution_id(&self, arn: &str) -> Result<Option<String>, Failure> {
-        Ok(self
-            .sagemaker
-            .execution_parameter(arn, event::EXECUTION_ID)
-            .await?)
+        Ok(self.execution_parameter(arn, event::EXECUTION_ID).await?)
     }
 
     async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure> {
-        Ok(self.sagemaker.model_state(name).await?)
+        Ok(self.model_state(name).await?)
     }
 
     async fn package(&self, arn: &str) -> Result<Option<PackageState>, Failure> {
-        Ok(self.sagemaker.package_state(arn).await?)
+        Ok(self.package_state(arn).await?)
     }
 
     async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
-        Ok(self.sagemaker.training_state(job).await?)
+        Ok(self.training_state(job).await?)
     }
 
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointAnswer>, Failure> {
-        Ok(self.sagemaker.endpoint(name).await?)
+        Ok(Self::endpoint(self, name).await?)
     }
 
     async fn endpoints(&self, from: Option<String>) -> Result<Page<ListedEndpoint>, Failure> {
-        Ok(self.sagemaker.list_endpoints(from).await?)
+        Ok(self.list_endpoints(from).await?)
     }
 
     async fn tags(
@@ -270,7 +267,7 @@ impl Service for Pipeline {
         arn: &str,
         from: Option<String>,
     ) -> Result<Page<(String, String)>, Failure> {
-        match self.sagemaker.list_tags(arn, from).await {
+        match self.list_tags(arn, from).await {
             // Deleted since it was listed.
             Err(error) if error.is_not_found() => Ok(Page {
                 rows: Vec::new(),
@@ -281,12 +278,12 @@ impl Service for Pipeline {
     }
 
     async fn delete_endpoint(&self, name: &str) -> Result<(), Failure> {
-        self.sagemaker.delete_endpoint(name).await?;
+        Self::delete_endpoint(self, name).await?;
         Ok(())
     }
 
     async fn delete_config(&self, name: &str) -> Result<(), Failure> {
-        self.sagemaker.delete_endpoint_config(name).await?;
+        self.delete_endpoint_config(name).await?;
         Ok(())
     }
 }

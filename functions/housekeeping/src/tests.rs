@@ -222,15 +222,21 @@ impl Service for &World {
 
     async fn executions_since(
         &self,
+        pipeline: &str,
         since: i64,
         from: Option<String>,
     ) -> Result<Page<ExecutionSummary>, Failure> {
         assert_eq!(since, self.now.get() - self.tick - 7 * DAY);
-        self.check("the list of executions")?;
-        let rows = self.listed.iter().map(|(arn, name)| ExecutionSummary {
-            arn: arn.clone(),
-            display_name: name.clone(),
-        });
+        self.check(&format!("the list of {pipeline}"))?;
+        let of_pipeline = format!(":pipeline/{pipeline}/");
+        let rows = self
+            .listed
+            .iter()
+            .filter(|(arn, _)| arn.contains(&of_pipeline))
+            .map(|(arn, name)| ExecutionSummary {
+                arn: arn.clone(),
+                display_name: name.clone(),
+            });
         Ok(page(rows, from))
     }
 
@@ -239,8 +245,15 @@ impl Service for &World {
         Ok(self.parameters.get(arn).cloned())
     }
 
-    async fn find(&self, display_name: &str, _: i64) -> Result<Option<String>, Failure> {
-        Ok(self.names.get(display_name).cloned())
+    async fn find(
+        &self,
+        pipeline: &str,
+        display_name: &str,
+        _: i64,
+    ) -> Result<Option<String>, Failure> {
+        let of_pipeline = format!(":pipeline/{pipeline}/");
+        let found = self.names.get(display_name).cloned();
+        Ok(found.filter(|arn| arn.contains(&of_pipeline)))
     }
 
     async fn model(&self, name: &str) -> Result<Option<ModelFound>, Failure> {
@@ -320,6 +333,8 @@ impl Clock for &World {
 fn settings() -> Settings {
     Settings {
         prefix: "pipewright".to_owned(),
+        shipped_pipeline: "assets".to_owned(),
+        pipelines: vec!["named".to_owned(), "Assets".to_owned()],
         idle_after: 24 * HOUR,
         dry_run: false,
         delete_endpoints: true,
@@ -682,6 +697,65 @@ fn an_execution_started_elsewhere_that_no_event_told_of_gets_a_record() {
     assert_eq!(world.writes.get(), writes);
 }
 
+fn arn_of(pipeline: &str, id: &str) -> String {
+    arn(id).replace("/assets/", &format!("/{pipeline}/"))
+}
+
+/// Executions that no event told of get their records if their pipeline is followed: the shipped one, those of
+/// the parameter PipelineNames, and of those that have records the ones with the installation's tag.
+#[test]
+fn executions_of_every_followed_pipeline_are_found_and_of_no_other() {
+    let mut world = World::default();
+    for (pipeline, tag) in [
+        ("named", None),
+        ("tagged", Some("pipewright")),
+        ("of-another", Some("pipewright-2")),
+        ("untagged", None),
+        ("unseen", Some("pipewright")),
+    ] {
+        let (known, lost) = (format!("known-{pipeline}"), format!("lost-{pipeline}"));
+        if pipeline != "unseen" {
+            let mut record = started(&known);
+            let known = arn_of(pipeline, &known);
+            record["pipelineExecutionArn"] = known.clone().into();
+            record["arnKey"] = known.clone().into();
+            world.put_record(&record);
+            world.executions.insert(known, ended("Executing"));
+        }
+        let lost = arn_of(pipeline, &lost);
+        world.listed.push((lost.clone(), None));
+        world.executions.insert(lost.clone(), ended("Succeeded"));
+        let (pipeline, _) = lost.split_once("/execution/").unwrap();
+        let tag = tag.map(|tag| ("pipewright:pipeline".to_owned(), tag.to_owned()));
+        world
+            .tags
+            .insert(pipeline.to_owned(), tag.into_iter().collect());
+    }
+    let report = keep(&world, &settings());
+    assert_eq!(report.failures, [""; 0]);
+    assert_eq!(report.executions.adopted, ["lost-named", "lost-tagged"]);
+    // What has a record is mended, whoever follows its pipeline.
+    for pipeline in ["named", "tagged", "of-another", "untagged"] {
+        let status = world.history(&format!("known-{pipeline}")).status;
+        assert_eq!(status.as_deref(), Some("Executing"), "{pipeline}");
+    }
+}
+
+#[test]
+fn a_start_of_another_pipeline_that_nobody_finished_is_found_there() {
+    let mut world = World::default();
+    world.put_record(&json!({
+        "Id": "run-1", "entry": "record", "createdAt": NOW - 20 * MINUTE, "phase": "open",
+        "pipelineName": "mine",
+    }));
+    let found = arn_of("mine", "run-1");
+    world.names.insert("run-1".to_owned(), found.clone());
+    world.executions.insert(found.clone(), ended("Executing"));
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.found, ["run-1"]);
+    assert_eq!(world.record("run-1")["arnKey"], Attribute::S(found));
+}
+
 #[test]
 fn a_record_that_somebody_deleted_does_not_come_back() {
     let mut world = World::default();
@@ -723,9 +797,18 @@ fn what_fails_of_one_execution_started_elsewhere_stops_no_other() {
     assert_eq!(report.executions.adopted, ["own1", "own3"]);
     assert!(report.error().unwrap().contains(&arn("own2")));
 
-    world.broken = ["the list of executions".to_owned()].into();
-    let error = keep(&world, &settings()).error().unwrap();
-    assert!(error.contains("the pipeline's executions"), "{error}");
+    // Nor does a pipeline whose executions can't be listed.
+    world.broken = ["the list of assets".to_owned()].into();
+    let another = arn_of("named", "own4");
+    world.listed.push((another.clone(), None));
+    world.executions.insert(another, ended("Succeeded"));
+    let report = keep(&world, &settings());
+    assert_eq!(report.executions.adopted, ["own4"]);
+    let error = report.error().unwrap();
+    assert!(
+        error.contains("the executions of pipeline assets"),
+        "{error}"
+    );
     assert_eq!(world.history("run-1").status.as_deref(), Some("Failed"));
 }
 

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use pipewright::arn::Home;
-use pipewright::record::event::{EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts};
+use pipewright::record::event::{
+    EXECUTION_TAG, EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts,
+};
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
     Beyond, Candidate, ChangeItem, EndedTraining, Event, EventError, ExecutionArn, Expected,
     InvalidRecordId, Item, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose,
     writes,
 };
+use pipewright_aws::sagemaker::Origin;
 use serde_json::Value;
 
 use crate::ports::{Endpoints, Failure, Questions, Records};
@@ -18,6 +21,9 @@ use crate::ports::{Endpoints, Failure, Questions, Records};
 /// How many executions' ids are kept while warm. Beyond that the memory is
 /// started afresh: asking again costs one call.
 const REMEMBERED_EXECUTIONS: usize = 1_000;
+
+/// The same for pipelines, of which it is kept whether they are followed.
+const REMEMBERED_PIPELINES: usize = 1_000;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,13 +101,17 @@ impl HandlerError {
     }
 }
 
-/// The names of what is ours.
+/// How the installation knows its pipelines, where an event does not come by a rule for one.
+///
+/// Executions and steps need none of it: the rules decide whose come here. The rules of models and
+/// packages are for all of the region, and a model that is deleted does not name its pipeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Ours {
-    /// The pipeline's name.
-    pub(crate) pipeline: String,
-    /// The model package group's name.
-    pub(crate) package_group: String,
+    /// The installation's prefix, which the tags of pipelines have.
+    pub(crate) prefix: String,
+    /// The pipelines that are followed by name: the shipped one, and those that the
+    /// template's parameter `PipelineNames` has.
+    pub(crate) pipelines: Vec<String>,
 }
 
 /// What was tried under an id.
@@ -125,6 +135,8 @@ pub(crate) struct Handler<R, E, Q> {
     /// parameter `ExecutionId`. That one has none is not remembered, since
     /// right after the start SageMaker may not know yet.
     remembered: Mutex<HashMap<String, RecordId>>,
+    /// Whether a pipeline is followed, by its ARN in lower case.
+    pipelines: Mutex<HashMap<String, bool>>,
 }
 
 impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
@@ -135,6 +147,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             endpoints,
             questions,
             remembered: Mutex::new(HashMap::new()),
+            pipelines: Mutex::new(HashMap::new()),
         }
     }
 
@@ -146,7 +159,9 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
     /// execution started elsewhere, or one whose id another execution has,
     /// costs at most three refused updates and two questions more. The event
     /// of a model or package that comes before its step's, and that of such a
-    /// step, read the execution's changes as well.
+    /// step, read the execution's changes as well. Of a model or package whose
+    /// execution has no record, the pipeline's tags are asked for, once while
+    /// the process is warm.
     pub(crate) async fn handle(&self, home: &Home, event: &Value) -> Result<Outcome, HandlerError> {
         let not_ours = |why: String| Ok(Outcome::NotOurs { why });
         if let Some(why) = sent_elsewhere(home, event) {
@@ -167,23 +182,49 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         }
         match &event.subject {
             Subject::Execution(facts) => self.execution(&event, facts).await,
-            Subject::Step(facts) => match self.foreign(&facts.arn) {
-                Some(outcome) => Ok(outcome),
-                None => {
-                    let beyond = Beyond::default();
-                    self.of_execution(&event, &facts.arn, None, &beyond).await
-                }
-            },
+            Subject::Step(facts) => {
+                let beyond = Beyond::default();
+                self.of_execution(&event, &facts.arn, None, &beyond).await
+            }
             Subject::Model(facts) => self.model(home, &event, facts).await,
             Subject::Package(facts) => self.package(home, &event, facts).await,
             Subject::Endpoint(facts) => self.endpoint(&event, facts).await,
         }
     }
 
-    fn foreign(&self, arn: &ExecutionArn) -> Option<Outcome> {
-        (!arn.is_of_pipeline(&self.ours.pipeline)).then(|| Outcome::NotOurs {
-            why: format!("execution of pipeline {}", arn.pipeline_name()),
-        })
+    /// Whether the installation follows the pipeline of an execution: by its
+    /// name, or by its tag.
+    async fn is_followed(&self, arn: &ExecutionArn) -> Result<bool, HandlerError> {
+        if self
+            .ours
+            .pipelines
+            .iter()
+            .any(|name| arn.is_of_pipeline(name))
+        {
+            return Ok(true);
+        }
+        let key = arn.pipeline_arn().to_ascii_lowercase();
+        let lock = || {
+            self.pipelines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let known = lock().get(&key).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let tag = self
+            .questions
+            .tag(arn.pipeline_arn(), whose::PIPELINE_TAG)
+            .await
+            .map_err(HandlerError::Lookup)?;
+        let followed = tag.is_some_and(|prefix| prefix == self.ours.prefix);
+        let mut pipelines = lock();
+        if pipelines.len() >= REMEMBERED_PIPELINES {
+            pipelines.clear();
+        }
+        pipelines.insert(key, followed);
+        Ok(followed)
     }
 
     async fn execution(
@@ -191,9 +232,6 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         event: &Event,
         facts: &ExecutionFacts,
     ) -> Result<Outcome, HandlerError> {
-        if let Some(outcome) = self.foreign(&facts.arn) {
-            return Ok(outcome);
-        }
         let mut beyond = Beyond::default();
         if event.status.name == "Failed" && event.failure_reason.is_none() {
             beyond.failure_reason = self
@@ -223,7 +261,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             (Some(arn), _) => Some(arn.clone()),
             (None, Some(model)) => self
                 .questions
-                .execution_tag(model)
+                .tag(model, EXECUTION_TAG)
                 .await
                 .map_err(HandlerError::Lookup)?
                 .and_then(|arn| ExecutionArn::parse(arn).ok()),
@@ -241,9 +279,9 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         }
     }
 
-    /// The execution of our pipeline whose id stands in a model's name,
+    /// The execution whose id stands in a model's name,
     /// `pipelines-<12 characters>-...`: a deleted model has no tags any more.
-    /// Other pipelines' models have such names too, so SageMaker is asked.
+    /// Which pipeline's it is the name does not say, so SageMaker is asked.
     async fn execution_in_name(
         &self,
         facts: &ModelFacts,
@@ -252,21 +290,34 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             let name = facts.name.as_deref()?.strip_prefix("pipelines-")?;
             let (id, _) = name.split_once('-')?;
             let (scope, _) = facts.arn.as_deref()?.split_once(":model/")?;
-            self.execution_of_ours(scope, id)
+            Some((scope, id))
         };
         match guess() {
-            Some(arn) => Ok(self.exists(&arn).await?.then_some(arn)),
+            Some((scope, id)) => self.execution_of_ours(scope, id).await,
             None => Ok(None),
         }
     }
 
-    /// The execution of our pipeline with one of SageMaker's own ids, 12 letters and
-    /// digits, if `id` is of that form; whether it exists is not known.
-    fn execution_of_ours(&self, scope: &str, id: &str) -> Option<ExecutionArn> {
+    /// The execution with one of SageMaker's own ids, 12 letters and digits, if
+    /// `id` is of that form, of the pipelines that are followed by name.
+    async fn execution_of_ours(
+        &self,
+        scope: &str,
+        id: &str,
+    ) -> Result<Option<ExecutionArn>, HandlerError> {
         let of_sagemaker = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let pipeline = &self.ours.pipeline;
-        let arn = format!("{scope}:pipeline/{pipeline}/execution/{id}");
-        of_sagemaker.then(|| ExecutionArn::parse(arn).ok())?
+        if !of_sagemaker {
+            return Ok(None);
+        }
+        for pipeline in &self.ours.pipelines {
+            let arn = ExecutionArn::parse(format!("{scope}:pipeline/{pipeline}/execution/{id}"));
+            if let Ok(arn) = arn
+                && self.exists(&arn).await?
+            {
+                return Ok(Some(arn));
+            }
+        }
+        Ok(None)
     }
 
     async fn exists(&self, arn: &ExecutionArn) -> Result<bool, HandlerError> {
@@ -280,62 +331,70 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         event: &Event,
         facts: &PackageFacts,
     ) -> Result<Outcome, HandlerError> {
-        let group = facts.group.as_deref().or_else(|| {
-            let (_, name) = facts.arn.split_once(":model-package/")?;
-            name.split('/').next()
-        });
-        if !group.is_some_and(|group| group.eq_ignore_ascii_case(&self.ours.package_group)) {
-            return Ok(Outcome::NotOurs {
-                why: format!("package of group {}", group.unwrap_or("none")),
-            });
-        }
-        if let Some(arn) = &facts.execution
-            && home.holds(arn.as_str())
-            && self.foreign(arn).is_none()
-        {
+        if let Some(arn) = &facts.execution {
             return self.made(home, event, &facts.arn, arn).await;
         }
-        let id = match &facts.execution_id {
-            Some(id) => Some(id.clone()),
-            None => self
-                .questions
-                .package_execution_id(&facts.arn)
-                .await
-                .map_err(HandlerError::Lookup)?,
+        if let Some(id) = &facts.execution_id
+            && let Some(outcome) = self.package_of(event, &facts.arn, id).await?
+        {
+            return Ok(outcome);
+        }
+        let origin = self
+            .questions
+            .package_origin(&facts.arn)
+            .await
+            .map_err(HandlerError::Lookup)?;
+        let Origin {
+            generated_by,
+            execution_id,
+        } = origin.unwrap_or_default();
+        // Whatever made it may be something else than a pipeline.
+        if let Some(Ok(arn)) = generated_by.map(ExecutionArn::parse) {
+            return self.made(home, event, &facts.arn, &arn).await;
+        }
+        let asked = execution_id.filter(|_| facts.execution_id.is_none());
+        if let Some(id) = &asked
+            && let Some(outcome) = self.package_of(event, &facts.arn, id).await?
+        {
+            return Ok(outcome);
+        }
+        Ok(Outcome::NotOurs {
+            why: match facts.execution_id.as_ref().or(asked.as_ref()) {
+                Some(id) => format!("package that names execution {id}, which nobody started"),
+                None => "package that names no execution".to_owned(),
+            },
+        })
+    }
+
+    /// Records the event of a package that was given the id of its execution,
+    /// and not the ARN; `None` if there is no such execution.
+    async fn package_of(
+        &self,
+        event: &Event,
+        package: &str,
+        id: &str,
+    ) -> Result<Option<Outcome>, HandlerError> {
+        let Ok(id) = RecordId::new(id) else {
+            return Ok(None);
         };
-        let Some(Ok(id)) = id.map(RecordId::new) else {
-            return Ok(Outcome::NotOurs {
-                why: "package that names no execution".to_owned(),
-            });
-        };
-        let generated = id.is_generated();
         let candidate = Candidate {
             id: id.clone(),
             expected: Expected::Started,
         };
         let beyond = Beyond::default();
-        match self.record(event, candidate, &beyond).await? {
-            Tried::Recorded(outcome) => Ok(outcome),
-            // Its execution's own events may yet come and make the record, which has
-            // SageMaker's own id if it was started elsewhere.
-            Tried::Absent if generated || self.exists_elsewhere(&facts.arn, &id).await? => {
-                self.pending(event, id, &beyond).await
-            }
-            Tried::Absent | Tried::OtherExecution => Ok(Outcome::NotOurs {
-                why: format!("package that names execution {id}, which nobody started"),
-            }),
+        if let Tried::Recorded(outcome) = self.record(event, candidate, &beyond).await? {
+            return Ok(Some(outcome));
         }
-    }
-
-    /// Whether SageMaker has an execution of our pipeline with this id of its own, beside
-    /// a package.
-    async fn exists_elsewhere(&self, package: &str, id: &RecordId) -> Result<bool, HandlerError> {
-        let scope = package
-            .split_once(":model-package/")
-            .map(|(scope, _)| scope);
-        match scope.and_then(|scope| self.execution_of_ours(scope, id.as_str())) {
-            Some(arn) => self.exists(&arn).await,
-            None => Ok(false),
+        // The events of an execution that was started elsewhere may yet come
+        // and make the record, which has SageMaker's own id.
+        let scope = package.split_once(":model-package/");
+        let elsewhere = match scope {
+            Some((scope, _)) => self.execution_of_ours(scope, id.as_str()).await?,
+            None => None,
+        };
+        match elsewhere {
+            Some(_) => Ok(Some(self.pending(event, id, &beyond).await?)),
+            None => Ok(None),
         }
     }
 
@@ -354,9 +413,6 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             return Ok(Outcome::NotOurs {
                 why: format!("{made} names {arn}, which is in another account or region"),
             });
-        }
-        if let Some(outcome) = self.foreign(arn) {
-            return Ok(outcome);
         }
         let beyond = Beyond {
             execution: Some(arn.clone()),
@@ -477,6 +533,15 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             }
             match self.record(event, candidate, beyond).await? {
                 Tried::Recorded(outcome) => return Ok((Some(id), outcome)),
+                Tried::Absent if !self.is_followed(arn).await? => {
+                    let why = format!(
+                        "{arn} has no record, and pipeline {} has no tag {}={}",
+                        arn.pipeline_name(),
+                        whose::PIPELINE_TAG,
+                        self.ours.prefix
+                    );
+                    return Ok((None, Outcome::NotOurs { why }));
+                }
                 // Its execution's own events may yet come and make the record.
                 Tried::Absent if self.exists(arn).await? => {
                     return Ok((None, self.pending(event, id, beyond).await?));

@@ -8,7 +8,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright::arn::Home;
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::{dynamodb, logging, sagemaker};
+use pipewright_aws::{dynamodb, function, logging, sagemaker};
 use serde_json::{Value, json};
 
 mod handler;
@@ -23,12 +23,15 @@ use handler::{Handler, Ours, Outcome};
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
     let stack = Arc::new(variable("PREFIX")?);
-    let config = pipewright_aws::function::config();
+    let shipped = variable("PIPELINE_NAME")?;
+    let config = function::config();
     let tables = dynamodb::client(&config);
     let handler = Arc::new(Handler::new(
         Ours {
-            pipeline: variable("PIPELINE_NAME")?,
-            package_group: variable("MODEL_PACKAGE_GROUP_NAME")?,
+            prefix: stack.to_string(),
+            pipelines: std::iter::once(shipped)
+                .chain(function::list_variable("PIPELINE_NAMES"))
+                .collect(),
         },
         Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
         Table::new(tables, variable("ENDPOINTS_TABLE")?),

@@ -5,7 +5,7 @@ use pipewright::record::{
     ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState, event, names,
 };
 use pipewright_aws::dynamodb::{Executions, Table};
-use pipewright_aws::sagemaker::{SageMaker, unless_not_found};
+use pipewright_aws::sagemaker::{Origin, SageMaker, unless_not_found};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -46,11 +46,11 @@ pub(crate) trait Questions {
     /// Why an execution failed.
     async fn failure_reason(&self, execution_arn: &str) -> Result<Option<String>, Failure>;
 
-    /// The execution in a model's tags.
-    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure>;
+    /// The value of a tag of a model or pipeline.
+    async fn tag(&self, arn: &str, name: &str) -> Result<Option<String>, Failure>;
 
-    /// `ExecutionId` in a package's customer metadata.
-    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure>;
+    /// What a package says of where it comes from.
+    async fn package_origin(&self, package_arn: &str) -> Result<Option<Origin>, Failure>;
 
     /// A training job, by its name.
     async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure>;
@@ -107,16 +107,14 @@ impl Questions for SageMaker {
         Ok(state.and_then(|state| state.failure_reason))
     }
 
-    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
-        let answer = self.tag(model_arn, event::EXECUTION_TAG).await;
+    async fn tag(&self, arn: &str, name: &str) -> Result<Option<String>, Failure> {
+        let answer = Self::tag(self, arn, name).await;
         Ok(unless_not_found(answer)?.flatten())
     }
 
-    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
-        let answer = self
-            .package_metadata(package_arn, event::EXECUTION_ID)
-            .await;
-        Ok(unless_not_found(answer)?.flatten())
+    async fn package_origin(&self, package_arn: &str) -> Result<Option<Origin>, Failure> {
+        let answer = Self::package_origin(self, package_arn, event::EXECUTION_ID).await;
+        Ok(unless_not_found(answer)?)
     }
 
     async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {

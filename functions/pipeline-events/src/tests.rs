@@ -8,10 +8,12 @@ use std::task::{Context, Poll, Waker};
 
 use pipewright::arn::Home;
 use pipewright::record::training::MetricState;
+use pipewright::record::whose::PIPELINE_TAG;
 use pipewright::record::{
     Attribute, ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
     attribute::item_from_json,
 };
+use pipewright_aws::sagemaker::Origin;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -49,6 +51,10 @@ struct World {
     display_names: BTreeMap<String, String>,
     model_tags: BTreeMap<String, String>,
     package_ids: BTreeMap<String, String>,
+    /// What made a package, by its ARN.
+    package_origins: BTreeMap<String, String>,
+    /// Tag `pipewright:pipeline` by a pipeline's ARN.
+    pipeline_tags: BTreeMap<String, String>,
     endpoints: BTreeMap<String, String>,
     /// Why an execution failed.
     failure_reason: Option<&'static str>,
@@ -198,12 +204,20 @@ impl Questions for &World {
         Ok(self.failure_reason.map(str::to_owned))
     }
 
-    async fn execution_tag(&self, model_arn: &str) -> Result<Option<String>, Failure> {
-        self.answer(&self.model_tags, model_arn)
+    async fn tag(&self, arn: &str, name: &str) -> Result<Option<String>, Failure> {
+        if name == PIPELINE_TAG {
+            self.operations.lock().unwrap().push("tags");
+            return self.answer(&self.pipeline_tags, arn);
+        }
+        assert_eq!(name, "sagemaker:pipeline-execution-arn");
+        self.answer(&self.model_tags, arn)
     }
 
-    async fn package_execution_id(&self, package_arn: &str) -> Result<Option<String>, Failure> {
-        self.answer(&self.package_ids, package_arn)
+    async fn package_origin(&self, package_arn: &str) -> Result<Option<Origin>, Failure> {
+        Ok(Some(Origin {
+            generated_by: self.answer(&self.package_origins, package_arn)?,
+            execution_id: self.answer(&self.package_ids, package_arn)?,
+        }))
     }
 
     async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
@@ -224,8 +238,8 @@ type TestHandler<'a> = Handler<&'a World, &'a World, &'a World>;
 
 fn handler(world: &World) -> TestHandler<'_> {
     let ours = Ours {
-        pipeline: "assets".to_owned(),
-        package_group: "assets".to_owned(),
+        prefix: "pipewright".to_owned(),
+        pipelines: vec!["assets".to_owned()],
     };
     Handler::new(ours, world, world, world)
 }
@@ -816,6 +830,116 @@ fn an_event_of_another_account_or_region_is_not_ours() {
     assert_eq!(*world.items.lock().unwrap(), before);
 }
 
+/// The execution of another pipeline, and `event` as it would be of that one.
+fn execution_of(pipeline: &str) -> String {
+    execution_arn().replace("/assets/", &format!("/{pipeline}/"))
+}
+
+fn of_pipeline(pipeline: &str, event: &Value) -> Value {
+    let text = event
+        .to_string()
+        .replace("/assets/", &format!("/{pipeline}/"));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Whatever pipeline a rule brings events of, they are recorded as the shipped one's.
+#[test]
+fn events_of_any_pipeline_are_recorded_as_the_shipped_ones() {
+    let events = [
+        execution(1, "Executing", Some("run-1")),
+        step(2, "train", "Starting"),
+        made_model(3),
+        made_package(3),
+        model(
+            4,
+            json!({"sagemaker:pipeline-execution-arn": execution_arn()}),
+        ),
+        {
+            let mut generated = package(5, "Approved");
+            generated["detail"]["MetadataProperties"] = json!({"GeneratedBy": execution_arn()});
+            generated
+        },
+        execution(6, "Succeeded", Some("run-1")),
+    ];
+    let items = |pipeline: &str| {
+        let mut world = started_by_us();
+        world
+            .parameters
+            .insert(execution_of(pipeline), "run-1".to_owned());
+        for event in &events {
+            deliver(&world, &of_pipeline(pipeline, event)).unwrap();
+        }
+        let items = world.items.into_inner().unwrap();
+        let text = format!("{items:?}").replace(&format!("/{pipeline}/"), "/assets/");
+        (
+            items.keys().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
+            text,
+        )
+    };
+    let (ids, of_another) = items("other");
+    assert_eq!(ids, vec!["run-1"; events.len() + 1]);
+    // Keys have digests of what the events say.
+    let parts = |text: &str| text.matches("Attribute").count();
+    assert_eq!(parts(&of_another), parts(&items("assets").1));
+}
+
+/// The model or package of an execution whose record is not there yet is kept if the pipeline has the
+/// installation's tag, and is in the record in whatever order the events come; it is asked for once.
+#[test]
+fn a_pipelines_tag_says_whether_its_models_are_followed() {
+    let mut generated = package(5, "Approved");
+    generated["detail"]["MetadataProperties"] = json!({"GeneratedBy": execution_arn()});
+    let events: Vec<Value> = [
+        made_model(3),
+        made_package(3),
+        model(
+            4,
+            json!({"sagemaker:pipeline-execution-arn": execution_arn()}),
+        ),
+        generated,
+        execution(6, "Succeeded", None),
+    ]
+    .iter()
+    .map(|event| of_pipeline("other", event))
+    .collect();
+    let world = |prefix: &str| {
+        let pipeline = PIPELINE.replace("/assets", "/other");
+        World {
+            parameters: BTreeMap::from([(execution_of("other"), "elsewhere".to_owned())]),
+            pipeline_tags: BTreeMap::from([(pipeline, prefix.to_owned())]),
+            ..World::default()
+        }
+    };
+    let (ordered, shuffled) = (world("pipewright"), world("pipewright"));
+    deliver_all(&ordered, &events);
+    deliver_all(&shuffled, events.iter().rev());
+    let asked = |world: &World| {
+        let operations = world.operations.lock().unwrap();
+        operations.iter().filter(|name| **name == "tags").count()
+    };
+    // Beside the record, the tag says nothing.
+    assert_eq!((asked(&ordered), asked(&shuffled)), (0, 0));
+    let first = world("pipewright");
+    deliver_all(
+        &first,
+        [&events[3], &events[2], &events[1], &events[0], &events[4]],
+    );
+    assert_eq!(asked(&first), 1);
+    let record = first.record(OWN_ID);
+    assert_eq!(record["modelArn"], Attribute::s(MODEL));
+    assert_eq!(record["approvalStatus"], Attribute::s("Approved"));
+    let ordered = ordered.items.into_inner().unwrap();
+    assert_eq!(shuffled.items.into_inner().unwrap(), ordered);
+    assert_eq!(first.items.into_inner().unwrap(), ordered);
+
+    let foreign = world("another");
+    for event in &events[2..4] {
+        let outcome = deliver(&foreign, event).unwrap();
+        assert!(matches!(outcome, Outcome::NotOurs { .. }), "{outcome:?}");
+    }
+    assert!(foreign.items.into_inner().unwrap().is_empty());
+}
+
 /// What SageMaker no longer has is an answer: the event is recorded with what it says.
 #[test]
 fn an_event_of_an_execution_that_is_gone_is_recorded_with_what_it_says() {
@@ -844,16 +968,20 @@ fn what_is_not_ours_is_let_go_without_a_trace() {
     world.model_tags.clear();
     world.endpoints.clear();
     let before = world.items.lock().unwrap().clone();
-    let mut of_other_pipeline = step(1, "train", "Starting");
-    let arn = execution_arn().replace("/assets/", "/other/");
-    of_other_pipeline["detail"]["pipelineExecutionArn"] = arn.into();
-    let mut of_other_group = package(1, "Approved");
-    of_other_group["detail"]["ModelPackageGroupName"] = "other".into();
+    // Whatever is of a pipeline that nobody follows, and names an execution that is there.
+    let other = execution_of("other");
+    world.parameters.insert(other.clone(), "run-2".to_owned());
+    let other_model = model(1, json!({"sagemaker:pipeline-execution-arn": other}));
+    let mut other_package = package(1, "Approved");
+    other_package["detail"]["MetadataProperties"] = json!({"GeneratedBy": other});
+    let mut of_nobody = package(1, "Approved");
+    of_nobody["detail"]["ModelPackageArn"] = format!("{PACKAGE}9").into();
     let mut made_by_hand = model(1, Value::Null);
     made_by_hand["detail"]["ModelName"] = "by-hand".into();
     for event in [
-        of_other_pipeline,
-        of_other_group,
+        other_model,
+        other_package,
+        of_nobody,
         made_by_hand,
         endpoint(1, "IN_SERVICE"),
         event("SageMaker Training Job State Change", 1, json!({})),

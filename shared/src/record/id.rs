@@ -151,6 +151,11 @@ impl ExecutionArn {
         &self.text[self.pipeline_start..self.pipeline_end]
     }
 
+    /// The pipeline's ARN as it was spelled.
+    pub fn pipeline_arn(&self) -> &str {
+        &self.text[..self.pipeline_end]
+    }
+
     /// SageMaker's own id of the execution.
     pub fn execution_id(&self) -> &str {
         &self.text[self.id_start..]
@@ -221,6 +226,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(arn.pipeline_name(), "My-Pipe");
+        assert_eq!(
+            arn.pipeline_arn(),
+            "arn:aws-cn:sagemaker:cn-north-1:111122223333:pipeline/My-Pipe"
+        );
         assert_eq!(arn.execution_id(), "p4jn9xou8a8s");
         assert!(arn.is_of_pipeline("my-pipe"));
     }

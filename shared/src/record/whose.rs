@@ -14,6 +14,10 @@
 use super::fold::Expected;
 use super::id::{ExecutionArn, InvalidRecordId, RecordId};
 
+/// The tag of a pipeline that an installation follows; its value is the installation's prefix. The
+/// shipped pipeline needs none.
+pub const PIPELINE_TAG: &str = "pipewright:pipeline";
+
 /// An id that an execution may be recorded under, and what must be known of the
 /// record there.
 #[derive(Debug, Clone, PartialEq, Eq)]
