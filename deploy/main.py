@@ -200,15 +200,9 @@ def tell(target, stack, outputs):
     say(
         f"  make import{suffix}   # the sample prices and training template; ASSETS=, TEMPLATE= yours"
     )
-    say(
-        f"  aws lambda invoke --function-name {outputs['StartExecutionFunctionName']} "
-        "--cli-binary-format raw-in-base64-out "
-        """--payload '{"templateId": "asset-prediction-sample"}' /dev/stdout"""
-    )
-    say(
-        "  target/debug/pipewright execution watch EXECUTION_ID "
-        f"--table {outputs['ExecutionsTableName']}"
-    )
+    prefix = f" --prefix {outputs['Prefix']}"
+    say(f"  target/debug/pipewright execution start --template asset-prediction-sample{prefix}")
+    say(f"  target/debug/pipewright execution watch EXECUTION_ID{prefix}")
     return 0
 
 

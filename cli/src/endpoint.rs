@@ -1,4 +1,4 @@
-//! `pipewright endpoint`: serve an execution's model, and end that.
+//! `pipewright endpoint`: serve an execution's model, list what serves, and end that.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,16 +8,19 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use pipewright::record::reconcile::EndpointFound;
 use pipewright::record::{History, RecordId, history};
+use pipewright_aws::dynamodb;
 use pipewright_aws::dynamodb::endpoints::{Endpoints, Registration};
-use pipewright_aws::dynamodb::{self, Executions};
+use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::sagemaker::endpoints::Variant;
-use pipewright_aws::sagemaker::{self, SageMaker};
 use tokio::time::Instant;
 
 use crate::confirm;
+use crate::execution::now;
 use crate::installation::Installation;
 use crate::output;
+use crate::search::Search;
 
+mod list;
 mod plan;
 
 pub(crate) use plan::model_of;
@@ -49,12 +52,14 @@ pub(crate) enum Command {
     /// Delete an execution's endpoint, and its configuration. Its entry in the
     /// table of endpoints stays, for events that come late.
     Delete(Delete),
+    /// List the endpoints that serve models of executions.
+    List(list::List),
 }
 
 /// Which endpoint, and where its execution's record lies.
 #[derive(Debug, Args)]
 struct Which {
-    /// The execution's id, as start-execution answered it.
+    /// The execution: its id, ARN or display name.
     #[arg(long, value_name = "ID")]
     execution: String,
     /// The endpoint's name; without it, PREFIX-EXECUTION, shortened where
@@ -108,7 +113,7 @@ pub(crate) struct Delete {
 
 /// What is at hand in AWS.
 struct World {
-    executions: Executions,
+    search: Search,
     endpoints: Endpoints,
     sagemaker: SageMaker,
 }
@@ -116,24 +121,20 @@ struct World {
 impl World {
     async fn of(which: &Which) -> Self {
         let config = pipewright_aws::config().await;
-        let tables = dynamodb::client(&config);
-        let named = |given: &Option<String>, name: &str| {
-            given
-                .clone()
-                .unwrap_or_else(|| which.installation.named(name))
+        let search = Search::new(&config, &which.installation, which.table.as_deref());
+        let endpoints = match &which.endpoints_table {
+            Some(table) => table.clone(),
+            None => which.installation.named("endpoints"),
         };
         Self {
-            executions: Executions::new(tables.clone(), named(&which.table, "executions")),
-            endpoints: Endpoints::new(tables, named(&which.endpoints_table, "endpoints")),
-            sagemaker: SageMaker::new(sagemaker::client(&config)),
+            endpoints: Endpoints::new(dynamodb::client(&config), endpoints),
+            sagemaker: search.sagemaker.clone(),
+            search,
         }
     }
 
     async fn history(&self, id: &RecordId) -> anyhow::Result<History> {
-        let items = self.executions.items(id.as_str()).await?;
-        if items.is_empty() {
-            bail!("there is no execution {id} in table {}", self.executions);
-        }
+        let items = self.search.executions.items(id.as_str()).await?;
         Ok(history(id.as_str(), &items)?)
     }
 }
@@ -142,19 +143,20 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Create(arguments) => create(&arguments).await,
         Command::Delete(arguments) => delete(&arguments).await,
+        Command::List(arguments) => list::list(&arguments).await,
     }
 }
 
 async fn create(arguments: &Create) -> anyhow::Result<ExitCode> {
     let which = &arguments.which;
-    let id = RecordId::new(which.execution.as_str())?;
+    let world = World::of(which).await;
+    let id = world.search.recorded(&which.execution, now()).await?;
     let prefix = which.installation.prefix.as_str();
     let name = match &which.name {
         Some(name) => name.clone(),
         None => plan::default_name(prefix, &id),
     };
     plan::check_name(&name)?;
-    let world = World::of(which).await;
     let model = plan::model_of(&world.history(&id).await?, arguments.simulated)?;
     let variant = Variant {
         model,
@@ -305,8 +307,8 @@ fn is_under_way(endpoint: &EndpointFound) -> bool {
 
 async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
     let which = &arguments.which;
-    let id = RecordId::new(which.execution.as_str())?;
     let world = World::of(which).await;
+    let id = world.search.recorded(&which.execution, now()).await?;
     let name = match &which.name {
         Some(name) => name.clone(),
         None => {

@@ -1,20 +1,23 @@
-//! `pipewright execution`: watch one, or show what happened in it.
+//! `pipewright execution`: start one, watch it, show what happened in it, stop it, retry it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
-use pipewright::record::{History, Item, RecordId, names};
-use pipewright_aws::dynamodb::{self, Executions, TableError};
+use pipewright::record::{ExecutionArn, History, Item, RecordId, names};
+use pipewright_aws::dynamodb::{Executions, TableError};
 use tokio::time::Instant;
 
+use crate::installation::Installation;
 use crate::output::{self, Text};
+use crate::search::{Found, Search, arn_of};
 
 mod list;
-mod render;
+pub(crate) mod render;
+mod start;
 
 use render::{Style, Writer};
 
@@ -25,33 +28,85 @@ const TIMED_OUT: u8 = 3;
 /// steps, models and packages report apart from the execution.
 const STRAGGLERS: Duration = Duration::from_secs(10);
 
+/// How long a retried execution's first event is waited for.
+const FIRST_EVENT: Duration = Duration::from_secs(15);
+
+/// How often an execution that is not there is looked for by its display name,
+/// which reads many records.
+const LOOK_FOR_NAME: Duration = Duration::from_secs(5);
+
 /// How many polls in a row must find nothing new before the end is believed,
 /// where nothing is known to be missing.
 const QUIET_POLLS: u32 = 2;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start an execution of any pipeline.
+    ///
+    /// Its record is made first, and its id is the execution's display name and, where the pipeline
+    /// declares it, the parameter ExecutionId. The same id again starts nothing more.
+    Start(start::Start),
     /// Show each change as it comes, and a summary at the end. The exit status
     /// is 0 only if the execution succeeded; 3 if the time was up.
     ///
-    /// An execution that is not there yet is waited for, since one that was
-    /// started elsewhere has its record only with its first event.
+    /// An execution that SageMaker has, by its ARN, is waited for until its
+    /// first event has made its record. One that nobody knows is an error,
+    /// unless --wait is given.
     Watch(Watch),
     /// Show what happened so far.
     Show(Show),
     /// List the executions that are open, and those that ended lately, the
     /// newest first.
     List(list::List),
+    /// Stop an execution. What its steps have done so far stays, and
+    /// `retry` goes on from there.
+    Stop(Act),
+    /// Go on with an execution that failed or was stopped, from the steps that
+    /// did not succeed.
+    Retry(Act),
+}
+
+/// Where executions are recorded.
+#[derive(Debug, Args)]
+struct Place {
+    #[command(flatten)]
+    installation: Installation,
+    /// The table of executions; without it, PREFIX-executions.
+    #[arg(long)]
+    table: Option<String>,
+}
+
+impl Place {
+    async fn search(&self) -> Search {
+        let config = pipewright_aws::config().await;
+        Search::new(&config, &self.installation, self.table.as_deref())
+    }
+
+    /// The options that lead a command here.
+    fn options(&self) -> String {
+        match &self.table {
+            Some(table) => format!(" --table {table}"),
+            None => self.installation.options(),
+        }
+    }
+}
+
+/// An execution to do something with.
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    /// The execution: its id, ARN or display name.
+    execution: String,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Which execution, and where its record lies.
 #[derive(Debug, Args)]
 struct Which {
-    /// The execution's id, as start-execution answered it.
-    id: String,
-    /// The table of executions.
-    #[arg(long)]
-    table: String,
+    /// The execution: its id, ARN or display name.
+    execution: String,
+    #[command(flatten)]
+    place: Place,
     /// Whether to colour the output; auto = on a terminal.
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     color: Color,
@@ -64,6 +119,10 @@ pub(crate) struct Watch {
     /// Give up after so many seconds; without it, wait for ever.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Wait for an execution that nobody knows yet, such as one that is about
+    /// to be started elsewhere.
+    #[arg(long)]
+    wait: bool,
     /// Look so often.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(50..))]
@@ -80,21 +139,21 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Color {
+pub(crate) enum Color {
     Auto,
     Always,
     Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     Text,
     Json,
 }
 
 impl Color {
     /// The style for standard output. `NO_COLOR` counts where nothing was asked.
-    fn style(self) -> Style {
+    pub(crate) fn style(self) -> Style {
         let colored = match self {
             Self::Always => true,
             Self::Never => false,
@@ -113,9 +172,12 @@ impl Color {
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let result = match command {
+        Command::Start(arguments) => start::start(arguments).await,
         Command::Watch(arguments) => watch(arguments).await,
         Command::Show(arguments) => show(arguments).await,
         Command::List(arguments) => list::list(arguments).await,
+        Command::Stop(arguments) => stop(&arguments).await,
+        Command::Retry(arguments) => retry(&arguments).await,
     };
     match result {
         // Whoever read us has seen enough.
@@ -130,23 +192,27 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-async fn table(name: &str) -> Executions {
-    let config = pipewright_aws::config().await;
-    Executions::new(dynamodb::client(&config), name)
+/// Epoch milliseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command reads the clock and passes it on"
+)]
+pub(crate) fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 /// Writes to standard output.
-fn writer(style: Style) -> Writer<Text<io::Stdout>> {
+pub(crate) fn writer(style: Style) -> Writer<Text<io::Stdout>> {
     Writer::new(output::coloured_stdout(style == Style::Colored), style)
 }
 
 async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
-    let id = RecordId::new(arguments.which.id)?;
-    let executions = table(&arguments.which.table).await;
-    let items = executions.items(id.as_str()).await?;
-    if items.is_empty() {
-        anyhow::bail!("there is no execution {id} in table {executions}");
-    }
+    let search = arguments.which.place.search().await;
+    let id = search.recorded(&arguments.which.execution, now()).await?;
+    let items = search.executions.items(id.as_str()).await?;
     let history = history(id.as_str(), &items)?;
     match arguments.format {
         Format::Json => output::write_json(&history)?,
@@ -160,26 +226,24 @@ async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
 }
 
 async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
-    let id = RecordId::new(arguments.which.id)?;
-    let executions = table(&arguments.which.table).await;
+    let search = arguments.which.place.search().await;
     let mut writer = writer(arguments.which.color.style());
     let interval = Duration::from_millis(arguments.interval);
     let until = arguments
         .timeout
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let Some(id) = await_record(&search, &arguments, interval, until).await? else {
+        complain("the time is up; there is still no record of that execution")?;
+        return Ok(ExitCode::from(TIMED_OUT));
+    };
     let mut items = Items::default();
     let mut seen = Seen::default();
     let mut ended = None;
     let mut quiet_polls = 0;
-    let mut told_absent = false;
     loop {
-        let news = items.refresh(&executions, &id).await?;
+        let news = items.refresh(&search.executions, &id).await?;
         let history = history(id.as_str(), items.all.values())?;
         seen.write_new(&mut writer, &history)?;
-        if items.all.is_empty() && !told_absent {
-            told_absent = true;
-            complain(&not_there_yet(&id, &executions.to_string()))?;
-        }
         if history.is_final() || history.start_failure.is_some() {
             let ended = *ended.get_or_insert_with(Instant::now);
             quiet_polls = if news { 0 } else { quiet_polls + 1 };
@@ -197,10 +261,6 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
             ended = None;
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            if items.all.is_empty() {
-                complain("the time is up; there is still no such execution")?;
-                return Ok(ExitCode::from(TIMED_OUT));
-            }
             writer.summary(&history)?;
             writer.line("the time is up; the execution has not ended")?;
             return Ok(ExitCode::from(TIMED_OUT));
@@ -209,14 +269,112 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What is said of an execution that has no items. start-execution writes them
-/// before anything runs, so the id is most likely mistyped; but what was started
-/// elsewhere has its first one only with its first event, so it is waited for.
-fn not_there_yet(id: &RecordId, table: &str) -> String {
-    format!(
-        "there is no execution {id} in table {table} yet; waiting for its first event, in case it was started \
-         elsewhere. If the id is mistyped, end this with Ctrl-C: `pipewright execution list --table {table}` has the ids"
-    )
+/// The id of the execution that is meant, as soon as it has a record; `None` if the time was up.
+///
+/// start-execution and `execution start` make the record before anything runs; what was started elsewhere
+/// has one with its first event only. So what SageMaker has is waited for, and what nobody knows if that
+/// is asked for.
+async fn await_record(
+    search: &Search,
+    arguments: &Watch,
+    interval: Duration,
+    until: Option<Instant>,
+) -> anyhow::Result<Option<RecordId>> {
+    let text = &arguments.which.execution;
+    match search.look(text, now()).await? {
+        Some(Found::Recorded(id)) => return Ok(Some(id)),
+        Some(Found::Unrecorded(arn)) => complain(&format!(
+            "execution {arn} has no record in table {} yet; waiting for its first event, which comes if a rule brings \
+             those of its pipeline",
+            search.executions
+        ))?,
+        None => {
+            let unknown = search.unknown(text, now()).await?;
+            if !arguments.wait {
+                return Err(unknown);
+            }
+            complain(&format!("{unknown}; waiting for it"))?;
+        }
+    }
+    let plain = match ExecutionArn::parse(text.as_str()) {
+        Ok(_) => None,
+        Err(_) => RecordId::new(text.as_str()).ok(),
+    };
+    let mut looked = Instant::now();
+    while until.is_none_or(|until| Instant::now() < until) {
+        tokio::time::sleep(interval).await;
+        if let Some(id) = &plain
+            && search.has(id).await?
+        {
+            return Ok(Some(id.clone()));
+        }
+        if plain.is_none() || looked.elapsed() >= LOOK_FOR_NAME {
+            looked = Instant::now();
+            if let Some(Found::Recorded(id)) = search.look(text, now()).await? {
+                return Ok(Some(id));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The ARN of the execution that is meant, and how it is called: by its record's id, if it has one.
+async fn to_act_on(search: &Search, text: &str) -> anyhow::Result<(String, Option<RecordId>)> {
+    let id = match search.look(text, now()).await? {
+        Some(Found::Recorded(id)) => id,
+        Some(Found::Unrecorded(arn)) => return Ok((arn.to_string(), None)),
+        None => return Err(search.unknown(text, now()).await?),
+    };
+    let record = search.executions.record(&id).await?;
+    match record.as_ref().and_then(arn_of) {
+        Some(arn) => Ok((arn.to_owned(), Some(id))),
+        None => anyhow::bail!(
+            "the record of execution {id} has no ARN: its start is under way, or has failed; `pipewright execution \
+             show {id}` says so"
+        ),
+    }
+}
+
+async fn stop(arguments: &Act) -> anyhow::Result<ExitCode> {
+    let search = arguments.place.search().await;
+    let (arn, id) = to_act_on(&search, &arguments.execution).await?;
+    search.sagemaker.stop(&arn).await?;
+    let name = id.map_or(arn, |id| id.to_string());
+    writeln!(output::stdout(), "execution {name} is being stopped")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn retry(arguments: &Act) -> anyhow::Result<ExitCode> {
+    let search = arguments.place.search().await;
+    let (arn, id) = to_act_on(&search, &arguments.execution).await?;
+    let Some(id) = id else {
+        search.sagemaker.retry(&arn).await?;
+        writeln!(output::stdout(), "execution {arn} goes on")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let before = position(&search, &id).await?;
+    search.sagemaker.retry(&arn).await?;
+    // Whoever watches it now must not take the old end for the new one.
+    let until = Instant::now() + FIRST_EVENT;
+    while position(&search, &id).await? == before {
+        if Instant::now() >= until {
+            writeln!(
+                output::stdout(),
+                "execution {id} goes on; its record, which no event has reached yet, still says how it ended before"
+            )?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    writeln!(output::stdout(), "execution {id} goes on")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The place of an execution's last event, which every later one moves.
+async fn position(search: &Search, id: &RecordId) -> Result<Option<String>, TableError> {
+    let record = search.executions.record(id).await?;
+    let position = record.and_then(|record| record.get(names::PIPELINE_POSITION).cloned());
+    Ok(position.and_then(|position| position.as_str().map(str::to_owned)))
 }
 
 /// Tells on standard error what is no part of the output.

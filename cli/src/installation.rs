@@ -5,11 +5,14 @@ use clap::Args;
 /// The longest prefix that the templates take.
 const MAX_PREFIX_LENGTH: usize = 20;
 
+/// The prefix of an installation that was deployed without another one.
+const DEFAULT_PREFIX: &str = "pipewright";
+
 /// Which installation.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Installation {
     /// The installation's prefix: parameter `Prefix` of its stack.
-    #[arg(long, default_value = "pipewright", value_parser = prefix)]
+    #[arg(long, default_value = DEFAULT_PREFIX, value_parser = prefix)]
     pub(crate) prefix: String,
 }
 
@@ -31,6 +34,15 @@ pub(crate) fn has_function(prefix: &str, function: &str) -> bool {
 }
 
 impl Installation {
+    /// The options that name this installation in a command: none for the
+    /// default.
+    pub(crate) fn options(&self) -> String {
+        match self.prefix.as_str() {
+            DEFAULT_PREFIX => String::new(),
+            prefix => format!(" --prefix {prefix}"),
+        }
+    }
+
     /// The installation's own `name`: `<prefix>-<name>`.
     pub(crate) fn named(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)

@@ -16,6 +16,7 @@ mod installation;
 mod model;
 mod output;
 mod redrive;
+mod search;
 mod template;
 
 /// What the commands end with when the thing asked about is not as it should

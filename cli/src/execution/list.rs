@@ -1,30 +1,28 @@
 //! `pipewright execution list`: which executions there are, from the index by
 //! phase. The table is never read through.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Args;
-use pipewright::record::{Attribute, Item, RecordId, is_final, names, phase};
-use pipewright_aws::dynamodb::{Executions, TableError};
+use pipewright::record::{Attribute, ExecutionArn, Item, is_final, names};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use super::render::{self, Writer};
-use super::{Color, Format, writer};
+use super::{Color, Format, Place, now, writer};
 use crate::output;
+use crate::search::arn_of;
 
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// The table of executions.
-    #[arg(long)]
-    table: String,
+    #[command(flatten)]
+    place: Place,
+    /// List the executions of this pipeline only.
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
     /// Beside the open ones, list those that ended within so many days.
     #[arg(long, default_value_t = 7, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(0..=366))]
@@ -42,6 +40,10 @@ pub(crate) struct List {
 #[serde(rename_all = "camelCase")]
 struct Row {
     id: String,
+    /// The pipeline's name.
+    pipeline: Option<String>,
+    /// What SageMaker shows it as.
+    display_name: Option<String>,
     /// In the API's spelling; absent before the first event.
     status: Option<String>,
     template_id: Option<String>,
@@ -89,6 +91,8 @@ impl Row {
         let until = if ended { ended_at } else { Some(now) };
         Self {
             id: id.to_owned(),
+            pipeline: pipeline_of(record),
+            display_name: text(names::DISPLAY_NAME),
             template_id: text(names::TEMPLATE_ID),
             created_at: moment(names::CREATED_AT),
             started_at,
@@ -146,16 +150,19 @@ fn ordered(mut rows: Vec<Row>, earliest: i64) -> Vec<Row> {
 
 /// The list as a table, a heading above it.
 fn write<W: Write>(writer: &mut Writer<W>, rows: &[Row]) -> io::Result<()> {
-    const HEADINGS: [&str; 6] = ["ID", "STATUS", "TEMPLATE", "STARTED", "DURATION", "ARN"];
+    const HEADINGS: [&str; 7] = [
+        "ID", "STATUS", "PIPELINE", "TEMPLATE", "STARTED", "DURATION", "ARN",
+    ];
     let dash = || "-".to_owned();
-    let cells: Vec<[String; 6]> = rows
+    let cells: Vec<[String; 7]> = rows
         .iter()
         .map(|row| {
             [
                 render::clean(&row.id),
                 row.status(),
+                row.pipeline.as_deref().map_or_else(dash, render::clean),
                 row.template_id.as_deref().map_or_else(dash, render::clean),
-                row.since().and_then(moment).unwrap_or_else(dash),
+                row.since().and_then(render::moment).unwrap_or_else(dash),
                 row.duration(),
                 row.execution_arn
                     .as_deref()
@@ -163,94 +170,51 @@ fn write<W: Write>(writer: &mut Writer<W>, rows: &[Row]) -> io::Result<()> {
             ]
         })
         .collect();
-    let widths: Vec<usize> = (0..HEADINGS.len())
-        .map(|column| {
-            let longest = cells
-                .iter()
-                .map(|cells| cells[column].chars().count())
-                .max();
-            longest.unwrap_or_default().max(HEADINGS[column].len())
-        })
-        .collect();
-    let padded = |text: &str, column: usize| format!("{text:width$}", width = widths[column]);
-    let heading: Vec<String> = (0..HEADINGS.len())
-        .map(|column| padded(HEADINGS[column], column))
-        .collect();
-    let heading = writer.paint(render::DIM, heading.join("  ").trim_end());
-    writer.line(&heading)?;
-    for cells in &cells {
-        let line: Vec<String> = (0..HEADINGS.len())
-            .map(|column| match column {
-                1 => writer.paint_status(&cells[column], widths[column]),
-                _ => padded(&cells[column], column),
-            })
-            .collect();
-        writer.line(&line.join("  "))?;
-    }
-    Ok(())
+    writer.table(HEADINGS, &cells)
 }
 
-/// `2026-11-22 22:46:50Z`; none out of the calendar's range.
-fn moment(millis: i64) -> Option<String> {
-    let moment = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
-    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-    moment.format(form).ok()
+/// The name of an execution's pipeline: what its start has noted, or else the one in its ARN.
+fn pipeline_of(record: &Item) -> Option<String> {
+    let noted = record.get(names::PIPELINE_NAME).and_then(Attribute::as_str);
+    match noted {
+        Some(name) => Some(name.to_owned()),
+        None => {
+            let arn = ExecutionArn::parse(arn_of(record)?).ok()?;
+            Some(arn.pipeline_name().to_owned())
+        }
+    }
 }
 
 /// Lists executions; there being none is no failure.
 pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
-    let executions = super::table(&arguments.table).await;
+    let search = arguments.place.search().await;
     let now = now();
-    let mut ids = BTreeSet::new();
-    // One may end between two of these, and so be in both.
-    for phase in
-        std::iter::once(phase::OPEN.to_owned()).chain(phase::ended_within(arguments.days, now))
-    {
-        ids.extend(in_phase(&executions, &phase).await?);
-    }
-    let mut rows = Vec::new();
-    for id in ids {
-        // The index may show what is deleted since.
-        if let Some(record) = executions.record(&RecordId::new(id.as_str())?).await? {
-            rows.push(Row::of(&id, &record, now));
-        }
+    let mut rows: Vec<Row> = search
+        .recent(arguments.days, now)
+        .await?
+        .iter()
+        .map(|(id, record)| Row::of(id, record, now))
+        .collect();
+    if let Some(wanted) = &arguments.pipeline {
+        let is_wanted = |name: &String| name.eq_ignore_ascii_case(wanted);
+        rows.retain(|row| row.pipeline.as_ref().is_some_and(is_wanted));
     }
     let rows = ordered(rows, now.saturating_sub(i64::from(arguments.days) * DAY));
     match arguments.format {
         Format::Json => output::write_json(&rows)?,
         Format::Text if rows.is_empty() => writeln!(
             output::stdout(),
-            "no execution in table {executions} is open, and none ended within {} days; --days looks further back",
+            "no execution{} in table {} is open, and none ended within {} days; --days looks further back",
+            arguments
+                .pipeline
+                .as_ref()
+                .map_or_else(String::new, |name| format!(" of pipeline {name}")),
+            search.executions,
             arguments.days
         )?,
         Format::Text => write(&mut writer(arguments.color.style()), &rows)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The ids of all executions in a phase.
-async fn in_phase(executions: &Executions, phase: &str) -> Result<Vec<String>, TableError> {
-    let mut ids = Vec::new();
-    let mut from = None;
-    loop {
-        let page = executions.in_phase(phase, from).await?;
-        ids.extend(page.rows.into_iter().map(|row| row.id));
-        from = page.next;
-        if from.is_none() {
-            return Ok(ids);
-        }
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command reads the clock once and passes it on"
-)]
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since_epoch.map_or(0, |time| {
-        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 #[cfg(test)]
@@ -309,20 +273,23 @@ mod tests {
 
     #[test]
     fn an_execution_is_a_line_with_status_template_start_duration_and_arn() {
-        let refused = json!({"createdAt": NOW, "startFailure": {"reason": "no", "at": NOW}});
+        let refused = json!({
+            "createdAt": NOW, "startFailure": {"reason": "no", "at": NOW}, "pipelineName": "mine",
+        });
+        let other = "arn:aws:sagemaker:r:1:pipeline/Other/execution/x";
         let rows = [
             open("one"),
             ended("two", NOW),
             row("three", refused),
-            row("four", json!({})),
+            row("four", json!({"pipelineExecutionArn": other})),
         ];
         assert_eq!(
             written(&rows),
-            "ID     STATUS        TEMPLATE  STARTED               DURATION           ARN\n\
-             one    Executing     sample    2024-05-06 06:56:55Z  3 min 05 s so far  arn:x\n\
-             two    Succeeded     -         2024-05-06 06:59:17Z  42 s               -\n\
-             three  not started   -         2024-05-06 07:00:00Z  -                  -\n\
-             four   no event yet  -         -                     -                  -\n"
+            "ID     STATUS        PIPELINE  TEMPLATE  STARTED               DURATION           ARN\n\
+             one    Executing     -         sample    2024-05-06 06:56:55Z  3 min 05 s so far  arn:x\n\
+             two    Succeeded     -         -         2024-05-06 06:59:17Z  42 s               -\n\
+             three  not started   mine      -         2024-05-06 07:00:00Z  -                  -\n\
+             four   no event yet  Other     -         -                     -                  arn:aws:sagemaker:r:1:pipeline/Other/execution/x\n"
         );
     }
 

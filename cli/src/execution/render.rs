@@ -7,10 +7,12 @@ use pipewright::record::history::{Change, History, LogLine, Report, StartFailure
 use pipewright::record::model::KeptForecast;
 use pipewright::record::{Kind, names};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 /// With colours or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Colored,
 }
@@ -77,7 +79,7 @@ fn last_part(arn: &str) -> String {
 }
 
 /// A text without what could move a terminal's cursor, colour it or begin a line.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {
@@ -117,8 +119,15 @@ pub(super) fn span(from: i64, to: i64) -> String {
     duration(to - from)
 }
 
+/// `2026-11-22 22:46:50Z`; none out of the calendar's range.
+pub(crate) fn moment(millis: i64) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    moment.format(form).ok()
+}
+
 /// Writes what happened, line by line.
-pub(super) struct Writer<W> {
+pub(crate) struct Writer<W> {
     out: W,
     style: Style,
 }
@@ -150,6 +159,39 @@ impl<W: Write> Writer<W> {
     /// One plain line.
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", text.trim_end())
+    }
+
+    /// Writes cells in columns under their headings; the second column is a status.
+    pub(crate) fn table<const COLUMNS: usize>(
+        &mut self,
+        headings: [&str; COLUMNS],
+        cells: &[[String; COLUMNS]],
+    ) -> io::Result<()> {
+        let widths: Vec<usize> = (0..COLUMNS)
+            .map(|column| {
+                let longest = cells
+                    .iter()
+                    .map(|cells| cells[column].chars().count())
+                    .max();
+                longest.unwrap_or_default().max(headings[column].len())
+            })
+            .collect();
+        let padded = |text: &str, column: usize| format!("{text:width$}", width = widths[column]);
+        let heading: Vec<String> = (0..COLUMNS)
+            .map(|column| padded(headings[column], column))
+            .collect();
+        let heading = self.paint(DIM, heading.join("  ").trim_end());
+        self.line(&heading)?;
+        for cells in cells {
+            let line: Vec<String> = (0..COLUMNS)
+                .map(|column| match column {
+                    1 => self.paint_status(&cells[column], widths[column]),
+                    _ => padded(&cells[column], column),
+                })
+                .collect();
+            self.line(line.join("  ").trim_end())?;
+        }
+        Ok(())
     }
 
     /// One change.

@@ -8,13 +8,14 @@ use flate2::read::GzDecoder;
 use pipewright::arn::Arn;
 use pipewright::record::{History, Item, RecordId, history, names};
 use pipewright::training_template::TrainingTemplate;
-use pipewright_aws::dynamodb::{self, Executions};
+use pipewright_aws::dynamodb::Executions;
 use pipewright_aws::{SdkConfig, s3};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::endpoint::model_of;
 use crate::installation::Installation;
+use crate::search::Search;
 
 pub(crate) mod forecast;
 pub(crate) mod score;
@@ -26,7 +27,7 @@ const MOST: usize = 1 << 30;
 /// Which execution, and where its record lies.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
-    /// The execution's id, as start-execution answered it.
+    /// The execution: its id, ARN or display name.
     #[arg(long, value_name = "ID")]
     execution: String,
     #[command(flatten)]
@@ -57,18 +58,12 @@ struct Execution {
 
 impl Execution {
     async fn find(config: &SdkConfig, which: &Which) -> anyhow::Result<Self> {
-        let id = RecordId::new(which.execution.as_str())?;
-        let table = which
-            .table
-            .clone()
-            .unwrap_or_else(|| which.installation.named("executions"));
-        let executions = Executions::new(dynamodb::client(config), table);
-        let items = executions.items(id.as_str()).await?;
-        if items.is_empty() {
-            bail!("there is no execution {id} in table {executions}");
-        }
+        let search = Search::new(config, &which.installation, which.table.as_deref());
+        let moment = crate::execution::now();
+        let id = search.recorded(&which.execution, moment).await?;
+        let items = search.executions.items(id.as_str()).await?;
         let history = history(id.as_str(), &items)?;
-        Self::of(id, executions, &history)
+        Self::of(id, search.executions, &history)
     }
 
     fn of(id: RecordId, executions: Executions, history: &History) -> anyhow::Result<Self> {
