@@ -149,6 +149,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 async fn create(arguments: &Create) -> anyhow::Result<ExitCode> {
     let which = &arguments.which;
+    if let Some(name) = &which.name {
+        plan::check_name(name)?;
+    }
     let world = World::of(which).await;
     let id = world.search.recorded(&which.execution, now()).await?;
     let prefix = which.installation.prefix.as_str();

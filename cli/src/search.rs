@@ -88,14 +88,14 @@ impl Search {
     /// The execution that is meant; `None` if there is none.
     ///
     /// # Errors
-    /// If several have the display name, or it can't be found out.
+    /// If it can be neither id nor ARN, if several have the display name, or if it can't be found out.
     pub(crate) async fn look(&self, text: &str, now: i64) -> anyhow::Result<Option<Found>> {
         if let Ok(arn) = ExecutionArn::parse(text) {
             return self.by_arn(arn, now).await;
         }
-        if let Ok(id) = RecordId::new(text)
-            && self.has(&id).await?
-        {
+        // A display name has the form of an id.
+        let id = RecordId::new(text)?;
+        if self.has(&id).await? {
             return Ok(Some(Found::Recorded(id)));
         }
         let mut same: Vec<String> = Vec::new();
