@@ -22,9 +22,13 @@ import tempfile
 from pathlib import Path
 
 import bounded
+from deploy import parse_template
+from ownership import PIPELINE_TAG
 from pipelines import LARGEST_FILE, OwnPipeline, PipelineRefused
 
 DEFINITION = "definition.json"
+# The stack that has what every pipeline's stack has for the records of its executions.
+_SAMPLE = Path(__file__).parent.parent / "samples/pipelines/train-evaluate-register/stack.yaml"
 # Where the objects lie whose place in S3 the directory itself says.
 _OBJECTS = "s3"
 _ARCHIVE = "sourcedir.tar.gz"
@@ -116,6 +120,7 @@ class PipelineFromDefinition(OwnPipeline):
     def stack(self):
         """A CloudFormation template for it."""
         ref = {name: {"Ref": name} for name in _PARAMETERS}
+        rule = parse_template(_SAMPLE.read_text())["Resources"]["EventsRule"]
         return {
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": "A pipeline as a notebook prints it.",
@@ -138,9 +143,11 @@ class PipelineFromDefinition(OwnPipeline):
                         "Values": self._extracted[1],
                     },
                 },
+                "EventsRule": rule,
                 "Pipeline": {
                     "Type": "AWS::SageMaker::Pipeline",
                     "Properties": {
+                        "Tags": [{"Key": PIPELINE_TAG, "Value": ref["Prefix"]}],
                         "PipelineName": ref["PipelineName"],
                         "RoleArn": {"Fn::GetAtt": ["PipelineRole", "Arn"]},
                         "PipelineDefinition": {
@@ -366,9 +373,12 @@ def put_objects(s3, pipeline):
 _PARAMETERS = (
     "PipelineBucketName",
     "PipelineDefinitionFunctionName",
+    "PipelineEventsFunctionArn",
     "PipelineName",
+    "Prefix",
     "TemplateKey",
     "TemplateSha256",
+    "UndeliveredEventsQueueArn",
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 STACK_TAG = "pipewright:stack"
 """On everything of an installation; its value is the prefix."""
 PIPELINE_TAG = "pipewright:pipeline"
-"""On everything of a pipeline of one's own; its value is the installation's prefix."""
+"""On everything of a pipeline of one's own; its value is the prefix of the installation, which follows it."""
 
 
 class NotOurs(Exception):

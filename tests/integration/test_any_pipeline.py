@@ -12,7 +12,10 @@ from test_housekeeping import Endpoints, changes, keep_house, lost, outcome
 from test_own_pipeline import deploy
 from test_redrive import emptied, ids
 
-from harness import OWN_PIPELINE, FailureQueue, Replay, configured, wait_for
+import pipelines
+from from_definition import PipelineFromDefinition
+from harness import BINARIES, OWN_PIPELINE, SAMPLES, FailureQueue, Replay, configured, wait_for
+from ownership import own_pipeline
 from system import ACCOUNT, REGION, STACK
 
 STEPS = ("Prepare", "Train", "Evaluate", "GoodEnough", "Register")
@@ -337,6 +340,22 @@ def test_events_of_it_that_could_not_be_delivered_are_redriven(system, recorded,
     assert len(changes(system, "any-recorded")) == len(sent)
     assert system.record("any-recorded")["pipelineStatus"] == "Succeeded"
     assert not reconciled(system, "any-recorded")
+
+
+def test_a_pipeline_of_a_definition_alone_has_records_as_well(system):
+    pipeline = PipelineFromDefinition(
+        SAMPLES / "pipelines/scikit-learn", BINARIES / "pipewright", {}
+    )
+    own = own_pipeline(pipeline.name, STACK)
+    name = pipelines.deploy(system.deployer, pipeline, own, system.outputs)["PipelineName"]
+    start = ("execution", "start", "--pipeline", name, "--id", "any-notebook")
+    status, output = system.call(*start)
+    assert status == 0, output
+    # Its programs may not run here, for want of what they import.
+    system.call("execution", "watch", "any-notebook", "--timeout", "90")
+    record = system.record("any-notebook")
+    assert record["pipelineStatus"] in ("Succeeded", "Failed")
+    assert record["pipelineName"] == name
 
 
 def test_an_idle_endpoint_of_it_is_listed_and_deleted(system, mine, recorded):
