@@ -208,6 +208,7 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
     """Write the execution's outputs, definition and record to a directory; gives their paths."""
     paths = fetch_below(system, f"execution/{execution_id}/", directory)
     paths += fetch_models(system, pipeline_execution_arn, directory)
+    paths += fetch_logs(system, pipeline_execution_arn, directory)
     definition = system.client("sagemaker").describe_pipeline_definition_for_execution(
         PipelineExecutionArn=pipeline_execution_arn
     )
@@ -231,16 +232,12 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
 
 
 def fetch_models(system, arn, directory):
-    """Write the models and logs of an execution's trainings to a directory; gives their paths."""
+    """Write the models of an execution's trainings to a directory; gives their paths."""
     sagemaker, s3 = system.client("sagemaker"), system.client("s3")
-    below, paths = Below(directory), []
+    paths = []
     for name, step in training.training_steps(sagemaker, arn).items():
-        log = training.log_of(system.jobs_of(arn), name, step["AttemptCount"])
-        if not log.is_file():
+        if not training.log_of(system.jobs_of(arn), name, step["AttemptCount"]).is_file():
             continue  # simulated
-        paths.append(below.file(f"logs/{name}.log"))
-        paths[-1].parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, paths[-1])
         job = training.describe(sagemaker, step)
         if job["TrainingJobStatus"] == "Completed":
             uri = job["ModelArtifacts"]["S3ModelArtifacts"]
@@ -248,6 +245,20 @@ def fetch_models(system, arn, directory):
             archive = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             training.unpack(archive, directory / "model")
             paths += [path for path in (directory / "model").rglob("*") if path.is_file()]
+    return paths
+
+
+def fetch_logs(system, arn, directory):
+    """Write what the programs of an execution's steps printed to a directory; gives the paths."""
+    below, paths = Below(directory), []
+    for step in pipelines.steps_of(system.client("sagemaker"), arn):
+        if steps.job_of(step) is None or pipelines.simulated(step):
+            continue
+        log = training.log_of(system.jobs_of(arn), step["StepName"], step["AttemptCount"])
+        if log.is_file():
+            paths.append(below.file(f"logs/{step['StepName']}.log"))
+            paths[-1].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, paths[-1])
     return paths
 
 
@@ -263,6 +274,10 @@ def run(system, options, timer):
     timer.headline("Fetching outputs")
     for path in fetch(system, execution_id, arn, directory):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    for step in pipelines.steps_of(system.client("sagemaker"), arn):
+        if step["StepStatus"] == "Failed":
+            log = directory / "logs" / f"{step['StepName']}.log"
+            tell_failure(system.jobs_of(arn), step, log)
     if status == 0 and (directory / "model").is_dir():
         status = forecast(system, execution_id, directory, timer)
     return status
@@ -356,7 +371,7 @@ def run_pipeline(system, options, timer):
     keep_steps(system, arn, ended, directory)
     for step in ended:
         if step["StepStatus"] == "Failed":
-            tell_failure(system.jobs_of(arn), step, directory)
+            tell_failure(system.jobs_of(arn), step, directory / step["StepName"])
     reason = execution.get("FailureReason")
     say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
     if status != "Succeeded":
@@ -397,13 +412,12 @@ def keep_steps(system, arn, ended, directory):
             say(f"          {step['StepName']}: {found}")
 
 
-def tell_failure(folder, step, directory):
-    """Show the end of what a failed step printed."""
+def tell_failure(folder, step, kept):
+    """Show the end of what a failed step printed, all of which is kept."""
     lines = steps.last_lines(folder, step)
     if not lines:
         return
-    name = step["StepName"]
-    say(f"\nStep {name} failed; its output ends with (all of it: {shorten(directory / name)})")
+    say(f"\nStep {step['StepName']} failed; its output ends with (all of it: {shorten(kept)})")
     for line in lines:
         say(f"          | {line}")
     say()

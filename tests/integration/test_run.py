@@ -64,6 +64,7 @@ def test_run_ends_well_only_with_a_record_that_says_succeeded(tmp_path):
     for name in (
         *("features/features.csv", "train/train.json", "test/test.json", "plots/assets-energy.png"),
         *("model/model.pipewright-deepar", "logs/AssetPrediction-Training-Step.log"),
+        "logs/Feature-Engineering-Step.log",
         *("definition.json", "record.json", "forecast.csv", "forecast.png"),
     ):
         assert (out / name).stat().st_size > 0, name
