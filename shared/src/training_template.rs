@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use time::Date;
 use time::macros::format_description;
 
-use crate::indicators::{ChosenIndicator, INDICATORS, IndicatorColumn};
+use crate::indicators::{ChosenIndicator, INDICATORS};
 use crate::nearest::nearest;
 
 pub mod settings;
@@ -119,21 +119,6 @@ pub struct IndicatorSettings {
     pub assets: Vec<String>,
     /// Those that have a section, in the order of [`INDICATORS`].
     pub chosen: Vec<ChosenIndicator>,
-}
-
-impl IndicatorSettings {
-    /// Every column of an asset, in their order.
-    pub fn columns(&self) -> impl Iterator<Item = &'static IndicatorColumn> {
-        let columns = self.chosen.iter().map(|one| one.indicator.columns);
-        columns.flatten()
-    }
-
-    /// The indicator that makes a column.
-    #[must_use]
-    pub fn maker(&self, column: &IndicatorColumn) -> Option<&ChosenIndicator> {
-        let mut chosen = self.chosen.iter();
-        chosen.find(|one| one.indicator.columns.contains(column))
-    }
 }
 
 /// `feMeta.arimaSettings`.

@@ -245,16 +245,11 @@ pub(super) fn described_text(columns: &[ColumnDescription]) -> String {
             } => format!("fitted: learns from {learns_from}, none from {before} on"),
             Causality::Global => "looks ahead: depends on all prices, later ones too".to_owned(),
         };
-        // The kind of a unit names its number.
-        let what = match first.asset {
-            Some(_) => first.kind.to_string(),
-            None => "autoencoder".to_owned(),
-        };
         let count = match names.len() {
             1 => "1 column".to_owned(),
             many => format!("{many} columns"),
         };
-        text += &format!("{what} (stage {}), {count}\n", first.stage);
+        text += &format!("{} (stage {}), {count}\n", first.title, first.stage);
         text += &table(&[
             ("formula", first.formula.clone()),
             (

@@ -10,8 +10,8 @@
 use serde::Serialize;
 use time::Date;
 
-use super::columns::Column;
-use super::input::{self, Limit, PriceSeries};
+use super::columns::{Column, ColumnDescription};
+use super::input::{self, CatalogueAsset, Joined, Limit, PriceSeries};
 use crate::training_template::{Alignment, Calendar, TrainingTemplate};
 
 /// A share of an asset's days that is worth a warning when it is lost.
@@ -34,6 +34,20 @@ pub struct AssetDays {
 }
 
 impl AssetDays {
+    /// Those of an asset on rows, of which each has one of its own days or none.
+    fn new(series: &PriceSeries, rows: &[Date], own_days: &OwnDays) -> Self {
+        let stands = rows.iter().zip(own_days);
+        let stands = stands.filter_map(|(date, place)| Some(*date == series.dates[(*place)?]));
+        let (kept, filled): (Vec<bool>, Vec<bool>) = stands.partition(|own| *own);
+        Self {
+            asset: series.ticker.clone(),
+            days: series.dates.len(),
+            kept: kept.len(),
+            filled: filled.len(),
+            lost: series.dates.len() - kept.len(),
+        }
+    }
+
     /// The share of its days that is lost.
     #[expect(clippy::cast_precision_loss, reason = "day counts are far below 2^53")]
     fn share_lost(&self) -> f64 {
@@ -118,47 +132,9 @@ pub(super) fn much_lost(
 /// An asset's own days and prices.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Own<'a> {
+    pub(super) ticker: &'a str,
     pub(super) dates: &'a [Date],
     pub(super) prices: &'a [f64],
-}
-
-/// Days, and for each asset which of its own days stands on each.
-#[derive(Debug, Clone)]
-struct Layout {
-    dates: Vec<Date>,
-    places: Vec<Vec<Option<usize>>>,
-}
-
-impl Layout {
-    /// Each asset's last day up to each of `dates` that is at most `max_age`
-    /// calendar days older.
-    fn new(dates: Vec<Date>, series: &[PriceSeries], max_age: usize) -> Self {
-        let places = series
-            .iter()
-            .map(|one| {
-                let place = |date: &Date| {
-                    let place = one
-                        .dates
-                        .partition_point(|own| own <= date)
-                        .checked_sub(1)?;
-                    let age = (*date - one.dates[place]).whole_days();
-                    usize::try_from(age)
-                        .is_ok_and(|age| age <= max_age)
-                        .then_some(place)
-                };
-                dates.iter().map(place).collect()
-            })
-            .collect();
-        Self { dates, places }
-    }
-
-    /// An asset's values, one for each of its days, on the days of this layout.
-    fn lay(&self, asset: usize, values: &[f64]) -> Vec<f64> {
-        self.places[asset]
-            .iter()
-            .map(|place| place.map_or(f64::NAN, |place| values[place]))
-            .collect()
-    }
 }
 
 /// A price that stands on a later day than its own.
@@ -172,49 +148,97 @@ pub(super) struct Filled {
     pub(super) price_date: Date,
 }
 
-/// Days and columns that DeepAR's files are made of.
+/// Columns, each with a value a day.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct Table {
+    /// Ascending.
     pub(super) dates: Vec<Date>,
     pub(super) columns: Vec<Column>,
 }
 
-impl Files {
-    /// Adds columns that are made of rows, each value on the day of its row.
-    pub(super) fn add(&mut self, dates: &[Date], columns: &[Column]) {
-        let rows: Vec<Option<usize>> = self
-            .dates
-            .iter()
-            .map(|date| dates.binary_search(date).ok())
-            .collect();
-        for column in columns {
-            let values = rows.iter();
-            let values = values.map(|row| row.map_or(f64::NAN, |row| column.values[row]));
-            self.columns.push(Column {
-                values: values.collect(),
-                ..column.clone()
-            });
+/// The same columns on the rows and on the days of DeepAR's files.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) rows: Table,
+    /// Absent where the files have the days of the rows.
+    pub(super) files: Option<Table>,
+}
+
+impl Tables {
+    /// What DeepAR's files are made of.
+    pub(super) fn of_files(&self) -> &Table {
+        self.files.as_ref().unwrap_or(&self.rows)
+    }
+
+    /// The same days without columns.
+    fn emptied(&self) -> Self {
+        let emptied = |table: &Table| Table {
+            dates: table.dates.clone(),
+            columns: Vec::new(),
+        };
+        Self {
+            rows: emptied(&self.rows),
+            files: self.files.as_ref().map(emptied),
         }
+    }
+
+    /// Adds a column of one asset with a value for each of its own days, or any with a
+    /// value for each row.
+    fn add(&mut self, column: Column, apart: Option<&Apart>) {
+        let ticker = column.asset.as_deref();
+        let place = |apart: &Apart| {
+            let mut series = apart.series.iter();
+            series.position(|one| Some(one.ticker.as_str()) == ticker)
+        };
+        let Some((apart, place)) = apart.and_then(|apart| Some((apart, place(apart)?))) else {
+            return self.add_on_rows(column);
+        };
+        let lay = |days: &OwnDays| {
+            let places = days.iter();
+            let values = places.map(|place| place.map_or(f64::NAN, |place| column.values[place]));
+            column.on_other_days(values.collect())
+        };
+        self.rows.columns.push(lay(&apart.rows[place]));
+        if let (Some(table), Some(days)) = (&mut self.files, &apart.files) {
+            table.columns.push(lay(&days[place]));
+        }
+    }
+
+    /// Adds a column that has a value for each row; in the files it stands on the
+    /// row's day.
+    pub(super) fn add_on_rows(&mut self, column: Column) {
+        if let Some(files) = &mut self.files {
+            let row = |date| self.rows.dates.binary_search(date).ok();
+            let rows = files.dates.iter().map(row);
+            let values = rows.map(|row| row.map_or(f64::NAN, |row| column.values[row]));
+            files.columns.push(column.on_other_days(values.collect()));
+        }
+        self.rows.columns.push(column);
     }
 }
 
+/// For each of some days, which of an asset's own days stands on it.
+type OwnDays = Vec<Option<usize>>;
+
 /// Assets with days of their own.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Apart {
     series: Vec<PriceSeries>,
-    rows: Layout,
-    /// The days of DeepAR's files, where they are not the rows.
-    files: Option<Layout>,
+    /// For each asset, what stands on the rows.
+    rows: Vec<OwnDays>,
+    /// The same for the days of DeepAR's files, where those are others.
+    files: Option<Vec<OwnDays>>,
 }
 
-/// The rows: their days, and what becomes of the assets' prices on them.
-#[derive(Debug, Clone)]
+/// The assets, the rows, and the columns on them: prices first, by asset.
+#[derive(Debug)]
 pub(super) struct Panel {
-    /// The days of the rows, ascending.
-    pub(super) dates: Vec<Date>,
-    /// One column an asset, in the order given, each as long as `dates`; NaN =
-    /// missing, under `common` nowhere.
-    pub(super) prices: Vec<Vec<f64>>,
+    /// By ticker in byte order.
+    pub(super) assets: Vec<CatalogueAsset>,
+    /// The place of the predicted asset, and of its price among the columns.
+    pub(super) target: usize,
+    /// Under `common` no price is missing.
+    pub(super) tables: Tables,
     /// The asset without which most rows would be gained; absent when every
     /// asset has the same dates, and under other alignments than `common`.
     pub(super) limiting: Option<Limit>,
@@ -227,141 +251,155 @@ pub(super) struct Panel {
 }
 
 impl Panel {
-    /// The rows of a template and its assets' prices, which are taken in the order
-    /// given; there must be one at least and none may be empty.
-    pub(super) fn new(template: &TrainingTemplate, series: Vec<PriceSeries>) -> Self {
-        let alignment = template.features.alignment;
+    /// The rows of a template and its assets' prices, which are in the byte order of
+    /// tickers; there must be one at least and none may be empty. `files` says
+    /// whether DeepAR's are to be made.
+    pub(super) fn new(
+        template: &TrainingTemplate,
+        assets: Vec<(CatalogueAsset, PriceSeries)>,
+        files: bool,
+    ) -> Self {
         let is_daily = template.deepar.calendar == Calendar::Daily;
-        Self::aligned(alignment, &template.predicted_asset, is_daily, series)
+        let alignment = template.features.alignment;
+        Self::aligned(
+            alignment,
+            &template.predicted_asset,
+            files && is_daily,
+            assets,
+        )
     }
 
-    /// The same from the settings that count.
-    pub(super) fn aligned(
+    /// The same from the settings that count; `files` says whether DeepAR's files are
+    /// made, of the daily calendar.
+    fn aligned(
         alignment: Alignment,
         predicted: &str,
-        is_daily: bool,
-        series: Vec<PriceSeries>,
+        files: bool,
+        assets: Vec<(CatalogueAsset, PriceSeries)>,
     ) -> Self {
-        let (rows, max_age) = match alignment {
+        let (assets, series): (Vec<CatalogueAsset>, Vec<PriceSeries>) = assets.into_iter().unzip();
+        let target = assets.partition_point(|asset| asset.ticker.as_str() < predicted);
+        let ranges = input::ranges(&series);
+        let (dates, max_age) = match alignment {
             Alignment::Common => {
-                let joined = input::join(&series);
-                let rows = joined.dates.len();
+                let Joined {
+                    dates,
+                    prices,
+                    limiting,
+                } = input::join(&series);
                 let days = series.iter().map(|one| AssetDays {
                     asset: one.ticker.clone(),
                     days: one.dates.len(),
-                    kept: rows,
+                    kept: dates.len(),
                     filled: 0,
-                    lost: one.dates.len() - rows,
+                    lost: one.dates.len() - dates.len(),
                 });
+                let days = days.collect();
+                let columns = assets.iter().zip(prices);
+                let columns = columns.map(|(asset, prices)| Column::price(&asset.ticker, prices));
+                let columns = columns.collect();
                 return Self {
-                    days: days.collect(),
-                    dates: joined.dates,
-                    prices: joined.prices,
-                    limiting: joined.limiting,
-                    ranges: input::ranges(&series),
+                    assets,
+                    target,
+                    tables: Tables {
+                        rows: Table { dates, columns },
+                        files: None,
+                    },
+                    limiting,
+                    ranges,
+                    days,
                     apart: None,
                 };
             }
             Alignment::Predicted { max_age } => {
-                let target = series.iter().find(|one| one.ticker == predicted);
-                let rows = target.map_or_else(Vec::new, |one| one.dates.clone());
-                (rows, max_age)
+                let own = series.get(target);
+                (own.map_or_else(Vec::new, |one| one.dates.clone()), max_age)
             }
             Alignment::Union => (all_days(&series), 0),
         };
-        let rows = Layout::new(rows, &series, max_age);
-        let days = series.iter().zip(&rows.places).map(|(one, places)| {
-            let stands = rows.dates.iter().zip(places);
-            let stands = stands.filter_map(|(date, place)| Some(*date == one.dates[(*place)?]));
-            let (kept, filled): (Vec<bool>, Vec<bool>) = stands.partition(|own| *own);
-            AssetDays {
-                asset: one.ticker.clone(),
-                days: one.dates.len(),
-                kept: kept.len(),
-                filled: filled.len(),
-                lost: one.dates.len() - kept.len(),
-            }
-        });
+        let rows = own_days(&dates, &series, max_age);
+        let days = series.iter().zip(&rows);
+        let days = days.map(|(one, own_days)| AssetDays::new(one, &dates, own_days));
         let days = days.collect();
-        let prices = series.iter().enumerate();
-        let prices = prices.map(|(i, one)| rows.lay(i, &one.prices)).collect();
         // Under `union` the rows are these days already; under the trading calendar
         // a point is a row.
-        let apart_files = is_daily && alignment != Alignment::Union;
-        let files = apart_files.then(|| Layout::new(all_days(&series), &series, 0));
+        let file_dates = (files && alignment != Alignment::Union).then(|| all_days(&series));
+        let table = |dates| Table {
+            dates,
+            columns: Vec::new(),
+        };
+        let apart = Apart {
+            rows,
+            files: file_dates.as_ref().map(|dates| own_days(dates, &series, 0)),
+            series,
+        };
+        let mut tables = Tables {
+            rows: table(dates),
+            files: file_dates.map(table),
+        };
+        for one in &apart.series {
+            let price = Column::price(&one.ticker, one.prices.clone());
+            tables.add(price, Some(&apart));
+        }
         Self {
-            dates: rows.dates.clone(),
-            prices,
+            assets,
+            target,
+            tables,
             limiting: None,
-            ranges: input::ranges(&series),
+            ranges,
             days,
-            apart: Some(Apart {
-                series,
-                rows,
-                files,
-            }),
+            apart: Some(apart),
         }
     }
 
-    /// Each asset's own days and prices; under `common` those of the rows.
-    pub(super) fn own(&self) -> Vec<Own<'_>> {
-        match &self.apart {
-            None => {
-                let prices = self.prices.iter();
-                prices
-                    .map(|prices| Own {
-                        dates: &self.dates,
-                        prices,
-                    })
-                    .collect()
-            }
-            Some(apart) => {
-                let series = apart.series.iter();
-                series
-                    .map(|one| Own {
-                        dates: &one.dates,
-                        prices: &one.prices,
-                    })
-                    .collect()
-            }
+    /// The own days and prices of the assets for which `wanted` holds; under `common`
+    /// those of the rows.
+    pub(super) fn own(&self, wanted: impl Fn(&CatalogueAsset) -> bool) -> Vec<Own<'_>> {
+        let rows = &self.tables.rows;
+        let own = |place: usize| match &self.apart {
+            None => (&rows.dates, &rows.columns[place].values),
+            Some(apart) => (&apart.series[place].dates, &apart.series[place].prices),
+        };
+        let chosen = self.assets.iter().enumerate();
+        let chosen = chosen.filter(|(_, asset)| wanted(asset));
+        chosen
+            .map(|(place, asset)| {
+                let ((dates, prices), ticker) = (own(place), &asset.ticker);
+                Own {
+                    ticker,
+                    dates,
+                    prices,
+                }
+            })
+            .collect()
+    }
+
+    /// The days of the predicted asset that are rows.
+    pub(super) fn kept(&self) -> usize {
+        self.days.get(self.target).map_or(0, |one| one.kept)
+    }
+
+    /// Adds columns: those of one asset with a value for each of its own days, others
+    /// with one for each row.
+    pub(super) fn add(&mut self, columns: Vec<Column>) {
+        for column in columns {
+            self.tables.add(column, self.apart.as_ref());
         }
     }
 
-    /// Whether assets have days of their own beside the rows.
-    pub(super) fn is_apart(&self) -> bool {
-        self.apart.is_some()
-    }
-
-    /// The days of an asset that are rows.
-    pub(super) fn kept(&self, asset: &str) -> usize {
-        let days = self.days.iter().find(|one| one.asset == asset);
-        days.map_or(0, |one| one.kept)
-    }
-
-    /// Columns of one asset each, made on its own days, on the rows.
-    pub(super) fn on_rows(&self, columns: Vec<Column>) -> Vec<Column> {
-        match &self.apart {
-            None => columns,
-            Some(apart) => {
-                let columns = columns.into_iter();
-                columns
-                    .map(|column| apart.laid(&apart.rows, &column))
-                    .collect()
+    /// Columns of one asset that have a value where those described will, for what
+    /// depends on that alone.
+    pub(super) fn sketch(&self, described: &[ColumnDescription]) -> Tables {
+        let all = self.own(|_| true);
+        let mut tables = self.tables.emptied();
+        for column in described {
+            let of_asset = |own: &&Own<'_>| Some(own.ticker) == column.asset.as_deref();
+            if let Some(own) = all.iter().find(of_asset) {
+                let sketched = column.sketch(own.dates.len(), |row| row >= column.warm_up_rows);
+                tables.add(sketched, self.apart.as_ref());
             }
         }
-    }
-
-    /// The same on the days of DeepAR's files; absent where those are the rows.
-    pub(super) fn for_files(&self, columns: &[Column]) -> Option<Files> {
-        let apart = self.apart.as_ref()?;
-        let layout = apart.files.as_ref()?;
-        Some(Files {
-            dates: layout.dates.clone(),
-            columns: columns
-                .iter()
-                .map(|column| apart.laid(layout, column))
-                .collect(),
-        })
+        tables
     }
 
     /// The prices that stand on later days than their own, by row, then asset.
@@ -370,9 +408,9 @@ impl Panel {
             return Vec::new();
         };
         let mut filled = Vec::new();
-        for (row, date) in apart.rows.dates.iter().enumerate() {
-            for (one, places) in apart.series.iter().zip(&apart.rows.places) {
-                let own = places[row].map(|place| one.dates[place]);
+        for (row, date) in self.tables.rows.dates.iter().enumerate() {
+            for (one, own_days) in apart.series.iter().zip(&apart.rows) {
+                let own = own_days[row].map(|place| one.dates[place]);
                 if let Some(price_date) = own.filter(|own| own != date) {
                     filled.push(Filled {
                         date: *date,
@@ -386,21 +424,23 @@ impl Panel {
     }
 }
 
-impl Apart {
-    fn laid(&self, layout: &Layout, column: &Column) -> Column {
-        let ticker = column.asset.as_deref();
-        let mut series = self.series.iter();
-        let asset = series.position(|one| Some(one.ticker.as_str()) == ticker);
-        Column {
-            values: asset.map_or_else(
-                || vec![f64::NAN; layout.dates.len()],
-                |asset| layout.lay(asset, &column.values),
-            ),
-            name: column.name.clone(),
-            asset: column.asset.clone(),
-            kind: column.kind,
-        }
-    }
+/// Each asset's last day up to each of `dates` that is at most `max_age` calendar
+/// days older.
+fn own_days(dates: &[Date], series: &[PriceSeries], max_age: usize) -> Vec<OwnDays> {
+    let of_one = |one: &PriceSeries| {
+        let place = |date: &Date| {
+            let place = one
+                .dates
+                .partition_point(|own| own <= date)
+                .checked_sub(1)?;
+            let age = (*date - one.dates[place]).whole_days();
+            usize::try_from(age)
+                .is_ok_and(|age| age <= max_age)
+                .then_some(place)
+        };
+        dates.iter().map(place).collect()
+    };
+    series.iter().map(of_one).collect()
 }
 
 /// Every day of any series, ascending.
@@ -414,7 +454,6 @@ fn all_days(series: &[PriceSeries]) -> Vec<Date> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::columns::ColumnKind;
 
     fn days(asset: &str, days: usize, lost: usize) -> AssetDays {
         AssetDays {
@@ -462,13 +501,20 @@ mod tests {
 
     /// Prices that are the day of March 2020: BTC on each day from Friday, 6th, to
     /// Tuesday, 17th; SPY on weekdays, without Friday, 13th.
-    fn two() -> Vec<PriceSeries> {
-        let series = |ticker: &str, days: &[u8]| PriceSeries {
-            ticker: ticker.to_owned(),
-            dates: days.iter().map(|day| march(*day)).collect(),
-            prices: days.iter().map(|day| f64::from(*day)).collect(),
-            dropped: 0,
-            warnings: Vec::new(),
+    fn two() -> Vec<(CatalogueAsset, PriceSeries)> {
+        let series = |ticker: &str, days: &[u8]| {
+            let asset = CatalogueAsset {
+                ticker: ticker.to_owned(),
+                class: "x".to_owned(),
+            };
+            let prices = PriceSeries {
+                ticker: ticker.to_owned(),
+                dates: days.iter().map(|day| march(*day)).collect(),
+                prices: days.iter().map(|day| f64::from(*day)).collect(),
+                dropped: 0,
+                warnings: Vec::new(),
+            };
+            (asset, prices)
         };
         let every: Vec<u8> = (6..=17).collect();
         vec![
@@ -496,20 +542,22 @@ mod tests {
     fn under_common_the_rows_are_the_days_of_all() {
         let panel = Panel::aligned(Alignment::Common, "BTC", true, two());
         let both = [6.0, 9.0, 10.0, 11.0, 12.0, 16.0, 17.0];
-        assert_eq!(panel.prices, [both, both]);
+        let rows = &panel.tables.rows.columns;
+        assert_eq!([&rows[0].values, &rows[1].values], [&both, &both]);
         assert_eq!(counts(&panel), [(7, 0, 5), (7, 0, 0)]);
-        assert!(panel.filled().is_empty() && panel.for_files(&[]).is_none());
+        assert!(panel.filled().is_empty() && panel.tables.files.is_none());
     }
 
     #[test]
     fn under_predicted_the_last_price_stands_until_it_is_too_old() {
         let panel = Panel::aligned(Alignment::Predicted { max_age: 2 }, "BTC", true, two());
         let every: Vec<f64> = (6..=17).map(f64::from).collect();
-        assert_eq!(panel.prices[0], every);
+        let rows = &panel.tables.rows.columns;
+        assert_eq!(rows[0].values, every);
         // Of Friday, 6th, on Saturday and Sunday; of Thursday, 12th, on Friday and
         // Saturday, and no more on Sunday.
         assert_eq!(
-            shown(&panel.prices[1]),
+            shown(&rows[1].values),
             [
                 6.0, 6.0, 6.0, 9.0, 10.0, 11.0, 12.0, 12.0, 12.0, 0.0, 16.0, 17.0
             ]
@@ -529,45 +577,43 @@ mod tests {
     #[test]
     fn deepars_daily_series_keep_the_days_that_rows_lose_and_no_filled_one() {
         let aligned =
-            |is_daily| Panel::aligned(Alignment::Predicted { max_age: 7 }, "SPY", is_daily, two());
-        let panel = aligned(true);
+            |files| Panel::aligned(Alignment::Predicted { max_age: 7 }, "SPY", files, two());
+        let mut panel = aligned(true);
         assert_eq!(counts(&panel), [(7, 0, 5), (7, 0, 0)]);
-        let own = panel.own();
-        let columns: Vec<Column> = ["BTC", "SPY"]
-            .iter()
-            .zip(own)
-            .map(|(ticker, own)| Column::new(ticker, ColumnKind::Price, own.prices.to_vec()))
-            .collect();
-        let mut files = panel.for_files(&columns).unwrap();
+        let every: Vec<f64> = (6..=17).map(f64::from).collect();
+        let weekdays = [
+            6.0, 0.0, 0.0, 9.0, 10.0, 11.0, 12.0, 0.0, 0.0, 0.0, 16.0, 17.0,
+        ];
+        // A column of one asset has a value for each of its days, that of none a value a
+        // row.
+        let of_asset = Column::price("BTC", every.clone());
+        let of_rows = Column {
+            asset: None,
+            ..Column::price("unit", vec![6.0, 9.0, 10.0, 11.0, 12.0, 16.0, 17.0])
+        };
+        panel.add(vec![of_asset, of_rows]);
+        let files = panel.tables.files.unwrap();
         assert_eq!(files.dates, (6..=17).map(march).collect::<Vec<_>>());
-        assert_eq!(shown(&files.columns[0].values), shown(&columns[0].values));
-        assert_eq!(
-            shown(&files.columns[1].values),
-            [
-                6.0, 0.0, 0.0, 9.0, 10.0, 11.0, 12.0, 0.0, 0.0, 0.0, 16.0, 17.0
-            ]
-        );
-        let rows = panel.on_rows(columns);
-        files.add(&panel.dates, &rows[..1]);
-        assert_eq!(
-            shown(&files.columns[2].values),
-            shown(&files.columns[1].values)
-        );
+        let expected = [&every[..], &weekdays, &every, &weekdays];
+        for (column, values) in files.columns.iter().zip(expected) {
+            assert_eq!(shown(&column.values), values);
+        }
         // A point of the trading calendar is a row.
-        assert!(aligned(false).for_files(&rows).is_none());
+        assert!(aligned(false).tables.files.is_none());
     }
 
     #[test]
     fn under_union_the_rows_are_all_days_and_nothing_is_filled() {
         let panel = Panel::aligned(Alignment::Union, "SPY", true, two());
-        assert_eq!(panel.dates, (6..=17).map(march).collect::<Vec<_>>());
+        let rows = &panel.tables.rows;
+        assert_eq!(rows.dates, (6..=17).map(march).collect::<Vec<_>>());
         assert_eq!(
-            shown(&panel.prices[1]),
+            shown(&rows.columns[1].values),
             [
                 6.0, 0.0, 0.0, 9.0, 10.0, 11.0, 12.0, 0.0, 0.0, 0.0, 16.0, 17.0
             ]
         );
         assert_eq!(counts(&panel), [(12, 0, 0), (7, 0, 0)]);
-        assert!(panel.filled().is_empty() && panel.for_files(&[]).is_none());
+        assert!(panel.filled().is_empty() && panel.tables.files.is_none());
     }
 }

@@ -17,7 +17,8 @@ use pipewright_matmul::parallel;
 use serde::Serialize;
 use time::Date;
 
-use super::columns::{Column, ColumnKind};
+use super::alignment::Table;
+use super::columns::ColumnKind;
 use super::deepar::{self, Series};
 use super::error::FeatureError;
 use super::summary::as_text;
@@ -202,8 +203,7 @@ impl Baselines {
         settings: &DeepArSettings,
         scoring: &Hyperparameters,
         plan: &deepar::Plan,
-        dates: &[Date],
-        columns: &[Column],
+        Table { dates, columns }: &Table,
         predicted: &str,
         threads: usize,
     ) -> Self {

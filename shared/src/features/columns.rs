@@ -1,7 +1,9 @@
-//! The columns of `features.csv`: where each comes from, and its cells as text.
+//! The columns of `features.csv`: what each is, its values, and its cells as text.
 
-use std::fmt;
+use serde::Serialize;
+use time::Date;
 
+use super::summary::as_text;
 use crate::indicators::IndicatorColumn;
 
 /// What a column holds.
@@ -26,37 +28,68 @@ pub enum ColumnKind {
     },
 }
 
-impl ColumnKind {
-    /// The name of this column of the asset `ticker` (which the autoencoder's
-    /// columns don't have).
-    pub fn column_name(self, ticker: &str) -> String {
-        match self {
-            Self::Price => ticker.to_owned(),
-            Self::Indicator(column) => format!("{ticker}_{}", column.suffix),
-            Self::Arima => format!("{ticker}_ARIMA"),
-            Self::LowPass { bins } => format!("{ticker}_FT_{bins}"),
-            Self::Autoencoder { unit } => format!("AE_{unit}"),
-        }
-    }
-
-    /// Whether it is in the price's unit and moves with it.
-    pub(super) fn is_price_like(self) -> bool {
-        match self {
-            Self::Indicator(column) => column.is_price_like,
-            Self::Price | Self::Arima | Self::LowPass { .. } | Self::Autoencoder { .. } => true,
-        }
-    }
+/// What a value of a column depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Causality {
+    /// Prices up to its row.
+    Causal,
+    /// The rows that the stage learns from and, after those, prices up to its
+    /// row.
+    Fitted {
+        /// Which rows it learns from, in words.
+        learns_from: String,
+        /// The day from which on it learns from no row: `endTraining`.
+        #[serde(serialize_with = "as_text")]
+        before: Date,
+    },
+    /// All prices, later ones included.
+    Global,
 }
 
-impl fmt::Display for ColumnKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Price => f.write_str("price"),
-            Self::Indicator(column) => f.write_str(column.title),
-            Self::Arima => f.write_str("ARIMA prediction"),
-            Self::LowPass { bins } => write!(f, "low-pass, {bins} bins"),
-            Self::Autoencoder { unit } => write!(f, "autoencoder unit {unit}"),
-        }
+/// A column before it is made: all that its stage says of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ColumnDescription {
+    /// Its heading.
+    pub name: String,
+    /// The ticker of the asset it is made from; absent for a unit of the
+    /// autoencoder, which is made from many.
+    pub asset: Option<String>,
+    /// The stage that makes it, by its name on the command line.
+    pub stage: &'static str,
+    /// What it holds.
+    #[serde(skip)]
+    pub kind: ColumnKind,
+    /// The same in words, such as `low-pass, 9 bins`.
+    #[serde(skip)]
+    pub title: String,
+    /// Whether it is in the price's unit and moves with it, so that its changes tell
+    /// more than its level.
+    #[serde(skip)]
+    pub is_price_like: bool,
+    /// How it is computed; x is the asset's price, t the row, under other
+    /// alignments than `common` the asset's own day.
+    pub formula: String,
+    /// Such rows at the start that have no value.
+    pub warm_up_rows: usize,
+    /// What a value depends on.
+    pub causality: Causality,
+}
+
+impl ColumnDescription {
+    /// The column with some values, no two alike, on the rows where it will have one.
+    pub(super) fn sketch(&self, rows: usize, has_value: impl Fn(usize) -> bool) -> Column {
+        let values = (1_u32..).zip(0..rows);
+        let values = values.map(|(value, row)| match has_value(row) {
+            true => f64::from(value),
+            false => f64::NAN,
+        });
+        Column::new(self.clone(), values.collect())
     }
 }
 
@@ -70,30 +103,43 @@ pub struct Column {
     pub asset: Option<String>,
     /// What it holds.
     pub kind: ColumnKind,
+    /// Whether it is in the price's unit and moves with it.
+    pub is_price_like: bool,
     /// One value a row; NaN = missing, and nothing else is not finite.
     pub values: Vec<f64>,
 }
 
 impl Column {
-    /// The column `kind` of an asset.
-    pub(super) fn new(ticker: &str, kind: ColumnKind, values: Vec<f64>) -> Self {
+    /// The column described.
+    pub(super) fn new(described: ColumnDescription, values: Vec<f64>) -> Self {
         debug_assert!(!values.iter().any(|x| x.is_infinite()));
         Self {
-            name: kind.column_name(ticker),
-            asset: Some(ticker.to_owned()),
-            kind,
+            name: described.name,
+            asset: described.asset,
+            kind: described.kind,
+            is_price_like: described.is_price_like,
             values,
         }
     }
 
-    /// A unit of the autoencoder.
-    pub(super) fn unit(unit: usize, values: Vec<f64>) -> Self {
-        let kind = ColumnKind::Autoencoder { unit };
+    /// The closing prices of an asset.
+    pub(super) fn price(ticker: &str, values: Vec<f64>) -> Self {
         Self {
-            name: kind.column_name(""),
-            asset: None,
-            kind,
+            name: ticker.to_owned(),
+            asset: Some(ticker.to_owned()),
+            kind: ColumnKind::Price,
+            is_price_like: true,
             values,
+        }
+    }
+
+    /// The same column on other days.
+    pub(super) fn on_other_days(&self, values: Vec<f64>) -> Self {
+        Self {
+            name: self.name.clone(),
+            asset: self.asset.clone(),
+            values,
+            ..*self
         }
     }
 }

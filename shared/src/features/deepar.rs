@@ -14,7 +14,8 @@ use pipewright_forecast::calendar::Frequency;
 use serde::Serialize;
 use time::Date;
 
-use super::columns::{Column, ColumnText};
+use super::alignment::Table;
+use super::columns::ColumnText;
 use super::error::{FeatureError, LastWindow};
 use super::spacing::frequency;
 use crate::training_template::{Calendar, DeepArSettings};
@@ -73,14 +74,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Lays out the files for columns over `dates` (ascending, not empty, each the
-    /// last day of its point);
+    /// Lays out the files for columns over dates (not empty, each the last day of its
+    /// point);
     /// `target` is the place of the predicted asset's price among the columns,
     /// which has to be in training and to have a value in each test window.
     pub(super) fn new(
         settings: &DeepArSettings,
-        dates: &[Date],
-        columns: &[Column],
+        Table { dates, columns }: &Table,
         target: usize,
     ) -> Result<Self, FeatureError> {
         let has_price = |row: usize| {

@@ -6,6 +6,7 @@ use thiserror::Error;
 use time::Date;
 
 use super::arima::ArimaError;
+use super::stages::AutoencoderFault;
 use crate::training_template::{Alignment, Freq};
 
 /// Why no features were made.
@@ -151,7 +152,7 @@ pub enum FeatureError {
     #[error(
         "the autoencoder can't be trained: {0}; end training later, lower num_steps and windows, or switch feMeta.autoEncoderSettings off"
     )]
-    Autoencoder(String),
+    Autoencoder(AutoencoderFault),
 }
 
 fn nearest_note(nearest: Option<&str>) -> String {

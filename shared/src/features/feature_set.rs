@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use time::Date;
 
-use super::alignment::{Files, Filled};
+use super::alignment::{Filled, Table, Tables};
 use super::baselines::Baselines;
 use super::columns::{Column, ColumnKind, ColumnText};
 use super::input::CatalogueAsset;
@@ -24,10 +24,7 @@ pub const SERIES_PRICES: &str = "features/prices.csv";
 pub struct FeatureSet {
     pub(super) assets: Vec<CatalogueAsset>,
     pub(super) predicted: String,
-    pub(super) dates: Vec<Date>,
-    pub(super) columns: Vec<Column>,
-    /// What DeepAR's files are made of, where that is not the rows.
-    pub(super) files: Option<Files>,
+    pub(super) tables: Tables,
     /// The prices that stand on later days than their own.
     pub(super) filled: Vec<Filled>,
     pub(super) importance: Option<Importance>,
@@ -58,12 +55,12 @@ impl FeatureSet {
 
     /// The dates of the rows, ascending.
     pub fn dates(&self) -> &[Date] {
-        &self.dates
+        &self.tables.rows.dates
     }
 
     /// The columns beside the date, in the order of `features.csv`.
     pub fn columns(&self) -> &[Column] {
-        &self.columns
+        &self.tables.rows.columns
     }
 
     /// What was made.
@@ -90,9 +87,9 @@ impl FeatureSet {
     /// # Errors
     /// Those of the writer.
     pub fn write_features_csv(&self, out: &mut impl Write) -> io::Result<()> {
-        let names = self.columns.iter().map(|column| column.name.as_str());
+        let names = self.columns().iter().map(|column| column.name.as_str());
         let texts: Vec<&ColumnText> = self.texts().iter().collect();
-        write_csv(out, names, &self.dates, &texts)
+        write_csv(out, names, self.dates(), &texts)
     }
 
     /// Writes DeepAR's training file (JSON Lines), one series a line.
@@ -133,16 +130,13 @@ impl FeatureSet {
     /// file that has them ([`FeatureSet::write_prices_csv`]). Line i of each test
     /// window is the same column. Empty when the stage did not run.
     pub fn series_map(&self) -> serde_json::Value {
-        let dates = self
-            .files
-            .as_ref()
-            .map_or(&self.dates, |files| &files.dates);
+        let Table { dates, columns } = self.tables.of_files();
         let series = self
             .plan
             .iter()
             .flat_map(|plan| plan.series.iter().map(move |series| (plan, series)));
         let entries = series.enumerate().map(|(i, (plan, series))| {
-            let column = &self.columns[series.column];
+            let column = &columns[series.column];
             let mut entry = serde_json::json!({
                 "line": i + 1,
                 "column": column.name,
@@ -153,7 +147,7 @@ impl FeatureSet {
                 "calendar": self.calendar.name(),
                 "firstForecast": deepar::date_text(plan.first_forecast),
             });
-            if self.files.is_some() {
+            if self.tables.files.is_some() {
                 entry["prices"] = SERIES_PRICES.into();
             }
             entry
@@ -188,7 +182,7 @@ impl FeatureSet {
     /// Those of the writer.
     pub fn write_prices_csv(&self, out: &mut impl Write) -> io::Result<()> {
         let (dates, texts) = self.file_texts();
-        let prices = self.columns.iter().zip(texts);
+        let prices = self.columns().iter().zip(texts);
         let prices = prices.filter(|(column, _)| column.kind == ColumnKind::Price);
         let (columns, texts): (Vec<&Column>, Vec<&ColumnText>) = prices.unzip();
         let names = columns.iter().map(|column| column.name.as_str());
@@ -197,13 +191,13 @@ impl FeatureSet {
 
     /// The cells of all columns, formatted at the first call.
     fn texts(&self) -> &[ColumnText] {
-        self.texts.get_or_init(|| self.formatted(&self.columns))
+        self.texts.get_or_init(|| self.formatted(self.columns()))
     }
 
     /// The days of DeepAR's files and the cells on them.
     fn file_texts(&self) -> (&[Date], &[ColumnText]) {
-        match &self.files {
-            None => (&self.dates, self.texts()),
+        match &self.tables.files {
+            None => (self.dates(), self.texts()),
             Some(files) => {
                 let texts = &self.file_texts;
                 let texts = texts.get_or_init(|| self.formatted(&files.columns));

@@ -1,22 +1,35 @@
 //! Whether the chosen likelihood can give the values that are to be learned:
 //! DeepAR refuses the others only when the training has begun, and is paid for.
 
-use std::ops::Range;
-
 use pipewright_forecast::hyperparameters::Likelihood;
-use time::Date;
 
+use super::alignment::Table;
+use super::baselines;
 use super::columns::{Column, ColumnKind};
+use super::deepar::Plan;
 use super::error::{FeatureError, UnsuitedValue};
+use crate::training_template::DeepArSettings;
 
-/// The first value that the likelihood can't give, in the rows given of the
-/// columns given, with the count of all such.
-pub(super) fn check<'a>(
-    likelihood: Likelihood,
-    dates: &[Date],
-    columns: impl IntoIterator<Item = &'a Column>,
-    rows: Range<usize>,
+/// The first value that the likelihood can't give, of the columns and rows that are
+/// in DeepAR's files or, where those can't be laid out, of all from their first day
+/// on, with the count of all such.
+pub(super) fn check(
+    settings: &DeepArSettings,
+    Table { dates, columns }: &Table,
+    plan: Option<&Plan>,
 ) -> Result<(), FeatureError> {
+    let likelihood = baselines::scoring(settings)?.likelihood;
+    let (columns, rows): (Vec<&Column>, _) = match plan {
+        Some(plan) => {
+            let series = plan.series.iter();
+            let columns = series.filter_map(|series| columns.get(series.column));
+            (columns.collect(), plan.rows())
+        }
+        None => {
+            let first = dates.partition_point(|date| *date < settings.start_dataset);
+            (columns.iter().collect(), first..dates.len())
+        }
+    };
     let Some(domain) = likelihood.domain() else {
         return Ok(());
     };

@@ -48,7 +48,6 @@ mod check;
 mod columns;
 mod deepar;
 mod describe;
-mod encoding;
 mod error;
 mod feature_set;
 pub mod importance;
@@ -58,14 +57,14 @@ pub mod low_pass;
 mod outputs;
 #[cfg(feature = "plots")]
 pub mod plots;
+mod prepare;
 mod proposal;
 mod ranking;
-mod rows;
 mod run;
 mod spacing;
 mod stage;
+mod stages;
 mod summary;
-mod work;
 
 pub use alignment::{AssetDays, rows_sentence};
 pub use baselines::{
@@ -74,10 +73,9 @@ pub use baselines::{
 };
 pub use catalogue::{CatalogueError, ListedAsset, UNCLASSIFIED, read_catalogue};
 pub use check::{Checked, check};
-pub use columns::{Column, ColumnKind};
+pub use columns::{Causality, Column, ColumnDescription, ColumnKind};
 pub use deepar::LeftOut;
-pub use describe::{Causality, ColumnDescription, describe};
-pub use encoding::AutoencoderReport;
+pub use describe::describe;
 pub use error::{
     FeatureError, LastWindow, PriceFault, PriceFileError, PriceFileErrors, TooFewRows,
     UnsuitedValue,
@@ -93,4 +91,5 @@ pub use ranking::{ClassImportance, FeatureImportance, Importance};
 pub use run::{run, run_with};
 pub use spacing::{Spacing, frequency};
 pub use stage::{Options, Progress, Stage, Stages};
+pub use stages::{AutoencoderFault, AutoencoderReport};
 pub use summary::{Summary, TOP_FEATURES, TopFeature};

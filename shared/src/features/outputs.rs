@@ -11,7 +11,7 @@ use super::feature_set::{FeatureSet, SERIES_PRICES};
 use super::plots::{Plot, PlotError, plots};
 use super::stage::Progress;
 #[cfg(feature = "plots")]
-use super::stage::{Stage, finished, started};
+use super::stage::Stage;
 #[cfg(feature = "plots")]
 use pipewright_matmul::parallel;
 
@@ -86,7 +86,7 @@ impl Output<'_> {
                 format!("the {filled} prices that stand on later days")
             }
             Content::Prices => {
-                let days = self.set.files.as_ref().map_or(0, |files| files.dates.len());
+                let days = self.set.tables.of_files().dates.len();
                 format!("the prices of {days} days that DeepAR's series have")
             }
             Content::Series => format!("what the {} series are", figure(summary.train_series)),
@@ -134,7 +134,7 @@ impl FeatureSet {
         [
             (Content::Features, true),
             (Content::Filled, !self.filled.is_empty()),
-            (Content::Prices, deepar && self.files.is_some()),
+            (Content::Prices, deepar && self.tables.files.is_some()),
             (Content::Series, deepar),
             (Content::Importance, self.importance().is_some()),
             (Content::Baselines, self.baselines().is_some()),
@@ -171,10 +171,8 @@ impl FeatureSet {
         let stage = Stage::Plots;
         let plots = plots(self.assets(), self.predicted_asset(), self);
         let total = plots.len();
-        let tell = |destination: &mut D, text: String, tell: Tell| {
-            tell(&mut |progress| destination.tell(progress), stage, text);
-        };
-        tell(destination, format!("drawing {total} pictures"), started);
+        let text = format!("drawing {total} pictures");
+        destination.tell(Progress::Started { stage, text });
         let (mut seen, mut drawn) = (0, 0);
         parallel::stream(
             total,
@@ -199,14 +197,11 @@ impl FeatureSet {
                 Ok(())
             },
         )?;
-        tell(destination, format!("{drawn} pictures"), finished);
+        let text = format!("{drawn} pictures");
+        destination.tell(Progress::Finished { stage, text });
         Ok(drawn)
     }
 }
-
-/// Tells that a stage begins or ends.
-#[cfg(feature = "plots")]
-type Tell = fn(&mut dyn FnMut(Progress), Stage, String);
 
 /// JSON that a person can read, with a line end.
 fn pretty(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {

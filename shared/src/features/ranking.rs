@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use thiserror::Error;
 use time::Date;
 
-use super::columns::{Column, ColumnKind};
+use super::alignment::{Panel, Table};
+use super::columns::Column;
 use super::importance::{Gain, Scale, boost};
 use super::input::CatalogueAsset;
-use super::rows::share_of;
+use super::stage::{Log, Stage};
+use super::stages::{share_of, training_rows};
 use super::summary::as_text;
+use crate::training_template::TrainingTemplate;
 
 /// What goes with every importance.
 const NOTE: &str = "Association with the predicted asset's price on the same day, not forecasting value. \
@@ -88,30 +92,68 @@ impl Importance {
     }
 }
 
-/// Ranks the columns that are not made from the target, and the target's lags.
+/// The stage: ranks the columns of assets, and warns where they can't be ranked.
+pub(super) fn rank(
+    template: &TrainingTemplate,
+    panel: &Panel,
+    threads: usize,
+    log: &mut Log<'_>,
+) -> Option<Importance> {
+    let stage = Stage::Importance;
+    let target = &template.predicted_asset;
+    log.started(
+        stage,
+        format!("which features go with {target} on the same day"),
+    );
+    let rows = &panel.tables.rows;
+    let training_end = training_rows(template, &rows.dates, 1.0);
+    let importance = match rank_columns(&panel.assets, panel.target, rows, training_end, threads) {
+        Ok(importance) => importance,
+        Err(few) => {
+            log.warn(few.to_string());
+            return None;
+        }
+    };
+    let most = match importance.most_important() {
+        Some(most) => format!(
+            "; most important is {} with {:.1} % of the mean gain",
+            most.column,
+            100.0 * most.importance
+        ),
+        None => format!("; no feature was used: none tells anything of {target}"),
+    };
+    log.finished(
+        stage,
+        format!(
+            "{} features ranked on {} rows{most}",
+            importance.features.len(),
+            importance.rows
+        ),
+    );
+    Some(importance)
+}
+
+/// So many rows can't be learnt from.
+#[derive(Debug, Error)]
+#[error(
+    "feature importance was left out: {0} rows before endTraining have a value in every column"
+)]
+struct TooFewComplete(usize);
+
+/// Ranks the columns of assets that are not made from the target, whose place among
+/// assets and columns is `target`, and its lags.
 /// Rows with a missing value are dropped; the trees learn from the first
 /// floor(0.8 rows), and none from row `training_end` on. The target is scaled
 /// ([`Scale`]), so that the ranking is the same whatever it is counted in.
-///
-/// # Errors
-/// Why there is nothing to learn from, as a sentence.
-pub(super) fn rank(
-    target: &str,
+fn rank_columns(
     assets: &[CatalogueAsset],
-    dates: &[Date],
-    columns: &[Column],
+    target: usize,
+    Table { dates, columns }: &Table,
     training_end: usize,
     threads: usize,
-) -> Result<Importance, String> {
-    let Some(prices) = columns
-        .iter()
-        .find(|column| column.asset.as_deref() == Some(target) && column.kind == ColumnKind::Price)
-        .map(|column| column.values.as_slice())
-    else {
-        return Err(format!(
-            "feature importance was left out: {target} has no price column"
-        ));
-    };
+) -> Result<Importance, TooFewComplete> {
+    let prices = columns[target].values.as_slice();
+    let target = assets[target].ticker.as_str();
     let chosen: Vec<(&Column, &str)> = columns
         .iter()
         .filter_map(|column| Some((column, column.asset.as_deref()?)))
@@ -133,10 +175,10 @@ pub(super) fn rank(
         .min(complete.partition_point(|place| own[*place] < training_end));
     let rows = &complete[..learnt];
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-        return Err(too_few(rows.len()));
+        return Err(TooFewComplete(0));
     };
     if rows.len() < LEAST_ROWS {
-        return Err(too_few(rows.len()));
+        return Err(TooFewComplete(rows.len()));
     }
 
     let targets: Vec<f64> = rows.iter().map(|place| prices[own[*place]]).collect();
@@ -197,12 +239,6 @@ pub(super) fn rank(
     })
 }
 
-fn too_few(rows: usize) -> String {
-    format!(
-        "feature importance was left out: {rows} rows before endTraining have a value in every column"
-    )
-}
-
 fn by_class(features: &[FeatureImportance]) -> Vec<ClassImportance> {
     let mut sums: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
     for feature in features {
@@ -250,9 +286,9 @@ mod tests {
         let price = |pace: f64| move |day: u16| 3.0 + (f64::from(day) * pace).sin();
         let noise = |day: u16| f64::from(day.wrapping_mul(40_503)) / 65_536.0;
         let of = |ticker: &str, value: &dyn Fn(u16) -> f64| {
-            Column::new(ticker, ColumnKind::Price, (0..rows).map(value).collect())
+            Column::price(ticker, (0..rows).map(value).collect())
         };
-        let columns = [
+        let columns = vec![
             of("NOISE", &noise),
             of("NEAR", &|day| price(0.07)(day) + 0.2 * noise(day)),
             of("TARGET", &|day| {
@@ -264,7 +300,7 @@ mod tests {
             class: "x".to_owned(),
         });
         let rows = usize::from(rows);
-        rank("TARGET", &assets, &dates, &columns, rows, 1).unwrap()
+        rank_columns(&assets, 2, &Table { dates, columns }, rows, 1).unwrap()
     }
 
     #[test]

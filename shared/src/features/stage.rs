@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use super::stages::{self, AutoencoderReport};
 use crate::training_template::TrainingTemplate;
 
 /// A part of the work.
@@ -42,16 +43,7 @@ impl Stage {
 
     /// The name used on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Merge => "merge",
-            Self::Indicators => "ta",
-            Self::Arima => "arima",
-            Self::LowPass => "fft",
-            Self::Importance => "importance",
-            Self::Autoencoder => "autoencoder",
-            Self::DeepAr => "deepar",
-            Self::Plots => "plots",
-        }
+        self.entry().0
     }
 
     /// The stage of that name, as [`Stage::name`] gives it.
@@ -62,58 +54,57 @@ impl Stage {
     /// The setting that switches the stage on, and whether it does; `None` for a
     /// stage that no setting switches.
     pub fn switch(self, template: &TrainingTemplate) -> Option<(&'static str, bool)> {
-        let features = &template.features;
-        match self {
-            Self::Indicators => Some(("feMeta.taSettings.enabled", features.indicators.enabled)),
-            Self::Arima => Some(("feMeta.arimaSettings.enabled", features.arima.enabled)),
-            Self::LowPass => Some(("feMeta.fftSettings.enabled", features.fft.enabled)),
-            Self::Autoencoder => Some((
-                "feMeta.autoEncoderSettings.enabled",
-                features.autoencoder.enabled,
-            )),
-            Self::Merge | Self::Importance | Self::DeepAr | Self::Plots => None,
-        }
+        let stage = stages::all().find(|stage| stage.stage() == self)?;
+        let mut features = template.features.clone();
+        let (setting, enabled) = stage.switch(&mut features);
+        Some((setting, *enabled))
     }
 
     /// The stages whose results this one works on, those that they work on
     /// included.
     fn builds_on(self) -> &'static [Self] {
-        use Stage::{Arima, Autoencoder, Importance, Indicators, LowPass, Merge};
+        self.entry().2
+    }
+
+    /// The name on the command line, the name in texts, and what it builds on.
+    fn entry(self) -> (&'static str, &'static str, &'static [Self]) {
+        use Stage::{Arima, Autoencoder, DeepAr, Importance, Indicators, LowPass, Merge, Plots};
         match self {
-            Merge => &[],
-            Indicators | Arima | LowPass => &[Merge],
-            Importance | Autoencoder => &[Merge, Indicators, Arima, LowPass],
-            Self::DeepAr => &[Merge, Indicators, Arima, LowPass, Autoencoder],
-            Self::Plots => &[Merge, Indicators, Arima, LowPass, Importance, Autoencoder],
+            Merge => ("merge", "merging prices", &[]),
+            Indicators => ("ta", "technical indicators", &[Merge]),
+            Arima => ("arima", "ARIMA", &[Merge]),
+            LowPass => ("fft", "Fourier low-pass", &[Merge]),
+            Importance => (
+                "importance",
+                "feature importance",
+                &[Merge, Indicators, Arima, LowPass],
+            ),
+            Autoencoder => (
+                "autoencoder",
+                "autoencoder",
+                &[Merge, Indicators, Arima, LowPass],
+            ),
+            DeepAr => (
+                "deepar",
+                "DeepAR files",
+                &[Merge, Indicators, Arima, LowPass, Autoencoder],
+            ),
+            Plots => (
+                "plots",
+                "plots",
+                &[Merge, Indicators, Arima, LowPass, Importance, Autoencoder],
+            ),
         }
     }
 
     fn bit(self) -> u8 {
-        match self {
-            Self::Merge => 1,
-            Self::Indicators => 1 << 1,
-            Self::Arima => 1 << 2,
-            Self::LowPass => 1 << 3,
-            Self::Importance => 1 << 4,
-            Self::Autoencoder => 1 << 5,
-            Self::DeepAr => 1 << 6,
-            Self::Plots => 1 << 7,
-        }
+        1 << self as u8
     }
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Merge => "merging prices",
-            Self::Indicators => "technical indicators",
-            Self::Arima => "ARIMA",
-            Self::LowPass => "Fourier low-pass",
-            Self::Importance => "feature importance",
-            Self::Autoencoder => "autoencoder",
-            Self::DeepAr => "DeepAR files",
-            Self::Plots => "plots",
-        })
+        f.write_str(self.entry().1)
     }
 }
 
@@ -189,13 +180,8 @@ impl Options {
     pub(super) fn applied(self, template: &TrainingTemplate) -> TrainingTemplate {
         let mut template = template.clone();
         let features = &mut template.features;
-        for (stage, enabled) in [
-            (Stage::Indicators, &mut features.indicators.enabled),
-            (Stage::Arima, &mut features.arima.enabled),
-            (Stage::LowPass, &mut features.fft.enabled),
-            (Stage::Autoencoder, &mut features.autoencoder.enabled),
-        ] {
-            *enabled &= self.stages.contains(stage);
+        for stage in stages::all() {
+            *stage.switch(features).1 &= self.stages.contains(stage.stage());
         }
         if let Some(seed) = self.seed {
             features.autoencoder.seed = seed;
@@ -215,12 +201,41 @@ impl Default for Options {
     }
 }
 
-pub(super) fn started(progress: &mut dyn FnMut(Progress), stage: Stage, text: String) {
-    progress(Progress::Started { stage, text });
+/// Takes what is told while the work goes on, and keeps what is for the summary.
+pub(super) struct Log<'a> {
+    progress: &'a mut dyn FnMut(Progress),
+    /// What was doubtful, as far as it was told.
+    pub(super) warnings: Vec<String>,
+    /// How well the autoencoder does, once it has run.
+    pub(super) autoencoder: Option<AutoencoderReport>,
 }
 
-pub(super) fn finished(progress: &mut dyn FnMut(Progress), stage: Stage, text: String) {
-    progress(Progress::Finished { stage, text });
+impl<'a> Log<'a> {
+    pub(super) fn new(progress: &'a mut dyn FnMut(Progress)) -> Self {
+        Self {
+            progress,
+            warnings: Vec::new(),
+            autoencoder: None,
+        }
+    }
+
+    pub(super) fn started(&mut self, stage: Stage, text: String) {
+        (self.progress)(Progress::Started { stage, text });
+    }
+
+    /// Tells how far a stage is, from units done and units in all.
+    pub(super) fn advanced(&mut self, stage: Stage) -> impl FnMut(usize, usize) {
+        move |done, total| (self.progress)(Progress::Advanced { stage, done, total })
+    }
+
+    pub(super) fn finished(&mut self, stage: Stage, text: String) {
+        (self.progress)(Progress::Finished { stage, text });
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        (self.progress)(Progress::Warning(warning.clone()));
+        self.warnings.push(warning);
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +268,22 @@ mod tests {
             }
         }
         assert_eq!(Stages::with_needs(Stage::ALL), Stages::ALL);
+    }
+
+    #[test]
+    fn the_page_has_each_stage_and_what_it_builds_on() {
+        const PAGE: &str = include_str!("../../../docs/FEATURES.md");
+        for stage in Stage::ALL {
+            let all = stage.builds_on();
+            // All build on the prices, which goes without saying.
+            let needed = all
+                .iter()
+                .filter(|one| all.len() == 1 || **one != Stage::Merge);
+            let names: Vec<String> = needed.map(|one| format!("`{}`", one.name())).collect();
+            let row = format!("| `{}` | {}", stage.name(), names.join(", "));
+            let row = format!("\n{} | ", row.trim_end());
+            assert!(PAGE.contains(&row), "docs/FEATURES.md lacks{row}");
+        }
     }
 
     #[test]

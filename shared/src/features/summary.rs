@@ -8,7 +8,7 @@ use time::Date;
 use super::alignment::AssetDays;
 use super::baselines::BaselineSummary;
 use super::deepar::{self, LeftOut};
-use super::encoding::AutoencoderReport;
+use super::stages::AutoencoderReport;
 use crate::training_template::Alignment;
 
 /// How many features a summary names.

@@ -1,11 +1,45 @@
-//! The autoencoder's columns: which inputs it reads, how they are scaled, and
-//! what became of them ([`super::autoencoder`]).
+//! The autoencoder's columns: which inputs it reads, how they are scaled, and what
+//! became of them; the network is [`crate::features::autoencoder`].
 
 use serde::Serialize;
+use thiserror::Error;
+use time::Date;
 
-use super::autoencoder::{Autoencoder, Output, Training};
-use super::columns::Column;
-use crate::training_template::{AutoencoderInputs, AutoencoderOutput, AutoencoderSettings};
+use super::{ColumnStage, share_of, training_rows};
+use crate::features::alignment::{Panel, Table};
+use crate::features::autoencoder::{self as network, Output, Training};
+use crate::features::columns::{Causality, Column, ColumnDescription, ColumnKind};
+use crate::features::error::FeatureError;
+use crate::features::input::CatalogueAsset;
+use crate::features::stage::{Log, Stage};
+use crate::training_template::{
+    AutoencoderInputs, AutoencoderOutput, AutoencoderSettings, FeatureSettings, TrainingTemplate,
+};
+
+/// The share of all rows that it learns from, as far as they are complete.
+const SHARE: f64 = 0.7;
+
+/// Share of later cells beyond the training range that is worth a warning: a
+/// sigmoid can't follow them.
+const MUCH_OUT_OF_RANGE: f64 = 0.2;
+
+/// Why it has nothing to learn from.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AutoencoderFault {
+    /// No column is left without those of the predicted asset.
+    #[error("every column is made from the predicted asset")]
+    NoInput,
+    /// No row that it may learn from has all inputs.
+    #[error(
+        "no row before row {training_end}, where its training ends, has a {input} in every column"
+    )]
+    NoCompleteRow {
+        /// The row, counted from 0.
+        training_end: usize,
+        /// What an input is: a value, or a change.
+        input: &'static str,
+    },
+}
 
 /// How well the autoencoder reproduces its inputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,60 +62,240 @@ pub struct AutoencoderReport {
     pub losses: Vec<f64>,
 }
 
-/// The columns' values by unit, and how well the network did.
-pub(super) struct Encoded {
-    pub(super) units: Vec<Vec<f64>>,
-    pub(super) report: AutoencoderReport,
-    /// Rows whose output is not a finite number; they are missing.
-    pub(super) not_finite: usize,
+pub(super) struct Autoencoder;
+
+impl ColumnStage for Autoencoder {
+    fn stage(&self) -> Stage {
+        Stage::Autoencoder
+    }
+
+    fn switch<'a>(&self, features: &'a mut FeatureSettings) -> (&'static str, &'a mut bool) {
+        let enabled = &mut features.autoencoder.enabled;
+        ("feMeta.autoEncoderSettings.enabled", enabled)
+    }
+
+    fn describe(
+        &self,
+        template: &TrainingTemplate,
+        assets: Option<&[CatalogueAsset]>,
+        before: &[ColumnDescription],
+    ) -> Vec<ColumnDescription> {
+        let predicted = Some(template.predicted_asset.as_str());
+        let inputs = before.iter();
+        let inputs: Vec<_> = inputs
+            .filter(|one| one.asset.as_deref() != predicted)
+            .collect();
+        let of_changes = template.features.autoencoder.inputs == AutoencoderInputs::Changes;
+        let first_rows = inputs
+            .iter()
+            .map(|input| input.warm_up_rows + usize::from(of_changes && input.is_price_like));
+        let warm_up_rows = first_rows.max().unwrap_or(0);
+        let unit = |number| ColumnDescription {
+            warm_up_rows,
+            ..unit(template, number)
+        };
+        match assets {
+            Some(_) => (0..inputs.len()).map(unit).collect(),
+            None => vec![ColumnDescription {
+                name: "AE_<number>".to_owned(),
+                ..unit(0)
+            }],
+        }
+    }
+
+    fn faults(
+        &self,
+        template: &TrainingTemplate,
+        panel: &Panel,
+        columns: &[ColumnDescription],
+    ) -> Vec<FeatureError> {
+        let fault = inputs_of(template, &panel.sketch(columns).rows).err();
+        fault.map(FeatureError::Autoencoder).into_iter().collect()
+    }
+
+    fn make(
+        &self,
+        template: &TrainingTemplate,
+        panel: &Panel,
+        threads: usize,
+        log: &mut Log<'_>,
+    ) -> Result<Vec<Column>, FeatureError> {
+        let settings = &template.features.autoencoder;
+        let rows = &panel.tables.rows;
+        log.started(
+            self.stage(),
+            format!(
+                "{} epochs, batches of {}, rows before row {}",
+                settings.epochs,
+                settings.batch_size,
+                training_end(template, &rows.dates)
+            ),
+        );
+        let inputs = inputs_of(template, rows).map_err(FeatureError::Autoencoder)?;
+        let Encoded {
+            units,
+            report,
+            not_finite,
+        } = encode(settings, &inputs, threads, &mut log.advanced(self.stage()));
+        if report.out_of_range > MUCH_OUT_OF_RANGE {
+            log.warn(format!(
+                "autoencoder: {:.1} % of the later cells lie outside the range of the training rows, which its output can't follow",
+                100.0 * report.out_of_range
+            ));
+        }
+        if not_finite > 0 {
+            log.warn(format!(
+                "autoencoder: the output of {not_finite} rows is not finite and was left missing"
+            ));
+        }
+        log.finished(
+            self.stage(),
+            format!(
+                "{} columns; mean squared error {:.3e} on {} training rows, {:.3e} on {} later ones, {:.1} % of later cells out of range",
+                report.inputs,
+                report.training_error,
+                report.training_rows,
+                report.later_error,
+                report.later_rows,
+                100.0 * report.out_of_range
+            ),
+        );
+        log.autoencoder = Some(report);
+        let units = units.into_iter().enumerate();
+        let columns = units.map(|(number, values)| Column::new(unit(template, number), values));
+        Ok(columns.collect())
+    }
 }
 
-/// Trains on the complete rows before `training_end` of every column not made
-/// from the predicted asset, and encodes all complete rows.
-///
-/// # Errors
-/// Why there is nothing to learn from.
-pub(super) fn encode(
+/// A unit's column. Its warm-up is that of the inputs.
+fn unit(template: &TrainingTemplate, unit: usize) -> ColumnDescription {
+    let settings = &template.features.autoencoder;
+    ColumnDescription {
+        name: format!("AE_{unit}"),
+        asset: None,
+        stage: Stage::Autoencoder.name(),
+        kind: ColumnKind::Autoencoder { unit },
+        title: "autoencoder".to_owned(),
+        is_price_like: true,
+        formula: format!(
+            "{} of the autoencoder (600 sigmoid, 330 relu, d relu, 330 relu, 600 relu, d sigmoid) on the {}s of the d columns not made from {}, each scaled to 0..1 on the rows it learns from",
+            match settings.output {
+                AutoencoderOutput::Reconstruction => "unit of the last layer",
+                AutoencoderOutput::Middle => "unit of the third layer",
+            },
+            input(settings),
+            template.predicted_asset
+        ),
+        warm_up_rows: 0,
+        causality: Causality::Fitted {
+            learns_from: format!("the complete ones among the first {SHARE} of all rows"),
+            before: template.deepar.end_training,
+        },
+    }
+}
+
+/// What an input is.
+fn input(settings: &AutoencoderSettings) -> &'static str {
+    match settings.inputs {
+        AutoencoderInputs::Changes => "change",
+        AutoencoderInputs::Levels => "value",
+    }
+}
+
+/// The row where training ends.
+fn training_end(template: &TrainingTemplate, dates: &[Date]) -> usize {
+    (share_of(dates.len(), SHARE) + 1).min(training_rows(template, dates, 1.0))
+}
+
+/// The rows that have all inputs.
+pub(in crate::features) fn complete_rows(template: &TrainingTemplate, rows: &Table) -> Vec<usize> {
+    inputs_of(template, rows).map_or_else(|_| Vec::new(), |inputs| inputs.complete)
+}
+
+fn inputs_of(template: &TrainingTemplate, rows: &Table) -> Result<Inputs, AutoencoderFault> {
+    Inputs::new(
+        &template.features.autoencoder,
+        &template.predicted_asset,
+        &rows.columns,
+        training_end(template, &rows.dates),
+    )
+}
+
+/// What it reads.
+struct Inputs {
+    /// Each with a value a row.
+    columns: Vec<Vec<f64>>,
+    /// The rows that have all of them.
+    complete: Vec<usize>,
+    /// How many of those it learns from.
+    training: usize,
+}
+
+impl Inputs {
+    /// Every column not made from the predicted asset, learnt from on the complete
+    /// rows before `training_end`.
+    fn new(
+        settings: &AutoencoderSettings,
+        predicted: &str,
+        columns: &[Column],
+        training_end: usize,
+    ) -> Result<Self, AutoencoderFault> {
+        let columns: Vec<Vec<f64>> = columns
+            .iter()
+            .filter(|column| column.asset.as_deref() != Some(predicted))
+            .map(|column| match settings.inputs {
+                AutoencoderInputs::Changes if column.is_price_like => {
+                    changes(&column.values, training_end)
+                }
+                _ => column.values.clone(),
+            })
+            .collect();
+        let rows = columns.first().ok_or(AutoencoderFault::NoInput)?.len();
+        let complete: Vec<usize> = (0..rows)
+            .filter(|row| columns.iter().all(|column| !column[*row].is_nan()))
+            .collect();
+        let training = complete.partition_point(|row| *row < training_end);
+        if training == 0 {
+            let input = input(settings);
+            return Err(AutoencoderFault::NoCompleteRow {
+                training_end,
+                input,
+            });
+        }
+        Ok(Self {
+            columns,
+            complete,
+            training,
+        })
+    }
+}
+
+/// The columns' values by unit, and how well the network did.
+struct Encoded {
+    units: Vec<Vec<f64>>,
+    report: AutoencoderReport,
+    /// Rows whose output is not a finite number; they are missing.
+    not_finite: usize,
+}
+
+/// Trains on the training rows and encodes all complete rows.
+fn encode(
     settings: &AutoencoderSettings,
-    predicted: &str,
-    columns: &[Column],
-    training_end: usize,
+    inputs: &Inputs,
     threads: usize,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<Encoded, String> {
-    let inputs: Vec<Vec<f64>> = columns
-        .iter()
-        .filter(|column| column.asset.as_deref() != Some(predicted))
-        .map(|column| match settings.inputs {
-            AutoencoderInputs::Changes if column.kind.is_price_like() => {
-                changes(&column.values, training_end)
-            }
-            _ => column.values.clone(),
-        })
-        .collect();
-    if inputs.is_empty() {
-        return Err("every column is made from the predicted asset".to_owned());
-    }
-    let rows = inputs[0].len();
-    let complete: Vec<usize> = (0..rows)
-        .filter(|row| inputs.iter().all(|column| !column[*row].is_nan()))
-        .collect();
-    let (training, later) = complete.split_at(complete.partition_point(|row| *row < training_end));
-    if training.is_empty() {
-        return Err(format!(
-            "no row before row {training_end}, where its training ends, has a value in every column"
-        ));
-    }
-
-    let scales: Vec<Scale> = inputs
+) -> Encoded {
+    let columns = &inputs.columns;
+    let (training, later) = inputs.complete.split_at(inputs.training);
+    let scales: Vec<Scale> = columns
         .iter()
         .map(|column| Scale::of(column, training))
         .collect();
-    let width = inputs.len();
+    let width = columns.len();
     let scaled = |rows: &[usize]| -> Vec<f32> {
         let mut cells = Vec::with_capacity(rows.len() * width);
         for row in rows {
-            let row_cells = inputs
+            let row_cells = columns
                 .iter()
                 .zip(&scales)
                 .map(|(column, scale)| scale.apply(column[*row]));
@@ -90,7 +304,7 @@ pub(super) fn encode(
         cells
     };
     let (training_cells, later_cells) = (scaled(training), scaled(later));
-    let outside = inputs
+    let outside = columns
         .iter()
         .zip(&scales)
         .map(|(column, scale)| {
@@ -99,7 +313,7 @@ pub(super) fn encode(
         })
         .sum();
 
-    let mut network = Autoencoder::new(width, settings.seed);
+    let mut network = network::Autoencoder::new(width, settings.seed);
     let losses = network.train(
         &training_cells,
         Training {
@@ -115,7 +329,7 @@ pub(super) fn encode(
         AutoencoderOutput::Reconstruction => Output::Reconstruction,
         AutoencoderOutput::Middle => Output::Middle,
     };
-    let mut units = vec![vec![f64::NAN; rows]; width];
+    let mut units = vec![vec![f64::NAN; columns[0].len()]; width];
     let mut not_finite = 0;
     for (rows, cells) in [(training, &training_cells), (later, &later_cells)] {
         let predicted = network.predict(cells, output);
@@ -129,7 +343,7 @@ pub(super) fn encode(
             }
         }
     }
-    Ok(Encoded {
+    Encoded {
         units,
         report: AutoencoderReport {
             inputs: width,
@@ -141,7 +355,7 @@ pub(super) fn encode(
             losses,
         },
         not_finite,
-    })
+    }
 }
 
 /// Differences from the row before: of logarithms if every value before
@@ -210,7 +424,6 @@ fn share(part: usize, whole: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::columns::ColumnKind;
 
     #[test]
     fn positive_columns_change_by_logarithms_and_others_plainly() {
@@ -258,7 +471,7 @@ mod tests {
                 if ticker == "B" {
                     values[20] = f64::NAN;
                 }
-                Column::new(ticker, ColumnKind::Price, values)
+                Column::price(ticker, values)
             })
             .collect()
     }
@@ -273,15 +486,8 @@ mod tests {
             output: AutoencoderOutput::Reconstruction,
             seed: 5,
         };
-        encode(
-            &settings,
-            "A",
-            columns,
-            TRAINING_END,
-            threads,
-            &mut |_, _| (),
-        )
-        .unwrap()
+        let inputs = Inputs::new(&settings, "A", columns, TRAINING_END).unwrap();
+        encode(&settings, &inputs, threads, &mut |_, _| ())
     }
 
     fn bits(units: &[Vec<f64>], rows: std::ops::Range<usize>) -> Vec<u64> {
