@@ -215,73 +215,17 @@ pub(super) fn named_assets(template: &TrainingTemplate) -> impl Iterator<Item = 
 /// The faults, each with its line, in the order of the lines: the first
 /// [`FAULTS_LISTED`], then the count of the rest.
 pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries, PriceFileErrors> {
-    let mut faults = Faults::new(ticker, file);
-    if let Some(encoding) = foreign_encoding(bytes) {
-        return Err(faults.with(None, PriceFault::Encoding(encoding)));
-    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some((line, fault)) = other_form(bytes) {
-        return Err(faults.with(line, fault));
-    }
-    let mut reader = csv_reader(bytes);
-    let mut record = csv::ByteRecord::new();
-    let mut warnings = Vec::new();
-
-    let csv_fault = |error: csv::Error| {
-        let line = error.position().map(|position| line_of(bytes, position));
-        (line, PriceFault::Csv(error.to_string()))
-    };
-    match reader.read_byte_record(&mut record).map_err(csv_fault) {
-        Ok(true) => {}
-        Ok(false) => return Err(faults.with(None, PriceFault::Empty)),
+    let mut faults = Faults::new(ticker, file);
+    let PriceRows {
+        notes,
+        mut rows,
+        dropped,
+    } = match read_rows(bytes, &mut faults) {
+        Ok(read) => read,
         Err((line, fault)) => return Err(faults.with(line, fault)),
-    }
-    let columns = match find_columns(&record) {
-        Ok(columns) => columns,
-        Err(fault) => return Err(faults.with(Some(1), fault)),
     };
-    warnings.extend(columns.notes.iter().map(|note| format!("{file}: {note}")));
-
-    // In the file's order, each with where it stands.
-    let mut rows: Vec<(Date, f64, csv::Position)> = Vec::new();
-    let mut dropped = 0;
-    loop {
-        match reader.read_byte_record(&mut record).map_err(csv_fault) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err((line, fault)) => return Err(faults.with(line, fault)),
-        }
-        let position = record
-            .position()
-            .cloned()
-            .unwrap_or_else(csv::Position::new);
-        if record.len() != columns.count {
-            let fault = decimal_comma(&record, &columns).unwrap_or(PriceFault::Cells {
-                found: record.len(),
-                expected: columns.count,
-            });
-            faults.note(bytes, &position, fault);
-            continue;
-        }
-        let (date, close) = (&record[columns.date], &record[columns.close]);
-        let price = match close {
-            [] => None,
-            close => Some(read_price(close)),
-        };
-        match (read_date(date), price) {
-            (Ok(_), None) => dropped += 1,
-            (Ok(date), Some(Ok(price))) => rows.push((date, price, position)),
-            (date, price) => {
-                let of_row = [date.err(), price.and_then(Result::err)];
-                for fault in of_row.into_iter().flatten() {
-                    faults.note(bytes, &position, fault);
-                }
-            }
-        }
-    }
-    if rows.is_empty() && faults.is_empty() {
-        return Err(faults.with(None, PriceFault::NoPrices));
-    }
+    let mut warnings: Vec<String> = notes.iter().map(|note| format!("{file}: {note}")).collect();
     warnings.extend(doubtful_prices(file, bytes, &rows));
     if !rows.is_sorted_by_key(|row| row.0) {
         warnings.push(format!(
@@ -290,27 +234,7 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         // Stable: of two rows of one date, the earlier line stays first.
         rows.sort_by_key(|row| row.0);
     }
-    let mut repeated = 0;
-    let mut contradicting = Vec::new();
-    for pair in rows.windows(2) {
-        if pair[0].0 == pair[1].0 {
-            #[expect(clippy::float_cmp, reason = "rows must be equal, not near")]
-            if pair[0].1 == pair[1].1 {
-                repeated += 1;
-            } else {
-                contradicting.push(pair);
-            }
-        }
-    }
-    contradicting.sort_by_key(|pair| pair[1].2.byte());
-    for pair in contradicting {
-        let fault = PriceFault::RepeatedDate {
-            date: pair[1].0,
-            first: pair[0].1,
-            second: pair[1].1,
-        };
-        faults.note(bytes, &pair[1].2, fault);
-    }
+    let repeated = repeated_rows(bytes, &rows, &mut faults);
     if !faults.is_empty() {
         return Err(PriceFileErrors {
             warnings,
@@ -335,6 +259,109 @@ pub fn read_prices(ticker: &str, file: &str, bytes: &[u8]) -> Result<PriceSeries
         dropped,
         warnings,
     })
+}
+
+/// A date, its price, and where the row stands.
+type PriceRow = (Date, f64, csv::Position);
+
+/// What a price file says.
+struct PriceRows {
+    /// What is to be known of its columns.
+    notes: Vec<String>,
+    /// In the file's order.
+    rows: Vec<PriceRow>,
+    /// Rows without a price.
+    dropped: usize,
+}
+
+/// Reads the rows, and notes what is wrong with any.
+///
+/// # Errors
+/// A fault after which nothing can be read, with its line.
+fn read_rows(
+    bytes: &[u8],
+    faults: &mut Faults<'_>,
+) -> Result<PriceRows, (Option<u64>, PriceFault)> {
+    if let Some(encoding) = foreign_encoding(bytes) {
+        return Err((None, PriceFault::Encoding(encoding)));
+    }
+    if let Some(other) = other_form(bytes) {
+        return Err(other);
+    }
+    let mut reader = csv_reader(bytes);
+    let mut record = csv::ByteRecord::new();
+    let csv_fault = |error: csv::Error| {
+        let line = error.position().map(|position| line_of(bytes, position));
+        (line, PriceFault::Csv(error.to_string()))
+    };
+    if !reader.read_byte_record(&mut record).map_err(csv_fault)? {
+        return Err((None, PriceFault::Empty));
+    }
+    let columns = find_columns(&record).map_err(|fault| (Some(1), fault))?;
+    let (mut rows, mut dropped) = (Vec::new(), 0);
+    while reader.read_byte_record(&mut record).map_err(csv_fault)? {
+        let position = record.position().cloned();
+        let position = position.unwrap_or_else(csv::Position::new);
+        match read_row(&record, &columns) {
+            Ok((date, Some(price))) => rows.push((date, price, position)),
+            Ok((_, None)) => dropped += 1,
+            Err(of_row) => {
+                for fault in of_row {
+                    faults.note(bytes, &position, fault);
+                }
+            }
+        }
+    }
+    if rows.is_empty() && faults.is_empty() {
+        return Err((None, PriceFault::NoPrices));
+    }
+    Ok(PriceRows {
+        notes: columns.notes,
+        rows,
+        dropped,
+    })
+}
+
+/// A row's date and, if its cell is not empty, its price.
+fn read_row(
+    record: &csv::ByteRecord,
+    columns: &Columns,
+) -> Result<(Date, Option<f64>), Vec<PriceFault>> {
+    if record.len() != columns.count {
+        let fault = decimal_comma(record, columns).unwrap_or(PriceFault::Cells {
+            found: record.len(),
+            expected: columns.count,
+        });
+        return Err(vec![fault]);
+    }
+    let date = read_date(&record[columns.date]);
+    let price = match &record[columns.close] {
+        [] => Ok(None),
+        close => read_price(close).map(Some),
+    };
+    match (date, price) {
+        (Ok(date), Ok(price)) => Ok((date, price)),
+        (date, price) => Err(date.err().into_iter().chain(price.err()).collect()),
+    }
+}
+
+/// How many of the rows, by date, say the same as the one before; notes those of one
+/// date with another price.
+fn repeated_rows(bytes: &[u8], rows: &[PriceRow], faults: &mut Faults<'_>) -> usize {
+    let pairs = rows.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    #[expect(clippy::float_cmp, reason = "rows must be equal, not near")]
+    let (equal, mut contradicting): (Vec<_>, Vec<_>) =
+        pairs.partition(|pair| pair[0].1 == pair[1].1);
+    contradicting.sort_by_key(|pair| pair[1].2.byte());
+    for pair in contradicting {
+        let fault = PriceFault::RepeatedDate {
+            date: pair[1].0,
+            first: pair[0].1,
+            second: pair[1].1,
+        };
+        faults.note(bytes, &pair[1].2, fault);
+    }
+    equal.len()
 }
 
 fn csv_reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
