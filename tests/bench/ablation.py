@@ -32,11 +32,10 @@ REFIT = {"ridge": 63, "boosted": 252}
 PENALTY = 0.01
 # Newey and West's window, in days.
 BANDWIDTH = 10
-FAMILIES = ("changes", "lags", "TA", "ARIMA", "FFT", "AE")
 
 
 def features_csv(binary, work, target, epochs):
-    """Our features for this target, every family on."""
+    """Our features for this target, every family on, and what each column is."""
     template = json.loads((ROOT / "samples" / "training-template.json").read_text())
     dates = pd.read_csv(SAMPLES / f"{target}.csv", parse_dates=["Date"])["Date"]
     template["predictedAsset"] = target
@@ -55,34 +54,32 @@ def features_csv(binary, work, target, epochs):
     out.mkdir(parents=True, exist_ok=True)
     path = out / "template.json"
     path.write_text(json.dumps(template))
-    command = [binary, "step", "--data", SAMPLES, "--template", path, "--out", out]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return pd.read_csv(out / "features" / "features.csv", index_col="Date")
+    for workload in ("step", "columns"):
+        command = [binary, workload, "--data", SAMPLES, "--template", path, "--out", out]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    table = pd.read_csv(out / "features" / "features.csv", index_col="Date")
+    return table, json.loads((out / "columns.json").read_text())
 
 
-def families(table, target):
-    """Columns of each family, known at the end of each row's day, in a form that
-    does not grow with the price level."""
-    # No sample ticker has an underscore, and every made column has one.
-    close = table[[name for name in table if "_" not in name]]
+def families(table, described, target):
+    """Columns of each family, which are those of a stage, known at the end of each row's
+    day, in a form that does not grow with the price level."""
+    close = table[[one["name"] for one in described if one["stage"] == "merge"]]
     change = np.log(close).diff()
     found = {
         "changes": change,
         "lags": pd.DataFrame({f"lag {i}": change[target].shift(i) for i in range(LAGS)}),
-        "TA": {},
-        "ARIMA": {},
-        "FFT": {},
-        "AE": table[[name for name in table if name.startswith("AE_")]],
     }
-    kinds = {"BB": "TA", "SMA": "TA", "RSI": "TA", "ARIMA": "ARIMA", "FT": "FFT"}
-    for name in table:
-        ticker, _, kind = name.partition("_")
-        if not kind or ticker == "AE":
-            continue
-        family = kinds[kind.split("_")[0]]
+    for one in described:
+        name, asset, stage = one["name"], one["asset"], one["stage"]
         column = table[name]
-        # A low-pass may pass through 0, so a difference and not a logarithm.
-        found[family][name] = column / 100 if kind == "RSI" else column / close[ticker] - 1
+        if stage == "merge":
+            continue
+        if asset is not None:
+            # A low-pass may pass through 0, so a difference and not a logarithm.
+            column = column / close[asset] - 1 if one["isPriceLike"] else column / 100
+        family = "AE" if stage == "autoencoder" else stage.upper()
+        found.setdefault(family, {})[name] = column
     return {name: pd.DataFrame(columns) for name, columns in found.items()}
 
 
@@ -142,8 +139,8 @@ def mean_and_error(differences):
 def losses(binary, work, target, epochs):
     """Squared errors of each set of families and model, relative to the mean
     squared return, day by day."""
-    table = features_csv(binary, work, target, epochs)
-    parts = families(table, target)
+    table, described = features_csv(binary, work, target, epochs)
+    parts = families(table, described, target)
     prices = np.log(table[target])
     everything = pd.concat(parts.values(), axis=1)
     complete = everything.notna().all(axis=1) & prices.shift(-1).notna()
@@ -152,16 +149,12 @@ def losses(binary, work, target, epochs):
     begin = max(LEAST_TRAINING, int(np.searchsorted(rows, TRAINING_END)))
     parts = {name: part[complete].to_numpy() for name, part in parts.items()}
     # ARIMA's value of day t + 1 is made from prices up to t: also fair.
-    ahead = [name for name in table if name.endswith("_ARIMA")]
-    next_day = (
-        table[ahead].shift(-1).to_numpy()
-        / table[[name.removesuffix("_ARIMA") for name in ahead]].to_numpy()
-        - 1
-    )
+    ahead = {one["name"]: one["asset"] for one in described if one["stage"] == "arima"}
+    next_day = table[[*ahead]].shift(-1).to_numpy() / table[[*ahead.values()]].to_numpy() - 1
     sets = {name: [part] for name, part in parts.items()}
     sets["ARIMA of the day itself"] = [next_day[complete]]
     sets["all"] = list(parts.values())
-    for name in FAMILIES:
+    for name in parts:
         sets[f"all but {name}"] = [part for other, part in parts.items() if other != name]
     baseline = y[begin:] ** 2
     index = table.index[complete][begin:]
@@ -219,7 +212,7 @@ def report(by_target, epochs):
             table_of(["features", "columns", "all assets", *targets], rows),
         ]
     rows = []
-    for name in FAMILIES:
+    for name in (name.removeprefix("all but ") for name in names if name.startswith("all but ")):
         row = [name]
         for label in ("ridge", "boosted"):
             gains = [

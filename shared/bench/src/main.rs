@@ -85,6 +85,8 @@ enum Workload {
     Deepar(step::Files),
     /// The whole step: read, make features, write all files.
     Step(step::Files),
+    /// Write what each column of the step is, for the ablation.
+    Columns(step::Files),
 }
 
 #[derive(clap::Args)]
@@ -125,6 +127,7 @@ fn main() -> Result<()> {
         Workload::Sgemm { size, repeat } => kernels::sgemm(size, repeat, threads)?,
         Workload::Deepar(files) => step::deepar(&files, threads)?,
         Workload::Step(files) => step::step(&files, threads)?,
+        Workload::Columns(files) => step::columns(&files)?,
     };
     writeln!(std::io::stdout(), "{}", measured.json())?;
     Ok(())

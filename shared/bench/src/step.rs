@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use pipewright::features::plots::plots;
 use pipewright::features::{
-    CatalogueAsset, FeatureSet, Options, assets_needed, read_prices, run_with,
+    CatalogueAsset, FeatureSet, Options, assets_needed, describe, read_prices, run_with,
 };
 use pipewright::training_template::TrainingTemplate;
 use serde_json::{Value, json};
@@ -74,6 +74,28 @@ pub(crate) fn step(files: &Files, threads: NonZeroUsize) -> Result<Measured> {
     })
 }
 
+/// What each column is, in `columns.json`.
+pub(crate) fn columns(files: &Files) -> Result<Measured> {
+    let (template, assets) = settings(files)?;
+    Measured::of(|| {
+        let columns = describe(&template, Some(&assets))
+            .into_iter()
+            .map(|column| {
+                json!({
+                    "name": column.name,
+                    "asset": column.asset,
+                    "stage": column.stage,
+                    "isPriceLike": column.is_price_like,
+                })
+            });
+        let columns: Vec<Value> = columns.collect();
+        let mut out = create(&files.out, "columns.json")?;
+        serde_json::to_writer_pretty(&mut out, &columns)?;
+        out.flush()?;
+        Ok(json!({ "columns": columns.len() }))
+    })
+}
+
 /// DeepAR's files of features that are already made.
 pub(crate) fn deepar(files: &Files, threads: NonZeroUsize) -> Result<Measured> {
     let (set, ..) = make(files, threads)?;
@@ -103,9 +125,7 @@ fn create(folder: &Path, name: &str) -> Result<BufWriter<File>> {
 
 /// The features, the assets they come from and the predicted one.
 fn make(files: &Files, threads: NonZeroUsize) -> Result<(FeatureSet, Vec<CatalogueAsset>, String)> {
-    let text = read(&files.template)?;
-    let template = TrainingTemplate::parse(&serde_json::from_slice(&text)?)?;
-    let needed = assets_needed(&template, &catalogue(&files.data.join("assets.csv"))?)?;
+    let (template, needed) = settings(files)?;
     let mut assets = Vec::with_capacity(needed.len());
     for asset in &needed {
         let name = format!("{}.csv", asset.ticker);
@@ -122,6 +142,14 @@ fn make(files: &Files, threads: NonZeroUsize) -> Result<(FeatureSet, Vec<Catalog
         &mut |_| (),
     )?;
     Ok((set, needed, template.predicted_asset))
+}
+
+/// The template, and the assets that it needs.
+fn settings(files: &Files) -> Result<(TrainingTemplate, Vec<CatalogueAsset>)> {
+    let text = read(&files.template)?;
+    let template = TrainingTemplate::parse(&serde_json::from_slice(&text)?)?;
+    let needed = assets_needed(&template, &catalogue(&files.data.join("assets.csv"))?)?;
+    Ok((template, needed))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
