@@ -14,6 +14,7 @@ use time::macros::format_description;
 
 use crate::indicators::{ChosenIndicator, INDICATORS};
 use crate::nearest::nearest;
+use crate::wording::short;
 
 pub mod settings;
 
@@ -762,22 +763,11 @@ fn kind(value: &Value) -> String {
 
 /// At most 60 characters of a text, with control characters escaped.
 fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().collect(),
+        false => vec![c],
+    };
+    short(text, 60).chars().flat_map(escaped).collect()
 }
 
 /// A number without a fractional part that fits 53 bits.

@@ -12,6 +12,7 @@ use pipewright::features::{
     read_price_files,
 };
 use pipewright::training_template::ticker_fault;
+use pipewright::wording::first_of;
 use pipewright_files::{below, bounded};
 use serde_json::{Value, json};
 
@@ -20,6 +21,9 @@ const CATALOGUE: &str = "assets.csv";
 
 /// Endings of packed files.
 const PACKED: [&str; 5] = ["gz", "zip", "bz2", "xz", "zst"];
+
+/// How many names a warning lists; the others are counted.
+const SHOWN: usize = 10;
 
 /// A folder with one `<ticker>.csv` per asset and, perhaps, `assets.csv`.
 pub(super) struct Folder {
@@ -124,8 +128,9 @@ impl Folder {
             }
         }
         for (why, names) in &left_out {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            warnings.push(format!("{}: left out; {}", some_of(&names), why.reason()));
+            let names: Vec<&String> = names.iter().collect();
+            let names = first_of(&names, SHOWN);
+            warnings.push(format!("{names}: left out; {}", why.reason()));
         }
         if tickers.is_empty() {
             bail!(
@@ -232,7 +237,7 @@ fn classes<'a>(
         warnings.push(format!(
             "{} lists {}, which {} no price file; left out",
             file.display(),
-            some_of(&without_file),
+            first_of(&without_file, SHOWN),
             if without_file.len() == 1 {
                 "has"
             } else {
@@ -246,20 +251,10 @@ fn classes<'a>(
         warnings.push(format!(
             "{} gives no class to {}; counted as `{UNCLASSIFIED}`",
             file.display(),
-            some_of(&unlisted)
+            first_of(&unlisted, SHOWN)
         ));
     }
     classes
-}
-
-/// The first names of a list and how many more there are.
-pub(super) fn some_of(names: &[&str]) -> String {
-    const SHOWN: usize = 10;
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 #[cfg(test)]

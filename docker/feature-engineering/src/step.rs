@@ -12,7 +12,7 @@ use pipewright::features::{
 };
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
-use pipewright::wording;
+use pipewright::wording::{self, first_of};
 use pipewright_files::{below, bounded};
 use pipewright_job::hosts::{self, ResourceConfigError, Role};
 use pipewright_job::text;
@@ -177,16 +177,6 @@ pub enum StepError {
 fn joined<T: ToString>(faults: &[T]) -> String {
     let faults: Vec<String> = faults.iter().map(T::to_string).collect();
     faults.join("; ")
-}
-
-/// The first names of a list and the count of the rest.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(LISTED).map(String::as_str);
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(LISTED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 /// What the step is given.
@@ -466,7 +456,7 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
         if !unclassified.is_empty() {
             journal.warn(format!(
                 "the asset catalogue gives no class to {}; each counts as `{}`",
-                listed(&unclassified),
+                first_of(&unclassified, LISTED),
                 features::UNCLASSIFIED
             ));
         }
@@ -527,7 +517,7 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
 }
 
 /// What the computation made.
-struct Made {
+struct ComputedFeatures {
     summary: Summary,
     importance: Option<Importance>,
     plots: usize,
@@ -546,7 +536,7 @@ impl Computation {
         &self,
         template: &TrainingTemplate,
         needed: Vec<CatalogueAsset>,
-    ) -> Result<Made, StepError> {
+    ) -> Result<ComputedFeatures, StepError> {
         let options = Options::default();
         let assets = self.read_prices(needed, options)?;
         let mut narrator = Narrator::new(&self.journal, &self.reporter);
@@ -561,7 +551,7 @@ impl Computation {
             self.journal.warn(format!(
                 "{} columns are in neither DeepAR file: {}",
                 left_out.len(),
-                listed(&left_out)
+                first_of(&left_out, LISTED)
             ));
         }
         self.reporter
@@ -570,7 +560,7 @@ impl Computation {
             computation: self,
             narrator,
         })?;
-        Ok(Made {
+        Ok(ComputedFeatures {
             summary: set.summary().clone(),
             importance: set.importance().cloned(),
             plots,
@@ -695,7 +685,10 @@ impl<'a> Narrator<'a> {
 }
 
 /// The summary as the record keeps it: small, whatever the number of columns.
-fn record_summary(made: &Made, outputs: String) -> Result<Map<String, Value>, StepError> {
+fn record_summary(
+    made: &ComputedFeatures,
+    outputs: String,
+) -> Result<Map<String, Value>, StepError> {
     let Ok(Value::Object(mut entries)) = serde_json::to_value(&made.summary) else {
         return Err(StepError::Internal(
             "the summary is no JSON object".to_owned(),
@@ -757,10 +750,10 @@ fn read_if_there(path: &Path) -> Result<Option<String>, StepError> {
 fn started_by(executor: &Path) -> String {
     let digest = fs::read(executor).map(Sha256::digest);
     match digest {
-        Ok(digest) => {
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("started by run-fe-step.sh with the SHA-256 {hex}")
-        }
+        Ok(digest) => format!(
+            "started by run-fe-step.sh with the SHA-256 {}",
+            wording::hex(&digest)
+        ),
         Err(error) => format!(
             "started by no script that could be read at {}: {error}",
             executor.display()

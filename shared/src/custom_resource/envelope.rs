@@ -1,7 +1,6 @@
 //! The request, read in two steps: what an answer needs, then the rest.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Failure, RefusedUrl, ResponseUrl, UrlPolicy};
+use crate::wording::hex;
 
 /// How the id of a resource that never came to be begins.
 const FAILED_CREATE: &str = "failed-create-";
@@ -359,12 +359,7 @@ fn stack_digest(stack_id: &str, logical_resource_id: &str) -> String {
 
 /// The first 16 hexadecimal digits of a SHA-256.
 fn short_digest(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().take(8).fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(text)[..8])
 }
 
 /// The text that a JSON value is, if it is one.

@@ -7,6 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::model::{Definition, Parameter, Side, Step};
+use crate::wording::short;
 
 /// What a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,15 +364,7 @@ fn names_of(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
 
 impl fmt::Display for MemberChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: &Value| {
-            const LONGEST: usize = 160;
-            let text = value.to_string();
-            if text.chars().count() <= LONGEST {
-                text
-            } else {
-                text.chars().take(LONGEST).chain(['…']).collect()
-            }
-        };
+        let show = |value: &Value| short(&value.to_string(), 160);
         match (&self.before, &self.after) {
             (Some(before), Some(after)) => {
                 write!(f, "{}: {} -> {}", self.path, show(before), show(after))

@@ -8,6 +8,7 @@ use time::Date;
 use super::arima::ArimaError;
 use super::stages::AutoencoderFault;
 use crate::training_template::{Alignment, Freq};
+use crate::wording::first_of;
 
 /// Why no features were made.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -363,14 +364,10 @@ impl PriceFileErrors {
             .collect();
         let mut sentences = Vec::new();
         if !missing.is_empty() {
-            let more = match missing.len().saturating_sub(SHOWN) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
             sentences.push(format!(
-                "{} has no price file for {}{more}: import the assets, or take them out of the training template",
+                "{} has no price file for {}: import the assets, or take them out of the training template",
                 self.folder,
-                missing[..missing.len().min(SHOWN)].join(", ")
+                first_of(&missing, SHOWN)
             ));
         }
         let others = self

@@ -12,7 +12,7 @@ use super::spacing;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
 use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, YEARS, ticker_fault};
-use crate::wording::count;
+use crate::wording::{count, short};
 use pipewright_matmul::parallel;
 
 /// The largest price in either direction: beyond it sums of squares and the
@@ -697,14 +697,7 @@ fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
 
 /// A cell for a message: in one line, at most 40 characters.
 pub(super) fn cut(text: &str) -> String {
-    const MOST: usize = 40;
-    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut letters = text.chars().map(plain);
-    let mut short: String = letters.by_ref().take(MOST).collect();
-    if letters.next().is_some() {
-        short.push('…');
-    }
-    short
+    short(&text.replace(char::is_control, " "), 40)
 }
 
 fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {

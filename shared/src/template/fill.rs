@@ -12,6 +12,7 @@ use super::scan::{self, Piece};
 use crate::definition::source::kind_of;
 use crate::definition::{Code, Definition, Finding, ParseError, Position, Severity, check};
 use crate::nearest::likely;
+use crate::wording::short;
 
 /// The name under which the engine keeps the template; its ending makes the
 /// engine escape.
@@ -20,6 +21,9 @@ const TEMPLATE: &str = "definition.json";
 /// The longest text that a template is filled to, in bytes. SageMaker takes a million characters,
 /// which have up to four bytes each.
 const LONGEST: usize = 4 << 20;
+
+/// The longest part of a value that a message shows, in characters.
+const LONGEST_VALUE: usize = 60;
 
 /// The filter that is put behind bare holes.
 const BARE: &str = "pipewright_bare";
@@ -304,7 +308,7 @@ fn engine() -> Tera {
         } else {
             Err(tera::Error::message(format!(
                 "a hole outside of a JSON string takes a number or a boolean, not {}",
-                shorten(&text)
+                short(&text, LONGEST_VALUE)
             )))
         }
     });
@@ -587,7 +591,7 @@ fn misplaced(template: &str, pieces: &[Piece], given: &BTreeMap<&str, &Value>) -
                         errors.push(FillError::Bare {
                             name: name.to_owned(),
                             position,
-                            value: shorten(&format!("{text:?}")),
+                            value: short(&format!("{text:?}"), LONGEST_VALUE),
                         });
                     }
                     _ => {}
@@ -596,15 +600,6 @@ fn misplaced(template: &str, pieces: &[Piece], given: &BTreeMap<&str, &Value>) -
         }
     }
     errors
-}
-
-fn shorten(text: &str) -> String {
-    const LONGEST: usize = 60;
-    if text.chars().count() <= LONGEST {
-        text.to_owned()
-    } else {
-        text.chars().take(LONGEST).chain(['…']).collect()
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! What messages to a person are made of: times, sizes and counts as they are
-//! read, and the name that was probably meant.
+//! read, texts and lists of which only the start is shown, and the name that was
+//! probably meant.
 
 pub mod nearest;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// A time span: `7 ms`, `3.2 s`, `2 min 5 s`.
@@ -37,9 +39,55 @@ pub fn count(number: usize, one: &str) -> String {
     }
 }
 
+/// A text of at most `longest` characters, or its start and an ellipsis.
+#[must_use]
+pub fn short(text: &str, longest: usize) -> String {
+    let mut characters = text.chars();
+    let mut shown: String = characters.by_ref().take(longest).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The first `longest` names of a list and how many more there are: `A, B and 3 more`.
+#[must_use]
+pub fn first_of<T: AsRef<str>>(names: &[T], longest: usize) -> String {
+    let shown: Vec<&str> = names.iter().take(longest).map(T::as_ref).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(longest) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits, two for each.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_text_or_list_the_start_is_shown() {
+        assert_eq!(short("Größe", 5), "Größe");
+        assert_eq!(short("Größen", 5), "Größe…");
+        assert_eq!(first_of(&["A", "B"], 2), "A, B");
+        assert_eq!(first_of(&["A", "B", "C"], 2), "A, B and 1 more");
+        assert_eq!(first_of::<String>(&[], 2), "");
+    }
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
 
     #[test]
     fn spans_and_sizes_read_as_a_person_reads_them() {
