@@ -424,7 +424,7 @@ struct Job {
 }
 
 /// What a run made.
-struct Made {
+struct WrittenFeatures {
     set: FeatureSet,
     files: Vec<Written>,
     warnings: Vec<String>,
@@ -527,7 +527,7 @@ async fn make_interruptibly(arguments: Run) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn make(job: Job, out: &Out) -> Result<Made> {
+fn make(job: Job, out: &Out) -> Result<WrittenFeatures> {
     let began = Instant::now();
     let Job {
         template,
@@ -567,7 +567,7 @@ fn make(job: Job, out: &Out) -> Result<Made> {
     match result {
         Ok(set) => {
             files.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(Made {
+            Ok(WrittenFeatures {
                 set,
                 files,
                 warnings,

@@ -26,7 +26,7 @@ enum Shape {
 
 /// Settings of all stages.
 #[derive(Debug, Clone)]
-struct Settings {
+struct StageSettings {
     shape: Shape,
     bollinger: usize,
     rsi: usize,
@@ -40,7 +40,7 @@ struct Settings {
     calendar: &'static str,
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = StageSettings> {
     (
         prop::sample::select(vec![Shape::Positive, Shape::Crossing]),
         (1..30_usize, 1..30_usize, 1..30_usize),
@@ -53,7 +53,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         prop::sample::select(vec!["daily", "trading"]),
     )
         .prop_map(
-            |(shape, windows, steps, edge, p, inputs, output, shuffle, calendar)| Settings {
+            |(shape, windows, steps, edge, p, inputs, output, shuffle, calendar)| StageSettings {
                 shape,
                 bollinger: windows.0,
                 rsi: windows.1,
@@ -69,7 +69,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         )
 }
 
-fn document(settings: &Settings) -> Value {
+fn document(settings: &StageSettings) -> Value {
     let mut document = template(MONDAY + time::Duration::weeks(15));
     let features = &mut document["feMeta"];
     features["taSettings"]["bollingerBand"]["window"] = json!(settings.bollinger);
