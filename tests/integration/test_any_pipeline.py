@@ -358,6 +358,47 @@ def test_a_pipeline_of_a_definition_alone_has_records_as_well(system):
     assert record["pipelineName"] == name
 
 
+@pytest.fixture
+def named(system, mine):
+    """A pipeline that no stack has made, and that the installation follows by its name alone."""
+    sagemaker = system.client("sagemaker")
+    described = sagemaker.describe_pipeline(PipelineName=NAME)
+    name = "Any-Named"
+    sagemaker.create_pipeline(
+        PipelineName=name,
+        ClientRequestToken="any-named-".ljust(32, "0"),
+        PipelineDefinition=described["PipelineDefinition"],
+        RoleArn=described["RoleArn"],
+    )
+    system.deploy(parameters={"PipelineNames": f"nobodys-{name},{name.lower()}"})
+    yield name
+    system.deploy()
+
+
+def test_a_pipeline_is_followed_by_its_name_alone(system, mine, named):
+    """A pipeline that PipelineNames names has records, in whatever case, and its lost executions are found."""
+
+    def run():
+        start = system.client("sagemaker").start_pipeline_execution
+        arn = start(PipelineName=named)["PipelineExecutionArn"]
+        assert mine.ended(arn) == "Succeeded"
+        return arn.rpartition("/")[2]
+
+    told = run()
+    wait_for(lambda: (system.record(told) or {}).get("modelPackageArn"))
+    assert system.record(told)["pipelineStatus"] == "Succeeded"
+    assert not reconciled(system, told)
+    with lost(system, "pipeline-execution", "pipeline-step", "model-package"):
+        untold = run()
+    response = system.client("lambda").invoke(
+        FunctionName=f"{STACK}-housekeeping", Payload=json.dumps({"graceSeconds": 0}).encode()
+    )
+    answer = json.loads(response["Payload"].read())
+    # The other name is nobody's, which is told and stops nothing.
+    assert f"the executions of pipeline nobodys-{named}" in answer["errorMessage"]
+    assert system.record(untold)["pipelineStatus"] == "Succeeded"
+
+
 def test_an_idle_endpoint_of_it_is_listed_and_deleted(system, mine, recorded):
     sagemaker = system.client("sagemaker")
     sagemaker.create_model(
