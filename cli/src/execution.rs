@@ -282,19 +282,14 @@ async fn await_record(
 ) -> anyhow::Result<Option<RecordId>> {
     let text = &arguments.which.execution;
     match search.look(text, now()).await? {
-        Some(Found::Recorded(id)) => return Ok(Some(id)),
-        Some(Found::Unrecorded(arn)) => complain(&format!(
+        Ok(Found::Recorded(id)) => return Ok(Some(id)),
+        Ok(Found::Unrecorded(arn)) => complain(&format!(
             "execution {arn} has no record in table {} yet; waiting for its first event, which comes if a rule brings \
              those of its pipeline",
             search.executions
         ))?,
-        None => {
-            let unknown = search.unknown(text, now()).await?;
-            if !arguments.wait {
-                return Err(unknown);
-            }
-            complain(&format!("{unknown}; waiting for it"))?;
-        }
+        Err(unknown) if arguments.wait => complain(&format!("{unknown}; waiting for it"))?,
+        Err(unknown) => return Err(unknown.into()),
     }
     let plain = match ExecutionArn::parse(text.as_str()) {
         Ok(_) => None,
@@ -310,7 +305,7 @@ async fn await_record(
         }
         if plain.is_none() || looked.elapsed() >= LOOK_FOR_NAME {
             looked = Instant::now();
-            if let Some(Found::Recorded(id)) = search.look(text, now()).await? {
+            if let Ok(Found::Recorded(id)) = search.look(text, now()).await? {
                 return Ok(Some(id));
             }
         }
@@ -320,10 +315,9 @@ async fn await_record(
 
 /// The ARN of the execution that is meant, and how it is called: by its record's id, if it has one.
 async fn to_act_on(search: &Search, text: &str) -> anyhow::Result<(String, Option<RecordId>)> {
-    let id = match search.look(text, now()).await? {
-        Some(Found::Recorded(id)) => id,
-        Some(Found::Unrecorded(arn)) => return Ok((arn.to_string(), None)),
-        None => return Err(search.unknown(text, now()).await?),
+    let id = match search.look(text, now()).await?? {
+        Found::Recorded(id) => id,
+        Found::Unrecorded(arn) => return Ok((arn.to_string(), None)),
     };
     let record = search.executions.record(&id).await?;
     match record.as_ref().and_then(arn_of) {

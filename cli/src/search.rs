@@ -40,6 +40,11 @@ pub(crate) enum Found {
     Unrecorded(ExecutionArn),
 }
 
+/// There is no such execution; the text says which ones are near.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unknown(String);
+
 impl Search {
     /// Looks in an installation's table of executions, or in the one that was
     /// given instead.
@@ -69,10 +74,9 @@ impl Search {
 
     /// The id of the execution that is meant, which must have a record.
     pub(crate) async fn recorded(&self, text: &str, now: i64) -> anyhow::Result<RecordId> {
-        match self.look(text, now).await? {
-            Some(Found::Recorded(id)) => Ok(id),
-            Some(Found::Unrecorded(arn)) => Err(self.unrecorded(&arn)),
-            None => Err(self.unknown(text, now).await?),
+        match self.look(text, now).await?? {
+            Found::Recorded(id) => Ok(id),
+            Found::Unrecorded(arn) => Err(self.unrecorded(&arn)),
         }
     }
 
@@ -85,28 +89,32 @@ impl Search {
         )
     }
 
-    /// The execution that is meant; `None` if there is none.
+    /// The execution that is meant, or that there is none.
     ///
     /// # Errors
     /// If it can be neither id nor ARN, if several have the display name, or if it can't be found out.
-    pub(crate) async fn look(&self, text: &str, now: i64) -> anyhow::Result<Option<Found>> {
+    pub(crate) async fn look(
+        &self,
+        text: &str,
+        now: i64,
+    ) -> anyhow::Result<Result<Found, Unknown>> {
         if let Ok(arn) = ExecutionArn::parse(text) {
             return self.by_arn(arn, now).await;
         }
         // A display name has the form of an id.
         let id = RecordId::new(text)?;
         if self.has(&id).await? {
-            return Ok(Some(Found::Recorded(id)));
+            return Ok(Ok(Found::Recorded(id)));
         }
-        let mut same: Vec<String> = Vec::new();
-        for (id, record) in self.recent(DAYS, now).await? {
-            if is_named(&record, text) {
-                same.push(id);
-            }
-        }
+        let records = self.recent(DAYS, now).await?;
+        let same: Vec<&str> = records
+            .iter()
+            .filter(|(_, record)| is_named(record, text))
+            .map(|(id, _)| id.as_str())
+            .collect();
         match &same[..] {
-            [] => Ok(None),
-            [id] => Ok(Some(Found::Recorded(RecordId::new(id.as_str())?))),
+            [] => Ok(Err(self.unknown(text, &records))),
+            [id] => Ok(Ok(Found::Recorded(RecordId::new(*id)?))),
             _ => bail!(
                 "{} executions have the name {text}: {}; say which by its id",
                 same.len(),
@@ -121,21 +129,23 @@ impl Search {
             || !self.executions.items(id.as_str()).await?.is_empty())
     }
 
-    async fn by_arn(&self, arn: ExecutionArn, now: i64) -> anyhow::Result<Option<Found>> {
+    async fn by_arn(&self, arn: ExecutionArn, now: i64) -> anyhow::Result<Result<Found, Unknown>> {
         let own = RecordId::new(arn.execution_id()).ok();
         if let Some(id) = own
             && self.is_recorded_as(&id, &arn).await?
         {
-            return Ok(Some(Found::Recorded(id)));
+            return Ok(Ok(Found::Recorded(id)));
         }
         let Some(state) = self.sagemaker.execution_state(arn.as_str()).await? else {
             // Its record outlives its pipeline.
-            for (id, record) in self.recent(DAYS, now).await? {
-                if arn_of(&record).is_some_and(|known| known.eq_ignore_ascii_case(arn.as_str())) {
-                    return Ok(Some(Found::Recorded(RecordId::new(id)?)));
-                }
-            }
-            return Ok(None);
+            let records = self.recent(DAYS, now).await?;
+            let of_arn = |record: &Item| {
+                arn_of(record).is_some_and(|known| known.eq_ignore_ascii_case(arn.as_str()))
+            };
+            return Ok(match records.iter().find(|(_, record)| of_arn(record)) {
+                Some((id, _)) => Ok(Found::Recorded(RecordId::new(id.as_str())?)),
+                None => Err(self.unknown(arn.as_str(), &records)),
+            });
         };
         let parameter = self
             .sagemaker
@@ -145,10 +155,10 @@ impl Search {
             if let Some(candidate) = whose::started(name.as_deref())
                 && self.is_recorded_as(&candidate.id, &arn).await?
             {
-                return Ok(Some(Found::Recorded(candidate.id)));
+                return Ok(Ok(Found::Recorded(candidate.id)));
             }
         }
-        Ok(Some(Found::Unrecorded(arn)))
+        Ok(Ok(Found::Unrecorded(arn)))
     }
 
     /// Whether the record under an id is, or as far as is known will be, the
@@ -204,17 +214,16 @@ impl Search {
         Ok(records)
     }
 
-    /// What is said of an execution that there is not, with those that may have
-    /// been meant.
-    pub(crate) async fn unknown(&self, text: &str, now: i64) -> anyhow::Result<anyhow::Error> {
-        let records = self.recent(DAYS, now).await?;
+    /// What is said of an execution that is not among these, with those of them
+    /// that may have been meant.
+    fn unknown(&self, text: &str, records: &[(String, Item)]) -> Unknown {
         let mut candidates: Vec<&str> = Vec::new();
         for (id, record) in records.iter().rev() {
             candidates.push(id);
             let name = record.get(names::DISPLAY_NAME).and_then(Attribute::as_str);
             candidates.extend(name.filter(|name| *name != id.as_str()));
         }
-        Ok(anyhow!(
+        Unknown(format!(
             "there is no execution {text} in table {}{}; {} has the ids",
             self.executions,
             meant(&near(text, &candidates)),

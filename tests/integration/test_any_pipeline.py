@@ -385,8 +385,12 @@ def test_a_pipeline_is_followed_by_its_name_alone(system, mine, named):
         return arn.rpartition("/")[2]
 
     told = run()
-    wait_for(lambda: (system.record(told) or {}).get("modelPackageArn"))
-    assert system.record(told)["pipelineStatus"] == "Succeeded"
+
+    def recorded():
+        record = system.record(told) or {}
+        return record.get("modelPackageArn") and record.get("pipelineStatus") == "Succeeded"
+
+    wait_for(recorded)
     assert not reconciled(system, told)
     with lost(system, "pipeline-execution", "pipeline-step", "model-package"):
         untold = run()
