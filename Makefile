@@ -36,7 +36,8 @@ help: ## List what can be made
 	@echo '  PIPELINE=DIR makes `run-pipeline` and `deploy-pipeline` take your own pipeline,'
 	@echo '  PARAMETERS="NAME=VALUE ..." set its parameters, and RUNNERS="REPOSITORY=DIR ..." let `local`'
 	@echo '  run images with programs of this machine, PYTHONS="REPOSITORY=PROGRAM ..." with a Python of yours in the'
-	@echo '  place of one that is made for a framework, and CONTAINERS=1 in containers; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
+	@echo '  place of one that is made for a framework, and CONTAINERS=1 in containers; PROGRAMS="STEP=FILE ..." says which'
+	@echo '  file is the program of a step of `run-pipeline`, where the definition does not; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
@@ -48,7 +49,7 @@ local: build $(VENV)/run.stamp ## Start the system on this machine and keep it r
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
 	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(JOB_OPTIONS) \
-	  $(call flag,--simulate,SIMULATE)
+	  $(call each,--program,PROGRAMS) $(call flag,--simulate,SIMULATE)
 
 # What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for
 # another table of samconfig.toml, SKIP_IMAGE=1 to push the image later, YES=1 to be asked nothing,

@@ -279,8 +279,9 @@ def unknown_names(known, given):
     """What is wrong with names that the pipeline's parameters don't have, as sentences."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0)
-            hint = f"the nearest is {near[0]}" if near else "it has none"
+            near = difflib.get_close_matches(name, known, 1)
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            hint = f"the nearest is {near[0]}" if near else has
             yield f"the pipeline has no parameter {name}; {hint}"
 
 
@@ -314,7 +315,7 @@ def _note(step):
     """What there is to say of a step besides its status."""
     outcome = step["Metadata"].get("Condition", {}).get("Outcome")
     notes = [
-        step.get("FailureReason"),
+        " ".join(step.get("FailureReason", "").split()),
         outcome and f"the condition is {outcome}",
         step.get("StepDescription"),
     ]

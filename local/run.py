@@ -333,7 +333,10 @@ def fetch_below(system, prefix, directory):
 def pipeline_of(options):
     """The pipeline of one's own that is run."""
     given = pipelines.read_assignments(options.parameter)
-    return from_definition.pipeline_in(options.pipeline, options.binaries / "pipewright", given)
+    programs = pipelines.read_assignments(options.program)
+    return from_definition.pipeline_in(
+        options.pipeline, options.binaries / "pipewright", given, programs
+    )
 
 
 def check_pipeline(options):
@@ -341,7 +344,8 @@ def check_pipeline(options):
     pipeline, given = pipeline_of(options), pipelines.read_assignments(options.parameter)
     if isinstance(pipeline, PipelineFromDefinition):
         pipelines.refuse_unknown(pipeline.parameter_names(), given)
-        pipeline.objects()
+        pipeline.objects.buckets()
+        pipeline.objects.found()
     else:
         pipelines.refuse_unknown_names(options.binaries / "pipewright", pipeline, given)
 
@@ -371,23 +375,34 @@ def run_pipeline(system, options, timer):
     keep_steps(system, arn, ended, directory)
     for step in ended:
         if step["StepStatus"] == "Failed":
-            tell_failure(system.jobs_of(arn), step, directory / step["StepName"])
+            tell_failure(system.jobs_of(arn), step, directory / step["StepName"] / "log.txt")
     reason = execution.get("FailureReason")
     say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
     if status != "Succeeded":
         return 1
-    simulated = pipelines.only_simulated(ended)
-    if not simulated or options.simulate:
+    return tell_simulated(ended, options.simulate)
+
+
+def tell_simulated(ended, accepted):
+    """Say which jobs were simulated and how they would run; gives the exit status."""
+    reasons = {
+        step["StepName"]: reason
+        for step in ended
+        if steps.job_of(step) and (reason := pipelines.simulated(step))
+    }
+    nothing_ran = pipelines.only_simulated(ended)
+    if accepted or not (reasons or nothing_ran):
         return 0
-    say("\nNothing of it ran. Simulated steps:")
-    for name, reason in simulated.items():
+    say("\nNothing of it ran. Simulated steps:" if nothing_ran else "\nSimulated jobs:")
+    for name, reason in (nothing_ran or reasons).items():
         say(f"          {name}: {reason}")
     say(
-        'RUNNERS="REPOSITORY=DIR ..." (HOST/REPOSITORY for an image that is not of your account) '
-        'names programs of this machine for the images of a repository, PYTHONS="REPOSITORY=PROGRAM '
-        '..." a Python for jobs that bring a program; SIMULATE=1 accepts a simulation.'
+        'RUNNERS="REPOSITORY=DIR ..." names programs of this machine for the images of a repository, '
+        'PYTHONS="REPOSITORY=PROGRAM ..." a Python for jobs that bring a program; REPOSITORY begins with '
+        "the registry's host where that is not your account's. CONTAINERS=1 runs the images themselves; "
+        "SIMULATE=1 accepts a simulation."
     )
-    return NOTHING_RAN
+    return NOTHING_RAN if nothing_ran else 0
 
 
 def said_now(text):
@@ -401,13 +416,20 @@ def keep_steps(system, arn, ended, directory):
     definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     paths = [Below(directory).file("definition.json")]
     paths[0].write_text(definition["PipelineDefinition"])
+    faults = []
     for step in ended:
         if steps.job_of(step) and not pipelines.simulated(step):
-            paths += steps.keep(sagemaker, step, folder, directory)
+            kept, not_kept = steps.keep(sagemaker, step, folder, directory)
+            paths += kept
+            faults += not_kept
     for path in sorted(paths):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
+    for fault in faults:
+        say(f"warning: {fault}")
     for step in ended:
-        if steps.job_of(step) and (metrics := steps.metrics_of(sagemaker, step)):
+        if pipelines.simulated(step) or not steps.job_of(step):
+            continue
+        if metrics := steps.metrics_of(sagemaker, step):
             found = ", ".join(f"{name} {value}" for name, value in metrics.items())
             say(f"          {step['StepName']}: {found}")
 
@@ -415,9 +437,10 @@ def keep_steps(system, arn, ended, directory):
 def tell_failure(folder, step, kept):
     """Show the end of what a failed step printed, all of which is kept."""
     lines = steps.last_lines(folder, step)
+    say(f"\nStep {step['StepName']} failed: {step.get('FailureReason', 'no reason is given')}")
     if not lines:
         return
-    say(f"\nStep {step['StepName']} failed; its output ends with (all of it: {shorten(kept)})")
+    say(f"Its output ends with (all of it: {shorten(kept)})")
     for line in lines:
         say(f"          | {line}")
     say()
@@ -557,6 +580,14 @@ def arguments():
         help="run those of images from this repository with this Python, as it is",
     )
     parser.add_argument(
+        "--program",
+        action="append",
+        default=[],
+        metavar="STEP=FILE",
+        help="the program of a step, a file of the pipeline's directory, where its definition does not "
+        "say which one it is",
+    )
+    parser.add_argument(
         "--containers",
         action="store_true",
         help="run the images of jobs themselves, by docker or podman, but for those with a runner or "
@@ -596,12 +627,21 @@ def arguments():
     return parser.parse_args()
 
 
-def read_runners(options):
-    """The directories of programs by the repository of the image that they stand for."""
-    runners = {}
-    if options.action == "pipeline" and (repository := pipeline_of(options).repository()):
-        runners[repository] = options.pipeline
-    return {**runners, **pipelines.read_assignments(options.runner)}
+def read_runners(options, assignments):
+    """Programs, or Pythons, of this machine by the repository of the image that they stand for."""
+    named = pipelines.read_assignments(assignments)
+    if options.action != "pipeline":
+        return named
+    pipeline = pipeline_of(options)
+    if isinstance(pipeline, PipelineFromDefinition):
+        return pipeline.runners(named)
+    return named
+
+
+def own_runners(options):
+    """The directory of programs that a pipeline of one's own is itself, by its repository."""
+    repository = pipeline_of(options).repository() if options.action == "pipeline" else None
+    return {repository: options.pipeline} if repository else {}
 
 
 def container_engine():
@@ -657,7 +697,7 @@ def main():
             check_pipeline(options)
         else:
             check_data(options)
-        runners = read_runners(options)
+        runners = {**own_runners(options), **read_runners(options, options.runner)}
         with contextlib.ExitStack() as stack:
             if action is stay:
                 # First of all: where another one stays, nothing is begun.
@@ -668,7 +708,7 @@ def main():
                     *(directory, options.binaries, functions, ports, open_to_all, runners),
                     seed=options.seed,
                     python=options.python,
-                    pythons=pipelines.read_assignments(options.python_for),
+                    pythons=read_runners(options, options.python_for),
                     containers=container_engine() if options.containers else None,
                 )
             )

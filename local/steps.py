@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path, PurePosixPath
 
-from below import Below, file_name
+from below import Below, NameRefused, file_name
 from training import Tail
 
 # How many of a failed step's last lines are shown again.
@@ -13,7 +13,7 @@ LAST_LINES = 30
 _ML = PurePosixPath("/opt/ml")
 _LOG = "container.log"
 # A terminal would do something of its own with them.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def job_of(step):
@@ -86,27 +86,31 @@ def keep(sagemaker, step, folder, directory):
     """Copy what a step printed, measured and left to a folder of its own below a directory.
 
     Its log as `log.txt`, its metrics as `metrics.json`, each output of a processing under the
-    output's name, a training's `model/` and `output/`, a transform's `output/`. Gives the paths.
+    output's name, a training's `model/` and `output/`, a transform's `output/`. Gives the paths, and
+    as sentences what could not be kept.
     """
     kind, name = job_of(step)
     folders = folders_of(folder, step["StepName"], step.get("AttemptCount", 1))
-    below, paths = Below(directory / file_name(step["StepName"])), []
+    below, paths, faults = Below(directory / file_name(step["StepName"])), [], []
+
+    def copy(file, name):
+        if file.is_file():
+            try:
+                paths.append(_copied(file, below, name))
+            except (NameRefused, OSError) as error:
+                faults.append(f"{step['StepName']}: {name!r} is not kept: {error}")
+
     for host, job in folders.items():
         before = f"{host}/" if host else ""
-        if (job / _LOG).is_file():
-            paths.append(_copied(job / _LOG, below, f"{before}log.txt"))
+        copy(job / _LOG, f"{before}log.txt")
         for label, source in _left(sagemaker, kind, name, job).items():
             for file in sorted(source.rglob("*")):
-                if file.is_file():
-                    inner = f"{before}{label}/{file.relative_to(source).as_posix()}"
-                    paths.append(_copied(file, below, inner))
-        failure = job / "opt" / "ml" / "output" / "failure"
-        if failure.is_file():
-            paths.append(_copied(failure, below, f"{before}failure.txt"))
+                copy(file, f"{before}{label}/{file.relative_to(source).as_posix()}")
+        copy(job / "opt" / "ml" / "output" / "failure", f"{before}failure.txt")
     if paths and (metrics := metrics_of(sagemaker, step)):
         paths.append(below.file("metrics.json"))
         paths[-1].write_text(json.dumps(metrics, indent=2) + "\n")
-    return paths
+    return paths, faults
 
 
 def _left(sagemaker, kind, name, job):

@@ -61,9 +61,11 @@ impl Script {
         })
     }
 
-    /// The program's command line, `python3` standing for the interpreter.
+    /// The program's command line, `python3` standing for the interpreter. `is_package` says
+    /// whether a `setup.py` lies beside it: then it is a module of that package, unless it is a
+    /// shell's.
     pub(crate) fn command_line(&self, is_package: bool) -> Vec<String> {
-        let mut line = if is_package {
+        let mut line = if is_package && !self.program.ends_with(".sh") {
             vec!["python3".to_owned(), "-m".to_owned(), self.module()]
         } else if self.program.ends_with(".py") {
             vec!["python3".to_owned(), self.program.clone()]
@@ -94,13 +96,13 @@ impl Script {
     }
 
     /// What the toolkit says of a program that failed: the end of its log, and how it was called.
-    pub(crate) fn failure(&self, log: &str, exit_code: Option<i32>) -> String {
+    pub(crate) fn failure(&self, log: &str, is_package: bool, exit_code: Option<i32>) -> String {
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
         let exit_code = exit_code.map_or_else(String::new, |code| format!("\nExitCode {code}"));
         format!(
             "ExecuteUserScriptError:{exit_code}\nErrorMessage \"{}\"\nCommand \"{}\"",
             last.unwrap_or_default(),
-            self.command_line(false).join(" ")
+            self.command_line(is_package).join(" ")
         )
     }
 
@@ -162,7 +164,10 @@ impl Script {
         members["user_args"] = json!(self.arguments());
         let own = members.as_object().into_iter().flatten();
         let own = own.filter(|(name, _)| *name != "channel_input_dirs" && *name != "job_name");
-        own.map(|(name, value)| (name.clone(), value))
+        // Modules beside the program's own folder are found as well.
+        let path = ("PYTHONPATH".to_owned(), below(CODE));
+        let own = own
+            .map(|(name, value)| (name.clone(), value))
             .chain(
                 channel_folders
                     .iter()
@@ -173,8 +178,8 @@ impl Script {
                     .iter()
                     .map(|(name, value)| (format!("hp_{name}"), value)),
             )
-            .map(|(name, value)| (format!("SM_{}", name.to_uppercase()), as_variable(value)))
-            .collect()
+            .map(|(name, value)| (format!("SM_{}", name.to_uppercase()), as_variable(value)));
+        own.chain([path]).collect()
     }
 }
 
@@ -340,6 +345,7 @@ mod tests {
         let line = shell.command_line(false);
         assert_eq!(line[..2], ["/bin/sh", "-c"]);
         assert_eq!(line[3..], ["./run.sh", "-x", "1"]);
+        assert_eq!(shell.command_line(true), line);
     }
 
     #[test]
@@ -373,6 +379,7 @@ mod tests {
             ("SM_MODULE_DIR", "s3://b/code/sourcedir.tar.gz"),
             ("SM_USER_ENTRY_POINT", "train.py"),
             ("SM_FRAMEWORK_MODULE", ""),
+            ("PYTHONPATH", "/opt/ml/code"),
         ] {
             assert_eq!(
                 environment.get(name).map(String::as_str),

@@ -51,6 +51,7 @@ TAKES = {
     "PARTITION": ("deploy-policy", False),
     "PIPELINE": ("deploy-pipeline", False),
     "PREFIX": ("destroy", False),
+    "PROGRAMS": ("run-pipeline", True),
     "PYTHONS": ("local", True),
     "RUNNERS": ("local", True),
     "SEED": ("run", False),

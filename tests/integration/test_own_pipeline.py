@@ -406,6 +406,7 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
         timeout=120,
         out=tmp_path / "out",
         simulate=simulate,
+        program=[],
     )
     monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
     status = run.run_pipeline(system, options, run.Timer())

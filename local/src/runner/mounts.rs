@@ -97,7 +97,7 @@ impl Mounts {
     }
 
     /// The command line of a program that finds `root` at `/opt/ml`, or whose arguments name
-    /// `root` in its place.
+    /// `root` in its place, and that gets `variables` whatever their names are.
     ///
     /// # Errors
     /// The program is missing, looked up by `path` where its name has no slash, or it can't be
@@ -106,6 +106,7 @@ impl Mounts {
         &self,
         root: &Path,
         command_line: &[String],
+        variables: &[(String, String)],
         path: &OsStr,
     ) -> io::Result<Vec<OsString>> {
         let mut led = command_line.iter().map(|part| led_to(root, part));
@@ -119,7 +120,19 @@ impl Mounts {
                 let before = before.chain(&["--", "/bin/sh", "-c", SCRIPT, "sh"]);
                 let before = before.map(OsString::from);
                 let own = command_line.iter().map(OsString::from);
-                Ok(before.chain([root.into()]).chain(own).collect())
+                // A shell drops what is no variable of its own, such as SM_CHANNEL_MY-DATA.
+                let mut odd = variables
+                    .iter()
+                    .filter(|(name, _)| !is_variable(name))
+                    .peekable();
+                let env = odd.peek().map(|_| OsString::from("/usr/bin/env"));
+                let odd = odd.map(|(name, value)| format!("{name}={value}").into());
+                Ok(before
+                    .chain([root.into()])
+                    .chain(env)
+                    .chain(odd)
+                    .chain(own)
+                    .collect())
             }
         }
     }
@@ -133,6 +146,12 @@ impl Mounts {
             _ => None,
         }
     }
+}
+
+/// Whether a shell takes a name for that of a variable.
+fn is_variable(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(is_part) && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// That a program can be executed.
@@ -166,7 +185,9 @@ mod tests {
         };
         let root = Path::new("/tmp/job/opt/ml");
         let line = ["x".to_owned(), "--in=/opt/ml/input".to_owned()];
-        let led = mounts.command_line(root, &line, OsStr::new("")).unwrap();
+        let led = mounts
+            .command_line(root, &line, &[], OsStr::new(""))
+            .unwrap();
         assert_eq!(led, ["x", "--in=/tmp/job/opt/ml/input"]);
         let note = mounts.note("No such file: /opt/ml/input").unwrap();
         assert!(note.contains("unshare failed"), "{note}");
@@ -179,7 +200,11 @@ mod tests {
         let path = OsStr::new("/bin:/usr/bin");
         let tried = |program: &str| {
             let line = [program.to_owned(), "/opt/ml/x".to_owned()];
-            mounts.command_line(Path::new("/tmp"), &line, path)
+            let variables = [
+                ("A".to_owned(), "1".to_owned()),
+                ("B-C".to_owned(), "2".to_owned()),
+            ];
+            mounts.command_line(Path::new("/tmp"), &line, &variables, path)
         };
         assert_eq!(
             tried("no-such-program").unwrap_err().kind(),
@@ -190,6 +215,7 @@ mod tests {
             io::ErrorKind::PermissionDenied
         );
         let line = tried("sh").unwrap();
-        assert_eq!(line[line.len() - 3..], ["/tmp", "sh", "/opt/ml/x"]);
+        let end = ["/tmp", "/usr/bin/env", "B-C=2", "sh", "/opt/ml/x"];
+        assert_eq!(line[line.len() - 5..], end);
     }
 }

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -126,6 +126,8 @@ struct Host {
     root: PathBuf,
     /// What the program writes to its standard output and error.
     log: PathBuf,
+    /// The Python that stands for the image's, found as the job is prepared.
+    interpreter: OnceLock<PathBuf>,
 }
 
 impl ProcessRunner {
@@ -269,8 +271,10 @@ impl ProcessRunner {
             let source = script.as_ref().and_then(|script| script.source.as_deref());
             let inputs = plan.inputs.iter().map(|input| host.root.join(&input.path));
             let inputs: Vec<PathBuf> = inputs.collect();
-            self.prepare_python(image, &host.root, source, &inputs, &host.log)
+            let interpreter = self
+                .prepare_python(image, &host.root, source, &inputs, &host.log)
                 .await?;
+            host.interpreter.get_or_init(|| interpreter);
         }
         Ok(())
     }
@@ -471,7 +475,7 @@ impl ProcessRunner {
                 let place = host.log.display();
                 match (&order.runner, Script::of(&order.request)) {
                     (Runner::Python(_), Some(script)) => {
-                        script.failure(&log_text, status.code()) + &note
+                        script.failure(&log_text, is_package(host), status.code()) + &note
                     }
                     _ => format!("See job logs for more information ({place}){note}"),
                 }
@@ -501,6 +505,7 @@ impl ProcessRunner {
         runner: &Runner,
         root: &Path,
         log_file: &Path,
+        environment: &[(String, String)],
     ) -> Result<Command, String> {
         let folder = log_file.parent().unwrap_or(root);
         let inherited = self.settings.environment.iter();
@@ -525,7 +530,7 @@ impl ProcessRunner {
         let whole = self
             .settings
             .mounts
-            .command_line(root, command_line, &path)
+            .command_line(root, command_line, environment, &path)
             .map_err(|error| not_started(&command_line[0], &error))?;
         let mut command = Command::new(&whole[0]);
         command
@@ -536,7 +541,8 @@ impl ProcessRunner {
             .env("PATH", &path)
             .env("HOME", folder)
             .env("PIPEWRIGHT_ML_ROOT", root)
-            .envs(own);
+            .envs(own)
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         logged(&mut command, log_file)?;
         Ok(command)
     }
@@ -594,25 +600,36 @@ impl ProcessRunner {
             Runner::Programs(_) | Runner::Container(_) => {}
             Runner::Python(_) => match Script::of(&order.request) {
                 Some(script) if command_line.is_empty() => {
-                    let is_package = host.root.join(CODE).join("setup.py").is_file();
-                    command_line = script.command_line(is_package);
+                    command_line = script.command_line(is_package(host));
+                    lead_python(&mut command_line, host);
                     brought = Some(script);
                 }
-                _ => plain_python(&mut command_line),
+                _ => lead_python(&mut command_line, host),
             },
         }
         if brought.is_none() {
             command_line.extend(plan.arguments.iter().cloned());
         }
-        let mut command = self.container(&command_line, &order.runner, &host.root, &host.log)?;
-        command.envs(identity(order));
+        let identity = identity(order).into_iter();
+        let mut environment: Vec<(String, String)> = identity
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         if let Some(script) = &brought {
-            command
-                .current_dir(host.root.join(CODE))
-                .envs(self.script_environment(script, order, plan, host));
+            environment.extend(self.script_environment(script, order, plan, host));
+        }
+        // Of two variables of one name, the later counts.
+        environment.extend(plan.environment.iter().cloned());
+        let mut command = self.container(
+            &command_line,
+            &order.runner,
+            &host.root,
+            &host.log,
+            &environment,
+        )?;
+        if brought.is_some() {
+            command.current_dir(host.root.join(CODE));
         }
         command
-            .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .spawn()
             .map_err(|error| not_started(&command_line[0], &error))
     }
@@ -644,7 +661,7 @@ impl ProcessRunner {
     }
 
     /// Gets what a framework's image has: the sources of the program, and a Python with its
-    /// packages.
+    /// packages, whose path it gives.
     pub(super) async fn prepare_python(
         &self,
         image: &PythonImage,
@@ -652,7 +669,7 @@ impl ProcessRunner {
         source: Option<&str>,
         folders: &[PathBuf],
         log: &Path,
-    ) -> Result<(), String> {
+    ) -> Result<PathBuf, String> {
         let code = root.join(CODE);
         if let Some(source) = source {
             self.fetch_source(source, root, &code).await?;
@@ -663,7 +680,8 @@ impl ProcessRunner {
         let pythons = &self.settings.pythons;
         let interpreter = pythons.interpreter(image, &folders, log).await?;
         let folder = log.parent().unwrap_or(root);
-        make_commands(&commands_folder(folder), &interpreter).await
+        make_commands(&commands_folder(folder), &interpreter).await?;
+        Ok(interpreter)
     }
 
     /// Unpacks the archive of a program's sources; one that is no archive is the program itself.
@@ -716,6 +734,11 @@ fn logged(command: &mut Command, log_file: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a job's sources are a package.
+fn is_package(host: &Host) -> bool {
+    host.root.join(CODE).join("setup.py").is_file()
+}
+
 /// Where the commands `python` and `pip` of a job are.
 fn commands_folder(folder: &Path) -> PathBuf {
     folder.join("bin")
@@ -723,8 +746,9 @@ fn commands_folder(folder: &Path) -> PathBuf {
 
 /// Leads an image's own Python, which lies somewhere else in each image, to the one that stands
 /// for it.
-fn plain_python(command_line: &mut [String]) {
-    let Some(program) = command_line.first_mut() else {
+fn lead_python(command_line: &mut [String], host: &Host) {
+    let (Some(program), Some(interpreter)) = (command_line.first_mut(), host.interpreter.get())
+    else {
         return;
     };
     let name = program.rsplit('/').next().unwrap_or_default();
@@ -735,7 +759,7 @@ fn plain_python(command_line: &mut [String]) {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
     });
     if is_python {
-        "python3".clone_into(program);
+        *program = interpreter.display().to_string();
     }
 }
 
@@ -785,6 +809,7 @@ fn hosts_of(plan: &JobPlan, folder: &Path) -> Vec<Host> {
                 name: name.clone(),
                 root: folder.join("opt").join("ml"),
                 log: folder.join("container.log"),
+                interpreter: OnceLock::new(),
             }
         })
         .collect()

@@ -59,7 +59,15 @@ impl Pythons {
         log: &Path,
     ) -> Result<PathBuf, String> {
         let repository = image.repository.as_str();
+        let requirements = requirements_in(folders).await?;
         if let Some(named) = self.named.get(repository) {
+            if requirements.is_some() {
+                let named = named.display();
+                say(
+                    log,
+                    &format!("{REQUIREMENTS} is not installed: {named} is used as it is"),
+                )?;
+            }
             return Ok(named.clone());
         }
         let base = self.base.as_ref();
@@ -67,7 +75,6 @@ impl Pythons {
             base.ok_or_else(|| format!("InternalServerError: no Python for {repository}"))?;
         let framework = Framework::of_repository(repository)
             .ok_or_else(|| format!("InternalServerError: {repository} is no framework's"))?;
-        let requirements = requirements_in(folders).await?;
         let version = version_of(base).await?;
         let wanted = framework.requirements(&image.tag);
         let text = requirements
@@ -79,10 +86,18 @@ impl Pythons {
         let name = format!("{repository}-{}", digest.collect::<String>());
         create_folder(&self.environments).await?;
         let lock = self.environments.join(format!("{name}.lock"));
-        // Held until the environment is whole; another run may be making the same one.
-        let _lock = tokio::task::spawn_blocking(move || locked(&lock))
+        let lock = File::create(&lock).map_err(|error| internal(&lock, &error))?;
+        if lock.try_lock().is_err() {
+            say(
+                log,
+                "waiting for another job that makes the same Python environment",
+            )?;
+        }
+        // Held until the environment is whole.
+        let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
             .await
-            .map_err(|error| format!("InternalServerError: {error}"))??;
+            .map_err(|error| format!("InternalServerError: {error}"))?
+            .map_err(|error| internal(&self.environments, &error))?;
         let folder = self.environments.join(name);
         let interpreter = folder.join("bin").join("python");
         if folder.join(WHOLE).is_file() {
@@ -142,10 +157,10 @@ impl Making<'_> {
             .map_err(|why| self.failed("venv", &why))?;
         if let Err(why) = self.install(wanted).await {
             let newest = framework.newest();
+            self.say(&why)?;
             self.say(&format!(
-                "{} cannot be installed in this Python: {}; the newest version that can, is taken",
-                wanted[0],
-                why.lines().last().unwrap_or_default()
+                "{} cannot be installed in this Python; the newest version that can, is taken",
+                wanted[0]
             ))?;
             self.install(&newest)
                 .await
@@ -206,9 +221,15 @@ impl Making<'_> {
     }
 
     fn failed(&self, what: &str, why: &str) -> String {
+        // What cannot be written there is in the reason.
+        let _ = self.say(why);
         let repository = &self.image.repository;
+        let cure = match what {
+            REQUIREMENTS => "correct it, or ",
+            _ => "",
+        };
         format!(
-            "ClientError: no Python environment for {repository}: {what}: {why}\nPYTHONS={repository}=PROGRAM names an interpreter that has what is needed"
+            "ClientError: no Python environment for {repository}: {what} cannot be installed: {why}\n{cure}PYTHONS={repository}=PROGRAM names an interpreter that has what is needed"
         )
     }
 
@@ -217,21 +238,18 @@ impl Making<'_> {
     }
 }
 
-/// Writes a line of ours to a job's log.
+/// Writes lines of ours to a job's log.
 fn say(log: &Path, text: &str) -> Result<(), String> {
+    let write = |mut file: File| {
+        let mut lines = text.lines();
+        lines.try_for_each(|line| writeln!(file, "[pipewright] {line}"))
+    };
     File::options()
         .create(true)
         .append(true)
         .open(log)
-        .and_then(|mut file| writeln!(file, "[pipewright] {text}"))
+        .and_then(write)
         .map_err(|error| internal(log, &error))
-}
-
-/// A file that nobody else holds while it is open.
-fn locked(path: &Path) -> Result<File, String> {
-    File::create(path)
-        .and_then(|file| file.lock().map(|()| file))
-        .map_err(|error| internal(path, &error))
 }
 
 async fn version_of(python: &Path) -> Result<String, String> {

@@ -29,9 +29,9 @@ class Unsupported(Exception):
 
 
 def default_input(body, content_type):
-    """A body as a list or, of NPY, an array."""
+    """A body as an array; without numpy, JSON and CSV as lists."""
     if content_type == JSON:
-        return json.loads(body)
+        return _array(json.loads(body))
     if content_type == CSV:
         lines = body.decode().splitlines()
         return _array([[_number(cell) for cell in line.split(",")] for line in lines if line])
@@ -57,12 +57,17 @@ def default_output(prediction, accept):
         return file.getvalue(), NPY
     plain = prediction.tolist() if hasattr(prediction, "tolist") else prediction
     if accept in (JSON, "*/*", ""):
-        return json.dumps(plain).encode(), JSON
+        return json.dumps(plain, default=_plain).encode(), JSON
     if accept == CSV:
         rows = plain if isinstance(plain, (list, tuple)) else [plain]
         rows = [row if isinstance(row, (list, tuple)) else [row] for row in rows]
         return "\n".join(",".join(map(str, row)) for row in rows).encode(), CSV
     raise Unsupported(f"the accepted type {accept!r} needs an output_fn")
+
+
+def _plain(value):
+    """A number or an array of numpy's in a list, as JSON has it."""
+    return value.tolist()
 
 
 def _number(text):

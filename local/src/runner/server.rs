@@ -117,8 +117,13 @@ impl ProcessRunner {
         };
         let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
         let child = self
-            .container(&command_line, &server.runner, &root, &log_file)?
-            .envs(server.environment.iter().map(|(name, value)| (name, value)))
+            .container(
+                &command_line,
+                &server.runner,
+                &root,
+                &log_file,
+                &server.environment,
+            )?
             .envs(environment.iter().map(|(name, value)| (name, value)))
             // Reached by way of the runtime API only.
             .env("PIPEWRIGHT_LOCAL", "1")

@@ -57,6 +57,7 @@ import helper
 parser = argparse.ArgumentParser()
 parser.add_argument("--rate", type=float)
 parser.add_argument("--name")
+parser.add_argument("--x-y")
 parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
 parser.add_argument("--train", default=os.environ["SM_CHANNEL_TRAIN"])
 arguments = parser.parse_args()
@@ -67,6 +68,7 @@ with open("/opt/ml/input/config/resourceconfig.json") as file:
 assert os.environ["TRAINING_JOB_NAME"] in os.environ["SM_TRAINING_ENV"]
 with open(os.path.join(arguments.model_dir, "model.json"), "w") as file:
     json.dump({"total": total, "rate": arguments.rate, "name": arguments.name}, file)
+assert os.environ["SM_HP_X-Y"] == arguments.x_y == "1"
 print(f"error={helper.error()}")
 "#;
 
@@ -93,14 +95,15 @@ async fn a_training_in_script_mode_runs_the_program_that_it_brings() {
     }
     standin.store.put("data/train/numbers.txt", "1\n2\n");
     let files = [
-        ("train.py", TRAIN),
+        ("jobs/train.py", TRAIN),
         ("helper.py", "def error():\n    return 0.125\n"),
     ];
     standin
         .store
         .put_bytes("code/job/source/sourcedir.tar.gz", archive(&files));
     let step = training(json!({
-        "sagemaker_program": "\"train.py\"",
+        "sagemaker_program": "\"jobs/train.py\"",
+        "x-y": "1",
         "sagemaker_submit_directory": "\"s3://code/job/source/sourcedir.tar.gz\"",
         "rate": "0.5",
         "name": "\"two words\"",
