@@ -248,7 +248,7 @@ def test_the_command_deploys_where_the_environment_leads(system, changed):
     assert definition_of(system, "by-command")["Parameters"][2]["DefaultValue"] == 2
     for arguments, says in (
         ((directory, "LargestError"), "no NAME=VALUE"),
-        ((directory / "code",), "has no template.json.tera"),
+        ((directory / "code",), "has no definition.json"),
         ((directory, "--pipewright-stack", "nowhere"), "no stack nowhere"),
     ):
         failed = run(*arguments)
