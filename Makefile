@@ -79,7 +79,7 @@ remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an ins
 	@$(STACK) remove $(STACK_OPTIONS) $(call each,--ticker,ASSETS)
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or, after a yes, to the account of the environment
-	@$(VENV)/bin/python local/deploy_pipeline.py $(call flag,--yes,YES) $(call option,--pipewright-stack,PREFIX) \
+	@$(VENV)/bin/python local/deploy_pipeline.py $(call flag,--yes,YES) $(call option,--pipewright-stack,PREFIX) $(call each,--program,PROGRAMS) \
 	  $(OWN_PIPELINE) $(call each,,PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`

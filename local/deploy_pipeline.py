@@ -108,6 +108,7 @@ def main():
     parser.add_argument("directory", type=lambda text: Path(text).expanduser())
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     parser.add_argument("--pipewright-stack", default="pipewright", metavar="NAME")
+    parser.add_argument("--program", action="append", default=[], metavar="STEP=FILE")
     parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
     options = parser.parse_args()
 
@@ -116,8 +117,15 @@ def main():
         print(f"{event['LogicalResourceId']:<24}  {event['ResourceStatus']}  {reason}", flush=True)
 
     try:
-        pipeline = pipeline_in(options.directory, COMMAND_LINE, {})
+        programs = read_assignments(options.program)
+        pipeline = pipeline_in(options.directory, COMMAND_LINE, {}, programs)
         parameters = read_assignments(options.parameters)
+        if isinstance(pipeline, PipelineFromDefinition) and parameters:
+            raise PipelineRefused(
+                f"{options.directory} has no stack whose parameters could be set. The pipeline's are given "
+                f"as it is started: `pipewright execution start --pipeline {pipeline.name} --parameter "
+                f"{next(iter(parameters))}=VALUE`"
+            )
         if pipeline.name == options.pipewright_stack:
             raise PipelineRefused(
                 f"the directory's name, {pipeline.name!r}, is that of Pipewright's own stack: rename it"
@@ -148,6 +156,7 @@ def main():
         return 1
     for name, value in made.items():
         print(f"{name}: {value}")
+    print(f"`pipewright execution start --pipeline {made.get('PipelineName', 'NAME')}` starts it")
     return 0
 
 

@@ -178,7 +178,7 @@ class PipelineFromDefinition(OwnPipeline):
 
 def put_objects(s3, pipeline):
     """Make the buckets that a definition names and put what its steps read there; gives the URIs,
-    each with what it was made of.
+    each with what it was made of, and whether it takes the place of something else.
 
     For the local AWS only: in an account the objects are there already.
     """
@@ -188,8 +188,12 @@ def put_objects(s3, pipeline):
         with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
     for (bucket, key), made in objects.items():
+        replaced = ""
+        with contextlib.suppress(s3.exceptions.NoSuchKey):
+            if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != made.content:
+                replaced = "; REPLACES other content, for every pipeline that reads this object"
         s3.put_object(Bucket=bucket, Key=key, Body=made.content)
-        yield f"s3://{bucket}/{key}  ({made.origin})"
+        yield f"s3://{bucket}/{key}  ({made.origin}{replaced})"
 
 
 _PARAMETERS = (

@@ -6,6 +6,7 @@ that holds the program, and whatever lies in `s3/BUCKET/KEY` as the object KEY o
 """
 
 import dataclasses
+import gzip
 import io
 import re
 import tarfile
@@ -81,11 +82,22 @@ class Objects:
         return buckets
 
     def _check_programs(self):
+        """Refuse a program that is no file, or that no step could run."""
+        reads = list(self._references.reads())
         for step, program in self._programs.items():
+            given = f"PROGRAMS={step}={program}"
             if not (self._directory / program).is_file():
+                raise PipelineRefused(f"{given}: {self._directory} has no such file")
+            names = {read.program or read.name for read in reads if read.step == step}
+            names = {name for name in names if name.endswith((".py", ".sh", ARCHIVE))}
+            if not names:
+                steps = ", ".join(sorted({read.step for read in reads}))
                 raise PipelineRefused(
-                    f"PROGRAMS={step}={program}: {self._directory} has no such file"
+                    f"{given}: no step {step} runs a program; those that read are {steps}"
                 )
+            named = names - {ARCHIVE, _STARTER}
+            if named and not any(_ends_with(program, name) for name in named):
+                raise PipelineRefused(f"{given}: step {step} runs {', '.join(sorted(named))}")
 
     def _placed(self):
         placed, found = self._directory / _PLACED, {}
@@ -100,6 +112,9 @@ class Objects:
         name = read.name
         if name == ARCHIVE and not self._candidates(name, Path.is_file):
             return self._sources(read)
+        given = self._programs.get(read.step)
+        if given and _ends_with(given, name):
+            return {read.key: self._object(self._directory / given)}
         if file := self._named(read, name, Path.is_file):
             return {read.key: self._object(file)}
         if name == _STARTER:
@@ -117,12 +132,7 @@ class Objects:
         file = self._program(read)
         if file is None:
             return {}
-        name = read.program or file.name
-        if not f"/{self._told(file)}".endswith(f"/{name}"):
-            raise PipelineRefused(
-                f"PROGRAMS={read.step}={self._told(file)}: step {read.step} runs {name}"
-            )
-        folder = Path(str(file).removesuffix(name))
+        folder = Path(str(file).removesuffix(read.program or file.name))
         more = _repacking() if read.repacks else {}
         return {read.key: self._packed(folder, more)}
 
@@ -179,7 +189,7 @@ class Objects:
             listed = ", ".join(map(self._told, paths))
             cure = (
                 f'PROGRAMS="{read.step}={self._told(paths[0])}" names one of them'
-                if read.program
+                if read.program or name.endswith((".py", ".sh"))
                 else f"put the right one into {_PLACED}/{read.bucket}/{read.key}"
             )
             raise PipelineRefused(
@@ -198,7 +208,10 @@ class Objects:
             for file in self._files(folder)
         }
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        with (
+            gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
+            tarfile.open(fileobj=compressed, mode="w") as archive,
+        ):
             for name, content in (contents | more).items():
                 member = tarfile.TarInfo(name)
                 member.size, member.mode = len(content), 0o755
@@ -232,6 +245,11 @@ class Objects:
             )
         what = f"a file or folder {read.name}" if read.name else "something"
         return f"{what} for {read.uri}, which step {read.step} reads; it may also be {place}"
+
+
+def _ends_with(path, name):
+    """Whether a path is that of a file of a name, which may have folders."""
+    return f"/{path}".endswith(f"/{name}")
 
 
 def _is_part(path):

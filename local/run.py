@@ -476,15 +476,13 @@ def stay(system, options, timer, announcement):
     shown = {n: v for n, v in system.environment().items() if not n.startswith("AWS_SECRET_")}
     say("".join(f"  {line}\n" for line in export(shown).splitlines()))
     say("and the secret of this start's key, without which nothing is answered.")
-    table = system.outputs["ExecutionsTableName"]
-    request = json.dumps({"templateId": template_id})
     say(
         "Then, for example:\n\n"
-        f"  aws lambda invoke --function-name {STACK}-start-execution "
-        f"--cli-binary-format raw-in-base64-out --payload '{request}' /dev/stdout\n"
-        f"  {shorten(system.binaries)}/pipewright execution watch ID --table {table}\n"
-        f"  aws sagemaker list-pipeline-executions --pipeline-name "
-        f"{system.outputs['PipelineName']}\n\n"
+        f"  pipewright execution start --template {template_id}\n"
+        "  pipewright execution watch ID\n"
+        "  make deploy-pipeline PIPELINE=samples/pipelines/scikit-learn\n"
+        "  pipewright execution start --pipeline scikit-learn\n"
+        f"  aws sagemaker list-pipeline-executions --pipeline-name {system.outputs['PipelineName']}\n\n"
         f"For `cargo lambda invoke ... pipeline-definition`: --data-file {shorten(event)}\n"
         f"Logs: {shorten(system.supervisor.log_directory)}. Ctrl-C ends everything."
     )

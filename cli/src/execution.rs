@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
-use pipewright::record::{ExecutionArn, History, Item, RecordId, names};
+use pipewright::record::{ExecutionArn, History, Item, RecordId, is_final, names};
 use pipewright_aws::dynamodb::{Executions, TableError};
 use tokio::time::Instant;
 
@@ -248,7 +248,8 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
             let ended = *ended.get_or_insert_with(Instant::now);
             quiet_polls = if news { 0 } else { quiet_polls + 1 };
             let complete = !is_incomplete(&history) && quiet_polls >= QUIET_POLLS;
-            if complete || ended.elapsed() >= STRAGGLERS {
+            let time_is_up = until.is_some_and(|until| Instant::now() >= until);
+            if complete || time_is_up || ended.elapsed() >= STRAGGLERS {
                 writer.summary(&history)?;
                 let succeeded = history.status.as_deref() == Some("Succeeded");
                 return Ok(if succeeded {
@@ -332,7 +333,11 @@ async fn to_act_on(search: &Search, text: &str) -> anyhow::Result<(String, Optio
 async fn stop(arguments: &Act) -> anyhow::Result<ExitCode> {
     let search = arguments.place.search().await;
     let (arn, id) = to_act_on(&search, &arguments.execution).await?;
-    search.sagemaker.stop(&arn).await?;
+    if let Err(error) = search.sagemaker.stop(&arn).await {
+        return Err(refused(&search, id.as_ref(), error.is_refusal(), "stop")
+            .await?
+            .unwrap_or(error.into()));
+    }
     let name = id.map_or(arn, |id| id.to_string());
     writeln!(output::stdout(), "execution {name} is being stopped")?;
     Ok(ExitCode::SUCCESS)
@@ -347,7 +352,11 @@ async fn retry(arguments: &Act) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let before = position(&search, &id).await?;
-    search.sagemaker.retry(&arn).await?;
+    if let Err(error) = search.sagemaker.retry(&arn).await {
+        return Err(refused(&search, Some(&id), error.is_refusal(), "retry")
+            .await?
+            .unwrap_or(error.into()));
+    }
     // Whoever watches it now must not take the old end for the new one.
     let until = Instant::now() + FIRST_EVENT;
     while position(&search, &id).await? == before {
@@ -362,6 +371,30 @@ async fn retry(arguments: &Act) -> anyhow::Result<ExitCode> {
     }
     writeln!(output::stdout(), "execution {id} goes on")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why SageMaker refused to stop or to retry an execution, where its record tells: that it has ended.
+async fn refused(
+    search: &Search,
+    id: Option<&RecordId>,
+    is_refusal: bool,
+    what: &str,
+) -> Result<Option<anyhow::Error>, TableError> {
+    let Some(id) = id.filter(|_| is_refusal) else {
+        return Ok(None);
+    };
+    let status = ended_as(search, id).await?;
+    Ok(status.map(|status| {
+        anyhow::anyhow!("execution {id} has ended as {status}: there is nothing to {what}")
+    }))
+}
+
+/// The status that an execution has ended with, by its record; `None` while it goes on.
+pub(crate) async fn ended_as(search: &Search, id: &RecordId) -> Result<Option<String>, TableError> {
+    let record = search.executions.record(id).await?;
+    let status = record.and_then(|record| record.get(names::PIPELINE_STATUS).cloned());
+    let status = status.and_then(|status| status.as_str().map(str::to_owned));
+    Ok(status.filter(|status| is_final(status)))
 }
 
 /// The place of an execution's last event, which every later one moves.

@@ -220,6 +220,16 @@ def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PipelineName: houses-kept" in done.stdout
     assert f"s3://{BUCKET}/houses/houses.csv" in done.stdout
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "REPLACES" not in again.stdout
+    assert "`pipewright execution start --pipeline houses-kept` starts it" in done.stdout
+    (directory / "code" / "prepare.py").write_text("print('other')\n")
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "(code/prepare.py; REPLACES other content" in again.stdout
+    refused = [*command, "LargestError=1"]
+    refused = subprocess.run(refused, env=environment, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 1
+    assert "execution start --pipeline houses-kept --parameter LargestError=VALUE" in refused.stderr
     pipeline = PipelineFromDefinition(directory, PROGRAM, {})
 
     def elsewhere(_):
@@ -316,9 +326,18 @@ def test_a_program_that_the_definition_does_not_tell_apart_is_named(tmp_path):
     made = objects_of(directory, steps, A="b/train.py")["a/sourcedir.tar.gz"]
     assert names_in(made, tmp_path) == ["more.py", "train.py"]
     assert made.origin == "2 files of b/"
-    for program, says in (("b/none.py", "no such file"), ("b/more.py", "step A runs train.py")):
+    for step, program, says in (
+        ("A", "b/none.py", "no such file"),
+        ("A", "b/more.py", "step A runs train.py"),
+        ("B", "b/train.py", "no step B runs a program; those that read are A"),
+    ):
         with pytest.raises(PipelineRefused, match=says):
-            objects_of(directory, steps, A=program)
+            objects_of(directory, steps, **{step: program})
+    given = {"InputName": "code", "S3Input": {"S3Uri": "s3://bucket/code/train.py"}}
+    processing = {"Name": "P", "Type": "Processing", "Arguments": {"ProcessingInputs": [given]}}
+    assert (
+        objects_of(directory, [processing], P="b/train.py")["code/train.py"].origin == "b/train.py"
+    )
 
 
 def test_a_program_in_a_folder_of_its_sources_is_found(tmp_path):

@@ -28,6 +28,11 @@ pub(crate) enum NoModel {
         "execution {id} has no model yet; its status is {status}: wait for it with `pipewright execution watch`"
     )]
     NotYet { id: String, status: String },
+    /// It succeeded, and no step of it makes a model.
+    #[error(
+        "execution {id} has succeeded and made no model: only what a Model step makes is served, which a registered          package is not"
+    )]
+    NoStep { id: String },
     /// Its model was deleted.
     #[error("the model {model} of execution {id} was deleted")]
     Deleted { id: String, model: String },
@@ -126,7 +131,10 @@ pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoM
         });
     }
     let Some(model) = of_record(names::MODEL_NAME) else {
-        return Err(NoModel::NotYet { id, status });
+        return Err(match status.as_str() {
+            "Succeeded" => NoModel::NoStep { id },
+            _ => NoModel::NotYet { id, status },
+        });
     };
     if of_record(names::MODEL_STATUS).as_deref() == Some("Deleted") {
         return Err(NoModel::Deleted { id, model });

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Format, Place, now};
+use crate::execution::ended_as;
 use crate::output;
 use crate::search::Search;
 
@@ -79,15 +80,33 @@ pub(super) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
         Format::Json => output::write_json(&answer)?,
         Format::Text => {
             let id = &answer.execution_id;
-            let what = match answer.already_started {
-                true => "was started before",
-                false => "is started",
+            let options = arguments.place.options();
+            let mut ended = None;
+            if answer.already_started {
+                let search = arguments.place.search().await;
+                ended = ended_as(&search, &RecordId::new(id.as_str())?).await?;
+            }
+            let (what, next) = match ended.as_deref() {
+                None if answer.already_started => ("was started before".to_owned(), "watch"),
+                None => ("is started".to_owned(), "watch"),
+                Some(status @ "Succeeded") => (
+                    format!("was started before and has ended as {status}"),
+                    "show",
+                ),
+                Some(status) => (
+                    format!("was started before and has ended as {status}"),
+                    "retry",
+                ),
+            };
+            let why = match next {
+                "watch" => "follows it",
+                "show" => "says what happened",
+                _ => "goes on with it",
             };
             writeln!(
                 output::stdout(),
-                "execution {id} {what}: {}\n`pipewright execution watch {id}{}` follows it",
+                "execution {id} {what}: {}\n`pipewright execution {next} {id}{options}` {why}",
                 answer.pipeline_execution_arn,
-                arguments.place.options()
             )?;
         }
     }

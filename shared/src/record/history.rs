@@ -301,6 +301,8 @@ pub fn history<'a>(
     let number_of_record = |name| record.and_then(|item| number(item, name));
     let status = of_record(names::PIPELINE_STATUS)
         .or_else(|| execution.map(|execution| execution.status.clone()));
+    let of_status = status.clone();
+    let status_is = |text: &str| of_status.as_deref() == Some(text);
     let moments = || {
         let changes = messages.iter().map(|message| message.at);
         let lines = log.iter().filter_map(|line| line.at);
@@ -327,8 +329,11 @@ pub fn history<'a>(
         created_at: number_of_record(names::CREATED_AT),
         started_at: number_of_record(names::STARTED_AT)
             .or_else(|| execution.and_then(|execution| execution.started_at)),
-        ended_at: number_of_record(names::ENDED_AT)
-            .or_else(|| execution.and_then(|execution| execution.ended_at)),
+        ended_at: number_of_record(names::ENDED_AT).or_else(|| {
+            // Not of an end that a retry has left behind.
+            let latest = execution.filter(|execution| status_is(&execution.status));
+            latest.and_then(|execution| execution.ended_at)
+        }),
         first_seen: moments().min(),
         last_seen: moments().max(),
         steps,
@@ -450,7 +455,8 @@ const STAMPED_WITHIN: i64 = 60_000;
 
 /// Drops every reconciled message whose true event came after all: one that
 /// tells the same change beside it or within a minute, or, of a step, in the
-/// same attempt (which has the same start).
+/// same attempt (which has the same start). A retry within that minute tells another
+/// change: of a step by its start, of the end of the rest by an `Executing` between.
 fn without_superseded(mut messages: Vec<Change>) -> Vec<Change> {
     if !messages.iter().any(|message| message.reconciled) {
         return messages;
@@ -472,11 +478,23 @@ fn without_superseded(mut messages: Vec<Change>) -> Vec<Change> {
         }
         for place in places.iter().filter(|place| messages[**place].reconciled) {
             let message = &messages[*place];
-            let superseded = places.iter().map(|place| &messages[*place]).any(|other| {
-                !other.reconciled
-                    && same_change(message, other)
-                    && (message.at.abs_diff(other.at) <= STAMPED_WITHIN.unsigned_abs()
-                        || attempt(message).is_some_and(|at| attempt(other) == Some(at)))
+            let superseded = places.iter().any(|other_place| {
+                let other = &messages[*other_place];
+                if other.reconciled || !same_change(message, other) {
+                    return false;
+                }
+                let is_near = message.at.abs_diff(other.at) <= STAMPED_WITHIN.unsigned_abs();
+                match (attempt(message), attempt(other)) {
+                    (Some(attempt), Some(of_other)) => attempt == of_other,
+                    _ => {
+                        let (from, to) = (*place.min(other_place), *place.max(other_place));
+                        let mut between = messages[from..to].iter();
+                        let goes_on = |each: &Change| {
+                            subject(each) == subject(message) && each.status == "Executing"
+                        };
+                        is_near && !(is_final(&message.status) && between.any(goes_on))
+                    }
+                }
             });
             if superseded {
                 dropped.insert(*place);
@@ -757,6 +775,35 @@ mod tests {
 
     fn read(events: &[Value]) -> History {
         history("run-1", &items(events)).unwrap()
+    }
+
+    /// A change that was mended stays when a retry tells one like it within the minute.
+    #[test]
+    fn a_mended_failure_stays_beside_that_of_a_retry() {
+        let started = |at: i64| json!({"stepStartTime": T0 + at * 1000});
+        let mut items = items(&[
+            execution(0, "Executing"),
+            step(2, "train", "Executing", &started(1)),
+            step(10, "train", "Failed", &started(1)),
+            execution(11, "Failed"),
+            execution(20, "Executing"),
+            step(26, "train", "Executing", &started(25)),
+            step(30, "train", "Failed", &started(25)),
+            execution(31, "Failed"),
+        ]);
+        for item in &mut items {
+            let at = item.get(names::AT).and_then(Attribute::as_i64);
+            if at.is_some_and(|at| [10, 11].contains(&((at - T0) / 1000))) {
+                item.insert(names::RECONCILED.to_owned(), Attribute::Bool(true));
+            }
+        }
+        let history = history("run-1", &items).unwrap();
+        let told: Vec<_> = history
+            .changes
+            .iter()
+            .map(|change| change.at - T0)
+            .collect();
+        assert_eq!(told, [0, 2, 10, 11, 20, 26, 30, 31].map(|at| at * 1000));
     }
 
     #[test]
