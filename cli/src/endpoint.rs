@@ -15,10 +15,10 @@ use pipewright_aws::sagemaker::endpoints::Variant;
 use tokio::time::Instant;
 
 use crate::confirm;
-use crate::execution::now;
 use crate::installation::Installation;
 use crate::output;
 use crate::search::Search;
+use pipewright_aws::process::now;
 
 mod list;
 mod plan;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
 use pipewright::record::{ExecutionArn, History, Item, RecordId, is_final, names};
 use pipewright_aws::dynamodb::{Executions, TableError};
+use pipewright_aws::process::now;
 use tokio::time::Instant;
 
 use crate::installation::Installation;
@@ -190,18 +191,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Epoch milliseconds.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command reads the clock and passes it on"
-)]
-pub(crate) fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since_epoch.map_or(0, |time| {
-        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 /// Writes to standard output.

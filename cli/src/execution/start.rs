@@ -3,8 +3,6 @@
 //! The record is made first, so that whatever happens after that can be looked
 //! at and repeated; see [`pipewright::record::start`].
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -18,11 +16,12 @@ use pipewright::record::start::{
 use pipewright::record::{ExecutionArn, Item, RecordId};
 use pipewright_aws::dynamodb::Creation;
 use pipewright_aws::lambda;
+use pipewright_aws::process::{now, random};
 use pipewright_aws::sagemaker::Start as Request;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Format, Place, now};
+use super::{Format, Place};
 use crate::execution::ended_as;
 use crate::output;
 use crate::search::Search;
@@ -171,13 +170,6 @@ fn given(parameters: &[(String, String)]) -> anyhow::Result<Parameters> {
         }
     }
     Ok(given)
-}
-
-/// Random bits: the standard library seeds each process's hashers with them. An
-/// id needs no more than that.
-fn random() -> u32 {
-    let hash = RandomState::new().build_hasher().finish();
-    u32::try_from(hash >> 32).unwrap_or_default()
 }
 
 /// One start.

@@ -59,7 +59,7 @@ struct Execution {
 impl Execution {
     async fn find(config: &SdkConfig, which: &Which) -> anyhow::Result<Self> {
         let search = Search::new(config, &which.installation, which.table.as_deref());
-        let moment = crate::execution::now();
+        let moment = pipewright_aws::process::now();
         let id = search.recorded(&which.execution, moment).await?;
         let items = search.executions.items(id.as_str()).await?;
         let history = history(id.as_str(), &items)?;

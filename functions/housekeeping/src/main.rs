@@ -2,14 +2,14 @@
 //! that nobody uses.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright_aws::cloudwatch::{self, Metrics};
 use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::process::{list_variable, number_variable, variable};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::{dynamodb, function, logging, sagemaker};
+use pipewright_aws::{dynamodb, function, logging, process, sagemaker};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
 }
 
 fn settings() -> anyhow::Result<Settings> {
-    let hours: i64 = number("IDLE_ENDPOINT_HOURS", &variable("IDLE_ENDPOINT_HOURS")?)?;
+    let hours: i64 = number_variable("IDLE_ENDPOINT_HOURS")?;
     let delete_endpoints = match variable("IDLE_ENDPOINT_ACTION")?.as_str() {
         "Delete" => true,
         "Report" => false,
@@ -99,14 +99,11 @@ fn settings() -> anyhow::Result<Settings> {
     Ok(Settings {
         prefix: variable("PREFIX")?,
         shipped_pipeline: variable("PIPELINE_NAME")?,
-        pipelines: function::list_variable("PIPELINE_NAMES"),
+        pipelines: list_variable("PIPELINE_NAMES"),
         idle_after: hours * 60 * 60 * 1000,
         dry_run: false,
         delete_endpoints,
-        endpoints_per_run: number(
-            "IDLE_ENDPOINTS_PER_RUN",
-            &variable("IDLE_ENDPOINTS_PER_RUN")?,
-        )?,
+        endpoints_per_run: number_variable("IDLE_ENDPOINTS_PER_RUN")?,
         executions_per_run: EXECUTIONS_PER_RUN,
         grace: GRACE,
     })
@@ -116,25 +113,7 @@ fn settings() -> anyhow::Result<Settings> {
 struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "main reads the clock")]
     fn now(&self) -> i64 {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        since_epoch.map_or(0, |time| {
-            i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-        })
+        process::now()
     }
-}
-
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> anyhow::Result<T> {
-    match text.parse() {
-        Ok(number) => Ok(number),
-        Err(_) => bail!("environment variable {name} is {text:?}, which is no number of its kind"),
-    }
-}
-
-fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .with_context(|| format!("environment variable {name} is not set"))
 }

@@ -1,12 +1,11 @@
 //! EventBridge events of SageMaker to the execution record in DynamoDB.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright::arn::Home;
 use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::process::{list_variable, now, variable};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, function, logging, sagemaker};
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
         Ours {
             prefix: stack.to_string(),
             pipelines: std::iter::once(shipped)
-                .chain(function::list_variable("PIPELINE_NAMES"))
+                .chain(list_variable("PIPELINE_NAMES"))
                 .collect(),
         },
         Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
@@ -95,20 +94,4 @@ fn answer(
             })
         }
     }
-}
-
-/// Epoch milliseconds.
-#[expect(clippy::disallowed_methods, reason = "main reads the clock")]
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |time| {
-        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    })
-}
-
-fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .with_context(|| format!("environment variable {name} is not set"))
 }

@@ -1,13 +1,11 @@
 //! Creates an execution record and starts the pipeline with every parameter of
 //! its training template.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::process::{now, optional_variable, random, variable};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, ecr, logging, sagemaker};
 use serde_json::Value;
@@ -77,28 +75,4 @@ fn answer(result: Result<Answer, HandlerError>) -> Result<Answer, Diagnostic> {
             })
         }
     }
-}
-
-/// Epoch milliseconds.
-#[expect(clippy::disallowed_methods, reason = "main reads the clock")]
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |time| {
-        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    })
-}
-
-/// Random bits: the standard library seeds each process's hashers with them,
-/// and makes every hasher's keys differ. An id needs no more than that.
-fn random() -> u32 {
-    let hash = RandomState::new().build_hasher().finish();
-    u32::try_from(hash >> 32).unwrap_or_default()
-}
-
-fn variable(name: &str) -> anyhow::Result<String> {
-    optional_variable(name).with_context(|| format!("environment variable {name} is not set"))
-}
-
-fn optional_variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -40,8 +40,6 @@
 //! that still watches the clock. The program must be built with unwinding
 //! panics.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -346,9 +344,7 @@ async fn deliver<T: Transport>(
 
 /// A number from 0 to 1 that differs from call to call and process to process.
 fn jitter() -> f64 {
-    let bits = RandomState::new().hash_one(0u8) >> 40;
-    // 24 bits: exact in the type.
-    f64::from(u32::try_from(bits).unwrap_or(u32::MAX)) / f64::from(1 << 24)
+    f64::from(crate::process::random()) / f64::from(u32::MAX)
 }
 
 /// Puts replies with the HTTP stack that the SDK clients use.

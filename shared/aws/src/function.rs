@@ -25,13 +25,6 @@ pub fn config() -> SdkConfig {
     configured(Variables(|name| std::env::var(name).ok()))
 }
 
-/// The texts of a variable that has them between commas; none if it is not set, and none of them is
-/// empty.
-#[must_use]
-pub fn list_variable(name: &str) -> Vec<String> {
-    Variables(|name| std::env::var(name).ok()).list(name)
-}
-
 /// Where variables come from; the process's environment but in tests.
 #[derive(Debug, Clone, Copy)]
 struct Variables(fn(&str) -> Option<String>);
@@ -40,15 +33,6 @@ impl Variables {
     /// A variable that is set and not empty.
     fn get(self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
-    }
-
-    fn list(self, name: &str) -> Vec<String> {
-        let value = self.get(name).unwrap_or_default();
-        let texts = value.split(',').map(str::trim);
-        texts
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-            .collect()
     }
 
     fn is_on(self, name: &str) -> Option<bool> {

@@ -42,6 +42,7 @@ pub mod function;
 pub mod lambda;
 pub mod logging;
 pub mod metrics;
+pub mod process;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sagemaker")]
