@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
-use pipewright::record::{ExecutionArn, History, Item, RecordId, is_final, names};
+use pipewright::record::{ExecutionArn, History, Item, RecordId, arn_of, is_final, names};
 use pipewright_aws::dynamodb::{Executions, TableError};
 use pipewright_aws::process::now;
 use tokio::time::Instant;
 
 use crate::installation::Installation;
 use crate::output::{self, Text};
-use crate::search::{Found, Search, arn_of};
+use crate::search::{Found, Search};
 
 mod list;
 pub(crate) mod render;
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// is 0 only if the execution succeeded; 3 if the time was up.
     ///
     /// An execution that SageMaker has, by its ARN, is waited for until its
-    /// first event has made its record. One that nobody knows is an error,
+    /// first event has made its record. An unknown one is an error,
     /// unless --wait is given.
     Watch(Watch),
     /// Show what happened so far.
@@ -120,7 +120,7 @@ pub(crate) struct Watch {
     /// Give up after so many seconds; without it, wait for ever.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Wait for an execution that nobody knows yet, such as one that is about
+    /// Wait for an execution that is unknown as yet, such as one that is about
     /// to be started elsewhere.
     #[arg(long)]
     wait: bool,
@@ -262,7 +262,7 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
 /// The id of the execution that is meant, as soon as it has a record; `None` if the time was up.
 ///
 /// start-execution and `execution start` make the record before anything runs; what was started elsewhere
-/// has one with its first event only. So what SageMaker has is waited for, and what nobody knows if that
+/// has one with its first event only. So what SageMaker has is waited for, and what is unknown if that
 /// is asked for.
 async fn await_record(
     search: &Search,
@@ -346,7 +346,7 @@ async fn retry(arguments: &Act) -> anyhow::Result<ExitCode> {
             .await?
             .unwrap_or(error.into()));
     }
-    // Whoever watches it now must not take the old end for the new one.
+    // A watch that begins now must not take the old end for the new one.
     let until = Instant::now() + FIRST_EVENT;
     while position(&search, &id).await? == before {
         if Instant::now() >= until {

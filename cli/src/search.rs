@@ -2,10 +2,12 @@
 
 use anyhow::{anyhow, bail};
 use pipewright::nearest::likely;
-use pipewright::record::{Attribute, ExecutionArn, Item, RecordId, event, names, phase, whose};
-use pipewright_aws::SdkConfig;
+use pipewright::record::{
+    Attribute, ExecutionArn, Item, RecordId, arn_of, event, names, phase, whose,
+};
 use pipewright_aws::dynamodb::{self, Executions, TableError};
 use pipewright_aws::sagemaker::{self, SageMaker};
+use pipewright_aws::{SdkConfig, all};
 use tokio::task::JoinSet;
 
 use crate::installation::Installation;
@@ -177,15 +179,11 @@ impl Search {
         let mut ids = std::collections::BTreeSet::new();
         // One may end between two of these, and so be in both.
         for phase in std::iter::once(phase::OPEN.to_owned()).chain(phase::ended_within(days, now)) {
-            let mut from = None;
-            loop {
-                let page = self.executions.in_phase(&phase, from).await?;
-                ids.extend(page.rows.into_iter().map(|row| row.id));
-                from = page.next;
-                if from.is_none() {
-                    break;
-                }
-            }
+            let executions = &self.executions;
+            let rows =
+                all(async |from| Ok::<_, anyhow::Error>(executions.in_phase(&phase, from).await?));
+            let rows = rows.await?;
+            ids.extend(rows.into_iter().map(|row| row.id));
         }
         let mut ids = ids.into_iter();
         let mut under_way = JoinSet::new();
@@ -230,13 +228,6 @@ impl Search {
             self.list()
         ))
     }
-}
-
-/// The ARN that a record has, in whatever spelling.
-pub(crate) fn arn_of(record: &Item) -> Option<&str> {
-    [names::PIPELINE_EXECUTION_ARN, names::ARN_KEY]
-        .into_iter()
-        .find_map(|name| record.get(name)?.as_str())
 }
 
 /// Whether an execution has this display name, or this id of SageMaker's own.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use pipewright_aws::all;
 use pipewright_aws::dynamodb::phases::RegisteredEndpoint;
 use pipewright_aws::dynamodb::{self, Table};
 use pipewright_aws::sagemaker::endpoints::EndpointAnswer;
@@ -86,18 +87,13 @@ pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     };
     let table = Table::new(dynamodb::client(&config), table);
     let sagemaker = SageMaker::new(sagemaker::client(&config));
+    let registered =
+        all(async |from| Ok::<_, anyhow::Error>(table.registered_endpoints(from).await?));
+    let registered = registered.await?;
     let mut rows = Vec::new();
-    let mut from = None;
-    loop {
-        let page = table.registered_endpoints(from).await?;
-        for registered in page.rows {
-            let answer = sagemaker.endpoint(&registered.name).await?;
-            rows.push(Row::of(registered, answer));
-        }
-        from = page.next;
-        if from.is_none() {
-            break;
-        }
+    for registered in registered {
+        let answer = sagemaker.endpoint(&registered.name).await?;
+        rows.push(Row::of(registered, answer));
     }
     rows.retain(|row| arguments.all || row.status.is_some());
     rows.sort_by(|one, other| (other.created_at, &one.name).cmp(&(one.created_at, &other.name)));

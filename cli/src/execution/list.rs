@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use pipewright::record::{Attribute, ExecutionArn, Item, is_final, names};
+use pipewright::record::{Attribute, ExecutionArn, Item, arn_of, is_final, names};
 use serde::Serialize;
 
 use super::render::{self, Writer};
 use super::{Color, Format, Place, now, writer};
 use crate::output;
-use crate::search::arn_of;
 
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1000;

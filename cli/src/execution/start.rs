@@ -227,7 +227,7 @@ impl Starter {
         match self.search.sagemaker.start(&request).await {
             Ok(arn) => self.claim(arn, false).await,
             Err(error) if error.is_refusal() => {
-                // So that whoever looks at the record sees why nothing happens.
+                // So that the record says why nothing happens.
                 let noted = self
                     .search
                     .executions

@@ -3,10 +3,12 @@
 use pipewright::record::{Candidate, ExecutionArn, Item, RecordId, names, whose};
 use pipewright_aws::sagemaker::ExecutionSummary;
 
-use crate::executions::{Looked, arn_of};
+use crate::executions::Looked;
 use crate::handler::Run;
 use crate::plan::{SEARCHED_FOR, is_followed};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use pipewright::record::arn_of;
+use pipewright_aws::all;
 
 /// Whether start-execution made this record for the execution, as far as is
 /// known; or the execution has it already.

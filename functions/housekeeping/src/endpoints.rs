@@ -6,7 +6,8 @@ use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 use crate::handler::Run;
 use crate::plan::{claims_to_be_ours, kept_anyway, serves};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use pipewright_aws::all;
 
 /// An endpoint of ours.
 struct Ours {

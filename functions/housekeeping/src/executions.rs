@@ -11,10 +11,10 @@ use pipewright::record::{
 
 use crate::handler::Run;
 use crate::plan::{DAYS_AFTER_END, Unstarted, choose, unstarted};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage, all};
-
-/// How far apart our clock and SageMaker's may be, milliseconds.
-const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use pipewright::record::arn_of;
+use pipewright::record::start::CLOCK_TOLERANCE;
+use pipewright_aws::all;
 
 /// What a record says that start-execution put and nobody took up.
 const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
@@ -434,10 +434,6 @@ fn what(event: &Event) -> String {
             event.kind().name().to_owned()
         }
     }
-}
-
-pub(crate) fn arn_of(record: &Item) -> Option<&str> {
-    text(record, names::PIPELINE_EXECUTION_ARN).or_else(|| text(record, names::ARN_KEY))
 }
 
 fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {

@@ -137,26 +137,6 @@ pub(crate) trait Clock {
     fn now(&self) -> i64;
 }
 
-/// All rows of a listing; `page` gives the page that a token names.
-pub(crate) async fn all<T>(
-    mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, Failure>,
-) -> Result<Vec<T>, Failure> {
-    let mut rows = Vec::new();
-    let mut from = None;
-    loop {
-        let answer = page(from.clone()).await?;
-        rows.extend(answer.rows);
-        let next = answer.next.filter(|token| !token.is_empty());
-        if next.is_some() && next == from {
-            return Err("a listing's page names itself as the next one".into());
-        }
-        match next {
-            Some(token) => from = Some(token),
-            None => return Ok(rows),
-        }
-    }
-}
-
 impl Records for Executions {
     async fn in_phase(
         &self,

@@ -734,7 +734,7 @@ fn executions_of_every_followed_pipeline_are_found_and_of_no_other() {
     let report = keep(&world, &settings());
     assert_eq!(report.failures, [""; 0]);
     assert_eq!(report.executions.adopted, ["lost-named", "lost-tagged"]);
-    // What has a record is mended, whoever follows its pipeline.
+    // What has a record is mended, whether its pipeline is followed or not.
     for pipeline in ["named", "tagged", "of-another", "untagged"] {
         let status = world.history(&format!("known-{pipeline}")).status;
         assert_eq!(status.as_deref(), Some("Executing"), "{pipeline}");

@@ -121,6 +121,34 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// A listing whose page leads to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a listing's page names itself as the next one")]
+pub struct EndlessListing;
+
+/// All rows of a listing; `page` gives the page that a token names.
+///
+/// # Errors
+/// The first error of `page`, or [`EndlessListing`].
+pub async fn all<T, E: From<EndlessListing>>(
+    mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, E>,
+) -> Result<Vec<T>, E> {
+    let mut rows = Vec::new();
+    let mut from = None;
+    loop {
+        let answer = page(from.clone()).await?;
+        rows.extend(answer.rows);
+        let next = answer.next.filter(|token| !token.is_empty());
+        if next.is_some() && next == from {
+            return Err(EndlessListing.into());
+        }
+        match next {
+            Some(token) => from = Some(token),
+            None => return Ok(rows),
+        }
+    }
+}
+
 /// An error and what caused it, each after a colon: `Display` of an SDK's error
 /// alone says no more than "service error" or "dispatch failure".
 #[must_use]

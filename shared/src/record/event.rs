@@ -6,8 +6,7 @@
 //! only what nothing can be done without, keeps every detail as it came, and
 //! names what it did not know.
 
-use std::fmt::Write as _;
-
+use pipewright_wording::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -380,12 +379,7 @@ fn shortened(reason: String) -> String {
 
 /// The first 8 hex digits of SHA-256.
 fn digest(text: &str) -> String {
-    let mut hex = String::with_capacity(8);
-    for byte in &Sha256::digest(text.as_bytes())[..4] {
-        // Writing to a String can't fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex(&Sha256::digest(text.as_bytes())[..4])
 }
 
 /// The stand-in's mark in a step's metadata.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::attribute::Item;
+use super::names;
 use crate::arn::Arn;
 
 /// The longest id that fits into a pipeline execution's display name.
@@ -185,6 +187,13 @@ impl fmt::Display for ExecutionArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// The ARN of the execution that a record is of, as far as it is known, in whatever spelling.
+pub fn arn_of(record: &Item) -> Option<&str> {
+    [names::PIPELINE_EXECUTION_ARN, names::ARN_KEY]
+        .into_iter()
+        .find_map(|name| record.get(name)?.as_str())
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub use attribute::{Attribute, Item};
 pub use event::{Event, EventError, Subject};
 pub use fold::{Beyond, ChangeItem, Expected, RecordUpdate, Refusal, Writes, made_by, writes};
 pub use history::{History, history};
-pub use id::{ExecutionArn, InvalidRecordId, RecordId};
+pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};
 pub use status::{Kind, Status, is_final};
 pub use training::{EndedTraining, TrainingItem, TrainingState};
 pub use whose::Candidate;

@@ -1,20 +1,19 @@
 //! What an execution is started with, and the record that is made before it.
 //!
-//! Whoever starts one (the function start-execution the shipped pipeline, the command line any other)
-//! does it in this order: the record is made, unless it is there; SageMaker starts the execution, by a
+//! An execution is started (by the function start-execution of the shipped pipeline, by the command line of
+//! any other) in this order: the record is made, unless it is there; SageMaker starts the execution, by a
 //! token that is made of the record's id; the record gets the ARN. So a call that was cut off
 //! anywhere is repeated with the same id.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
+use pipewright_wording::hex;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::attribute::{Attribute, Item};
 use super::event::EXECUTION_ID;
-use super::id::{ExecutionArn, RecordId};
+use super::id::{ExecutionArn, RecordId, arn_of};
 use super::{names, phase};
 use crate::definition::{Definition, ParameterType};
 use crate::nearest::likely;
@@ -32,7 +31,7 @@ pub const MAX_PACKAGE_GROUP_LENGTH: usize = 63;
 const TOKEN_TRUSTED_FOR: i64 = 10 * 60 * 1000;
 
 /// How far apart our clock and SageMaker's may be, milliseconds.
-const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+pub const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
 
 /// Pipeline parameters, name to value.
 pub type Parameters = BTreeMap<String, String>;
@@ -326,7 +325,7 @@ pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Resu
             return Err(taken("an execution that was started elsewhere".to_owned()));
         }
     }
-    if let Some(arn) = text(names::PIPELINE_EXECUTION_ARN).or_else(|| text(names::ARN_KEY)) {
+    if let Some(arn) = arn_of(record) {
         return Ok(Begun::Started {
             arn: arn.to_owned(),
         });
@@ -373,12 +372,7 @@ pub fn parameters_of(record: &Item) -> Option<Parameters> {
 /// The token by which SageMaker knows a repeated start: hex SHA-256 of the
 /// pipeline's name and the id.
 pub fn client_request_token(pipeline: &str, id: &RecordId) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(format!("{pipeline}\n{id}").as_bytes()) {
-        // Writing to a String can't fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex(&Sha256::digest(format!("{pipeline}\n{id}").as_bytes()))
 }
 
 /// An id for an execution that nobody named: the moment, to sort by, and
