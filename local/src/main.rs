@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use pipewright_aws::process;
 use pipewright_local::aws::{Caller, DefaultBus, Endpoints, LocalServices, S3Store};
 use pipewright_local::clock::{Clock, Millis};
 use pipewright_local::engine::{Edges, Engine};
@@ -18,7 +19,6 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -305,17 +305,8 @@ fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("there is no folder {}", folder.display()))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the clock comes from"
-)]
 fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    })
+    Arc::new(|| Millis(process::now()))
 }
 
 /// A service's own endpoint, or that of all services.

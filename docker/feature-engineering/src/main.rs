@@ -6,12 +6,11 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Parser;
 use feature_engineering::environment::Environment;
-use feature_engineering::journal::{Clock, EpochMs, Journal};
+use feature_engineering::journal::{Clock, Journal};
 use feature_engineering::layout::Layout;
 use feature_engineering::{aws, step};
 use pipewright_aws::logging::{self, Libraries};
@@ -69,16 +68,5 @@ async fn run(arguments: &Arguments) -> anyhow::Result<step::Outcome> {
 
 /// The system's clock, for times that people and DynamoDB see.
 fn clock() -> Clock {
-    Arc::new(|| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is where the clock that is passed in comes from"
-        )]
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        // A clock before 1970 counts as 1970, one beyond the year 292 million
-        // as the end of time.
-        since.map_or(0, |since| {
-            EpochMs::try_from(since.as_millis()).unwrap_or(EpochMs::MAX)
-        })
-    })
+    Arc::new(pipewright_aws::process::now)
 }

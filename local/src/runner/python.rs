@@ -6,6 +6,7 @@ use super::archive;
 use super::process::{create_folder, internal};
 use crate::framework::Framework;
 use crate::state::PythonImage;
+use pipewright_wording::hex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,9 +82,7 @@ impl Pythons {
             .as_ref()
             .map_or("", |found| found.text.as_str());
         let key = [&version, &wanted.join(" "), text].join("\n");
-        let digest = Sha256::digest(key.as_bytes());
-        let digest = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
-        let name = format!("{repository}-{}", digest.collect::<String>());
+        let name = format!("{repository}-{}", hex(&Sha256::digest(key.as_bytes())[..6]));
         create_folder(&self.environments).await?;
         let lock = self.environments.join(format!("{name}.lock"));
         let lock = File::create(&lock).map_err(|error| internal(&lock, &error))?;
