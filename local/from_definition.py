@@ -130,7 +130,7 @@ class PipelineFromDefinition(OwnPipeline):
                         },
                     },
                 },
-                # The stand-in asks nobody for rights; a real account takes a stack.yaml.
+                # The stand-in checks no rights; a real account takes a stack.yaml.
                 "PipelineRole": {
                     "Type": "AWS::IAM::Role",
                     "Properties": {
@@ -162,7 +162,7 @@ class PipelineFromDefinition(OwnPipeline):
         """What the definition names in S3 and in registries."""
         return References(self.definition, self.given)
 
-    @property
+    @functools.cached_property
     def objects(self):
         """The objects that its steps read."""
         return Objects(self.directory, self.references, self.programs)

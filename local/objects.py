@@ -44,6 +44,7 @@ class Objects:
         self._directory = directory
         self._references = references
         self._programs = programs
+        self._found = None
 
     def found(self):
         """The objects by bucket and key.
@@ -51,6 +52,11 @@ class Objects:
         Raises PipelineRefused with everything that is read and that neither the directory has nor
         a step writes.
         """
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def _find(self):
         self._check_programs()
         found, missing = self._placed(), []
         written = list(self._references.written())

@@ -40,14 +40,6 @@ class PipelineRefused(Exception):
     """The pipeline cannot be deployed or started; the message says why and what to do."""
 
 
-def _text(path):
-    """A file of a pipeline's directory."""
-    try:
-        return bounded.read(path, bounded.LARGEST_TEXT).decode()
-    except (bounded.Unfit, UnicodeDecodeError) as error:
-        raise PipelineRefused(f"{path} cannot be read as text: {error}") from error
-
-
 def name_fault(name):
     """Why no stack can have the name of a pipeline's directory; None where one can."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", name):
@@ -108,7 +100,11 @@ class OwnPipeline:
 
     def text(self, name):
         """The text of a file of the directory."""
-        return _text(self.directory / name)
+        path = self.directory / name
+        try:
+            return bounded.read(path, bounded.LARGEST_TEXT).decode()
+        except (bounded.Unfit, UnicodeDecodeError) as error:
+            raise PipelineRefused(f"{path} cannot be read as text: {error}") from error
 
     @property
     def template(self):

@@ -331,12 +331,14 @@ def fetch_below(system, prefix, directory):
 
 
 def pipeline_of(options):
-    """The pipeline of one's own that is run."""
-    given = pipelines.read_assignments(options.parameter)
-    programs = pipelines.read_assignments(options.program)
-    return from_definition.pipeline_in(
-        options.pipeline, options.binaries / "pipewright", given, programs
-    )
+    """The pipeline of one's own that is run; it is read and checked once."""
+    if "own" not in vars(options):
+        given = pipelines.read_assignments(options.parameter)
+        programs = pipelines.read_assignments(options.program)
+        options.own = from_definition.pipeline_in(
+            options.pipeline, options.binaries / "pipewright", given, programs
+        )
+    return options.own
 
 
 def check_pipeline(options):
@@ -416,22 +418,22 @@ def keep_steps(system, arn, ended, directory):
     definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     paths = [Below(directory).file("definition.json")]
     paths[0].write_text(definition["PipelineDefinition"])
-    faults = []
+    faults, measured = [], {}
     for step in ended:
         if steps.job_of(step) and not pipelines.simulated(step):
-            kept, not_kept = steps.keep(sagemaker, step, folder, directory)
+            metrics = steps.metrics_of(sagemaker, step)
+            measured[step["StepName"]] = metrics
+            kept, not_kept = steps.keep(sagemaker, step, metrics, folder, directory)
             paths += kept
             faults += not_kept
     for path in sorted(paths):
         say(f"          {shorten(path)}  ({path.stat().st_size:,} bytes)")
     for fault in faults:
         say(f"warning: {fault}")
-    for step in ended:
-        if pipelines.simulated(step) or not steps.job_of(step):
-            continue
-        if metrics := steps.metrics_of(sagemaker, step):
-            found = ", ".join(f"{name} {value}" for name, value in metrics.items())
-            say(f"          {step['StepName']}: {found}")
+    for name, metrics in measured.items():
+        if metrics:
+            found = ", ".join(f"{metric} {value}" for metric, value in metrics.items())
+            say(f"          {name}: {found}")
 
 
 def tell_failure(folder, step, kept):

@@ -5,13 +5,12 @@ import re
 import shutil
 from pathlib import Path, PurePosixPath
 
+import training
 from below import Below, NameRefused, file_name
-from training import Tail
 
 # How many of a failed step's last lines are shown again.
 LAST_LINES = 30
 _ML = PurePosixPath("/opt/ml")
-_LOG = "container.log"
 # A terminal would do something of its own with them.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -26,9 +25,8 @@ def job_of(step):
 
 def folders_of(folder, step, attempt=1):
     """The folders of a step's job below that of its execution: one, or one a host by its name."""
-    name = file_name(step) if attempt <= 1 else file_name(f"{step}.attempt-{attempt}")
-    job = folder / name
-    if (job / _LOG).is_file() or not job.is_dir():
+    job = training.log_of(folder, file_name(step), attempt).parent
+    if (job / training.LOG).is_file() or not job.is_dir():
         return {"": job}
     hosts = {each.name: each for each in sorted(job.glob("algo-*")) if each.is_dir()}
     return hosts or {"": job}
@@ -54,7 +52,7 @@ class Output:
                 continue
             name = step["StepName"]
             for host, folder in folders_of(self._folder, name, step.get("AttemptCount", 1)).items():
-                tail = self._tails.setdefault(folder, Tail(folder / _LOG))
+                tail = self._tails.setdefault(folder, training.Tail(folder / training.LOG))
                 for line in tail.lines():
                     self._say(f"{f'{name} {host}'.strip():<24}  | {readable(line)}".rstrip())
 
@@ -64,8 +62,8 @@ def last_lines(folder, step):
     folders = folders_of(folder, step["StepName"], step.get("AttemptCount", 1))
     lines = []
     for each in folders.values():
-        if (each / _LOG).is_file():
-            text = (each / _LOG).read_text(errors="replace")
+        if (each / training.LOG).is_file():
+            text = (each / training.LOG).read_text(errors="replace")
             lines += [readable(line) for line in text.splitlines()][-LAST_LINES:]
     return lines
 
@@ -82,7 +80,7 @@ def metrics_of(sagemaker, step):
     return {}
 
 
-def keep(sagemaker, step, folder, directory):
+def keep(sagemaker, step, metrics, folder, directory):
     """Copy what a step printed, measured and left to a folder of its own below a directory.
 
     Its log as `log.txt`, its metrics as `metrics.json`, each output of a processing under the
@@ -102,12 +100,12 @@ def keep(sagemaker, step, folder, directory):
 
     for host, job in folders.items():
         before = f"{host}/" if host else ""
-        copy(job / _LOG, f"{before}log.txt")
+        copy(job / training.LOG, f"{before}log.txt")
         for label, source in _left(sagemaker, kind, name, job).items():
             for file in sorted(source.rglob("*")):
                 copy(file, f"{before}{label}/{file.relative_to(source).as_posix()}")
         copy(job / "opt" / "ml" / "output" / "failure", f"{before}failure.txt")
-    if paths and (metrics := metrics_of(sagemaker, step)):
+    if paths and metrics:
         paths.append(below.file("metrics.json"))
         paths[-1].write_text(json.dumps(metrics, indent=2) + "\n")
     return paths, faults

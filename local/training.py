@@ -8,6 +8,7 @@ import shutil
 import tarfile
 
 from below import Below
+from pipelines import steps_of
 
 # A line of a container: time, level and process, and our own program's mark.
 PREFIX = re.compile(r"^\[[^\]]*\] (\[pipewright\] )?")
@@ -18,6 +19,8 @@ WITHIN_AN_EPOCH = re.compile(
 )
 # Of a step that its job has come to an end with.
 ENDED = ("Succeeded", "Failed", "Stopped")
+LOG = "container.log"
+"""What a job's program prints, in the job's folder."""
 EPOCH = re.compile(r"\bepoch=(\d+)")
 
 
@@ -133,12 +136,7 @@ class Tail:
 
 def training_steps(sagemaker, arn):
     """The training steps of an execution whose jobs have begun, by their names."""
-    pages = sagemaker.get_paginator("list_pipeline_execution_steps")
-    steps = (
-        step
-        for page in pages.paginate(PipelineExecutionArn=arn)
-        for step in page["PipelineExecutionSteps"]
-    )
+    steps = steps_of(sagemaker, arn)
     return {step["StepName"]: step for step in steps if "TrainingJob" in step["Metadata"]}
 
 
@@ -197,8 +195,8 @@ def logged(text):
 
 def log_of(folder, step, attempt=1):
     """Where the stand-in keeps the log of a step's job, below the folder of its execution."""
-    step = step if attempt == 1 else f"{step}.attempt-{attempt}"
-    return folder / step / "container.log"
+    step = step if attempt <= 1 else f"{step}.attempt-{attempt}"
+    return folder / step / LOG
 
 
 def unpack(archive, directory):

@@ -156,7 +156,7 @@ def test_any_start_is_made_once(system, mine):
     rows = system.client("sagemaker").list_pipeline_executions(PipelineName=NAME)
     names = [row["PipelineExecutionDisplayName"] for row in rows["PipelineExecutionSummaries"]]
     assert names.count("any-once") == 1
-    # Whoever crashed before the record had its ARN repeats the call as well.
+    # A call that crashed before the record had its ARN is repeated as well.
     system.client("dynamodb").update_item(
         TableName=system.outputs["ExecutionsTableName"],
         Key={"Id": {"S": "any-once"}, "entry": {"S": "record"}},
@@ -232,7 +232,7 @@ def test_it_is_found_by_id_arn_and_display_name(system, mine, recorded):
 
 
 def test_an_unknown_execution_is_told_at_once_with_those_that_are_near(system, mine, recorded):
-    """An execution that nobody knows is told at once, with those that are near, unless it is to be waited for."""
+    """An unknown execution is told at once, with those that are near, unless it is to be waited for."""
     for command in ("show", "watch", "stop", "retry"):
         began = time.monotonic()
         output = mine.execution(command, "any-recordde", status=1)
@@ -398,7 +398,7 @@ def test_a_pipeline_is_followed_by_its_name_alone(system, mine, named):
         FunctionName=f"{STACK}-housekeeping", Payload=json.dumps({"graceSeconds": 0}).encode()
     )
     answer = json.loads(response["Payload"].read())
-    # The other name is nobody's, which is told and stops nothing.
+    # The other name is unknown, which is told and stops nothing.
     assert f"the executions of pipeline nobodys-{named}" in answer["errorMessage"]
     assert system.record(untold)["pipelineStatus"] == "Succeeded"
 

@@ -412,7 +412,7 @@ def test_what_cannot_be_kept_is_told_and_the_rest_is_kept(tmp_path):
         "Metadata": {"TrainingJob": {"Arn": "arn:x/job"}},
     }
     sagemaker = types.SimpleNamespace(describe_training_job=lambda **_: {})
-    paths, faults = steps.keep(sagemaker, step, tmp_path / "jobs", tmp_path / "kept")
+    paths, faults = steps.keep(sagemaker, step, {}, tmp_path / "jobs", tmp_path / "kept")
     names = sorted(path.relative_to(tmp_path / "kept").as_posix() for path in paths)
     assert names == [
         *("Step/failure.txt", "Step/log.txt", "Step/model/log.txt/x", "Step/model/model.bin"),

@@ -51,6 +51,18 @@ async fn run(
     (ended, standin.steps(&arn).await)
 }
 
+/// The name of the job of the step `Train`, in the ARN's lower case.
+fn job_name(steps: &std::collections::BTreeMap<String, Value>) -> &str {
+    let arn = &steps["Train"]["Metadata"]["TrainingJob"]["Arn"];
+    arn.as_str().unwrap().rsplit('/').next().unwrap()
+}
+
+/// What the stand-in says of that job.
+async fn described(standin: &StandIn, name: &str) -> Value {
+    let input = json!({"TrainingJobName": name});
+    standin.call("DescribeTrainingJob", input).await
+}
+
 const TRAIN: &str = r#"
 import argparse, json, os
 import helper
@@ -110,13 +122,8 @@ async fn a_training_in_script_mode_runs_the_program_that_it_brings() {
     }));
     let (ended, steps) = run(&standin, json!([step])).await;
     assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
-    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
-        .as_str()
-        .unwrap();
-    let name = job.rsplit('/').next().unwrap();
-    let job = standin
-        .call("DescribeTrainingJob", json!({"TrainingJobName": name}))
-        .await;
+    let name = job_name(&steps);
+    let job = described(&standin, name).await;
     assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.125, "{job}");
     // The model is served by the functions of a program of its own.
     let inference = archive(&[("inference.py", INFERENCE)]);
@@ -261,13 +268,8 @@ async fn an_image_is_run_itself_where_containers_are_asked_for() {
     let (ended, steps) = run(&standin, json!([step])).await;
     assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
     assert!(steps["Train"].get("StepDescription").is_none());
-    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
-        .as_str()
-        .unwrap();
-    let name = job.rsplit('/').next().unwrap();
-    let job = standin
-        .call("DescribeTrainingJob", json!({"TrainingJobName": name}))
-        .await;
+    let name = job_name(&steps);
+    let job = described(&standin, name).await;
     assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.5, "{job}");
     // ARNs have names in lower case.
     let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
@@ -292,11 +294,8 @@ async fn an_image_is_run_itself_where_containers_are_asked_for() {
         .await;
     let (ended, steps) = run(&standin, json!([step])).await;
     assert_eq!(ended["PipelineExecutionStatus"], "Failed");
-    let job = steps["Train"]["Metadata"]["TrainingJob"]["Arn"]
-        .as_str()
-        .unwrap();
     let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
-    let removed = format!("rm --force {}-algo-1", job.rsplit('/').next().unwrap());
+    let removed = format!("rm --force {}-algo-1", job_name(&steps));
     assert!(called.contains(&removed), "{called}");
     std::fs::remove_dir_all(folder).unwrap();
 }
