@@ -968,7 +968,7 @@ fn what_is_not_ours_is_let_go_without_a_trace() {
     world.model_tags.clear();
     world.endpoints.clear();
     let before = world.items.lock().unwrap().clone();
-    // Whatever is of a pipeline that nobody follows, and names an execution that is there.
+    // What is of a pipeline that is not followed, and names an execution that is there.
     let other = execution_of("other");
     world.parameters.insert(other.clone(), "run-2".to_owned());
     let other_model = model(1, json!({"sagemaker:pipeline-execution-arn": other}));

@@ -346,7 +346,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
                 source,
             }),
             Err(StartError::Refused(source)) => {
-                // So that whoever looks at the record sees why nothing happens.
+                // So that the record says why nothing happens.
                 let noted = self
                     .records
                     .note_failure(id, &source.to_string(), now)

@@ -18,7 +18,7 @@ pub const FORECAST_PREFIX: &str = "forecast#";
 /// The sort key of the model's scores beside those of naive forecasts.
 pub const SCORE_ENTRY: &str = "score";
 
-// --- of `record`, written by whoever starts an execution
+// --- of `record`, written by the start of an execution
 
 /// The pipeline's name; before it was written, all were of the shipped pipeline.
 pub const PIPELINE_NAME: &str = "pipelineName";
