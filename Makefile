@@ -42,13 +42,13 @@ help: ## List what can be made
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
 run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
-	@$(VENV)/bin/python local/run.py run $(RUN_OPTIONS)
+	@$(VENV)/bin/python -m ops.local run $(RUN_OPTIONS)
 
 local: build $(VENV)/run.stamp ## Start the system on this machine and keep it running to work with
-	@$(VENV)/bin/python local/run.py local $(RUN_OPTIONS)
+	@$(VENV)/bin/python -m ops.local local $(RUN_OPTIONS)
 
 run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
-	@$(VENV)/bin/python local/run.py pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(JOB_OPTIONS) \
+	@$(VENV)/bin/python -m ops.local pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(JOB_OPTIONS) \
 	  $(call each,--program,PROGRAMS) $(call flag,--simulate,SIMULATE)
 
 # What `deploy`, `destroy`, `verify`, `import` and `remove-assets` take: LOCAL=1 for the local AWS, ENV=NAME for
@@ -57,7 +57,7 @@ run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the
 STACK_OPTIONS = $(call flag,--local,LOCAL) $(call option,--environment,ENV) $(call flag,--yes,YES) \
 	$(call option,--prefix,PREFIX) $(call flag,--skip-image,SKIP_IMAGE)
 # cargo-lambda and zig lie in the environment.
-STACK = PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python deploy/main.py
+STACK = PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m ops.stack
 
 deploy: $(if $(call given,LOCAL),build,$(VENV)/deploy.stamp) $(VENV)/run.stamp ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
 	@$(STACK) deploy $(STACK_OPTIONS)
@@ -79,7 +79,7 @@ remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an ins
 	@$(STACK) remove $(STACK_OPTIONS) $(call each,--ticker,ASSETS)
 
 deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running `make local`, or, after a yes, to the account of the environment
-	@$(VENV)/bin/python local/deploy_pipeline.py $(call flag,--yes,YES) $(call option,--pipewright-stack,PREFIX) $(call each,--program,PROGRAMS) \
+	@$(VENV)/bin/python -m ops.pipeline.deploy $(call flag,--yes,YES) $(call option,--pipewright-stack,PREFIX) $(call each,--program,PROGRAMS) \
 	  $(OWN_PIPELINE) $(call each,,PARAMETERS)
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
@@ -169,16 +169,16 @@ lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check format
 	$(DENY) check bans licenses sources
 	@if $(DENY) fetch db 2> /dev/null; then $(DENY) check advisories; else \
 	  echo 'The database of advisories cannot be fetched here: deny.toml has what was known on its day.'; fi
-	$(VENV)/bin/ruff check deploy docker docs local samples tests
-	$(VENV)/bin/ruff format --check deploy docker docs local samples tests
+	$(VENV)/bin/ruff check docker docs local ops samples tests
+	$(VENV)/bin/ruff format --check docker docs local ops samples tests
 	$(VENV)/bin/cfn-lint template.yaml cfn/*.yaml samples/pipelines/*/stack.yaml
 	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region eu-west-1 --template template.yaml
 	$(CHECKOV_VENV)/bin/checkov -f template.yaml cfn/*.yaml --framework cloudformation --skip-download --quiet --compact
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
-	$(VENV)/bin/ruff check --fix --select I deploy docker docs local samples tests
-	$(VENV)/bin/ruff format deploy docker docs local samples tests
+	$(VENV)/bin/ruff check --fix --select I docker docs local ops samples tests
+	$(VENV)/bin/ruff format docker docs local ops samples tests
 
 # QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
 # parts. WRITE=1: put the figures into the page.
@@ -194,7 +194,7 @@ EVENTS_BASELINE := tests/bench/events
 
 bench-events: $(VENV)/run.stamp $(EVENTS_BASELINE)/node_modules/stamp ## Measure the recording of events beside the original's way, in Node.js (WRITE=1)
 	@cargo build --release --locked -p pipeline-events
-	@$(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(call quoted,$(TARGET)/release/pipeline-events) \
+	@PYTHONPATH=.:tests/bench:tests/integration $(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(call quoted,$(TARGET)/release/pipeline-events) \
 	  $(call flag,--write docs/BENCHMARKS.md,WRITE)
 
 $(EVENTS_BASELINE)/node_modules/stamp: $(EVENTS_BASELINE)/package-lock.json
@@ -241,9 +241,9 @@ $(VENV)/bin/python:
 	@$(call quoted,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
 	@$(call quoted,$(PYTHON)) -m venv $(VENV)
 
-$(VENV)/run.stamp: local/requirements.txt | $(VENV)/bin/python
+$(VENV)/run.stamp: ops/requirements.txt | $(VENV)/bin/python
 	@echo 'Installing Python packages into $(VENV)' >&2
-	@$(PIP_INSTALL) -r local/requirements.txt
+	@$(PIP_INSTALL) -r ops/requirements.txt
 	@touch $@
 
 $(VENV)/test.stamp: tests/requirements.txt tests/requirements-lint.txt $(VENV)/run.stamp
@@ -251,12 +251,12 @@ $(VENV)/test.stamp: tests/requirements.txt tests/requirements-lint.txt $(VENV)/r
 	@$(PIP_INSTALL) -r tests/requirements-lint.txt
 	@touch $@
 
-$(VENV)/deploy.stamp: deploy/requirements.txt $(VENV)/lambda.stamp
-	@$(PIP_INSTALL) --no-deps -r deploy/requirements.txt
+$(VENV)/deploy.stamp: ops/requirements-deploy.txt $(VENV)/lambda.stamp
+	@$(PIP_INSTALL) --no-deps -r ops/requirements-deploy.txt
 	@touch $@
 
-$(VENV)/lambda.stamp: local/requirements-lambda.txt | $(VENV)/bin/python
-	@$(PIP_INSTALL) --no-deps -r local/requirements-lambda.txt
+$(VENV)/lambda.stamp: ops/requirements-lambda.txt | $(VENV)/bin/python
+	@$(PIP_INSTALL) --no-deps -r ops/requirements-lambda.txt
 	@touch $@
 
 $(SAM_VENV)/stamp: tests/requirements-sam.txt

@@ -3,7 +3,7 @@
 //! A page in a browser can send requests to any port of this machine, also under a name of its
 //! own that it has pointed here; another user can connect to any port. So a request is refused
 //! that a browser sent for a page of another origin, that was sent to another name than this
-//! machine's, or that is not signed with the key. `local/guard.py` is the same for the local AWS.
+//! machine's, or that is not signed with the key. `ops/local/aws/guard.py` is the same for the local AWS.
 
 use crate::clock::Clock;
 use crate::signature::{AccessKey, Claim, SignatureError};

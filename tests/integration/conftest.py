@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from harness import BINARIES, OWN_PIPELINE, SAMPLE_TEMPLATE, SAMPLES, EventLog, System
-from system import ROOT
+from ops import ROOT
 
 
 @pytest.fixture(scope="session")

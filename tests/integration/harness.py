@@ -11,8 +11,9 @@ from pathlib import Path
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from announcement import Announcement
-from system import ROOT, STACK, LocalSystem
+from ops import ROOT
+from ops.local.announcement import Announcement
+from ops.local.system import STACK, LocalSystem
 
 BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 SAMPLES = ROOT / "samples"

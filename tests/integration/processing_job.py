@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 
-from data import to_attribute
 from harness import BINARIES
-from supervise import listen
-from system import REGION, ROOT, LocalSystem
+from ops import ROOT
+from ops.data import to_attribute
+from ops.local.supervise import listen
+from ops.local.system import REGION, LocalSystem
 
 SCRIPT = ROOT / "docker/executor/run-fe-step.sh"
 ARN = f"arn:aws:sagemaker:{REGION}:123456789012:pipeline/prediction/execution/abc123"

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from account import is_loopback, region_of_environment
-from system import ROOT, STACK
+from ops.account import is_loopback, region_of_environment
+from ops.local.system import STACK
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_region_is_what_the_aws_command_line_takes(profile):
 def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(system, tmp_path):
     environment = {**os.environ, **system.environment(), "AWS_CONFIG_FILE": "/nonexistent"}
     del environment["AWS_DEFAULT_REGION"]
-    command = [sys.executable, ROOT / "deploy" / "main.py", "verify", "--prefix", STACK]
+    command = [sys.executable, "-m", "ops.stack", "verify", "--prefix", STACK]
     command += ["--config", tmp_path / "samconfig.toml"]
     looked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert "are as they must be" in looked.stdout, looked.stderr
@@ -53,7 +53,7 @@ def test_a_guided_deployment_offers_the_region_and_writes_nothing_without_a_yes(
     settings = tmp_path / "samconfig.toml"
     asked = subprocess.run(
         [
-            *(sys.executable, ROOT / "deploy" / "main.py", "deploy", "--skip-image"),
+            *(sys.executable, "-m", "ops.stack", "deploy", "--skip-image"),
             *("--config", settings),
         ],
         env=environment,

@@ -7,18 +7,15 @@ import sys
 
 import pytest
 
-import announcement
-import watchdog
-from announcement import Announcement, AnotherRuns, is_live
 from harness import BINARIES, wait_for
-from system import ROOT
+from ops.local import announcement, watchdog
+from ops.local.announcement import Announcement, AnotherRuns, is_live
 
 LINES = "export AWS_ENDPOINT_URL=http://127.0.0.1:1234\n"
 OWNER = f"""
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {str(ROOT / "local")!r})
-from announcement import Announcement
+from ops.local.announcement import Announcement
 with Announcement(Path(sys.argv[1])) as owned:
     owned.publish({LINES!r})
     print("announced", flush=True)
@@ -80,7 +77,7 @@ def test_an_announcement_names_its_endpoint():
 def test_make_local_runs_once_and_deploys_and_runs_work_beside_it(path, tmp_path):
     def command(program, *arguments):
         return [
-            *(sys.executable, ROOT / program, *arguments),
+            *(sys.executable, "-m", program, *arguments),
             *("--binaries", BINARIES, "--environment-file", path),
         ]
 
@@ -94,18 +91,18 @@ def test_make_local_runs_once_and_deploys_and_runs_work_beside_it(path, tmp_path
         )
 
     first = subprocess.Popen(
-        command("local/run.py", "local"), stdout=subprocess.PIPE, text=True, process_group=0
+        command("ops.local", "local"), stdout=subprocess.PIPE, text=True, process_group=0
     )
     try:
         wait_for(lambda: is_live(path))
         # Also while the first one is starting.
-        early = run("local/run.py", "local")
+        early = run("ops.local", "local")
         assert early.returncode == 1, early.stdout
         assert f"process {first.pid}, which is still starting" in early.stdout
         assert "Logs and" not in early.stdout
         assert any("Ctrl-C ends everything" in line for line in first.stdout)
         lines = path.read_text()
-        second = run("local/run.py", "local")
+        second = run("ops.local", "local")
         assert second.returncode == 1, second.stdout
         assert f"process {first.pid} at http://127.0.0.1:" in second.stdout
         found = subprocess.run(
@@ -113,9 +110,9 @@ def test_make_local_runs_once_and_deploys_and_runs_work_beside_it(path, tmp_path
         )
         assert found.stdout.strip() == str(BINARIES.resolve() / "pipewright")
         settings = tmp_path / "samconfig.toml"
-        deployed = run("deploy/main.py", "deploy", "--local", "--config", settings)
+        deployed = run("ops.stack", "deploy", "--local", "--config", settings)
         assert deployed.returncode == 0, deployed.stdout
-        ended = run("local/run.py", "run", "--epochs", "2", "--out", tmp_path / "out")
+        ended = run("ops.local", "run", "--epochs", "2", "--out", tmp_path / "out")
         assert ended.returncode == 0, ended.stdout
         assert path.read_text() == lines
         os.killpg(first.pid, signal.SIGINT)

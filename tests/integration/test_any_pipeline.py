@@ -12,11 +12,11 @@ from test_housekeeping import Endpoints, changes, keep_house, lost, outcome
 from test_own_pipeline import deploy
 from test_redrive import emptied, ids
 
-import pipelines
-from from_definition import PipelineFromDefinition
 from harness import BINARIES, OWN_PIPELINE, SAMPLES, FailureQueue, Replay, configured, wait_for
-from ownership import own_pipeline
-from system import ACCOUNT, REGION, STACK
+from ops.local.system import ACCOUNT, REGION, STACK
+from ops.pipeline import pipelines
+from ops.pipeline.from_definition import PipelineFromDefinition
+from ops.stack.ownership import own_pipeline
 
 STEPS = ("Prepare", "Train", "Evaluate", "GoodEnough", "Register")
 NAME = "any-pipeline"

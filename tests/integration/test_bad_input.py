@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import SAMPLE_TEMPLATE
-from system import STACK, StartRefused
+from ops.local.system import STACK, StartRefused
 
 TICKER = SAMPLE_TEMPLATE["predictedAsset"]
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from system import ROOT
+from ops import ROOT
 
 PROGRAM = ROOT / "docker" / "base_images.py"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -9,16 +9,13 @@ import types
 from pathlib import Path
 
 import pytest
-import run
 
-import bounded
-import checking
-import data
-import prices
-from below import Below, NameRefused, file_name
-from faults import NotReady
 from harness import BINARIES, SAMPLES
-from pipelines import OwnPipeline, PipelineRefused, upload
+from ops import bounded, checking, data, prices
+from ops.below import Below, NameRefused, file_name
+from ops.faults import NotReady
+from ops.local import run
+from ops.pipeline.pipelines import OwnPipeline, PipelineRefused, upload
 
 PARTS = [
     "a",

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-import by_hand
-import target as targets
-from deploy import zip_function
-from system import STACK
-from verify import verify
+from ops import target as targets
+from ops.local.system import STACK
+from ops.stack import by_hand
+from ops.stack.deployer import zip_function
+from ops.stack.verify import verify
 
 CONDITIONS = {
     "HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},

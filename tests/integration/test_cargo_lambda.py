@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
-from supervise import Supervisor, listen
-from system import LOOPBACK_ALLOWED, ROOT, STACK
+from ops import ROOT
+from ops.local.supervise import Supervisor, listen
+from ops.local.system import LOOPBACK_ALLOWED, STACK
 
 FIXTURES = ROOT / "tests" / "fixtures"
 

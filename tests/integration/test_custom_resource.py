@@ -13,7 +13,7 @@ import pytest
 
 from emulator import LOG_STREAM, Function, ReplyServer, S3Server
 from harness import BINARIES
-from system import ROOT
+from ops import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "pipeline-definition"
 CREATE = json.loads((FIXTURES / "create-inline.json").read_text())

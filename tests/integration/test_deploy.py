@@ -5,7 +5,7 @@ import os
 import shutil
 import zipfile
 
-from deploy import package_function, parse_template
+from ops.stack.deployer import package_function, parse_template
 
 
 def test_short_forms_are_written_out():

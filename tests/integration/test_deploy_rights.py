@@ -12,18 +12,16 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import checking
-import policy
-import prices
-import settings
-import target as targets
-from bring_up import bring_up
-from data import import_assets, import_template
-from deploy import debug_function
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, System
-from system import ACCOUNT, REGION, ROOT
-from take_down import Teardown
-from verify import verify
+from ops import ROOT, checking, prices
+from ops import target as targets
+from ops.data import import_assets, import_template
+from ops.local.system import ACCOUNT, REGION
+from ops.stack import policy, settings
+from ops.stack.bring_up import bring_up
+from ops.stack.deployer import debug_function
+from ops.stack.take_down import Teardown
+from ops.stack.verify import verify
 
 PREFIX = "narrow"
 # For these the local AWS asks for a right to any resource, where AWS asks for one to the rule.

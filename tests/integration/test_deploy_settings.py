@@ -10,11 +10,11 @@ import tomllib
 
 import pytest
 
-import settings
-from bring_up import check_program
-from faults import NotReady
 from harness import BINARIES, System
-from system import ROOT
+from ops import ROOT
+from ops.faults import NotReady
+from ops.stack import settings
+from ops.stack.bring_up import check_program
 
 
 def answers(*given):
@@ -74,7 +74,7 @@ def run(tmp_path, *arguments):
         "HOME": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    command = [sys.executable, ROOT / "deploy" / "main.py", *arguments]
+    command = [sys.executable, "-m", "ops.stack", *arguments]
     command += ["--config", tmp_path / "samconfig.toml"]
     done = subprocess.run(
         command,

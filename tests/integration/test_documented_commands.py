@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import BINARIES
-from system import ROOT
+from ops import ROOT
 
 PAGES = sorted(
     str(page.relative_to(ROOT))

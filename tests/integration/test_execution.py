@@ -8,7 +8,7 @@ import json
 import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
-from system import StartRefused
+from ops.local.system import StartRefused
 
 STEPS = [
     "Feature-Engineering-Step",

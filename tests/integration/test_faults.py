@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import SAMPLE_TEMPLATE, FailureQueue, Replay, configured, wait_for
-from supervise import listen
-from system import StartRefused
+from ops.local.supervise import listen
+from ops.local.system import StartRefused
 
 LOST_ANSWER = {"response": {"abort_bytes": 0}}
 THROTTLED = {"error": {"code": "ThrottlingException"}}

@@ -19,7 +19,8 @@ from test_own_pipeline import Execution, deploy
 from test_record import start_elsewhere
 
 from harness import OWN_PIPELINE, Replay, configured, wait_for
-from system import ROOT, STACK
+from ops import ROOT
+from ops.local.system import STACK
 
 FIXTURES = ROOT / "tests" / "fixtures"
 FUNCTIONS = ("housekeeping", "pipeline-definition", "pipeline-events", "start-execution")

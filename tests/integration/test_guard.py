@@ -17,10 +17,11 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-import watchdog
 from harness import BINARIES, System
+from ops import ROOT
+from ops.local import watchdog
+from ops.local.system import ACCOUNT, REGION, STACK
 from processing_job import AwsAlone
-from system import ACCOUNT, REGION, ROOT, STACK
 
 PROC = Path("/proc/net/tcp")
 needs_proc = pytest.mark.skipif(not PROC.exists(), reason="only Linux lists the open ports here")

@@ -8,7 +8,7 @@ import pytest
 from test_record import start_elsewhere
 
 from harness import SAMPLE_TEMPLATE, Replay, configured, wait_for
-from system import STACK
+from ops.local.system import STACK
 
 RULES = ("pipeline-execution", "pipeline-step", "model", "model-package", "endpoint")
 MINUTE = 60_000

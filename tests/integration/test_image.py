@@ -12,8 +12,8 @@ import subprocess
 import pytest
 
 from harness import BINARIES
+from ops import ROOT
 from processing_job import SCRIPT, Job, job_aws
-from system import ROOT
 
 # What the images may add to their base.
 SIZE_LIMIT = 60_000_000

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from system import ROOT
+from ops import ROOT
 
 URI = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/pipewright/feature-engineering"
 

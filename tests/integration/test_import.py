@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import prices
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES
-from system import ROOT
+from ops import prices
 
-MAIN = ROOT / "deploy" / "main.py"
+MAIN = (sys.executable, "-m", "ops.stack")
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def make(system, tmp_path):
     def run(*arguments, answer="", binaries=BINARIES):
         return subprocess.run(
             [
-                *(sys.executable, MAIN, *arguments, "--local", "--environment-file", announced),
+                *(*MAIN, *arguments, "--local", "--environment-file", announced),
                 *("--config", tmp_path / "samconfig.toml", "--binaries", binaries),
             ],
             input=answer,

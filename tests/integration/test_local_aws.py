@@ -1,4 +1,4 @@
-"""What launcher.py changes in ministack, apart from our own deployment."""
+"""What is changed in ministack, apart from our own deployment."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 from harness import wait_for
-from system import ACCOUNT, REGION
+from ops.local.system import ACCOUNT, REGION
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 

@@ -6,16 +6,15 @@ import sys
 
 import pytest
 
-import image
-import names
-import target as targets
 from harness import BINARIES, SAMPLE_TEMPLATE, System
-from ownership import STACK_TAG, as_tags, installation
-from system import ROOT
-from take_down import Teardown
+from ops import ROOT, image
+from ops import target as targets
+from ops.stack import names
+from ops.stack.ownership import STACK_TAG, as_tags, installation
+from ops.stack.take_down import Teardown
 
 PREFIX = "assets"
-MAIN = ROOT / "deploy" / "main.py"
+MAIN = (sys.executable, "-m", "ops.stack")
 
 
 def everything(system):
@@ -86,7 +85,7 @@ def run(system, *arguments, answer=""):
     """What `make` runs, on the local AWS; gives the ended process."""
     return subprocess.run(
         [
-            *(sys.executable, MAIN, *arguments, "--local"),
+            *(*MAIN, *arguments, "--local"),
             *("--environment-file", system.environment_file),
             *("--config", system.config, "--binaries", BINARIES),
         ],

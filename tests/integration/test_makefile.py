@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from system import ROOT
+from ops import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 # Of the shell, for make alone, and by whoever starts it: cargo's directory and the Python to use.

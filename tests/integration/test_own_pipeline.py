@@ -9,16 +9,16 @@ import sys
 import types
 
 import pytest
-import run
 from botocore.exceptions import ClientError
 
-import deploy_pipeline
-import pipelines
-from deploy import Deployer, DeploymentFailed, held
 from harness import BINARIES, OWN_PIPELINE
-from ownership import own_pipeline
-from pipelines import OwnPipeline, PipelineRefused
-from system import ROOT, STACK
+from ops.local import run
+from ops.local.system import STACK
+from ops.pipeline import deploy as deploy_pipeline
+from ops.pipeline import pipelines
+from ops.pipeline.pipelines import OwnPipeline, PipelineRefused
+from ops.stack.deployer import Deployer, DeploymentFailed, held
+from ops.stack.ownership import own_pipeline
 
 
 def deploy(system, directory, parameters=None, edit=None):
@@ -232,7 +232,7 @@ def test_parameters_that_nobody_declared_are_refused(system, deployed):
 
 def test_the_command_deploys_where_the_environment_leads(system, changed):
     directory = changed("by-command", lambda template: template)
-    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py"]
+    command = [sys.executable, "-m", "ops.pipeline.deploy"]
 
     def run(*arguments):
         environment = {**os.environ, **system.environment()}
@@ -298,7 +298,7 @@ def test_without_credentials_it_is_said_how_to_give_some(tmp_path):
         "AWS_REGION": "eu-west-1",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py", OWN_PIPELINE]
+    command = [sys.executable, "-m", "ops.pipeline.deploy", OWN_PIPELINE]
     refused = subprocess.run(
         command, env={**kept, **nothing}, capture_output=True, text=True, timeout=60
     )
@@ -363,7 +363,7 @@ def test_a_parameters_names_are_those_of_the_definition(changed):
     ],
 )
 def test_run_pipeline_starts_nothing_for_a_wrong_parameter(given, says):
-    command = [sys.executable, ROOT / "local" / "run.py", "pipeline", "--parameter", given]
+    command = [sys.executable, "-m", "ops.local", "pipeline", "--parameter", given]
     command += ["--binaries", BINARIES]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1
@@ -420,7 +420,7 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
 
 
 def test_run_pipeline_ends_as_the_execution_does(tmp_path):
-    command = [sys.executable, ROOT / "local" / "run.py", "pipeline", "--out", tmp_path / "out"]
+    command = [sys.executable, "-m", "ops.local", "pipeline", "--out", tmp_path / "out"]
     command += ["--parameter", "LargestError=0.1", "--binaries", BINARIES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 1, done.stdout + done.stderr

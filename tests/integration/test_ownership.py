@@ -9,17 +9,17 @@ import sys
 import pytest
 from botocore.exceptions import ClientError
 
-import artifacts
-import settings
-import target as targets
-from deploy import ObjectReplaced, put_once
-from faults import NotReady
 from harness import BINARIES, OWN_PIPELINE, System
-from ownership import entangled, installation, own_pipeline
-from system import ACCOUNT, REGION, ROOT
+from ops import ROOT
+from ops import target as targets
+from ops.faults import NotReady
+from ops.local.system import ACCOUNT, REGION
+from ops.stack import artifacts, settings
+from ops.stack.deployer import ObjectReplaced, put_once
+from ops.stack.ownership import entangled, installation, own_pipeline
 
-MAIN = ROOT / "deploy" / "main.py"
-PIPELINES = ROOT / "local" / "deploy_pipeline.py"
+MAIN = (sys.executable, "-m", "ops.stack")
+PIPELINES = (sys.executable, "-m", "ops.pipeline.deploy")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def run(aws, *arguments):
     """What `make deploy` and its kin run, on the local AWS; gives the ended process."""
     return subprocess.run(
         [
-            *(sys.executable, MAIN, *arguments, "--local"),
+            *(*MAIN, *arguments, "--local"),
             *("--environment-file", aws.environment_file),
             *("--config", aws.config, "--binaries", BINARIES),
         ],
@@ -96,7 +96,7 @@ def test_a_strangers_stack_of_a_pipelines_name_is_refused(aws, tmp_path):
     # Without its image the installation is not whole, but it is there.
     assert "image pw/feature-engineering" in deployed.stdout, deployed.stdout
     refused = subprocess.run(
-        [sys.executable, PIPELINES, directory, "--pipewright-stack", "pw"],
+        [*PIPELINES, directory, "--pipewright-stack", "pw"],
         env={**os.environ, **aws.environment()},
         capture_output=True,
         text=True,

@@ -9,18 +9,17 @@ import tarfile
 import types
 
 import pytest
-import run
 
-import deploy_pipeline
-import from_definition
-import steps
-from from_definition import PipelineFromDefinition
 from harness import BINARIES
-from objects import Objects
-from pipelines import PipelineRefused
-from references import References
-from supervise import ServiceFailed
-from system import ROOT
+from ops import ROOT
+from ops.local import run, steps
+from ops.local.supervise import ServiceFailed
+from ops.pipeline import deploy as deploy_pipeline
+from ops.pipeline import from_definition
+from ops.pipeline.from_definition import PipelineFromDefinition
+from ops.pipeline.objects import Objects
+from ops.pipeline.pipelines import PipelineRefused
+from ops.pipeline.references import References
 
 SAMPLE = ROOT / "samples" / "pipelines" / "scikit-learn"
 PROGRAM = BINARIES / "pipewright"
@@ -214,7 +213,7 @@ def test_containers_without_an_engine_that_answers_are_refused(tmp_path, monkeyp
 def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, copied):
     """A directory with no more than a definition is deployed to a running local system, and refused for an account."""
     directory = copied("houses-kept")
-    command = [sys.executable, ROOT / "local" / "deploy_pipeline.py", directory]
+    command = [sys.executable, "-m", "ops.pipeline.deploy", directory]
     environment = {**os.environ, **system.environment()}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,11 +7,9 @@ import types
 
 import pytest
 
-import checking
-import data
-import prices
-from checking import FaultsFound
 from harness import BINARIES
+from ops import checking, data, prices
+from ops.checking import FaultsFound
 
 ROWS = "2020-01-02,1\n2020-01-03,2\n"
 OUTPUTS = {"AssetsBucketName": "b", "AssetsTableName": "t"}

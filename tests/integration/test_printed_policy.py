@@ -7,18 +7,18 @@ import sys
 
 import pytest
 
-import policy
-from system import ROOT
+from ops import ROOT
+from ops.stack import policy
 
 KNOWN = ["aws", "aws-cn", "aws-us-gov"]
-MAIN = ROOT / "deploy" / "main.py"
+MAIN = (sys.executable, "-m", "ops.stack")
 
 
 def printed(tmp_path, *arguments, **environment):
     """What `make deploy-policy` runs; gives the ended process."""
     return subprocess.run(
         [
-            *(sys.executable, MAIN, "policy"),
+            *(*MAIN, "policy"),
             *("--config", tmp_path / "samconfig.toml", *arguments),
         ],
         env={**os.environ, "AWS_CONFIG_FILE": "/nonexistent", **environment},
@@ -73,7 +73,7 @@ def test_who_reads_only_the_beginning_makes_no_error(tmp_path):
     os.close(reading)
     done = subprocess.run(
         [
-            *(sys.executable, MAIN, "policy", "--account", "123456789012"),
+            *(*MAIN, "policy", "--account", "123456789012"),
             *("--config", tmp_path / "samconfig.toml"),
         ],
         env={**os.environ, "AWS_REGION": "eu-west-1"},

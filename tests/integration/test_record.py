@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness import SAMPLE_TEMPLATE, Replay, wait_for
-from system import ROOT
+from ops import ROOT
 
 EVENTS = ROOT / "tests" / "fixtures" / "pipeline-events"
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from harness import SAMPLE_TEMPLATE, FailureQueue, configured, wait_for
-from system import ROOT, STACK
+from ops import ROOT
+from ops.local.system import STACK
 
 FIXTURES = ROOT / "tests" / "fixtures" / "failure-queues"
 FUNCTION = f"{STACK}-pipeline-events"

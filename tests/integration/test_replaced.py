@@ -7,9 +7,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import target as targets
-from system import REGION, STACK
-from verify import verify
+from ops import target as targets
+from ops.local.system import REGION, STACK
+from ops.stack.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from harness import BINARIES
+from ops.local.system import ACCOUNT, REGION
 from processing_job import ARN, FIRST, JOB_CONFIG, SCRIPT, put, template
-from system import ACCOUNT, REGION
 
 ROOT_USER = f"arn:aws:iam::{ACCOUNT}:root"
 PIPELINE = "SageMaker Model Building Pipeline Execution"

@@ -11,18 +11,17 @@ import sys
 import time
 
 import pytest
-import run
 
-import data
-import watchdog
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
-from system import PREFERRED_PORTS, ROOT
+from ops import data
+from ops.local import run, watchdog
+from ops.local.system import PREFERRED_PORTS
 
-RUN = [sys.executable, ROOT / "local" / "run.py"]
+RUN = [sys.executable, "-m", "ops.local"]
 
 
 def start(*arguments):
-    """Start run.py as a shell does: leader of a process group of its own."""
+    """Start it as a shell does: leader of a process group of its own."""
     return subprocess.Popen(
         [*RUN, *map(str, arguments), "--binaries", str(BINARIES)],
         stdout=subprocess.PIPE,
@@ -34,7 +33,7 @@ def start(*arguments):
 
 @contextlib.contextmanager
 def running(*arguments, until):
-    """run.py, once it printed a line with `until`; gives it, its lines, its processes."""
+    """The run, once it printed a line with `until`; gives it, its lines, its processes."""
     process = start(*arguments)
     try:
         lines = []

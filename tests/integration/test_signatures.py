@@ -12,8 +12,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-import signatures
-from signatures import Request, SignatureRefused
+from ops.local.aws import signatures
+from ops.local.aws.signatures import Request, SignatureRefused
 
 KEY = Credentials("AKIAEXAMPLE", "secret")
 SESSION = Credentials("ASIAEXAMPLE", "of a session", "token")

@@ -8,10 +8,10 @@ import json
 
 import pytest
 
-from deploy import DeploymentFailed
 from harness import wait_for
-from ownership import own_pipeline
-from system import STACK
+from ops.local.system import STACK
+from ops.stack.deployer import DeploymentFailed
+from ops.stack.ownership import own_pipeline
 
 TEMPLATE = json.dumps(
     {

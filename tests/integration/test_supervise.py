@@ -6,14 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-import watchdog
-from supervise import ServiceFailed, Supervisor, listen
-
-LOCAL = Path(watchdog.__file__).parent
+from ops.local import watchdog
+from ops.local.supervise import ServiceFailed, Supervisor, listen
 
 # A service with a child in the same session, one in a process group of its own,
 # and one that ignores the request to end.
@@ -31,8 +28,7 @@ OWNER = f"""
 import signal, sys, time
 # A shell's background job ignores it, and so would we.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path.insert(0, {str(LOCAL)!r})
-from supervise import Supervisor
+from ops.local.supervise import Supervisor
 supervisor = Supervisor(sys.argv[1])
 command = [sys.executable, "-c", {FAMILY!r}]
 service = supervisor.start("family", command, {{"PATH": {os.defpath!r}}})

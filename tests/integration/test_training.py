@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
-import training
 from harness import wait_for
+from ops.local import training
 
 STEP = "AssetPrediction-Training-Step"
 FINAL = ("Completed", "Failed", "Stopped")

@@ -3,7 +3,7 @@
 import io
 import re
 
-import training
+from ops.local import training
 
 DEFINITIONS = [
     ("train:loss:epoch", re.compile(r"epoch=\S+, train loss <loss>=(\S+)")),

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from deploy import DeploymentFailed
 from harness import wait_for
-from system import STACK
+from ops.local.system import STACK
+from ops.stack.deployer import DeploymentFailed
 
 
 def volume_size(definition):

@@ -8,12 +8,13 @@ import json
 
 import pytest
 
-import target as targets
-from deploy import DeploymentFailed, Packager, debug_function
 from harness import BINARIES, System
-from ownership import installation
-from system import ARTIFACTS_BUCKET, IMAGE_TAG, REGION, ROOT, STACK
-from verify import verify
+from ops import ROOT
+from ops import target as targets
+from ops.local.system import ARTIFACTS_BUCKET, IMAGE_TAG, REGION, STACK
+from ops.stack.deployer import DeploymentFailed, Packager, debug_function
+from ops.stack.ownership import installation
+from ops.stack.verify import verify
 
 FIRST = ROOT / "tests" / "fixtures" / "first-version"
 CACHE = ROOT / ".local" / "functions"

@@ -8,9 +8,7 @@ import cfnlint
 import pytest
 from cfn_templates import ROOT
 
-import names
-import policy
-import take_down
+from ops.stack import names, policy, take_down
 
 RESOURCES = Path(cfnlint.__file__).parent / "data/schemas/resources"
 

@@ -1,6 +1,6 @@
 //! Paths of names that a remote side gave: keys, tickers, steps, members of archives.
 //!
-//! `local/below.py` is the same for Python.
+//! `ops/below.py` is the same for Python.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Reading regular files, and no more of them than a limit.
 //!
-//! `local/bounded.py` is the same for Python.
+//! `ops/bounded.py` is the same for Python.
 
 use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read};

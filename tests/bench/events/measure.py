@@ -11,25 +11,22 @@ import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+import page
+from program import peak_megabytes, zipped_megabytes
+from run import processor, table
+
+from emulator import Function
+from ops.data import to_attribute
+from ops.local.system import REGION
+from processing_job import AwsAlone
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-sys.path[:0] = [str(ROOT / part) for part in ("tests/bench", "local", "tests/integration")]
-
-import page  # noqa: E402
-from program import peak_megabytes, zipped_megabytes  # noqa: E402
-from run import processor, table  # noqa: E402
-
-from data import to_attribute  # noqa: E402
-from emulator import Function  # noqa: E402
-from processing_job import AwsAlone  # noqa: E402
-from system import REGION  # noqa: E402
-
 PIPELINE = f"arn:aws:sagemaker:{REGION}:123456789012:pipeline/assets"
 EVENTS = 200  # of one execution
 KIB = 1024

@@ -1,0 +1,1 @@
+"""An installation as CloudFormation stacks: deployed, looked at, removed."""
