@@ -6,11 +6,13 @@
 import unicodedata
 from pathlib import Path
 
+from ops import OpsError
+
 # The longest name of a file or folder that file systems take, in bytes.
 _LONGEST_PART = 255
 
 
-class NameRefused(Exception):
+class NameRefused(OpsError):
     """A name is no path below the folder that it is meant for; the message says why."""
 
 

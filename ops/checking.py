@@ -4,13 +4,7 @@ import dataclasses
 import json
 import subprocess
 
-
-class CheckMissing(Exception):
-    """The program that checks is not there; the message says how to get it."""
-
-
-class FaultsFound(Exception):
-    """Prices or a training template that no execution could work with; the message lists why."""
+from ops import OpsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +48,7 @@ def look(binaries, assets, template=None):
     """What the command line finds; without a template, in each file by itself."""
     program = binaries / "pipewright"
     if not program.is_file():
-        raise CheckMissing(f"{program} is missing, which checks prices: `make build`")
+        raise OpsError(f"{program} is missing, which checks prices: `make build`")
     looked = subprocess.run(
         [
             *(program, "features", "check", "--format", "json"),
@@ -73,10 +67,10 @@ def look(binaries, assets, template=None):
 
 
 def refuse(faults, warnings, say, done):
-    """Tell the warnings and raise FaultsFound with every fault; `done` is what was not done yet."""
+    """Tell the warnings and raise OpsError with every fault; `done` is what was not done yet."""
     for warning in warnings:
         say(f"warning: {warning}")
     if faults:
-        raise FaultsFound(
+        raise OpsError(
             f"{len(faults)} fault(s); nothing was {done}:" + "".join(f"\n  {f}" for f in faults)
         )

@@ -4,15 +4,11 @@ import concurrent.futures
 import json
 from pathlib import Path
 
-from ops import bounded
+from ops import OpsError, bounded
 from ops.bounded import LARGEST_PRICES, LARGEST_TEXT
 
 
-class TemplateUnreadable(Exception):
-    """A training template's file cannot be used; the message says why."""
-
-
-class PricesUnreadable(Exception):
+class PricesUnreadable(OpsError):
     """A price file cannot be used; the message says why."""
 
 
@@ -61,19 +57,15 @@ def read_template(path):
     try:
         template = json.loads(bounded.read(path, LARGEST_TEXT).decode())
     except bounded.Unfit as error:
-        raise TemplateUnreadable(f"cannot read the training template: {error}") from error
+        raise OpsError(f"cannot read the training template: {error}") from error
     except OSError as error:
-        raise TemplateUnreadable(
-            f"cannot read the training template {path}: {error.strerror}"
-        ) from error
+        raise OpsError(f"cannot read the training template {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise TemplateUnreadable(f"{path} is not in UTF-8; save it as UTF-8") from error
+        raise OpsError(f"{path} is not in UTF-8; save it as UTF-8") from error
     except json.JSONDecodeError as error:
-        raise TemplateUnreadable(f"{path} is no JSON: {error}") from error
+        raise OpsError(f"{path} is no JSON: {error}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Id"), str):
-        raise TemplateUnreadable(
-            f"{path} is no training template: it needs a member `Id`, a string"
-        )
+        raise OpsError(f"{path} is no training template: it needs a member `Id`, a string")
     return template
 
 

@@ -5,16 +5,14 @@ import json
 import os
 import subprocess
 
+from ops import OpsError
+
 # The programs that have an image each.
 PROCESSING = "feature-engineering"
 TRAINING = "forecasting-deepar"
 
 # The one form of manifest that SageMaker takes.
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-
-
-class ImageFailed(Exception):
-    """The image could not be built or pushed; the message says which command failed."""
 
 
 def tag_of_sources(root, program=PROCESSING):
@@ -46,7 +44,7 @@ def build_and_push(root, program, repository, tag, region):
         [root / "docker" / "push-image.sh", name, f"{repository}:{tag}"],
     ):
         if subprocess.run(command, env=environment).returncode:
-            raise ImageFailed(f"{command[0].name} failed; what it printed above says why")
+            raise OpsError(f"{command[0].name} failed; what it printed above says why")
 
 
 def put_stand_in(ecr, repository, tag):

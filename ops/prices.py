@@ -8,11 +8,10 @@ from pathlib import Path
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from ops import checking
+from ops import OpsError, checking
 from ops.below import Below, NameRefused, file_name
 from ops.bounded import LARGEST_PRICES
 from ops.data import PricesUnreadable, read_file
-from ops.faults import NotReady
 
 # How many names a sentence lists before it counts the rest.
 _LISTED = 5
@@ -55,7 +54,7 @@ def _file_of(below, ticker):
     try:
         return below.file(file_name(f"{ticker}.csv"))
     except NameRefused as error:
-        raise NotReady(
+        raise OpsError(
             f"the catalogue has an asset whose id is no file's name: {error}. Nothing was written for "
             "it; take its item out of the table of assets, and see who put it there"
         ) from error
@@ -70,7 +69,7 @@ def _download(client, bucket, tickers, below):
         try:
             found = s3.get_object(Bucket=bucket, Key=f"assets/{ticker}.csv")
         except s3.exceptions.NoSuchKey:
-            raise NotReady(
+            raise OpsError(
                 f"the catalogue lists {ticker}, but the bucket has no assets/{ticker}.csv: "
                 f'import it, or take it out with `make remove-assets ASSETS="{ticker}"`'
             ) from None
@@ -114,7 +113,7 @@ def _as_after_import(binaries, client, outputs, listed, wanted, assets):
 def look(binaries, wanted, say):
     """What is found in the prices by themselves, before there is anything to import them into.
 
-    Raises FaultsFound where no price file is there to be imported.
+    Raises OpsError where no price file is there to be imported.
     """
     if not wanted.assets:
         return checking.Found([], [], [])
@@ -128,14 +127,14 @@ def check(binaries, client, outputs, listed, wanted, found, say):
     """Check what is to be imported, a training template with what the catalogue has by then.
 
     `found` is what `look` found in the prices by themselves: nothing that the catalogue has may
-    hide what is wrong with them. Raises FaultsFound with every fault; tells the warnings.
+    hide what is wrong with them. Raises OpsError with every fault; tells the warnings.
     """
     faults, warnings = list(found.faults), list(found.warnings)
     if wanted.template:
         own = found.assets
         others = len(set(listed) - {asset.ticker for asset in own})
         if not wanted.assets and not listed:
-            raise NotReady(
+            raise OpsError(
                 "the catalogue has no asset that the training template could be checked with; "
                 "import its prices along with it: ASSETS=DIR"
             )

@@ -12,13 +12,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops import OpsError
 from ops.account import unknown_caller
 from ops.local.announcement import is_live
 from ops.stack.ownership import name_owner
-
-
-class TargetMissing(Exception):
-    """There is no account or local AWS to work with; the message says what to do."""
 
 
 @dataclasses.dataclass
@@ -59,7 +56,7 @@ def _unknown(why):
 def need_credentials():
     """Refuse where there are none at all; whether they are good takes a region to ask in."""
     if boto3.Session().get_credentials() is None:
-        raise TargetMissing(_unknown("there are no credentials"))
+        raise OpsError(_unknown("there are no credentials"))
 
 
 def of_account(region):
@@ -76,7 +73,7 @@ def of_account(region):
     try:
         caller = client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise TargetMissing(_unknown(error)) from error
+        raise OpsError(_unknown(error)) from error
     return Target(client, region, caller["Account"], caller["Arn"])
 
 

@@ -6,9 +6,7 @@ import os
 import re
 import time
 
-
-class AnotherRuns(Exception):
-    """A local AWS runs here already; the message says which, and what to do."""
+from ops import OpsError
 
 
 def endpoint_in(text):
@@ -68,7 +66,7 @@ class Announcement:
             self._lock.seek(0)
             pid = self._lock.read().strip()
             self._lock.close()
-            raise AnotherRuns(refusal(pid, endpoint_in(self._text()), self._path))
+            raise OpsError(refusal(pid, endpoint_in(self._text()), self._path))
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()

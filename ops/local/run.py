@@ -19,27 +19,24 @@ import sys
 import time
 from pathlib import Path
 
-from ops import ROOT, checking
-from ops.below import Below, NameRefused, file_name
-from ops.checking import CheckMissing, FaultsFound
-from ops.data import PricesUnreadable, TemplateUnreadable, read_template
+from ops import ROOT, OpsError, checking
+from ops.below import Below, file_name
+from ops.data import read_template
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
 from ops.local import steps, training
-from ops.local.announcement import Announcement, AnotherRuns
+from ops.local.announcement import Announcement
 from ops.local.supervise import ServiceFailed
 from ops.local.system import (
     LOOPBACK_ALLOWED,
     PREFERRED_PORTS,
     STACK,
     LocalSystem,
-    StartRefused,
     export,
     private_folder,
 )
 from ops.pipeline import from_definition, pipelines
 from ops.pipeline.from_definition import PipelineFromDefinition
-from ops.pipeline.pipelines import PipelineRefused
-from ops.stack.deployer import DeploymentFailed, StackProgress
+from ops.stack.deployer import StackProgress
 from ops.stack.ownership import own_pipeline
 
 LOCAL = ROOT / ".local"
@@ -111,7 +108,7 @@ def proposed_template(options):
     if said := proposed.stderr.strip():
         say(said)
     if proposed.returncode != 0:
-        raise checking.FaultsFound(
+        raise OpsError(
             "no training template can be proposed for these prices; nothing was started. "
             "TEMPLATE=FILE takes your own."
         )
@@ -711,11 +708,7 @@ def main():
             )
             status = action(system, options, Timer())
             succeeded = status == 0
-    except (
-        *(CheckMissing, FaultsFound, PricesUnreadable, TemplateUnreadable),
-        *(PipelineRefused, StartRefused, AnotherRuns, NameRefused),
-        *(ServiceFailed, DeploymentFailed, OSError),
-    ) as error:
+    except (OpsError, OSError) as error:
         say(f"\nerror: {error}")
         status = 1
     finally:

@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from ops import ROOT
+from ops import ROOT, OpsError
 
 
-class ServiceFailed(Exception):
+class ServiceFailed(OpsError):
     """A local service ended or did not become ready; the message has its log's tail."""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from ops import ROOT, checking, data, image
+from ops import ROOT, OpsError, checking, data, image
 from ops.local.supervise import ServiceFailed, Supervisor, listen
 from ops.stack.deployer import Deployer, Packager, debug_function
 from ops.stack.ownership import installation
@@ -35,10 +35,6 @@ ARTIFACTS_BUCKET = "local-artifacts"
 LOOPBACK_ALLOWED = {"PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL": "1"}
 # Of the local AWS and the SageMaker stand-in, when they stay for a person to use.
 PREFERRED_PORTS = (4566, 4567)
-
-
-class StartRefused(Exception):
-    """start-execution answered with an error; the message is the function's own."""
 
 
 def export(variables):
@@ -288,7 +284,7 @@ class LocalSystem:
         return data.import_template(self.client, self.outputs, template)
 
     def start_execution(self, template_id, execution_id=None):
-        """Invoke the start function; gives its answer or raises StartRefused."""
+        """Invoke the start function; gives its answer or raises OpsError."""
         request = {"templateId": template_id}
         if execution_id is not None:
             request["executionId"] = execution_id
@@ -297,7 +293,7 @@ class LocalSystem:
         )
         answer = json.loads(response["Payload"].read())
         if "FunctionError" in response:
-            raise StartRefused(answer.get("errorMessage", json.dumps(answer)))
+            raise OpsError(answer.get("errorMessage", json.dumps(answer)))
         return answer
 
     def jobs_of(self, arn):

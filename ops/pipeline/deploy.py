@@ -16,12 +16,12 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops import ROOT
+from ops import ROOT, OpsError
 from ops.account import is_loopback, region_of_environment, unknown_caller
 from ops.pipeline.from_definition import PipelineFromDefinition, pipeline_in, put_objects
-from ops.pipeline.pipelines import PipelineRefused, deploy, read_assignments
-from ops.stack.deployer import Deployer, DeploymentFailed
-from ops.stack.ownership import NotOurs, installation, name_owner, own_pipeline
+from ops.pipeline.pipelines import deploy, read_assignments
+from ops.stack.deployer import Deployer
+from ops.stack.ownership import installation, name_owner, own_pipeline
 
 # What makes the template of a definition; `make local` has compiled it.
 COMMAND_LINE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "pipewright"
@@ -39,7 +39,7 @@ def need_caller(session):
             why = error
     if why:
         stay = "`. .local/environment.sh` to stay on this machine, with a running `make local`"
-        raise PipelineRefused(unknown_caller(why, stay))
+        raise OpsError(unknown_caller(why, stay))
 
 
 def clients_of(session):
@@ -55,7 +55,7 @@ def clients_of(session):
 
 
 def agree(session, stack, yes, interactive, ask=input, say=print):
-    """Name the account, region and stack; raises PipelineRefused unless somebody agrees.
+    """Name the account, region and stack; raises OpsError unless somebody agrees.
 
     What is on this machine takes no agreeing.
     """
@@ -71,7 +71,7 @@ def agree(session, stack, yes, interactive, ask=input, say=print):
     if yes:
         return
     if not interactive:
-        raise PipelineRefused(
+        raise OpsError(
             "nobody is there to be asked: YES=1 if that account is meant; for a running `make "
             "local`, `. .local/environment.sh` first"
         )
@@ -80,13 +80,13 @@ def agree(session, stack, yes, interactive, ask=input, say=print):
     except EOFError:
         answer = ""
     if answer.strip() != "yes":
-        raise PipelineRefused("nothing was deployed")
+        raise OpsError("nothing was deployed")
 
 
 def put_what_it_reads(pipeline, client):
     """Put what the steps of a pipeline without a stack read into a local AWS; refuse an account."""
     if not is_loopback(client("cloudformation").meta.endpoint_url):
-        raise PipelineRefused(
+        raise OpsError(
             f"{pipeline.directory} has no stack.yaml, which an account needs: who may run the "
             "pipeline, and what it may do. samples/pipelines/README.md says how to write one"
         )
@@ -118,18 +118,18 @@ def main():
         pipeline = pipeline_in(options.directory, COMMAND_LINE, {}, programs)
         parameters = read_assignments(options.parameters)
         if isinstance(pipeline, PipelineFromDefinition) and parameters:
-            raise PipelineRefused(
+            raise OpsError(
                 f"{options.directory} has no stack whose parameters could be set. The pipeline's are given "
                 f"as it is started: `pipewright execution start --pipeline {pipeline.name} --parameter "
                 f"{next(iter(parameters))}=VALUE`"
             )
         if pipeline.name == options.pipewright_stack:
-            raise PipelineRefused(
+            raise OpsError(
                 f"the directory's name, {pipeline.name!r}, is that of Pipewright's own stack: rename it"
             )
         session = boto3.Session(region_name=region_of_environment())
         if session.region_name is None:
-            raise PipelineRefused(
+            raise OpsError(
                 "name the region: AWS_REGION=eu-west-1; for a running `make local`, "
                 "`. .local/environment.sh` first"
             )
@@ -140,7 +140,7 @@ def main():
         deployer = Deployer(client, 1.0, 1800.0, print)
         outputs = deployer.outputs(installation(options.pipewright_stack))
         if "PipelineBucketName" not in outputs:
-            raise PipelineRefused(
+            raise OpsError(
                 f"there is no stack {options.pipewright_stack} of Pipewright's here: `make deploy` "
                 "first (PREFIX=NAME for another one), or `. .local/environment.sh` beside a `make local`"
             )
@@ -148,7 +148,7 @@ def main():
         deployer.find_own(own)
         agree(session, pipeline.name, options.yes, sys.stdin.isatty())
         made = deploy(deployer, pipeline, own, outputs, parameters, progress)
-    except (PipelineRefused, DeploymentFailed, NotOurs, BotoCoreError, ClientError) as error:
+    except (OpsError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, value in made.items():

@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ops import ROOT
+from ops import ROOT, OpsError
 from ops.pipeline.objects import Objects
-from ops.pipeline.pipelines import OwnPipeline, PipelineRefused
+from ops.pipeline.pipelines import OwnPipeline
 from ops.pipeline.references import References
 from ops.stack.deployer import parse_template
 from ops.stack.ownership import PIPELINE_TAG
@@ -34,7 +34,7 @@ def pipeline_in(directory, program, given, programs=None):
     """The pipeline of a directory, of either kind; `given` are values of its execution's parameters."""
     directory = Path(directory)
     if not directory.is_dir():
-        raise PipelineRefused(
+        raise OpsError(
             f"{directory} is a file: PIPELINE names the directory that holds it"
             if directory.exists()
             else f"there is no directory {directory}"
@@ -42,7 +42,7 @@ def pipeline_in(directory, program, given, programs=None):
     if has_only_definition(directory):
         return PipelineFromDefinition(directory, program, given, programs or {})
     if not any((directory / name).exists() for name in OwnPipeline.NEEDED):
-        raise PipelineRefused(
+        raise OpsError(
             f"{directory} has no {DEFINITION}, which is what `pipeline.definition()` prints; nor has it a "
             "template and a stack. samples/pipelines/README.md says what a pipeline's directory holds"
         )
@@ -69,7 +69,7 @@ class PipelineFromDefinition(OwnPipeline):
             [self.program, "definition", "check", file], capture_output=True, text=True
         )
         if checked.returncode:
-            raise PipelineRefused(f"{checked.stdout}{checked.stderr}".strip())
+            raise OpsError(f"{checked.stdout}{checked.stderr}".strip())
         return json.loads(self.text(DEFINITION))
 
     @functools.cached_property
@@ -81,7 +81,7 @@ class PipelineFromDefinition(OwnPipeline):
             files = ["--output", template, "--values-out", values]
             done = subprocess.run([*command, *files], capture_output=True, text=True)
             if done.returncode:
-                raise PipelineRefused(done.stderr.strip())
+                raise OpsError(done.stderr.strip())
             return template.read_text(), json.loads(values.read_text())
 
     @property

@@ -12,8 +12,8 @@ import re
 import tarfile
 from pathlib import Path
 
-from ops import bounded
-from ops.pipeline.pipelines import LARGEST_FILE, PipelineRefused
+from ops import OpsError, bounded
+from ops.pipeline.pipelines import LARGEST_FILE
 from ops.pipeline.references import ARCHIVE, REPACK, REPACK_LAUNCHER
 
 # Where the objects lie whose place in S3 the directory itself says.
@@ -49,7 +49,7 @@ class Objects:
     def found(self):
         """The objects by bucket and key.
 
-        Raises PipelineRefused with everything that is read and that neither the directory has nor
+        Raises OpsError with everything that is read and that neither the directory has nor
         a step writes.
         """
         if self._found is None:
@@ -71,17 +71,17 @@ class Objects:
             else:
                 missing.append(self._wanted(read))
         if missing:
-            raise PipelineRefused(
+            raise OpsError(
                 f"{self._directory} lacks what its steps read:"
                 + "".join(f"\n  {sentence}" for sentence in dict.fromkeys(missing))
             )
         return found
 
     def buckets(self):
-        """The buckets that the definition names; raises PipelineRefused for what is none."""
+        """The buckets that the definition names; raises OpsError for what is none."""
         buckets = self._references.buckets()
         if wrong := [bucket for bucket in buckets if not _BUCKET.fullmatch(bucket)]:
-            raise PipelineRefused(
+            raise OpsError(
                 f"the definition names the bucket {wrong[0]!r}, which S3 cannot have: 3 to 63 lower-case "
                 "letters, digits, dots and hyphens"
             )
@@ -93,17 +93,17 @@ class Objects:
         for step, program in self._programs.items():
             given = f"PROGRAMS={step}={program}"
             if not (self._directory / program).is_file():
-                raise PipelineRefused(f"{given}: {self._directory} has no such file")
+                raise OpsError(f"{given}: {self._directory} has no such file")
             names = {read.program or read.name for read in reads if read.step == step}
             names = {name for name in names if name.endswith((".py", ".sh", ARCHIVE))}
             if not names:
                 steps = ", ".join(sorted({read.step for read in reads}))
-                raise PipelineRefused(
+                raise OpsError(
                     f"{given}: no step {step} runs a program; those that read are {steps}"
                 )
             named = names - {ARCHIVE, _STARTER}
             if named and not any(_ends_with(program, name) for name in named):
-                raise PipelineRefused(f"{given}: step {step} runs {', '.join(sorted(named))}")
+                raise OpsError(f"{given}: step {step} runs {', '.join(sorted(named))}")
 
     def _placed(self):
         placed, found = self._directory / _PLACED, {}
@@ -198,7 +198,7 @@ class Objects:
                 if read.program or name.endswith((".py", ".sh"))
                 else f"put the right one into {_PLACED}/{read.bucket}/{read.key}"
             )
-            raise PipelineRefused(
+            raise OpsError(
                 f"{self._directory} has several {name} ({listed}), and it is not known which one step "
                 f"{read.step} reads: {cure}"
             )
@@ -227,13 +227,11 @@ class Objects:
     def _object(self, file):
         # A link could give a job whatever its deployer can read.
         if not file.resolve().is_relative_to(self._directory.resolve()):
-            raise PipelineRefused(
-                f"{file} is a link out of {self._directory}: put the file itself there"
-            )
+            raise OpsError(f"{file} is a link out of {self._directory}: put the file itself there")
         try:
             return Object(bounded.read(file, LARGEST_FILE), self._told(file))
         except bounded.Unfit as unfit:
-            raise PipelineRefused(
+            raise OpsError(
                 f"{unfit}; if no step reads it, put the programs into a folder without it"
             ) from unfit
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import ClientError
 
-from ops import bounded
+from ops import OpsError, bounded
 from ops.stack.deployer import parse_template, put_once
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
@@ -34,10 +34,6 @@ FINAL = ("Succeeded", "Failed", "Stopped")
 
 # A pipeline's programs and small data; the files are held in memory together.
 LARGEST_FILE = 256 << 20
-
-
-class PipelineRefused(Exception):
-    """The pipeline cannot be deployed or started; the message says why and what to do."""
 
 
 def name_fault(name):
@@ -91,12 +87,12 @@ class OwnPipeline:
     def __post_init__(self):
         for name in self.NEEDED:
             if not (self.directory / name).is_file():
-                raise PipelineRefused(
+                raise OpsError(
                     f"{self.directory} has no {name}; samples/pipelines/README.md says what a "
                     "pipeline's directory holds"
                 )
         if fault := name_fault(self.name):
-            raise PipelineRefused(fault)
+            raise OpsError(fault)
 
     def text(self, name):
         """The text of a file of the directory."""
@@ -104,7 +100,7 @@ class OwnPipeline:
         try:
             return bounded.read(path, bounded.LARGEST_TEXT).decode()
         except (bounded.Unfit, UnicodeDecodeError) as error:
-            raise PipelineRefused(f"{path} cannot be read as text: {error}") from error
+            raise OpsError(f"{path} cannot be read as text: {error}") from error
 
     @property
     def template(self):
@@ -117,7 +113,7 @@ class OwnPipeline:
         try:
             return parse_template(self.text("stack.yaml"))
         except (yaml.YAMLError, RecursionError) as error:
-            raise PipelineRefused(f"{self.directory / 'stack.yaml'}: {error}") from error
+            raise OpsError(f"{self.directory / 'stack.yaml'}: {error}") from error
 
     @property
     def name(self):
@@ -137,17 +133,17 @@ def _upload_folder(s3, bucket, folder, prefix):
         if path.is_file() and "__pycache__" not in path.parts
     ]
     if not paths:
-        raise PipelineRefused(f"{folder} is empty")
+        raise OpsError(f"{folder} is empty")
     # A link could give a stranger's program whatever its deployer can read.
     for path in paths:
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise PipelineRefused(f"{path} is a link out of {folder}: put the file itself there")
+            raise OpsError(f"{path} is a link out of {folder}: put the file itself there")
     try:
         files = {
             path.relative_to(folder).as_posix(): bounded.read(path, LARGEST_FILE) for path in paths
         }
     except bounded.Unfit as unfit:
-        raise PipelineRefused(f"{unfit}; larger files belong into S3 by themselves") from unfit
+        raise OpsError(f"{unfit}; larger files belong into S3 by themselves") from unfit
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -182,8 +178,8 @@ def deploy(
     """Deploy a pipeline as its stack `own`, beside Pipewright's, whose outputs are given.
 
     `edit` may change the parsed stack.yaml first. Gives the stack's outputs. Raises
-    DeploymentFailed with CloudFormation's reasons, the faults of the definition among them, and
-    NotOurs where somebody else's stack has the name.
+    OpsError with CloudFormation's reasons, the faults of the definition among them, or
+    where somebody else's stack has the name.
     """
     # Before anything is uploaded.
     deployer.find_own(own)
@@ -193,7 +189,7 @@ def deploy(
     declared = stack.get("Parameters", {})
     unknown = sorted(set(parameters or {}) - set(declared))
     if unknown:
-        raise PipelineRefused(
+        raise OpsError(
             f"stack.yaml declares no parameter {', '.join(unknown)}; it declares "
             f"{', '.join(declared)}"
         )
@@ -202,11 +198,11 @@ def deploy(
     available = {**outputs, "PipelineName": pipeline.name}
     named_so = "PipelineName" in wanting(declared, parameters)
     if named_so and (fault := pipeline_name_fault(declared["PipelineName"], pipeline.name)):
-        raise PipelineRefused(fault)
+        raise OpsError(fault)
     uploaded = {name for name, folder in _FOLDERS.items() if (pipeline.directory / folder).is_dir()}
     given = {*available, "TemplateKey", "TemplateSha256", *uploaded, *parameters}
     if missing := list(lacking(declared, given, pipeline.directory)):
-        raise PipelineRefused(
+        raise OpsError(
             "stack.yaml has parameters without a value:" + "".join(f"\n  {m}" for m in missing)
         )
     available |= upload(deployer.client, pipeline, outputs)
@@ -291,7 +287,7 @@ def refuse_unknown_names(program, pipeline, given):
 def refuse_unknown(known, given):
     """Refuse values of parameters that are not known."""
     if wrong := list(unknown_names(known, given)):
-        raise PipelineRefused("; ".join(wrong))
+        raise OpsError("; ".join(wrong))
 
 
 def start(sagemaker, pipeline_name, parameters):
@@ -304,7 +300,7 @@ def start(sagemaker, pipeline_name, parameters):
             ],
         )["PipelineExecutionArn"]
     except ClientError as error:
-        raise PipelineRefused(error.response["Error"]["Message"]) from error
+        raise OpsError(error.response["Error"]["Message"]) from error
 
 
 def _note(step):
@@ -367,7 +363,7 @@ def follow(sagemaker, arn, say, timeout, looked=lambda steps: None):
         if execution["PipelineExecutionStatus"] in FINAL:
             return execution
         if time.monotonic() > deadline:
-            raise PipelineRefused(f"the execution has not ended within {timeout} s; it goes on")
+            raise OpsError(f"the execution has not ended within {timeout} s; it goes on")
         time.sleep(0.3)
 
 
@@ -375,5 +371,5 @@ def read_assignments(texts):
     """NAME=VALUE texts as a dict."""
     wrong = [text for text in texts if not text.partition("=")[1]]
     if wrong:
-        raise PipelineRefused(f"{wrong[0]!r} is no NAME=VALUE")
+        raise OpsError(f"{wrong[0]!r} is no NAME=VALUE")
     return {name: value for name, _, value in (text.partition("=") for text in texts)}

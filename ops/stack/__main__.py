@@ -23,27 +23,17 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops import ROOT, prices
+from ops import ROOT, OpsError, prices
 from ops import target as targets
 from ops.account import region_of_environment
-from ops.checking import CheckMissing, FaultsFound
-from ops.data import (
-    PricesUnreadable,
-    TemplateUnreadable,
-    import_assets,
-    import_template,
-    read_template,
-)
-from ops.faults import NotReady
-from ops.image import ImageFailed
+from ops.data import import_assets, import_template, read_template
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
-from ops.local.announcement import Announcement, AnotherRuns
-from ops.local.supervise import ServiceFailed
+from ops.local.announcement import Announcement
 from ops.local.system import PREFERRED_PORTS, LocalSystem, private_folder
 from ops.stack import policy, settings
 from ops.stack.bring_up import bring_up, build_functions, built_function, need_programs
-from ops.stack.deployer import Deployer, DeploymentFailed, StackProgress, debug_function
-from ops.stack.ownership import STACK_TAG, NotOurs, installation
+from ops.stack.deployer import Deployer, StackProgress, debug_function
+from ops.stack.ownership import STACK_TAG, installation
 from ops.stack.take_down import Teardown
 from ops.stack.verify import verify
 
@@ -77,7 +67,7 @@ def settings_of(options, region):
     found = settings.read(options.config, options.environment, ROOT)
     asked_for = options.action == "deploy" and not options.local
     if found is None and options.environment != "default" and not asked_for:
-        raise NotReady(
+        raise OpsError(
             f"{options.config.name} has no [{options.environment}.deploy.parameters], which ENV names"
         )
     if found is None and options.local:
@@ -90,7 +80,7 @@ def guided(options):
     """Ask for the settings of a first deployment; gives them with the account's target."""
     lacking = f"{options.config.name} has no [{options.environment}.deploy.parameters]"
     if options.yes:
-        raise NotReady(
+        raise OpsError(
             f"{lacking}, and YES=1 lets nobody be asked: write it as deploy/settings.py shows, or "
             "run `make deploy` without YES=1 in a terminal"
         )
@@ -106,7 +96,7 @@ def guided(options):
             with_region=lambda region: found.append(targets.of_account(region)),
         )
     except EOFError:
-        raise NotReady(
+        raise OpsError(
             f"there are no settings and nobody to ask: write {options.config.name} as "
             "deploy/settings.py shows, or run `make deploy` in a terminal"
         ) from None
@@ -114,7 +104,7 @@ def guided(options):
     say(f"\nThis deploys into account {target.account}, region {chosen.region}, as")
     say(f"{target.identity}.")
     if not confirm("Go on? Type yes", "yes"):
-        raise NotReady("nothing was deployed and nothing was written")
+        raise OpsError("nothing was deployed and nothing was written")
     settings.write(options.config, options.environment, chosen, target.account)
     say(f"Written to {options.config.name}; deploying from it from now on.\n")
     return chosen, target
@@ -207,16 +197,16 @@ def existing(options):
     if options.local:
         target = targets.of_environment_file(options.environment_file)
         if target is None:
-            raise NotReady("no local AWS is running: `make local` or `make deploy LOCAL=1`")
+            raise OpsError("no local AWS is running: `make local` or `make deploy LOCAL=1`")
         return settings_of(options, target.region), target
     chosen = settings_of(options, None)
     if chosen is None and options.prefix:
         region = region_of_environment()
         if region is None:
-            raise NotReady("name the region: AWS_REGION=eu-west-1")
+            raise OpsError("name the region: AWS_REGION=eu-west-1")
         chosen = settings.Settings(region, {"Prefix": options.prefix})
     if chosen is None:
-        raise NotReady(
+        raise OpsError(
             f"{options.config.name} has no [{options.environment}.deploy.parameters]; without "
             "it, name the installation: PREFIX=pipewright AWS_REGION=eu-west-1"
         )
@@ -257,7 +247,7 @@ def outputs_of(chosen, target):
     """The outputs of a deployed installation."""
     outputs = Deployer(target.client).outputs(installation(chosen.stack))
     if "PipelineName" not in outputs:
-        raise NotReady(f"there is no whole stack {chosen.stack}: `make deploy` first")
+        raise OpsError(f"there is no whole stack {chosen.stack}: `make deploy` first")
     return outputs
 
 
@@ -294,13 +284,13 @@ def fill(options):
 def remove(options):
     """`make remove-assets`."""
     if not options.ticker:
-        raise NotReady('name the assets to take out: ASSETS="AAA BBB"')
+        raise OpsError('name the assets to take out: ASSETS="AAA BBB"')
     chosen, target = existing(options)
     outputs = outputs_of(chosen, target)
     tickers = list(dict.fromkeys(options.ticker))
     listed = prices.catalogue(target.client, outputs)
     if wrong := list(prices.unknown(tickers, listed)):
-        raise NotReady("; ".join(wrong) + ". Nothing was removed")
+        raise OpsError("; ".join(wrong) + ". Nothing was removed")
     say(f"In account {target.account}, region {target.region}, this takes out of {chosen.prefix}:")
     for ticker in tickers:
         say(f"  {ticker}: its item in the catalogue and its price file")
@@ -323,7 +313,7 @@ def print_policy(options):
     known = session.get_available_partitions()
     offered = policy.regions(ROOT)
     if wrong := list(policy.faults(options.account, options.partition, region, known, offered)):
-        raise NotReady("\n  ".join(["no policy can be made of that:", *wrong]))
+        raise OpsError("\n  ".join(["no policy can be made of that:", *wrong]))
     partition = options.partition or session.get_partition_for_region(region)
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
     given = chosen.parameters if chosen else {}
@@ -406,20 +396,7 @@ def main():
         signal.signal(number, interrupted)
     try:
         return ACTIONS[options.action](options)
-    except (
-        *(NotReady, NotOurs, DeploymentFailed, settings.SettingsWrong, targets.TargetMissing),
-        *(
-            ImageFailed,
-            TemplateUnreadable,
-            ServiceFailed,
-            AnotherRuns,
-            CheckMissing,
-            FaultsFound,
-            PricesUnreadable,
-            policy.PartMissing,
-        ),
-        *(BotoCoreError, ClientError, OSError),
-    ) as error:
+    except (OpsError, BotoCoreError, ClientError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

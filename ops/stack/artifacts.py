@@ -8,7 +8,7 @@ import json
 
 from botocore.exceptions import ClientError
 
-from ops.faults import NotReady
+from ops import OpsError
 from ops.stack.ownership import STACK_TAG, as_tags, tags_of
 
 # What is kept under the digest of its content.
@@ -162,7 +162,7 @@ def prepare(target, settings, say):
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
-            raise NotReady(
+            raise OpsError(
                 f"the bucket {bucket} is another account's, or this identity may not use it: {error}. "
                 "Name another as s3_bucket in samconfig.toml"
             ) from error
@@ -172,14 +172,14 @@ def prepare(target, settings, say):
         _furnish(target, bucket, settings.prefix)
         return bucket
     if tags.get(STACK_TAG) != settings.prefix:
-        raise NotReady(
+        raise OpsError(
             f"the bucket {bucket} is not this installation's: it has no tag "
             f"{STACK_TAG}={settings.prefix}. Name another as s3_bucket in samconfig.toml, one that "
             "does not exist yet"
         )
     lacks, given = differences(target, bucket)
     if given:
-        raise NotReady(
+        raise OpsError(
             f"the bucket {bucket}, which code and templates are read from, was changed by hand: "
             f"{'; '.join(given)}. Find out who changed it, put it back, and deploy again"
         )

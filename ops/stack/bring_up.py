@@ -4,8 +4,7 @@ import re
 import shutil
 import subprocess
 
-from ops import image
-from ops.faults import NotReady
+from ops import OpsError, image
 from ops.stack import artifacts, names
 from ops.stack.deployer import Deployer, Packager, function_of, zip_function
 from ops.stack.ownership import STACK_TAG, as_tags, entangled, installation, installations
@@ -24,7 +23,7 @@ def need_programs(with_image):
         if not shutil.which("aws"):
             missing.append("aws, the AWS command line (or SKIP_IMAGE=1)")
     if missing:
-        raise NotReady("not installed: " + "; ".join(missing))
+        raise OpsError("not installed: " + "; ".join(missing))
 
 
 def functions(root):
@@ -44,20 +43,20 @@ def build_functions(root, architecture):
     for function in functions(root):
         command += ["--package", function]
     if subprocess.run(command, cwd=root).returncode:
-        raise NotReady("cargo-lambda failed; what it printed above says why")
+        raise OpsError("cargo-lambda failed; what it printed above says why")
 
 
 def check_program(function, program, architecture):
     """Refuse a program that Lambda could not run: another processor's, or a newer glibc's."""
     machine = int.from_bytes(program[18:20], "little") if program[:4] == b"\x7fELF" else None
     if machine != {"x86_64": 62, "arm64": 183}[architecture]:
-        raise NotReady(f"the program of {function} is not for {architecture}; build it again")
+        raise OpsError(f"the program of {function} is not for {architecture}; build it again")
     needed = {
         (int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", program)
     }
     if needed and max(needed) > _GLIBC:
         found = ".".join(map(str, max(needed)))
-        raise NotReady(
+        raise OpsError(
             f"the program of {function} needs glibc {found}, and Lambda's provided.al2023 has "
             f"{_GLIBC[0]}.{_GLIBC[1]}: it was built without zig, which cargo-lambda links with"
         )
@@ -67,7 +66,7 @@ def built_function(root, architecture, function):
     """The zip of a function that cargo-lambda built."""
     path = root / "target" / "lambda" / function / "bootstrap"
     if not path.is_file():
-        raise NotReady(f"{path} is missing: cargo-lambda did not build it")
+        raise OpsError(f"{path} is missing: cargo-lambda did not build it")
     program = path.read_bytes()
     check_program(function, program, architecture)
     return zip_function(program)
@@ -81,7 +80,7 @@ def refuse_leftovers(root, target, settings):
         if exists(target, kept)
     ]
     if present:
-        raise NotReady(
+        raise OpsError(
             f"there is no stack {settings.stack}, but an earlier one left"
             + "".join(f"\n  {kept.type} {kept.name}" for kept in present)
             + "\n`make destroy` removes those with the tag of the installation, with all that they "
@@ -93,7 +92,7 @@ def refuse_entangled(target, prefix):
     """Refuse a first installation whose names those of another could be taken for."""
     others = installations(target.client("cloudformation"))
     if near := entangled(prefix, others):
-        raise NotReady(
+        raise OpsError(
             f"there is an installation {', '.join(near)} here: what is written for the one, such as "
             f"`{min(prefix, *near, key=len)}-*` in somebody's policy, would take the other's for its "
             "own. Take a Prefix that neither begins the other's name with a hyphen after it nor is "
@@ -118,7 +117,7 @@ def exists(target, kept):
     except client.exceptions.ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code == "403":
-            raise NotReady(
+            raise OpsError(
                 f"the bucket {kept.name} is another account's, or this identity may not look at it; "
                 "another Prefix has other names"
             ) from error

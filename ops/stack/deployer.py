@@ -22,6 +22,7 @@ from pathlib import Path
 import yaml
 from botocore.exceptions import ClientError
 
+from ops import OpsError
 from ops.stack.ownership import as_tags
 
 # cargo-lambda leaves what it builds for AWS under this path.
@@ -35,18 +36,6 @@ _WRITES_AT_ONCE = 5
 
 # A stack in these states has never worked, and nothing but deleting it is allowed.
 _NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
-
-
-class DeploymentFailed(Exception):
-    """CloudFormation gave up; the message has the reason of every failed resource."""
-
-
-class ObjectReplaced(DeploymentFailed):
-    """An object is not what the digest in its key says; the message names it."""
-
-
-class StackBusy(DeploymentFailed):
-    """The stack is in a state that must be left first; the message says how."""
 
 
 def held(resources):
@@ -177,9 +166,9 @@ def package_function(binary, cache):
 class Deployer:
     """Deploys through CloudFormation; `client` gives a boto3 client by its service's name.
 
-    A stack is named by an OwnStack: what has its name and is not ours is refused with NotOurs, and
-    never touched. `interval` is the pause between two looks at a stack and `timeout` how long it may take, both
-    in seconds. `say` is told what is done besides what was asked for.
+    A stack is named by an OwnStack: what has its name and is not ours is refused, and
+    never touched. `interval` is the pause between two looks at a stack and `timeout` how long it may
+    take, both in seconds. `say` is told what is done besides what was asked for.
     """
 
     client: Callable[[str], object]
@@ -201,7 +190,7 @@ class Deployer:
 
         `progress` is called with every stack event, nested stacks' included. A stack that cannot
         be created takes back what it made, the retained resources as well. Raises
-        DeploymentFailed when the stack did not reach its new state.
+        OpsError when the stack did not reach its new state.
         """
         return self._deploy(own, {"TemplateURL": template_url}, parameters, progress)
 
@@ -231,7 +220,7 @@ class Deployer:
             raise
 
     def find_own(self, own):
-        """The description of a stack that is ours; None where there is none. Raises NotOurs."""
+        """The description of a stack that is ours; None where there is none. Raises OpsError."""
         found = self.find(own.name)
         if found:
             own.refuse_foreign(found)
@@ -265,7 +254,7 @@ class Deployer:
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 return self.outputs(own)
-            raise DeploymentFailed(error.response["Error"]["Message"]) from error
+            raise OpsError(error.response["Error"]["Message"]) from error
         self._wait(stack_id, watch, progress, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
         return self.outputs(own)
 
@@ -282,7 +271,7 @@ class Deployer:
             if not status.endswith("_IN_PROGRESS"):
                 break
             if time.monotonic() > deadline:
-                raise DeploymentFailed(
+                raise OpsError(
                     f"stack {stack_id} is still {status} after {self.timeout:.0f} s; "
                     "CloudFormation goes on with it"
                 )
@@ -295,7 +284,7 @@ class Deployer:
                 if event.get("ResourceStatusReason")
             )
             name = stack_id.split("/")[1] if "/" in stack_id else stack_id
-            raise DeploymentFailed(f"stack {name} ended as {status}:{reasons}")
+            raise OpsError(f"stack {name} ended as {status}:{reasons}")
 
     def clear_failed_creation(self, own, progress=lambda event: None):
         """Delete a stack that could never be created, and holds nothing; nothing to do elsewhere.
@@ -306,7 +295,7 @@ class Deployer:
         if found is None or found["StackStatus"] not in _NEVER_CREATED:
             return
         if left := held(self._resources_of(found["StackId"])):
-            raise StackBusy(
+            raise OpsError(
                 f"stack {stack} could never be created ({found['StackStatus']}) and can only be "
                 "deleted, but it still holds"
                 + "".join(f"\n  {type_} {name}" for type_, name in left)
@@ -317,17 +306,17 @@ class Deployer:
         self._delete(found, progress)
 
     def _refuse_while_busy(self, found):
-        """Raise StackBusy where CloudFormation would only say that it can't."""
+        """Raise OpsError where CloudFormation would only say that it can't."""
         name, status = found["StackName"], found["StackStatus"]
         if status.endswith("_IN_PROGRESS"):
-            raise StackBusy(
+            raise OpsError(
                 f"stack {name} is {status}: somebody else's operation, or an interrupted one of "
                 "ours, is under way. Wait for its end "
                 f"(`aws cloudformation describe-stack-events --stack-name {name}` shows what it "
                 "waits for), then try again"
             )
         if status == "UPDATE_ROLLBACK_FAILED":
-            raise StackBusy(
+            raise OpsError(
                 f"stack {name} could not return to its last state ({status}). Mend what its events "
                 "name, then `aws cloudformation continue-update-rollback --stack-name "
                 f"{name}`; docs/OPERATIONS.md has more"
@@ -482,7 +471,7 @@ class Packager:
 def put_once(s3, bucket, key, content):
     """Write an object whose key has the digest of its content; nothing to do where it is there.
 
-    Raises ObjectReplaced where something else is there under that key.
+    Raises OpsError where something else is there under that key.
     """
     for _ in range(_WRITES_AT_ONCE):
         try:
@@ -495,7 +484,7 @@ def put_once(s3, bucket, key, content):
             if code != "ConditionalRequestConflict":
                 raise
     if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
-        raise ObjectReplaced(
+        raise OpsError(
             f"s3://{bucket}/{key} holds something else than the digest in its name says: somebody "
             "replaced it. Find out who did, delete it, and deploy again"
         )
@@ -504,7 +493,7 @@ def put_once(s3, bucket, key, content):
 def function_of(name, code_uri):
     """The name of the function whose code is at a CodeUri; `name` is the resource's."""
     if not code_uri.startswith(_BUILT_FUNCTIONS):
-        raise DeploymentFailed(
+        raise OpsError(
             f"function {name} has CodeUri {code_uri}; expected {_BUILT_FUNCTIONS}<function>/"
         )
     return code_uri.removeprefix(_BUILT_FUNCTIONS).rstrip("/")
@@ -514,5 +503,5 @@ def debug_function(binaries, cache, function):
     """The zip of a function that `cargo build` compiled for this machine."""
     binary = binaries / function
     if not binary.is_file():
-        raise DeploymentFailed(f"{binary} does not exist; build it with `cargo build`")
+        raise OpsError(f"{binary} does not exist; build it with `cargo build`")
     return package_function(binary, cache)

@@ -8,14 +8,12 @@ resource of the stack, and nothing is updated, filled or deleted that lacks it.
 import dataclasses
 from collections.abc import Callable
 
+from ops import OpsError
+
 STACK_TAG = "pipewright:stack"
 """On everything of an installation; its value is the prefix."""
 PIPELINE_TAG = "pipewright:pipeline"
 """On everything of a pipeline of one's own; its value is the prefix of the installation, which follows it."""
-
-
-class NotOurs(Exception):
-    """Something has a name of ours and is somebody else's; the message says what to do."""
 
 
 def tags_of(found):
@@ -52,10 +50,10 @@ class OwnStack:
         return self.deployed_before_tags(found)
 
     def refuse_foreign(self, found):
-        """Raise NotOurs unless the stack is ours."""
+        """Raise OpsError unless the stack is ours."""
         if self.is_ours(found):
             return
-        raise NotOurs(
+        raise OpsError(
             f"there is a stack {self.name} ({found['StackStatus']}), and it is not Pipewright's: it "
             f"has no tag {self.tag}={self.value}. Nothing was changed. Take another name, or, if it "
             "is Pipewright's all the same, see docs/OPERATIONS.md, 'A stack without its tag'"

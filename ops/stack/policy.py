@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 
+from ops import OpsError
 from ops.stack import names
 
 # What each of these stands for, as patterns of ARNs in the region {r} of the account {a}; {n} is every
@@ -390,10 +391,6 @@ def size(policy):
     return len(json.dumps(policy, separators=(",", ":")))
 
 
-class PartMissing(Exception):
-    """There is no part of that number; the message says which there are."""
-
-
 def printed(policies, part, prefix):
     """The one JSON document to print: the policy itself where it is alone or named by its number.
 
@@ -402,7 +399,7 @@ def printed(policies, part, prefix):
     if part is None and len(policies) > 1:
         return {f"{prefix}-deploy-{number}": each for number, each in enumerate(policies, 1)}
     if part is not None and not 1 <= part <= len(policies):
-        raise PartMissing(f"PART is {part}; there are parts 1 to {len(policies)}")
+        raise OpsError(f"PART is {part}; there are parts 1 to {len(policies)}")
     return policies[(part or 1) - 1]
 
 

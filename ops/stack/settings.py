@@ -23,7 +23,7 @@ import re
 import shlex
 import tomllib
 
-from ops import bounded
+from ops import OpsError, bounded
 from ops.stack.deployer import parse_template
 from ops.stack.ownership import STACK_TAG
 
@@ -33,7 +33,7 @@ _GUIDED = ("Prefix", "Architecture", "AlarmEmail")
 _COMPUTED = {"ImageTag", "TrainingImageTag"}
 
 
-class SettingsWrong(Exception):
+class SettingsWrong(OpsError):
     """samconfig.toml, or an answer, cannot be used; the message says why and what to do."""
 
 

@@ -9,7 +9,7 @@ import time
 
 from botocore.exceptions import ClientError
 
-from ops.faults import NotReady
+from ops import OpsError
 from ops.stack import artifacts, names
 from ops.stack.bring_up import exists
 from ops.stack.deployer import Deployer, held
@@ -110,7 +110,7 @@ class Teardown:
     # ------------------------------------------------------------ looking
 
     def inventory(self):
-        """What there is to delete. Raises NotOurs where the stack of that name is somebody else's."""
+        """What there is to delete. Raises OpsError where the stack of that name is somebody else's."""
         stack, resources = self._deployer.find_own(self._own), self._resources()
         there = [kept for kept in self._kept if exists(self._target, kept)]
         ours = [kept for kept in there if self._is_ours(kept, resources)]
@@ -258,7 +258,7 @@ class Teardown:
             )
         ]
         if users:
-            raise NotReady(
+            raise OpsError(
                 "these stacks were made with this installation's custom resource and could not be "
                 "deleted without it; delete them first:"
                 + "".join(f"\n  aws cloudformation delete-stack --stack-name {u}" for u in users)
@@ -314,7 +314,7 @@ class Teardown:
             arn for arn, status in self._executions(inventory.resources) if status in _RUNNING
         ]:
             if time.monotonic() > deadline:
-                raise NotReady(
+                raise OpsError(
                     f"{len(left)} execution(s) have not stopped within "
                     f"{self._target.timeout:.0f} s; run `make destroy` again later"
                 )
@@ -331,7 +331,7 @@ class Teardown:
         for name in names:
             while self._has_endpoint(name):
                 if time.monotonic() > deadline:
-                    raise NotReady(
+                    raise OpsError(
                         f"endpoint {name} is not gone after {self._target.timeout:.0f} s; run "
                         "`make destroy` again later"
                     )
@@ -371,11 +371,11 @@ class Teardown:
         # From the beginning each time: a page's marker may be of what is gone by then.
         while found := _versions(s3.list_object_versions(Bucket=bucket, MaxKeys=_BATCH)):
             if found == before:
-                raise NotReady(f"{found[0]['Key']} in {bucket} is still there after its deletion")
+                raise OpsError(f"{found[0]['Key']} in {bucket} is still there after its deletion")
             before = found
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
             if errors := answer.get("Errors"):
-                raise NotReady(
+                raise OpsError(
                     f"{errors[0]['Key']} in {bucket} is not to be deleted: "
                     f"{errors[0].get('Message', errors[0]['Code'])}"
                 )

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from harness import BINARIES, wait_for
+from ops import OpsError
 from ops.local import announcement, watchdog
-from ops.local.announcement import Announcement, AnotherRuns, is_live
+from ops.local.announcement import Announcement, is_live
 
 LINES = "export AWS_ENDPOINT_URL=http://127.0.0.1:1234\n"
 OWNER = f"""
@@ -30,10 +31,10 @@ def path(tmp_path):
 
 def test_a_second_one_is_refused_and_the_first_ones_file_stays(path):
     with Announcement(path) as first:
-        with pytest.raises(AnotherRuns, match="still starting"), Announcement(path):
+        with pytest.raises(OpsError, match="still starting"), Announcement(path):
             pass
         first.publish(LINES)
-        with pytest.raises(AnotherRuns) as refused, Announcement(path):
+        with pytest.raises(OpsError) as refused, Announcement(path):
             pass
         for word in (f"process {os.getpid()} at http://127.0.0.1:1234", f"kill {os.getpid()}"):
             assert word in str(refused.value)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from harness import SAMPLE_TEMPLATE
-from ops.local.system import STACK, StartRefused
+from ops import OpsError
+from ops.local.system import STACK
 
 TICKER = SAMPLE_TEMPLATE["predictedAsset"]
 
@@ -73,7 +74,7 @@ def test_a_request_that_is_no_object(system):
 
 
 def test_an_unknown_template(system):
-    with pytest.raises(StartRefused, match="no-such-template"):
+    with pytest.raises(OpsError, match="no-such-template"):
         system.start_execution("no-such-template", "unknown-template")
     assert system.record("unknown-template") is None
 
@@ -83,6 +84,6 @@ def test_a_value_that_deepar_refuses_is_named_before_anything_starts(system):
         template["deepARMeta"].setdefault("hyperParams", {})["likelihood"] = "cauchy"
 
     template_id = system.template_with("bad-likelihood", change)
-    with pytest.raises(StartRefused, match="likelihood"):
+    with pytest.raises(OpsError, match="likelihood"):
         system.start_execution(template_id, "bad-likelihood")
     assert system.record("bad-likelihood") is None

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness import BINARIES, SAMPLES
-from ops import bounded, checking, data, prices
+from ops import OpsError, bounded, checking, data, prices
 from ops.below import Below, NameRefused, file_name
-from ops.faults import NotReady
 from ops.local import run
-from ops.pipeline.pipelines import OwnPipeline, PipelineRefused, upload
+from ops.pipeline.pipelines import OwnPipeline, upload
 
 PARTS = [
     "a",
@@ -174,7 +173,7 @@ def test_a_catalogues_id_that_is_a_path_is_refused(tmp_path, ticker):
     directory = tmp_path / "prices"
     directory.mkdir()
     bucket = Bucket()
-    with pytest.raises(NotReady, match="no file's name"):
+    with pytest.raises(OpsError, match="no file's name"):
         prices._download(lambda service: bucket, "assets", ["GOOD", ticker], Below(directory))
     assert sorted(tree(tmp_path)) == [directory]
 
@@ -189,7 +188,7 @@ def test_a_link_out_of_a_pipelines_directory_is_not_uploaded(tmp_path):
     (directory / "code" / "run.py").symlink_to(tmp_path / "secret")
     sent = []
     s3 = types.SimpleNamespace(put_object=lambda **request: sent.append(request))
-    with pytest.raises(PipelineRefused, match="is a link out of"):
+    with pytest.raises(OpsError, match="is a link out of"):
         upload(lambda service: s3, OwnPipeline(directory), {"PipelineBucketName": "pipelines"})
     assert b"secret" not in [request.get("Body") for request in sent]
 
@@ -221,7 +220,7 @@ def test_prices_that_are_no_regular_files_are_refused_by_name(tmp_path):
     with pytest.raises(data.PricesUnreadable, match="PIPE.csv is a named pipe"):
         pipe = checking.Asset("PIPE", "PIPE.csv", "", "", "2020-01-02", "2020-01-02", 1)
         data.import_assets(lambda service: fake, outputs, tmp_path / "prices", [pipe])
-    with pytest.raises(data.TemplateUnreadable, match="is a device"):
+    with pytest.raises(OpsError, match="is a device"):
         data.read_template("/dev/zero")
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from harness import SAMPLE_TEMPLATE, wait_for
-from ops.local.system import StartRefused
+from ops import OpsError
 
 STEPS = [
     "Feature-Engineering-Step",
@@ -209,7 +209,7 @@ def test_starts_at_the_same_time_start_once(system):
 
 def test_the_same_id_with_another_template_is_a_conflict(system, execution):
     other = system.template_with("another-template")
-    with pytest.raises(StartRefused, match=SAMPLE_TEMPLATE["Id"]):
+    with pytest.raises(OpsError, match=SAMPLE_TEMPLATE["Id"]):
         system.start_execution(other, execution.id)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import SAMPLE_TEMPLATE, FailureQueue, Replay, configured, wait_for
+from ops import OpsError
 from ops.local.supervise import listen
-from ops.local.system import StartRefused
 
 LOST_ANSWER = {"response": {"abort_bytes": 0}}
 THROTTLED = {"error": {"code": "ThrottlingException"}}
@@ -156,7 +156,7 @@ def test_a_start_that_died_before_it_stored_the_arn_is_healed_by_the_first_event
     name = "died-after-the-start"
     with function_behind(system, "start-execution", (aws, sagemaker)):
         aws.inject({"service": "dynamodb", "operation": "UpdateItem", **BROKEN})
-        with pytest.raises(StartRefused, match="call again with this id"):
+        with pytest.raises(OpsError, match="call again with this id"):
             system.start_execution(SAMPLE_TEMPLATE["Id"], name)
     (arn,) = executions_named(system, name)
     record = wait_for(lambda: (found := system.record(name)).get("arnKey") and found)

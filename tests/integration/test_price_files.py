@@ -8,8 +8,7 @@ import types
 import pytest
 
 from harness import BINARIES
-from ops import checking, data, prices
-from ops.checking import FaultsFound
+from ops import OpsError, checking, data, prices
 
 ROWS = "2020-01-02,1\n2020-01-03,2\n"
 OUTPUTS = {"AssetsBucketName": "b", "AssetsTableName": "t"}
@@ -90,10 +89,10 @@ def test_the_catalogue_has_the_dates_and_prices_of_the_file(tmp_path, text):
 def test_a_folder_without_prices_is_refused_before_anything_is_asked_for(tmp_path):
     (tmp_path / "._AAA.csv").write_text("Date,Close\n")
     said = []
-    with pytest.raises(FaultsFound, match="has no price file"):
+    with pytest.raises(OpsError, match="has no price file"):
         prices.look(BINARIES, prices.Plan(tmp_path, None), said.append)
     assert len(said) == 1 and "._AAA.csv: left out" in said[0]
-    with pytest.raises(FaultsFound, match="nowhere cannot be read"):
+    with pytest.raises(OpsError, match="nowhere cannot be read"):
         prices.look(BINARIES, prices.Plan(tmp_path / "nowhere", None), said.append)
 
 

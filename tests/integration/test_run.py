@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
-from ops import data
+from ops import OpsError, data
 from ops.local import run, watchdog
 from ops.local.system import PREFERRED_PORTS
 
@@ -113,7 +113,7 @@ def test_nothing_is_started_with_files_in_another_encoding(action, tmp_path):
 
 def test_a_template_that_is_not_in_utf_8_is_refused_by_name(tmp_path):
     (tmp_path / "template.json").write_bytes(b'{"Id": "Caf\xe9"}')
-    with pytest.raises(data.TemplateUnreadable, match="template.json is not in UTF-8"):
+    with pytest.raises(OpsError, match="template.json is not in UTF-8"):
         data.read_template(tmp_path / "template.json")
 
 

@@ -9,8 +9,8 @@ import json
 import pytest
 
 from harness import wait_for
+from ops import OpsError
 from ops.local.system import STACK
-from ops.stack.deployer import DeploymentFailed
 from ops.stack.ownership import own_pipeline
 
 TEMPLATE = json.dumps(
@@ -129,7 +129,7 @@ def test_a_stack_leaves_nothing_of_its_definitions(live):
 def test_a_broken_value_is_told_and_the_old_definition_stays(live):
     stack = live("broken-value")
     key = stack.deploy("one")
-    with pytest.raises(DeploymentFailed, match="Mesage"):
+    with pytest.raises(OpsError, match="Mesage"):
         stack.deploy("two", template=TEMPLATE.replace("{{ Message }}", "{{ Mesage }}"))
     assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.message() == "one"
@@ -143,7 +143,7 @@ def test_a_broken_value_is_told_and_the_old_definition_stays(live):
 def test_a_failure_after_the_definition_was_made_brings_the_old_one_back(live):
     stack = live("late-failure")
     key = stack.deploy("one")
-    with pytest.raises(DeploymentFailed, match="no/such/definition"):
+    with pytest.raises(OpsError, match="no/such/definition"):
         stack.deploy("two", key="no/such/definition.json")
     assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.message() == "one"

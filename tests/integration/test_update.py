@@ -5,8 +5,8 @@ import json
 import pytest
 
 from harness import wait_for
+from ops import OpsError
 from ops.local.system import STACK
-from ops.stack.deployer import DeploymentFailed
 
 
 def volume_size(definition):
@@ -73,7 +73,7 @@ def test_a_failing_update_leaves_the_old_definition_in_place(system, restored):
             location["Key"] = "there/is/no/such/definition.json"
 
     before = system.definition()
-    with pytest.raises(DeploymentFailed) as failure:
+    with pytest.raises(OpsError) as failure:
         system.deploy(parameters={"ProcessingVolumeSizeInGB": "32"}, edit=break_pipeline)
     assert "UPDATE_ROLLBACK_COMPLETE" in str(failure.value)
     assert "there/is/no/such/definition.json" in str(failure.value)
@@ -88,7 +88,7 @@ def test_a_definition_with_a_hole_left_is_refused_by_name(system, restored):
             properties["Values"].pop("ModelsBucket")
 
     before = system.definition()
-    with pytest.raises(DeploymentFailed, match="ModelsBucket"):
+    with pytest.raises(OpsError, match="ModelsBucket"):
         system.deploy(edit=leave_hole)
     assert system.definition() == before
     assert definition_keys(system) == restored
@@ -106,6 +106,6 @@ def test_a_right_that_a_role_lacks_is_missed(system, restored):
                 if statement.get("Sid") != "KeepDefinitions"
             ]
 
-    with pytest.raises(DeploymentFailed, match=r"s3:PutObject.*AccessDenied"):
+    with pytest.raises(OpsError, match=r"s3:PutObject.*AccessDenied"):
         system.deploy(parameters={"ProcessingVolumeSizeInGB": "33"}, edit=take_right)
     assert definition_keys(system) == restored

@@ -9,10 +9,10 @@ import json
 import pytest
 
 from harness import BINARIES, System
-from ops import ROOT
+from ops import ROOT, OpsError
 from ops import target as targets
 from ops.local.system import ARTIFACTS_BUCKET, IMAGE_TAG, REGION, STACK
-from ops.stack.deployer import DeploymentFailed, Packager, debug_function
+from ops.stack.deployer import Packager, debug_function
 from ops.stack.ownership import installation
 from ops.stack.verify import verify
 
@@ -73,7 +73,7 @@ def state(system):
 def test_the_first_version_becomes_this_one_and_again_the_first(installed):
     first, outputs = state(installed), dict(installed.outputs)
 
-    with pytest.raises(DeploymentFailed, match="UPDATE_ROLLBACK_COMPLETE"):
+    with pytest.raises(OpsError, match="UPDATE_ROLLBACK_COMPLETE"):
         deploy(installed, ROOT, break_the_pipeline)
     assert state(installed) == first
     assert installed.deployer.outputs(installation(STACK)) == outputs
