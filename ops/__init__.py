@@ -4,6 +4,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
+LOCAL = ROOT / ".local"
+"""What is made here while the system runs on this machine."""
 
 
 class OpsError(Exception):

@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import shlex
+import shutil
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -67,6 +69,22 @@ def callers(environment):
         for name, value in environment.items()
         if _CALLERS.fullmatch(name)
     }
+
+
+def container_engine():
+    """The program that runs containers here; raises ServiceFailed where none does."""
+    reasons = []
+    for name in ("docker", "podman"):
+        program = shutil.which(name)
+        if program is None:
+            reasons.append(f"there is no {name} on the PATH")
+            continue
+        answer = subprocess.run([program, "info"], capture_output=True, text=True)
+        if answer.returncode == 0:
+            return program
+        said = answer.stderr.strip().splitlines() or [f"status {answer.returncode}"]
+        reasons.append(f"`{name} info` says: {said[-1]}")
+    raise ServiceFailed(f"CONTAINERS=1 needs docker or podman: {'; '.join(reasons)}")
 
 
 class LocalSystem:

@@ -23,9 +23,10 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops import ROOT, OpsError, prices
+from ops import LOCAL, ROOT, OpsError, prices
 from ops import target as targets
 from ops.account import region_of_environment
+from ops.console import say
 from ops.data import import_assets, import_template, read_template
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
 from ops.local.announcement import Announcement
@@ -36,13 +37,6 @@ from ops.stack.deployer import Deployer, StackProgress, debug_function
 from ops.stack.ownership import STACK_TAG, installation
 from ops.stack.take_down import Teardown
 from ops.stack.verify import verify
-
-LOCAL = ROOT / ".local"
-
-
-def say(text=""):
-    """Print at once, also into a pipe."""
-    print(text, flush=True)
 
 
 def progress():

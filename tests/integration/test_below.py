@@ -13,7 +13,7 @@ import pytest
 from harness import BINARIES, SAMPLES
 from ops import OpsError, bounded, checking, data, prices
 from ops.below import Below, NameRefused, file_name
-from ops.local import run
+from ops.local import outputs
 from ops.pipeline.pipelines import OwnPipeline, upload
 
 PARTS = [
@@ -159,12 +159,12 @@ def test_fetching_outputs_writes_nothing_outside_of_their_folder(tmp_path, key):
     directory.mkdir(parents=True)
     bucket = Bucket("pipeline/e/", "pipeline/e/good/x.csv", f"pipeline/e/{key}")
     with pytest.raises(NameRefused):
-        run.fetch_below(bucket.system, "pipeline/e/", directory)
+        outputs.fetch_below(bucket.system, "pipeline/e/", directory)
     files = [path.relative_to(tmp_path).as_posix() for path in tree(tmp_path) if path.is_file()]
     assert files == ["runs/e/good/x.csv"]
     for name in ("../e", "/etc", "..", ""):
         with pytest.raises(NameRefused):
-            run.outputs_folder(types.SimpleNamespace(out=None), name)
+            outputs.outputs_folder(types.SimpleNamespace(out=None), name)
 
 
 @pytest.mark.parametrize("ticker", ["../outside", "/tmp/outside", "a/b", "x\0"])

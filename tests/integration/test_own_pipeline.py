@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from harness import BINARIES, OWN_PIPELINE
 from ops import OpsError
-from ops.local import run
+from ops.local import run_pipeline
+from ops.local.run import Timer
 from ops.local.system import STACK
 from ops.pipeline import deploy as deploy_pipeline
 from ops.pipeline import pipelines
@@ -409,13 +410,13 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
         simulate=simulate,
         program=[],
     )
-    monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
-    status = run.run_pipeline(system, options, run.Timer())
+    monkeypatch.setattr(run_pipeline, "start_and_deploy", lambda system, timer: system.outputs)
+    status = run_pipeline.run_pipeline(system, options, Timer())
     told = capsys.readouterr().out
     if simulate:
         assert status == 0
         return
-    assert status == run.NOTHING_RAN == 3
+    assert status == run_pipeline.NOTHING_RAN == 3
     assert f"Prepare: no runner for image {image}" in told
     assert 'RUNNERS="REPOSITORY=DIR ..."' in told
 

@@ -12,8 +12,10 @@ import pytest
 
 from harness import BINARIES
 from ops import ROOT, OpsError
-from ops.local import run, steps
+from ops.local import run_pipeline, steps
+from ops.local.run import Timer
 from ops.local.supervise import ServiceFailed
+from ops.local.system import container_engine
 from ops.pipeline import deploy as deploy_pipeline
 from ops.pipeline import from_definition
 from ops.pipeline.from_definition import PipelineFromDefinition
@@ -41,7 +43,7 @@ def options(directory, out, parameter=()):
 @pytest.fixture
 def deployed(monkeypatch):
     """The session's system is there already."""
-    monkeypatch.setattr(run, "start_and_deploy", lambda system, timer: system.outputs)
+    monkeypatch.setattr(run_pipeline, "start_and_deploy", lambda system, timer: system.outputs)
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def copied(tmp_path):
 
 def test_what_a_notebook_prints_runs_as_it_is(system, deployed, tmp_path, capsys):
     """A definition as the SDK prints it runs with its programs in one command, script mode included."""
-    assert run.run_pipeline(system, options(SAMPLE, tmp_path), run.Timer()) == 0
+    assert run_pipeline.run_pipeline(system, options(SAMPLE, tmp_path), Timer()) == 0
     told = capsys.readouterr().out
     assert "Prepare                   | 240 houses, 3 of them incomplete and left out" in told
     assert "Train                     | 100 trees of area, rooms, age; train:mae=" in told
@@ -85,7 +87,7 @@ def test_what_a_notebook_prints_runs_as_it_is(system, deployed, tmp_path, capsys
 def test_what_a_program_printed_is_shown_when_it_fails(system, deployed, copied, tmp_path, capsys):
     """What a step printed and left is kept after success and failure; of a failed one the end is shown again."""
     broken = copied("houses-broken", train=("forest.fit(", "forest.no_such_method("))
-    assert run.run_pipeline(system, options(broken, tmp_path / "out"), run.Timer()) == 1
+    assert run_pipeline.run_pipeline(system, options(broken, tmp_path / "out"), Timer()) == 1
     told = capsys.readouterr().out
     failure = told[told.index("Step Train failed: AlgorithmError: ExecuteUserScriptError:") :]
     assert f"Its output ends with (all of it: {tmp_path / 'out' / 'Train' / 'log.txt'})" in failure
@@ -199,14 +201,14 @@ def test_containers_without_an_engine_that_answers_are_refused(tmp_path, monkeyp
     """CONTAINERS=1 is refused where neither docker nor podman answers, with what each of them says."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceFailed, match="there is no docker on the PATH; there is no podman"):
-        run.container_engine()
+        container_engine()
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\necho no daemon >&2; exit 1\n")
     docker.chmod(0o755)
     with pytest.raises(ServiceFailed, match="`docker info` says: no daemon; there is no podman"):
-        run.container_engine()
+        container_engine()
     docker.write_text("#!/bin/sh\nexit 0\n")
-    assert run.container_engine() == str(docker)
+    assert container_engine() == str(docker)
 
 
 def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, copied):

@@ -14,7 +14,7 @@ import pytest
 
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
 from ops import OpsError, data
-from ops.local import run, watchdog
+from ops.local import outputs, watchdog
 from ops.local.system import PREFERRED_PORTS
 
 RUN = [sys.executable, "-m", "ops.local"]
@@ -145,9 +145,9 @@ def test_the_outputs_of_the_newest_runs_are_kept(tmp_path):
         (tmp_path / f"run-{age}").mkdir()
         (tmp_path / f"run-{age}" / "features.csv").touch()
         os.utime(tmp_path / f"run-{age}", (1000 - age, 1000 - age))
-    assert run.forget_runs(tmp_path, 3) == 2
+    assert outputs.forget_runs(tmp_path, 3) == 2
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run-0", "run-1", "run-2"]
-    assert run.forget_runs(tmp_path / "none") == 0
+    assert outputs.forget_runs(tmp_path / "none") == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
