@@ -1,0 +1,131 @@
+"""Answer for SageMaker: hold the caller to their rights, then ask the stand-in.
+
+The stand-in knows no rights, and ministack no SageMaker. While the stand-in
+works on a call it may call back, so nothing here waits for it on the event
+loop.
+"""
+
+import http.client
+import json
+import urllib.parse
+import uuid
+
+import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
+from ministack import app as ministack_app
+from ministack.core import iam_actions, router
+from ministack.core.concurrency import run_reentrant
+from ministack.core.responses import get_account_id, get_region
+
+from ops.local.aws import stand_in
+
+# What each operation is authorized on, after AWS's Service Authorization Reference: by the type of
+# the resource and the member of the request that names it. Any other operation takes the right to
+# every resource, "*": it lists those of the account, or does not name its own (a callback names a
+# token, a new package has no version yet).
+_AUTHORIZED_ON = {
+    ("endpoint", "EndpointName"): "CreateEndpoint DeleteEndpoint DescribeEndpoint",
+    ("endpoint-config", "EndpointConfigName"): (
+        "CreateEndpoint CreateEndpointConfig DeleteEndpointConfig DescribeEndpointConfig"
+    ),
+    ("model", "ModelName"): "CreateModel DeleteModel DescribeModel",
+    ("model-package", "ModelPackageName"): "DeleteModelPackage DescribeModelPackage",
+    ("model-package", "ModelPackageArn"): "UpdateModelPackage",
+    ("model-package-group", "ModelPackageGroupName"): (
+        "CreateModelPackageGroup DeleteModelPackageGroup DescribeModelPackageGroup"
+    ),
+    ("pipeline", "PipelineName"): (
+        "CreatePipeline DeletePipeline DescribePipeline ListPipelineExecutions "
+        "StartPipelineExecution UpdatePipeline"
+    ),
+    ("pipeline", "PipelineExecutionArn"): (
+        "DescribePipelineDefinitionForExecution DescribePipelineExecution "
+        "ListPipelineExecutionSteps ListPipelineParametersForExecution RetryPipelineExecution "
+        "StopPipelineExecution UpdatePipelineExecution"
+    ),
+    ("processing-job", "ProcessingJobName"): "DescribeProcessingJob",
+    ("training-job", "TrainingJobName"): "DescribeTrainingJob",
+    ("transform-job", "TransformJobName"): "DescribeTransformJob",
+    ("any", "ResourceArn"): "AddTags DeleteTags ListTags",
+}
+
+
+def _sagemaker_arns(operation, request):
+    """The ARNs of what a request is authorized on."""
+    arns = []
+    for (type_, member), operations in _AUTHORIZED_ON.items():
+        name = request.get(member)
+        if name and operation in operations.split():
+            if not name.startswith("arn:"):
+                name = f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{type_}/{name}"
+            # The stand-in writes names in lower case, as SageMaker may.
+            arns.append(name.lower())
+    return arns or ["*"]
+
+
+def _sagemaker_tags(arn):
+    """The tags of a resource, as keys of conditions; what does not exist has none."""
+    pages = stand_in.client("sagemaker", get_region()).get_paginator("list_tags")
+    try:
+        tags = [tag for page in pages.paginate(ResourceArn=arn) for tag in page["Tags"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFound":
+            raise
+        return {}
+    return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
+
+
+def _sagemaker_checks(operation, body):
+    """(ARN, keys of conditions) of everything that a request is authorized on."""
+    action = f"sagemaker:{operation}"
+    asked = iam_actions.request_tag_context("sagemaker", action, body, {})
+    return [
+        (arn, asked if arn == "*" else {**asked, **_sagemaker_tags(arn)})
+        for arn in _sagemaker_arns(operation, json.loads(body or b"{}"))
+    ]
+
+
+def _ask_stand_in(method, path, headers, body):
+    """What the stand-in answers to a request, as ministack's services do."""
+    # The other headers are the signature's and the connection's.
+    kept = {name: headers[name] for name in ("content-type", "x-amz-target") if name in headers}
+    request = AWSRequest(method, f"{stand_in.endpoint}{path}", headers=kept, data=body)
+    credentials = botocore.session.get_session().get_credentials()
+    SigV4Auth(credentials, "sagemaker", get_region()).add_auth(request)
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(stand_in.endpoint).netloc)
+    try:
+        connection.request(method, path, body, dict(request.headers.items()))
+        answer = connection.getresponse()
+        told = {name: answer.getheader(name) for name in ("Content-Type", "x-amzn-errortype")}
+        return answer.status, {name: text for name, text in told.items() if text}, answer.read()
+    finally:
+        connection.close()
+
+
+def apply():
+    """Apply it."""
+
+    async def handle(method, path, headers, body, query_params):
+        operation = headers.get("x-amz-target", "").removeprefix("SageMaker.")
+        checks = []
+        if ministack_app.AUTH:
+            checks = await run_reentrant(_sagemaker_checks, operation, body)
+        for arn, keys in checks:
+            denied = ministack_app._enforce_data_plane(
+                "sagemaker",
+                f"sagemaker:{operation}",
+                headers,
+                query_params,
+                request_id=str(uuid.uuid4()),
+                resource_arn=arn,
+                service_context=keys,
+                named_resource=arn,
+            )
+            if denied:
+                return denied
+        return await run_reentrant(_ask_stand_in, method, path, headers, body)
+
+    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."]}
+    ministack_app.SERVICE_HANDLERS["sagemaker"] = handle
