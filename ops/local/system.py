@@ -101,6 +101,9 @@ class LocalSystem:
     for. `containers`, docker or podman, runs the images of all other jobs themselves.
     """
 
+    # What Python runs as the local AWS.
+    AWS = ("-m", "ops.local.aws")
+
     def __init__(
         self,
         directory,
@@ -255,7 +258,7 @@ class LocalSystem:
             "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint,
             **LOOPBACK_ALLOWED,
         }
-        command = [sys.executable, "-m", "ops.local.aws", listener.fileno()]
+        command = [sys.executable, *self.AWS, listener.fileno()]
         if self.sagemaker_endpoint:
             command.append(self.sagemaker_endpoint)
         service = self.supervisor.start("aws", command, environment, pass_fds=(listener.fileno(),))
