@@ -33,6 +33,7 @@ pub struct FeatureSet {
     /// Likewise.
     pub(super) baselines: Option<Baselines>,
     /// Whether pictures are among the outputs.
+    #[cfg(feature = "plots")]
     pub(super) draw: bool,
     pub(super) compress: bool,
     pub(super) calendar: Calendar,

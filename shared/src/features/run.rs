@@ -113,6 +113,7 @@ pub fn run_with(
         importance,
         plan,
         baselines,
+        #[cfg(feature = "plots")]
         draw: stages.contains(Stage::Plots),
         compress: template.deepar.compress,
         calendar: template.deepar.calendar,
