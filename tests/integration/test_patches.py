@@ -270,6 +270,18 @@ def bucket_owner(aws):
 
 
 @need
+def managed_key(aws):
+    """An object is encrypted with `aws:kms` without naming a key; it then says which one it was."""
+    s3, bucket = aws.client("s3"), make_bucket(aws, "managed-key")
+    try:
+        s3.put_object(Bucket=bucket, Key="a", Body=b"", ServerSideEncryption="aws:kms")
+    except ClientError:
+        return False
+    head = s3.head_object(Bucket=bucket, Key="a")
+    return head["SSEKMSKeyId"].startswith(f"arn:aws:kms:{REGION}:")
+
+
+@need
 def sagemaker_calls(aws):
     key = aws.environment()
     ours = key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"], None

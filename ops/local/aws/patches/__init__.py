@@ -19,6 +19,7 @@ NAMES = (
     "conditional_writes",
     "written_attributes",
     "bucket_owner",
+    "managed_key",
     "sagemaker_calls",
     "sagemaker_resources",
     "stack_tags",
