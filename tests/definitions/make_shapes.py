@@ -7,42 +7,20 @@ packages of tests/definitions/requirements.txt:
 """
 
 import json
+import pathlib
 import re
 
 import botocore
 import botocore.loaders
 
-# The requests that the Arguments of steps are, and the descriptions that references read.
-REQUESTS = {
-    "Processing": "CreateProcessingJob",
-    "Training": "CreateTrainingJob",
-    "Tuning": "CreateHyperParameterTuningJob",
-    "Transform": "CreateTransformJob",
-    "Model": "CreateModel",
-    "RegisterModel": "CreateModelPackage",
-    "AutoML": "CreateAutoMLJob",
-    "EndpointConfig": "CreateEndpointConfig",
-    "Endpoint": "CreateEndpoint",
-    "InferenceComponent": "CreateInferenceComponent",
-    "QualityCheck": "CreateProcessingJob",
-    "ClarifyCheck": "CreateProcessingJob",
-}
-DESCRIPTIONS = {
-    "Processing": "DescribeProcessingJob",
-    "Training": "DescribeTrainingJob",
-    "Tuning": "DescribeHyperParameterTuningJob",
-    "Transform": "DescribeTransformJob",
-    "Model": "DescribeModel",
-    "RegisterModel": "DescribeModelPackage",
-    "AutoML": "DescribeAutoMLJob",
-    "EndpointConfig": "DescribeEndpointConfig",
-    "Endpoint": "DescribeEndpoint",
-    "InferenceComponent": "DescribeInferenceComponent",
-}
+# Which calls are the Arguments of steps, and which descriptions references read.
+STEP_TYPES = pathlib.Path(__file__).parents[2] / "shared/src/definition/step_types.rs"
 # What pipelines add to a description, as shapes of their own.
 ADDED = {
-    "Tuning": {"TrainingJobSummaries": "HyperParameterTrainingJobSummaries"},
-    "AutoML": {"BestCandidateProperties": "CandidateProperties"},
+    "DescribeHyperParameterTuningJob": {
+        "TrainingJobSummaries": "HyperParameterTrainingJobSummaries"
+    },
+    "DescribeAutoMLJob": {"BestCandidateProperties": "CandidateProperties"},
 }
 # The reports of an AutoML step, which the developer guide names beside the candidate's own members.
 REPORTS_OF_CANDIDATE = ("ModelInsightsJsonReportPath", "ExplainabilityJsonReportPath")
@@ -153,14 +131,16 @@ def main() -> None:
             )
         return name
 
+    rows = STEP_TYPES.read_text()
     requests = {
-        step: add(operations[name]["input"]["shape"], True) for step, name in REQUESTS.items()
+        call: add(operations[call]["input"]["shape"], True)
+        for call in re.findall(r'Arguments::Request\("(\w+)"\)', rows)
     }
     descriptions = {}
-    for step, name in DESCRIPTIONS.items():
-        descriptions[step] = add(operations[name]["output"]["shape"], False)
-        for member, shape in ADDED.get(step, {}).items():
-            table[descriptions[step]]["members"][member] = add(shape, False)
+    for call in re.findall(r'Properties::Described\("(\w+)"\)', rows):
+        descriptions[call] = add(operations[call]["output"]["shape"], False)
+        for member, shape in ADDED.get(call, {}).items():
+            table[descriptions[call]]["members"][member] = add(shape, False)
     for report in REPORTS_OF_CANDIDATE:
         table["CandidateProperties"]["members"][report] = "string"
 

@@ -13,7 +13,9 @@ mod path;
 mod reference;
 pub mod render;
 pub mod resolve;
+mod shapes;
 pub mod source;
+mod step_types;
 
 pub use check::{Code, Finding, Severity};
 pub use foreign::Foreign;
@@ -21,9 +23,11 @@ pub use get::{GetPath, GetPathError, Member};
 pub use graph::{Edge, EdgeKind, Graph};
 pub use model::{
     Branch, Definition, OutputParameter, Parameter, ParameterType, PropertyFile, Side, Step,
-    StepKind,
 };
 pub use path::{JsonPath, Segment};
 pub(crate) use reference::walk;
 pub use reference::{Function, Owner, Reference};
 pub use source::{DuplicateKey, ParseError, Position, SourceMap};
+pub use step_types::{
+    Arguments, Beside, NamedItems, Need, Properties, Resource, StepKind, StepType,
+};

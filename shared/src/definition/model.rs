@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::foreign;
 use super::path::JsonPath;
 use super::source::{self, ParseError};
+use super::step_types::{StepKind, StepType};
 
 /// A SageMaker pipeline definition: the JSON document as it was parsed.
 ///
@@ -273,87 +274,6 @@ fn text(value: Option<&Value>) -> Option<&str> {
     value.and_then(Value::as_str)
 }
 
-macro_rules! step_kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// The step types that are known.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum StepKind {
-            $($(#[$doc])* $kind,)*
-            /// A type that this program does not know, or none.
-            Unknown,
-        }
-
-        impl StepKind {
-            /// The names that the definition language uses, in its order.
-            pub const NAMES: &[&str] = &[$($name),*];
-
-            /// The kind of that name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Self {
-                match name {
-                    $($name => Self::$kind,)*
-                    _ => Self::Unknown,
-                }
-            }
-        }
-    };
-}
-
-step_kinds! {
-    /// A processing job.
-    Processing = "Processing",
-    /// A training job; also a `@step` function or a notebook job.
-    Training = "Training",
-    /// A hyperparameter tuning job.
-    Tuning = "Tuning",
-    /// A batch transform job.
-    Transform = "Transform",
-    /// Makes a model.
-    Model = "Model",
-    /// Registers a model package.
-    RegisterModel = "RegisterModel",
-    /// Decides between two branches.
-    Condition = "Condition",
-    /// Calls a Lambda function.
-    Lambda = "Lambda",
-    /// Sends a message to a queue and waits for the answer.
-    Callback = "Callback",
-    /// A data or model quality check.
-    QualityCheck = "QualityCheck",
-    /// A bias or explainability check.
-    ClarifyCheck = "ClarifyCheck",
-    /// A step of an EMR cluster.
-    Emr = "EMR",
-    /// A job of EMR Serverless.
-    EmrServerless = "EMRServerless",
-    /// An AutoML job.
-    AutoMl = "AutoML",
-    /// Ends the execution as failed.
-    Fail = "Fail",
-    /// Makes an endpoint configuration.
-    EndpointConfig = "EndpointConfig",
-    /// Makes an endpoint.
-    Endpoint = "Endpoint",
-    /// Makes an inference component.
-    InferenceComponent = "InferenceComponent",
-    /// Makes a custom model in Bedrock.
-    BedrockCustomModel = "BedrockCustomModel",
-    /// Deploys a custom model in Bedrock.
-    BedrockCustomModelDeployment = "BedrockCustomModelDeployment",
-    /// Imports a model into Bedrock.
-    BedrockModelImport = "BedrockModelImport",
-    /// Buys throughput in Bedrock.
-    BedrockProvisionedModelThroughput = "BedrockProvisionedModelThroughput",
-    /// Records lineage.
-    Lineage = "Lineage",
-    /// A job of any category, whose form is a text of its own.
-    Job = "Job",
-    /// Deletes what other steps wrote.
-    Cleanup = "Cleanup",
-    /// Runs its steps for each item of a list.
-    ForEach = "ForEach",
-}
-
 /// The side of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -397,6 +317,12 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn kind(&self) -> StepKind {
         StepKind::from_name(self.type_name())
+    }
+
+    /// What is known of its type.
+    #[must_use]
+    pub fn step_type(&self) -> &'static StepType {
+        self.kind().step_type()
     }
 
     /// The arguments; `None` when they are missing.

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::get::{GetPath, GetPathError};
-use super::model::{Definition, Step, StepKind};
+use super::model::{Definition, Step};
 use super::path::JsonPath;
+use super::step_types::StepKind;
 
 /// What an object in an argument stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::graph::{self, EdgeKind};
-use super::model::{Definition, Side, Step, StepKind};
+use super::model::{Definition, Side, Step};
+use super::step_types::StepKind;
 
 /// What a line between two steps says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -508,7 +509,7 @@ fn draw_cards(text: &mut String, drawing: &Drawing<'_>, layout: &Layout) {
                 width = place.width,
                 bar = y + 8.0,
                 inner = NODE_HEIGHT - 16.0,
-                colour = colour_of(step.kind()),
+                colour = step.step_type().colour,
                 left = x + 18.0,
                 first = y + 23.0,
                 second = y + 39.0,
@@ -516,23 +517,6 @@ fn draw_cards(text: &mut String, drawing: &Drawing<'_>, layout: &Layout) {
                 kind = escape_xml(step.type_name()),
             ),
         );
-    }
-}
-
-/// A colour for each family of step types.
-const fn colour_of(kind: StepKind) -> &'static str {
-    match kind {
-        StepKind::Processing | StepKind::Emr | StepKind::EmrServerless => "#0073bb",
-        StepKind::Training | StepKind::Tuning | StepKind::AutoMl | StepKind::Transform => "#ec7211",
-        StepKind::Model
-        | StepKind::RegisterModel
-        | StepKind::EndpointConfig
-        | StepKind::Endpoint
-        | StepKind::InferenceComponent => "#1d8102",
-        StepKind::Condition => "#6b40b2",
-        StepKind::QualityCheck | StepKind::ClarifyCheck => "#008296",
-        StepKind::Fail => "#d13212",
-        _ => "#687078",
     }
 }
 

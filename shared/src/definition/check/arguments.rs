@@ -4,39 +4,27 @@ use serde_json::{Map, Value};
 
 use super::limits::{problem_of, problem_of_size, problem_of_text};
 use super::names::{choice, meant, show};
-use super::shapes::{self, Scalar, Shape, Step as ShapeStep};
 use super::steps::members_of;
 use super::texts::{CURE_OF_FOREIGN, described, foreign_function};
 use super::types::needed;
 use super::{Checker, Code};
 use crate::definition::get::GetPath;
-use crate::definition::model::{Step, StepKind};
+use crate::definition::model::Step;
 use crate::definition::path::{JsonPath, Segment};
 use crate::definition::reference::{Function, walk};
+use crate::definition::shapes::{self, Scalar, Shape, Step as ShapeStep};
 use crate::definition::source::kind_of;
-
-/// What of an EMR cluster's configuration the pipeline decides itself.
-const FORBIDDEN_IN_CLUSTER: [&str; 5] = [
-    "Name",
-    "Steps",
-    "AutoTerminationPolicy",
-    "KeepJobFlowAliveWhenNoSteps",
-    "TerminationProtected",
-];
+use crate::definition::step_types::{Arguments, Beside, Need, StepType};
 
 impl Checker<'_> {
     pub(super) fn check_arguments(&mut self, step: &Step<'_>) {
-        let kind = step.kind();
-        match kind {
-            StepKind::Lambda => self.check_plain_text(step, "FunctionArn"),
-            StepKind::Callback => self.check_plain_text(step, "SqsQueueUrl"),
-            StepKind::QualityCheck => {
-                self.check_check_type(step, &["DATA_QUALITY", "MODEL_QUALITY"]);
+        let step_type = step.step_type();
+        for (key, member) in step_type.beside {
+            match member {
+                Beside::Plain => self.check_plain_text(step, key),
+                Beside::Choice(choices) => self.check_choice(step, key, choices),
+                _ => {}
             }
-            StepKind::ClarifyCheck => {
-                self.check_check_type(step, &["DATA_BIAS", "MODEL_BIAS", "MODEL_EXPLAINABILITY"])
-            }
-            _ => {}
         }
         let path = step.path().key("Arguments");
         let arguments = match step.arguments() {
@@ -54,155 +42,130 @@ impl Checker<'_> {
             }
             // The documentation lets these leave them out, and what a type is
             // that is not known, the definition alone knows.
-            None if matches!(
-                kind,
-                StepKind::Lambda | StepKind::Callback | StepKind::Job | StepKind::Unknown
-            ) =>
-            {
-                return;
-            }
+            None if step_type.arguments == Arguments::Optional => return,
             None => {
                 let message = format!("the step {} has no Arguments", show(step.name()));
                 return self.report(Code::Arguments, path, message);
             }
         };
-        if kind == StepKind::Condition {
-            if let Some(arguments) = step.arguments() {
-                self.check_condition_step(step, arguments);
-            }
-            return;
+        match step_type.arguments {
+            Arguments::Branches => return self.check_condition_step(step, arguments),
+            Arguments::Loop => return self.check_for_each(step, arguments, &path),
+            Arguments::Outputs => self.check_cleanup(arguments, &path),
+            Arguments::Message => self.check_message(arguments, &path),
+            Arguments::Request(_) | Arguments::Free | Arguments::Optional => {}
         }
-        match kind {
-            StepKind::ForEach => return self.check_for_each(step, arguments, &path),
-            StepKind::Cleanup => self.check_cleanup(arguments, &path),
-            _ => {}
-        }
-        self.check_requirements(step, arguments, &path);
-        match shapes::request(step.type_name()) {
-            Some(request) => {
-                let mut place = Place {
-                    path: path.clone(),
-                    around: Vec::new(),
-                    beside: members_of(kind),
-                    own_name: own_name(kind),
-                };
-                self.check_shape(request, arguments, &mut place);
-            }
-            None => self.check_free(arguments, &path),
-        }
+        self.check_needs(step_type, arguments, &path);
+        let request = match step_type.arguments {
+            Arguments::Request(call) => shapes::request(call),
+            _ => None,
+        };
+        let Some(request) = request else {
+            return self.check_free(arguments, &path);
+        };
+        let mut place = Place {
+            path,
+            around: Vec::new(),
+            beside: members_of(step_type),
+            own_name: step_type.makes.map(|made| made.member("Name")),
+        };
+        self.check_shape(request, arguments, &mut place);
     }
 
-    fn check_check_type(&mut self, step: &Step<'_>, types: &[&'static str]) {
-        let found = step.member("CheckType");
+    fn check_choice(&mut self, step: &Step<'_>, key: &'static str, choices: &[&'static str]) {
+        let found = step.member(key);
         if !found
             .and_then(Value::as_str)
-            .is_some_and(|name| types.contains(&name))
+            .is_some_and(|name| choices.contains(&name))
         {
-            let choice = choice(found.and_then(Value::as_str).unwrap_or_default(), types);
+            let choice = choice(found.and_then(Value::as_str).unwrap_or_default(), choices);
             self.report(
                 Code::Arguments,
-                step.path().key("CheckType"),
+                step.path().key(key),
                 match found {
-                    None => format!("CheckType is missing{choice}"),
-                    Some(found) => format!("there is no CheckType {found}{choice}"),
+                    None => format!("{key} is missing{choice}"),
+                    Some(found) => format!("there is no {key} {found}{choice}"),
                 },
             );
         }
     }
 
     /// What the documentation or the service ask for beyond the request.
-    fn check_requirements(
+    fn check_needs(
         &mut self,
-        step: &Step<'_>,
+        step_type: &StepType,
         arguments: &Map<String, Value>,
         path: &JsonPath<'_>,
     ) {
-        self.check_job_name(step.kind(), arguments, path);
-        match step.kind() {
-            StepKind::Emr => {
-                self.check_one_of(arguments, path, &["ClusterId", "ClusterConfig"]);
-                self.check_needed(arguments, path, &["StepConfig"]);
-                let cluster = arguments.get("ClusterConfig");
-                let instances = cluster.and_then(|cluster| cluster.get("Instances"));
-                for (object, path) in [
-                    (cluster, path.key("ClusterConfig")),
-                    (instances, path.key("ClusterConfig").key("Instances")),
-                ] {
-                    for key in FORBIDDEN_IN_CLUSTER {
-                        if object.is_some_and(|object| object.get(key).is_some()) {
-                            self.report(
-                                Code::Arguments,
-                                path.key(key),
-                                format!(
-                                    "{key} may not be given: the pipeline decides it for a \
-                                     cluster of its own"
-                                ),
-                            );
-                        }
+        if let Some(made) = step_type.makes.filter(|_| step_type.names_are_prefixes) {
+            self.check_job_name(&made.member("Name"), arguments, path);
+        }
+        let at = |way: &[&'static str]| {
+            let (first, inner) = way.split_first()?;
+            let start = arguments.get(*first);
+            let value = inner.iter().try_fold(start?, |value, key| value.get(key))?;
+            let place = way.iter().fold(path.clone(), |path, key| path.key(key));
+            Some((value, place))
+        };
+        for need in step_type.needs {
+            match need {
+                Need::OneOf(keys) => self.check_one_of(arguments, path, keys),
+                Need::Given(keys) => self.check_needed(arguments, path, keys),
+                Need::Absent(way, keys) => {
+                    let Some((object, place)) = at(way) else {
+                        continue;
+                    };
+                    for key in keys.iter().filter(|key| object.get(**key).is_some()) {
+                        self.report(
+                            Code::Arguments,
+                            place.key(key),
+                            format!(
+                                "{key} may not be given: the pipeline decides it for a cluster of \
+                                 its own"
+                            ),
+                        );
+                    }
+                }
+                Need::Only(way, key, only) => {
+                    let Some((object, place)) = at(way) else {
+                        continue;
+                    };
+                    let found = object.get(key).and_then(Value::as_str);
+                    if let Some(found) = found.filter(|found| found != only) {
+                        let message = format!(
+                            "the {key} of an {} step is {only:?}, not {}",
+                            step_type.name,
+                            show(found)
+                        );
+                        self.report(Code::Arguments, place.key(key), message);
                     }
                 }
             }
-            StepKind::EmrServerless => {
-                self.check_one_of(arguments, path, &["ApplicationId", "ApplicationConfig"]);
-                self.check_needed(arguments, path, &["ExecutionRoleArn", "JobConfig"]);
-            }
-            StepKind::Tuning => self.check_one_of(
-                arguments,
-                path,
-                &["TrainingJobDefinition", "TrainingJobDefinitions"],
-            ),
-            StepKind::Model => {
-                self.check_one_of(arguments, path, &["PrimaryContainer", "Containers"]);
-            }
-            StepKind::AutoMl => {
-                let mode = arguments
-                    .get("AutoMLJobConfig")
-                    .and_then(|config| config.get("Mode"))
-                    .and_then(Value::as_str);
-                if let Some(mode) = mode.filter(|mode| *mode != "ENSEMBLING") {
-                    self.report(
-                        Code::Arguments,
-                        path.key("AutoMLJobConfig").key("Mode"),
-                        format!(
-                            "the Mode of an AutoML step is \"ENSEMBLING\", not {}",
-                            show(mode)
-                        ),
-                    );
-                }
-            }
-            StepKind::Fail => {
-                for key in arguments.keys().filter(|key| *key != "ErrorMessage") {
-                    let mut place = path.clone().into_owned();
-                    place.push_owned_key(key.clone());
-                    self.report_unknown_key(
-                        place,
-                        key,
-                        "a Fail step's Arguments",
-                        &["ErrorMessage"],
-                    );
-                }
-                let path = path.key("ErrorMessage");
-                match arguments.get("ErrorMessage") {
-                    Some(Value::Object(object)) => match Function::of(object) {
-                        Some(function) => {
-                            self.check_assigned(Code::DoubtfulType, Scalar::Text, function, &path);
-                        }
-                        None => self.report(
-                            Code::Arguments,
-                            path,
-                            format!("ErrorMessage is a text, not {}", described(object)),
-                        ),
-                    },
-                    None | Some(Value::String(_) | Value::Null) => {}
-                    Some(other) => self.report(
-                        Code::Arguments,
-                        path,
-                        format!("ErrorMessage is a text, not {}", kind_of(other)),
-                    ),
-                }
-            }
-            _ => {}
         }
+    }
+
+    /// Checks the message of a Fail step.
+    fn check_message(&mut self, arguments: &Map<String, Value>, path: &JsonPath<'_>) {
+        self.check_members(
+            arguments,
+            path,
+            "a Fail step's Arguments",
+            &["ErrorMessage"],
+        );
+        let path = path.key("ErrorMessage");
+        let found = match arguments.get("ErrorMessage") {
+            None | Some(Value::String(_) | Value::Null) => return,
+            Some(Value::Object(object)) => match Function::of(object) {
+                Some(function) => {
+                    self.check_assigned(Code::DoubtfulType, Scalar::Text, function, &path);
+                    return;
+                }
+                None => described(object),
+            },
+            Some(other) => kind_of(other).to_owned(),
+        };
+        let message = format!("ErrorMessage is a text, not {found}");
+        self.report(Code::Arguments, path, message);
     }
 
     fn check_needed(
@@ -238,20 +201,7 @@ impl Checker<'_> {
     }
 
     /// Checks the name of a job, which SageMaker makes longer.
-    fn check_job_name(
-        &mut self,
-        kind: StepKind,
-        arguments: &Map<String, Value>,
-        path: &JsonPath<'_>,
-    ) {
-        let Some(key) = own_name(kind).filter(|_| {
-            matches!(
-                kind,
-                StepKind::Processing | StepKind::Training | StepKind::Transform
-            )
-        }) else {
-            return;
-        };
+    fn check_job_name(&mut self, key: &str, arguments: &Map<String, Value>, path: &JsonPath<'_>) {
         let length = arguments
             .get(key)
             .and_then(Value::as_str)
@@ -291,7 +241,7 @@ impl Checker<'_> {
         }
         place.around.pop();
         for key in shape.required() {
-            let made = place.around.is_empty() && place.own_name == Some(*key);
+            let made = place.around.is_empty() && place.own_name.as_deref() == Some(*key);
             // The step's role is the pipeline's where none is given, and of a
             // member that is misspelt this has been said.
             if made || *key == "RoleArn" || object.contains_key(*key) || misspelt.contains(key) {
@@ -558,7 +508,7 @@ struct Place<'d> {
     /// What stands beside the arguments of such a step.
     beside: Vec<&'static str>,
     /// The name of what the step makes.
-    own_name: Option<&'static str>,
+    own_name: Option<String>,
 }
 
 /// What pipelines were seen to refuse although the service's requests have it,
@@ -576,22 +526,3 @@ const ADDED_TO_JOB_NAME: usize = 26;
 
 /// The longest name of most jobs.
 const LONGEST_JOB_NAME: usize = 63;
-
-/// The name of what a step of that type makes, which the pipeline makes up where
-/// it is missing.
-const fn own_name(kind: StepKind) -> Option<&'static str> {
-    Some(match kind {
-        StepKind::Processing | StepKind::QualityCheck | StepKind::ClarifyCheck => {
-            "ProcessingJobName"
-        }
-        StepKind::Training => "TrainingJobName",
-        StepKind::Tuning => "HyperParameterTuningJobName",
-        StepKind::Transform => "TransformJobName",
-        StepKind::Model => "ModelName",
-        StepKind::AutoMl => "AutoMLJobName",
-        StepKind::EndpointConfig => "EndpointConfigName",
-        StepKind::Endpoint => "EndpointName",
-        StepKind::InferenceComponent => "InferenceComponentName",
-        _ => return None,
-    })
-}

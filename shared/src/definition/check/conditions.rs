@@ -24,7 +24,7 @@ const NOT: [&str; 2] = ["Type", "Condition"];
 const ARGUMENTS: [&str; 3] = ["Conditions", "IfSteps", "ElseSteps"];
 
 impl Checker<'_> {
-    pub(super) fn check_condition_step(&mut self, step: &Step<'_>, arguments: &Value) {
+    pub(super) fn check_condition_step(&mut self, step: &Step<'_>, arguments: &Map<String, Value>) {
         let path = step.path().key("Arguments");
         self.check_conditions(arguments.get("Conditions"), &path.key("Conditions"));
         for key in ["IfSteps", "ElseSteps"] {
@@ -38,9 +38,7 @@ impl Checker<'_> {
                 .and_then(Value::as_array)
                 .is_none_or(Vec::is_empty)
         };
-        let misspelt = arguments
-            .as_object()
-            .is_some_and(|members| !misspelt_as(members, &ARGUMENTS).is_empty());
+        let misspelt = !misspelt_as(arguments, &ARGUMENTS).is_empty();
         if arguments.get("IfSteps").is_none() && is_empty("ElseSteps") && !misspelt {
             self.report(
                 Code::Condition,
@@ -48,12 +46,8 @@ impl Checker<'_> {
                 "the condition has neither IfSteps nor ElseSteps, and decides nothing",
             );
         }
-        for key in arguments
-            .as_object()
-            .into_iter()
-            .flat_map(|members| members.keys())
-        {
-            if members_of(step.kind()).contains(&key.as_str()) {
+        for key in arguments.keys() {
+            if members_of(step.step_type()).contains(&key.as_str()) {
                 let message = format!("{key} stands beside Arguments, as a member of the step");
                 self.report(Code::MisplacedArgument, path.key(key), message);
             } else if !ARGUMENTS.contains(&key.as_str()) {

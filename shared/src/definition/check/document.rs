@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::names::{choice, is_name, show};
-use super::shapes::Scalar;
 use super::texts::described;
 use super::{Checker, Code};
 use crate::definition::get::GetPath;
 use crate::definition::model::{Parameter, ParameterType};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner};
+use crate::definition::shapes::Scalar;
 use crate::definition::source::kind_of;
 
 /// The version that all definitions have.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Code;
 use super::names::{choice, one_of, show};
-use super::shapes::{Limits, Scalar, Shape, Step as ShapeStep};
 use super::types::needed;
+use crate::definition::shapes::{Limits, Scalar, Shape, Step as ShapeStep};
 use crate::definition::source::kind_of;
 use crate::nearest::likely;
 

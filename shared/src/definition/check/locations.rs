@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::names::show;
 use super::{Checker, Code};
-use crate::definition::model::{Step, StepKind};
+use crate::definition::model::Step;
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
+use crate::definition::step_types::StepKind;
 
 /// For how many steps it is worked out what they wait for: it takes time in the
 /// size of the definition for each, and what is found is doubtful only.
@@ -23,103 +24,18 @@ struct Use<'a> {
     reference: String,
 }
 
-/// The keys of lists and objects that lead to locations, from a step's
-/// arguments inwards, and whether the job writes there; `*` is every item.
-fn ways_of(kind: StepKind) -> &'static [(&'static [&'static str], bool)] {
-    const OUTPUT: (&[&str], bool) = (&["OutputDataConfig", "S3OutputPath"], true);
-    const CHANNELS: (&[&str], bool) = (
-        &[
-            "InputDataConfig",
-            "*",
-            "DataSource",
-            "S3DataSource",
-            "S3Uri",
-        ],
-        false,
-    );
-    match kind {
-        StepKind::Processing | StepKind::QualityCheck | StepKind::ClarifyCheck => &[
-            (
-                &[
-                    "ProcessingOutputConfig",
-                    "Outputs",
-                    "*",
-                    "S3Output",
-                    "S3Uri",
-                ],
-                true,
-            ),
-            (&["ProcessingInputs", "*", "S3Input", "S3Uri"], false),
-        ],
-        StepKind::Training | StepKind::AutoMl => &[OUTPUT, CHANNELS],
-        StepKind::Tuning => &[
-            (
-                &["TrainingJobDefinition", "OutputDataConfig", "S3OutputPath"],
-                true,
-            ),
-            (
-                &[
-                    "TrainingJobDefinition",
-                    "InputDataConfig",
-                    "*",
-                    "DataSource",
-                    "S3DataSource",
-                    "S3Uri",
-                ],
-                false,
-            ),
-            (
-                &[
-                    "TrainingJobDefinitions",
-                    "*",
-                    "OutputDataConfig",
-                    "S3OutputPath",
-                ],
-                true,
-            ),
-            (
-                &[
-                    "TrainingJobDefinitions",
-                    "*",
-                    "InputDataConfig",
-                    "*",
-                    "DataSource",
-                    "S3DataSource",
-                    "S3Uri",
-                ],
-                false,
-            ),
-        ],
-        StepKind::Transform => &[
-            (&["TransformOutput", "S3OutputPath"], true),
-            (
-                &["TransformInput", "DataSource", "S3DataSource", "S3Uri"],
-                false,
-            ),
-        ],
-        StepKind::Model => &[
-            (&["PrimaryContainer", "ModelDataUrl"], false),
-            (&["Containers", "*", "ModelDataUrl"], false),
-        ],
-        StepKind::RegisterModel => &[(
-            &["InferenceSpecification", "Containers", "*", "ModelDataUrl"],
-            false,
-        )],
-        _ => &[],
-    }
-}
-
 /// Collects the values at the end of a way.
 fn follow<'a>(
     value: &'a Value,
-    way: &'static [&'static str],
+    way: &'static str,
     path: JsonPath<'a>,
     found: &mut Vec<(&'a Value, JsonPath<'a>)>,
 ) {
-    let Some((first, rest)) = way.split_first() else {
+    if way.is_empty() {
         return found.push((value, path));
-    };
-    if *first == "*" {
+    }
+    let (first, rest) = way.split_once('.').unwrap_or((way, ""));
+    if first == "*" {
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             follow(item, rest, path.index(index), found);
         }
@@ -146,9 +62,9 @@ fn location_of(value: &Value) -> Option<String> {
 }
 
 /// How a later step would read an output.
-fn reference_of(step: &Step<'_>, way: &[&str], path: &JsonPath<'_>) -> String {
-    let inner = match way {
-        ["ProcessingOutputConfig", ..] => {
+fn reference_of(step: &Step<'_>, way: &str, path: &JsonPath<'_>) -> String {
+    let inner = match way.split('.').next() {
+        Some("ProcessingOutputConfig") => {
             let index = path
                 .segments()
                 .iter()
@@ -165,10 +81,10 @@ fn reference_of(step: &Step<'_>, way: &[&str], path: &JsonPath<'_>) -> String {
                 .unwrap_or("NAME");
             format!("ProcessingOutputConfig.Outputs['{name}'].S3Output.S3Uri")
         }
-        ["OutputDataConfig", ..] if step.kind() == StepKind::Training => {
+        Some("OutputDataConfig") if step.kind() == StepKind::Training => {
             "ModelArtifacts.S3ModelArtifacts".to_owned()
         }
-        _ => way.join("."),
+        _ => way.to_owned(),
     };
     format!("Steps.{}.{inner}", step.name())
 }
@@ -181,7 +97,10 @@ impl Checker<'_> {
             let Some(arguments) = step.arguments() else {
                 continue;
             };
-            for (way, writes) in ways_of(step.kind()) {
+            let step_type = step.step_type();
+            let written = step_type.writes.iter().map(|way| (*way, true));
+            let read = step_type.reads.iter().map(|way| (*way, false));
+            for (way, writes) in written.chain(read) {
                 let mut found = Vec::new();
                 follow(arguments, way, step.path().key("Arguments"), &mut found);
                 for (value, path) in found {
@@ -190,7 +109,7 @@ impl Checker<'_> {
                         uses.entry(location).or_default().push(Use {
                             step: position,
                             path,
-                            writes: *writes,
+                            writes,
                             reference,
                         });
                     }

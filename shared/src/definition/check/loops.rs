@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 use super::names::{choice, one_of, show};
 use super::{Checker, Code};
 use crate::definition::get::{GetPath, Member};
-use crate::definition::model::{FOR_EACH_BODY, ParameterType, Step, StepKind};
+use crate::definition::model::{FOR_EACH_BODY, ParameterType, Step};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner, Reference};
 use crate::definition::source::kind_of;
+use crate::definition::step_types::StepKind;
 
 /// The members of a ForEach step's arguments.
 const ARGUMENTS: [&str; 4] = ["IterableItems", "MaxConcurrency", "Selector", FOR_EACH_BODY];

@@ -14,7 +14,6 @@ mod loops;
 mod names;
 mod policies;
 mod references;
-mod shapes;
 mod steps;
 mod texts;
 mod types;

@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 
 use super::names::{choice, show};
 use super::{Checker, Code};
-use crate::definition::model::{Step, StepKind};
+use crate::definition::model::Step;
 use crate::definition::path::JsonPath;
 use crate::definition::source::kind_of;
+use crate::definition::step_types::StepKind;
 
 /// The exceptions that can be retried.
 const EXCEPTIONS: [&str; 6] = [
@@ -16,42 +17,6 @@ const EXCEPTIONS: [&str; 6] = [
     "SageMaker.CAPACITY_ERROR",
     "SageMaker.RESOURCE_LIMIT",
     "Emr.RESOURCE_LIMIT",
-];
-
-/// The types of steps whose outputs are cached, by the documentation and the
-/// SDKs' classes.
-const CACHED: [StepKind; 14] = [
-    StepKind::Processing,
-    StepKind::Training,
-    StepKind::Tuning,
-    StepKind::AutoMl,
-    StepKind::Transform,
-    StepKind::QualityCheck,
-    StepKind::ClarifyCheck,
-    StepKind::Emr,
-    StepKind::EmrServerless,
-    StepKind::Lambda,
-    StepKind::Callback,
-    StepKind::EndpointConfig,
-    StepKind::Endpoint,
-    StepKind::Job,
-];
-
-/// The types of steps that are retried, by the documentation and the SDKs'
-/// classes.
-const RETRIED: [StepKind; 12] = [
-    StepKind::Processing,
-    StepKind::Training,
-    StepKind::Tuning,
-    StepKind::AutoMl,
-    StepKind::Transform,
-    StepKind::Model,
-    StepKind::RegisterModel,
-    StepKind::Emr,
-    StepKind::EmrServerless,
-    StepKind::EndpointConfig,
-    StepKind::Endpoint,
-    StepKind::Job,
 ];
 
 impl Checker<'_> {
@@ -95,7 +60,7 @@ impl Checker<'_> {
             ),
         }
         self.check_members(cache, &path, "CacheConfig", &["Enabled", "ExpireAfter"]);
-        if step.kind() != StepKind::Unknown && !CACHED.contains(&step.kind()) {
+        if step.kind() != StepKind::Unknown && !step.step_type().cached {
             let message = format!(
                 "steps of type {} are not cached: this has no effect",
                 step.type_name()
@@ -114,7 +79,7 @@ impl Checker<'_> {
                 return self.report(Code::Retry, path, message);
             }
         };
-        let retried = step.kind() == StepKind::Unknown || RETRIED.contains(&step.kind());
+        let retried = step.kind() == StepKind::Unknown || step.step_type().retried;
         if !retried && !policies.is_empty() {
             let message = format!(
                 "steps of type {} are not retried: this has no effect",

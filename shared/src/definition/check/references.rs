@@ -3,15 +3,16 @@
 use serde_json::{Map, Value};
 
 use super::names::{choice, meant, show};
-use super::shapes::{self, Step as ShapeStep};
 use super::types::follow;
 use super::{Checker, Code};
 use crate::definition::get::{GetPath, Member};
-use crate::definition::model::{OutputParameter, PropertyFile, Step, StepKind};
+use crate::definition::model::{OutputParameter, PropertyFile, Step};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner, Reference, walk, walk_step};
 use crate::definition::resolve::{parse_json_path, property_file};
+use crate::definition::shapes::{self, Step as ShapeStep};
 use crate::definition::source::kind_of;
+use crate::definition::step_types::{NamedItems, Properties, StepKind};
 
 /// The execution variables.
 const VARIABLES: [&str; 8] = [
@@ -254,7 +255,7 @@ impl Checker<'_> {
         let Some(target) = self.index.get(step).map(|target| &self.steps[*target]) else {
             return;
         };
-        if !matches!(target.kind(), StepKind::Processing | StepKind::Unknown) {
+        if !target.step_type().may_have("PropertyFiles") {
             self.report(
                 Code::PropertyFile,
                 path.clone(),
@@ -367,19 +368,15 @@ impl Checker<'_> {
         }
         self.check_branches(owner, target, path, text);
         let target = &self.steps[target];
-        match target.kind() {
-            StepKind::Fail => {
-                let message = format!(
-                    "{}: {} is a Fail step: it ends the execution, and nothing can read from it",
-                    show(text),
-                    show(step)
-                );
-                self.report(Code::FailReference, path.clone(), message);
-            }
-            kind if !reference.in_property_file => {
-                self.check_members_of(reference, target, kind, members);
-            }
-            _ => {}
+        if target.kind() == StepKind::Fail {
+            let message = format!(
+                "{}: {} is a Fail step: it ends the execution, and nothing can read from it",
+                show(text),
+                show(step)
+            );
+            self.report(Code::FailReference, path.clone(), message);
+        } else if !reference.in_property_file {
+            self.check_members_of(reference, target, members);
         }
     }
 
@@ -396,7 +393,7 @@ impl Checker<'_> {
         let found = self.body_index.get(step).map(|position| &bodies[*position]);
         let message = match found {
             Some((for_each, target)) if reference.owner == Owner::Step(*for_each) => {
-                return self.check_members_of(reference, target, target.kind(), members);
+                return self.check_members_of(reference, target, members);
             }
             Some((for_each, _)) => format!(
                 "{}: {} runs for each item of {}; Steps.{}.IterationOutputs[0].{step} is its first \
@@ -418,7 +415,6 @@ impl Checker<'_> {
         &mut self,
         reference: &Reference<'_>,
         target: &Step<'_>,
-        kind: StepKind,
         members: &[Member<'_>],
     ) {
         let (text, path) = (reference.text, &reference.path);
@@ -431,7 +427,7 @@ impl Checker<'_> {
                 return self.report(Code::Member, path.clone(), message);
             }
         };
-        match (first, kind) {
+        match (first, target.step_type().properties) {
             ("OutputParameters", _) => self.check_output_parameter(reference, target, members),
             ("PropertyFiles", _) => self.report(
                 Code::PropertyFile,
@@ -441,14 +437,14 @@ impl Checker<'_> {
                     show(text)
                 ),
             ),
-            (_, StepKind::ForEach) => self.check_result(reference, target, members),
-            ("Outcome", StepKind::Condition) => {}
-            (_, StepKind::Condition) => self.report(
+            (_, Properties::Rounds) => self.check_result(reference, target, members),
+            ("Outcome", Properties::Outcome) => {}
+            (_, Properties::Outcome) => self.report(
                 Code::Member,
                 path.clone(),
                 format!("{}: a Condition step has only Outcome", show(text)),
             ),
-            (_, StepKind::QualityCheck | StepKind::ClarifyCheck) => {
+            (_, Properties::Baselines) => {
                 if !BASELINES.contains(&first) {
                     let choice = choice(first, &BASELINES);
                     let message = format!(
@@ -460,10 +456,11 @@ impl Checker<'_> {
                     self.report(Code::Member, path.clone(), message);
                 }
             }
-            _ => {
-                self.check_described(reference, target, members);
+            (_, Properties::Described(call)) => {
+                self.check_described(reference, call, members);
                 self.check_named(reference, target, members);
             }
+            (_, Properties::Open) => {}
         }
     }
 
@@ -474,22 +471,21 @@ impl Checker<'_> {
         members: &[Member<'_>],
     ) {
         let (text, path) = (reference.text, &reference.path);
-        match target.kind() {
-            StepKind::Lambda | StepKind::Callback => {}
-            StepKind::Unknown => return,
-            _ => {
-                return self.report(
-                    Code::OutputParameter,
-                    path.clone(),
-                    format!(
-                        "{}: only Lambda and Callback steps have output parameters, and {} is of \
-                         type {}",
-                        show(text),
-                        show(target.name()),
-                        target.type_name()
-                    ),
-                );
-            }
+        if target.kind() == StepKind::Unknown {
+            return;
+        }
+        if !target.step_type().may_have("OutputParameters") {
+            return self.report(
+                Code::OutputParameter,
+                path.clone(),
+                format!(
+                    "{}: only Lambda and Callback steps have output parameters, and {} is of \
+                     type {}",
+                    show(text),
+                    show(target.name()),
+                    target.type_name()
+                ),
+            );
         }
         let name = match members {
             [_, Member::Key(name) | Member::Name(name)] => *name,
@@ -520,13 +516,8 @@ impl Checker<'_> {
     }
 
     /// Checks members against the answer of the service's Describe call.
-    fn check_described(
-        &mut self,
-        reference: &Reference<'_>,
-        target: &Step<'_>,
-        members: &[Member<'_>],
-    ) {
-        let Some(description) = shapes::description(target.type_name()) else {
+    fn check_described(&mut self, reference: &Reference<'_>, call: &str, members: &[Member<'_>]) {
+        let Some(description) = shapes::description(call) else {
             return;
         };
         let Err((at, member)) = follow(description, members) else {
@@ -560,28 +551,16 @@ impl Checker<'_> {
         target: &Step<'_>,
         members: &[Member<'_>],
     ) {
-        let (list, key, kind, member): (&[&str], _, _, _) = match (target.kind(), members) {
-            (
-                StepKind::Processing,
-                [
-                    Member::Name("ProcessingOutputConfig"),
-                    Member::Name("Outputs"),
-                    member,
-                    ..,
-                ],
-            ) => (
-                &["ProcessingOutputConfig", "Outputs"],
-                "OutputName",
-                "output",
-                member,
-            ),
-            (StepKind::Processing, [Member::Name("ProcessingInputs"), member, ..]) => {
-                (&["ProcessingInputs"], "InputName", "input", member)
-            }
-            (StepKind::Training, [Member::Name("InputDataConfig"), member, ..]) => {
-                (&["InputDataConfig"], "ChannelName", "channel", member)
-            }
-            _ => return,
+        let named = target.step_type().named.iter().find_map(|named| {
+            let (list, inner) = members.split_at_checked(named.list.len())?;
+            let is_it = |(member, key): (&Member<'_>, &&str)| {
+                matches!(member, Member::Name(name) if name == key)
+            };
+            let is_list = list.iter().zip(named.list).all(is_it);
+            Some((named, inner.first().filter(|_| is_list)?))
+        });
+        let Some((NamedItems { list, key, item }, member)) = named else {
+            return;
         };
         let Some(names) = named_items(target, list, key) else {
             return;
@@ -600,7 +579,7 @@ impl Checker<'_> {
             Code::Output,
             reference.path.clone(),
             format!(
-                "{}: the step {} has no {kind} {problem}",
+                "{}: the step {} has no {item} {problem}",
                 show(reference.text),
                 show(target.name())
             ),

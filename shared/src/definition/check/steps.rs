@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::names::{choice, is_name, meant, one_of, show};
-use super::shapes::{self, Scalar};
 use super::texts::described;
 use super::{Checker, Code};
-use crate::definition::model::{Step, StepKind, dependency_name};
+use crate::definition::model::{Step, dependency_name};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
+use crate::definition::shapes::{self, Scalar};
 use crate::definition::source::kind_of;
+use crate::definition::step_types::{Arguments, Beside, StepKind, StepType};
 use crate::nearest::likely;
 
 /// The longest name of a step.
@@ -34,18 +35,6 @@ const KEYS: [&str; 8] = [
     "RetryPolicies",
 ];
 
-/// The members that quality and Clarify checks have besides.
-const KEYS_OF_CHECKS: [&str; 8] = [
-    "CheckType",
-    "ModelPackageGroupName",
-    "ModelName",
-    "SkipCheck",
-    "FailOnViolation",
-    "RegisterNewBaseline",
-    "SuppliedBaselineStatistics",
-    "SuppliedBaselineConstraints",
-];
-
 /// The members of a property file.
 const KEYS_OF_PROPERTY_FILES: [&str; 3] = ["PropertyFileName", "OutputName", "FilePath"];
 
@@ -60,41 +49,12 @@ pub(super) fn misspelt_as<'k>(object: &Map<String, Value>, known: &[&'k str]) ->
         .collect()
 }
 
-/// What the members of checks take where a reference stands.
-const TYPES_OF_CHECKS: [(&str, Scalar); 7] = [
-    ("ModelPackageGroupName", Scalar::Text),
-    ("ModelName", Scalar::Text),
-    ("SkipCheck", Scalar::Boolean),
-    ("FailOnViolation", Scalar::Boolean),
-    ("RegisterNewBaseline", Scalar::Boolean),
-    ("SuppliedBaselineStatistics", Scalar::Text),
-    ("SuppliedBaselineConstraints", Scalar::Text),
-];
-
 /// Types that the service's model of executions names, and no published SDK
 /// writes.
 const ANNOUNCED: [&str; 2] = ["Athena", "HubContent"];
 
 /// The outcomes of a step that another can wait for.
 const TRIGGERS: [&str; 4] = ["Completed", "Failed", "Stopped", "Any"];
-
-/// What the service's calls, the SDK's classes and the documents call the types
-/// of steps, in small letters and without `create`, `step` and `job`.
-const OTHER_NAMES: [(&str, StepKind); 13] = [
-    ("batchtransform", StepKind::Transform),
-    ("hyperparametertuning", StepKind::Tuning),
-    ("modelpackage", StepKind::RegisterModel),
-    ("registermodelpackage", StepKind::RegisterModel),
-    ("registration", StepKind::RegisterModel),
-    ("lambdafunction", StepKind::Lambda),
-    ("clarify", StepKind::ClarifyCheck),
-    ("quality", StepKind::QualityCheck),
-    ("dataquality", StepKind::QualityCheck),
-    ("modelquality", StepKind::QualityCheck),
-    ("notebook", StepKind::Training),
-    ("choice", StepKind::Condition),
-    ("deployendpoint", StepKind::Endpoint),
-];
 
 /// The type of steps that a wrong name was meant for, where that is clear.
 fn type_meant(name: &str) -> Option<&'static str> {
@@ -107,37 +67,33 @@ fn type_meant(name: &str) -> Option<&'static str> {
     let core = core.strip_prefix("create").unwrap_or(core);
     let core = core.strip_suffix("step").unwrap_or(core);
     let core = core.strip_suffix("job").unwrap_or(core);
-    let name_of = |kind: StepKind| {
-        StepKind::NAMES
-            .iter()
-            .find(|known| StepKind::from_name(known) == kind)
-            .copied()
+    let called_so = |known: &&str| {
+        let step_type = StepKind::from_name(known).step_type();
+        step_type.other_names.contains(&core) || known.eq_ignore_ascii_case(core)
     };
-    OTHER_NAMES
-        .iter()
-        .find(|(other, _)| *other == core)
-        .and_then(|(_, kind)| name_of(*kind))
-        .or_else(|| {
-            let same = |known: &&str| known.eq_ignore_ascii_case(core);
-            StepKind::NAMES.iter().copied().find(same)
-        })
-        .or_else(|| {
-            meant(name, StepKind::NAMES.iter().copied())
-                .filter(|found| found.surely)
-                .map(|found| found.name)
-        })
+    StepKind::NAMES.iter().copied().find(called_so).or_else(|| {
+        meant(name, StepKind::NAMES.iter().copied())
+            .filter(|found| found.surely)
+            .map(|found| found.name)
+    })
 }
 
 /// The members that a step of a type may have.
-pub(super) fn members_of(kind: StepKind) -> Vec<&'static str> {
-    let more: &[&str] = match kind {
-        StepKind::Processing => &["PropertyFiles"],
-        StepKind::Lambda => &["FunctionArn", "OutputParameters"],
-        StepKind::Callback => &["SqsQueueUrl", "OutputParameters"],
-        StepKind::QualityCheck | StepKind::ClarifyCheck => &KEYS_OF_CHECKS,
-        _ => &[],
-    };
-    KEYS.iter().chain(more).copied().collect()
+pub(super) fn members_of(step_type: &StepType) -> Vec<&'static str> {
+    let beside = step_type.beside.iter().map(|(name, _)| *name);
+    KEYS.iter().copied().chain(beside).collect()
+}
+
+/// Whether the arguments of a type have a member of that name.
+fn is_argument(arguments: Arguments, key: &str) -> bool {
+    match arguments {
+        Arguments::Request(call) => {
+            shapes::request(call).is_some_and(|request| request.member(key).is_some())
+        }
+        Arguments::Branches => matches!(key, "Conditions" | "IfSteps" | "ElseSteps"),
+        Arguments::Message => key == "ErrorMessage",
+        Arguments::Free | Arguments::Optional | Arguments::Loop | Arguments::Outputs => false,
+    }
 }
 
 impl Checker<'_> {
@@ -305,12 +261,11 @@ impl Checker<'_> {
     }
 
     fn check_keys(&mut self, step: &Step<'_>) {
-        let kind = step.kind();
-        if kind == StepKind::Unknown {
+        if step.kind() == StepKind::Unknown {
             return;
         }
-        let known = members_of(kind);
-        let request = shapes::request(step.type_name());
+        let step_type = step.step_type();
+        let known = members_of(step_type);
         for key in step.members().keys().map(String::as_str) {
             // These two are looked at where they are checked.
             if known.contains(&key) || matches!(key, "PropertyFiles" | "OutputParameters") {
@@ -318,12 +273,7 @@ impl Checker<'_> {
             }
             let of = format!("a step of type {}", step.type_name());
             let path = step.path().key(key);
-            let inside = match kind {
-                StepKind::Condition => matches!(key, "Conditions" | "IfSteps" | "ElseSteps"),
-                StepKind::Fail => key == "ErrorMessage",
-                _ => request.is_some_and(|request| request.member(key).is_some()),
-            };
-            if inside {
+            if is_argument(step_type.arguments, key) {
                 let message = format!(
                     "{of} has no member {}: it belongs into Arguments",
                     show(key)
@@ -333,9 +283,15 @@ impl Checker<'_> {
                 self.report_unknown_key(path, key, &of, &known);
             }
         }
-        if matches!(kind, StepKind::QualityCheck | StepKind::ClarifyCheck) {
-            for (key, taken) in TYPES_OF_CHECKS {
-                self.check_member_type(step, key, taken);
+        for (key, member) in step_type.beside {
+            match member {
+                Beside::Text => self.check_member_type(step, key, Scalar::Text),
+                Beside::Boolean => self.check_member_type(step, key, Scalar::Boolean),
+                // Looked at where the arguments or these lists are.
+                Beside::Plain
+                | Beside::Choice(_)
+                | Beside::PropertyFiles
+                | Beside::OutputParameters => {}
             }
         }
     }
@@ -504,7 +460,7 @@ impl Checker<'_> {
                 return self.report(Code::PropertyFile, path, message);
             }
         };
-        if !matches!(step.kind(), StepKind::Processing | StepKind::Unknown) && !files.is_empty() {
+        if !step.step_type().may_have("PropertyFiles") && !files.is_empty() {
             self.report(
                 Code::PropertyFilesElsewhere,
                 path.clone(),
@@ -580,10 +536,7 @@ impl Checker<'_> {
                 return self.report(Code::OutputParameter, path, message);
             }
         };
-        if !matches!(
-            step.kind(),
-            StepKind::Lambda | StepKind::Callback | StepKind::Unknown
-        ) {
+        if !step.step_type().may_have("OutputParameters") {
             self.report(
                 Code::UnknownKey,
                 path.clone(),

@@ -7,12 +7,13 @@
 use serde_json::Value;
 
 use super::loops::type_of_result;
-use super::shapes::{self, Scalar, Shape, Step as ShapeStep};
 use super::{Checker, Code};
 use crate::definition::get::{GetPath, Member};
-use crate::definition::model::{Branch, ParameterType, Step, StepKind};
+use crate::definition::model::{Branch, ParameterType, Step};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
+use crate::definition::shapes::{self, Scalar, Shape, Step as ShapeStep};
+use crate::definition::step_types::Properties;
 
 /// What a value will be.
 #[derive(Clone, Copy, Debug)]
@@ -167,9 +168,9 @@ impl Checker<'_> {
     }
 
     fn type_of_member(&self, target: &Step<'_>, members: &[Member<'_>]) -> Option<Type> {
-        match (target.kind(), members) {
+        match (target.step_type().properties, members) {
             (
-                StepKind::Lambda | StepKind::Callback,
+                Properties::Open,
                 [
                     Member::Name("OutputParameters"),
                     Member::Key(name) | Member::Name(name),
@@ -180,19 +181,18 @@ impl Checker<'_> {
                 .find(|output| output.name == *name)
                 .and_then(|output| ParameterType::from_name(output.output_type))
                 .map(Type::Plain),
-            (StepKind::QualityCheck | StepKind::ClarifyCheck, [Member::Name(_)]) => {
-                Some(Type::Plain(ParameterType::String))
-            }
-            (StepKind::ForEach, members) => type_of_result(members).map(Type::Plain),
+            (Properties::Baselines, [Member::Name(_)]) => Some(Type::Plain(ParameterType::String)),
+            (Properties::Rounds, members) => type_of_result(members).map(Type::Plain),
             // Nothing says what a step as a whole gives.
             (_, []) => None,
-            _ => {
-                let found = follow(shapes::description(target.type_name())?, members).ok()?;
+            (Properties::Described(call), members) => {
+                let found = follow(shapes::description(call)?, members).ok()?;
                 match found.step() {
                     ShapeStep::Scalar(scalar) => plain(scalar).map(Type::Plain),
                     _ => Some(Type::Whole(found)),
                 }
             }
+            _ => None,
         }
     }
 

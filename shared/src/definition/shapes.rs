@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The table as it is shipped.
 static TABLE: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../data/sagemaker_shapes.json"))
+    serde_json::from_str(include_str!("../../data/sagemaker_shapes.json"))
         .unwrap_or_else(|error| unreachable!("the shipped table is JSON: {error}"))
 });
 
@@ -18,7 +18,7 @@ static TABLE: LazyLock<Value> = LazyLock::new(|| {
 static MODEL: LazyLock<Model> = LazyLock::new(Model::read);
 
 struct Model {
-    /// The shapes of requests and of descriptions by type of step.
+    /// The shapes of requests and of descriptions by the name of the call.
     requests: HashMap<&'static str, usize>,
     descriptions: HashMap<&'static str, usize>,
     shapes: Vec<Entry>,
@@ -233,14 +233,14 @@ pub(super) enum Step {
     Scalar(Scalar),
 }
 
-/// The request that the arguments of a step of that type are.
-pub(super) fn request(step_type: &str) -> Option<Shape> {
-    MODEL.requests.get(step_type).copied().map(Shape::at)
+/// The request of a call.
+pub(super) fn request(call: &str) -> Option<Shape> {
+    MODEL.requests.get(call).copied().map(Shape::at)
 }
 
-/// The description that references to a step of that type read.
-pub(super) fn description(step_type: &str) -> Option<Shape> {
-    MODEL.descriptions.get(step_type).copied().map(Shape::at)
+/// The answer of a Describe call, and what pipelines add to it.
+pub(super) fn description(call: &str) -> Option<Shape> {
+    MODEL.descriptions.get(call).copied().map(Shape::at)
 }
 
 impl Shape {
@@ -376,17 +376,17 @@ mod tests {
 
     #[test]
     fn requests_and_descriptions_lead_to_their_members() {
-        let image = request("Training")
+        let image = request("CreateTrainingJob")
             .and_then(|request| request.member("AlgorithmSpecification"))
             .and_then(|specification| specification.member("TrainingImage"))
             .unwrap();
         assert!(matches!(image.step(), Step::Scalar(Scalar::Text)));
         assert_eq!(image.limits().most, Some(255.0));
-        let outputs = description("Processing")
+        let outputs = description("DescribeProcessingJob")
             .and_then(|answer| answer.member("ProcessingOutputConfig"))
             .and_then(|config| config.member("Outputs"))
             .unwrap();
         assert!(matches!(outputs.step(), Step::List(_)));
-        assert!(request("Lambda").is_none());
+        assert!(request("InvokeFunction").is_none());
     }
 }
