@@ -32,10 +32,7 @@ impl State {
             "arguments": arguments,
         });
         let run = &mut execution.steps[position];
-        run.metadata.insert(
-            "Callback".to_owned(),
-            json!({"CallbackToken": token, "SqsQueueUrl": queue_url}),
-        );
+        run.metadata = json!({"CallbackToken": token, "SqsQueueUrl": queue_url});
         run.callback_token = Some(token);
         Ok(Launch::Runs(Effect::SendMessage(MessageOrder {
             key: execution.key_of(position),
@@ -70,13 +67,11 @@ impl State {
         let outputs = bind_outputs(&declared, &given)?;
         self.with_step(turn, &key, |state, turn, execution, position| {
             let step = &mut execution.steps[position];
-            if let Some(metadata) = step.metadata.get_mut("Callback") {
-                let listed: Vec<Value> = given
-                    .iter()
-                    .map(|(name, value)| json!({"Name": name, "Value": value}))
-                    .collect();
-                metadata["OutputParameters"] = json!(listed);
-            }
+            let listed: Vec<Value> = given
+                .iter()
+                .map(|(name, value)| json!({"Name": name, "Value": value}))
+                .collect();
+            step.metadata["OutputParameters"] = json!(listed);
             step.document = Some(json!({"OutputParameters": outputs}));
             state.succeed_step(turn, execution, position);
         });

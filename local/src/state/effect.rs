@@ -116,7 +116,7 @@ pub enum JobOrder {
     Program(ProgramOrder),
     /// A batch transform by a model that a program serves.
     Transform(TransformOrder),
-    /// A job that is only pretended: its inputs are looked for, then time passes.
+    /// A job that is only simulated: its inputs are looked for, then time passes.
     Simulated {
         /// Which step it is for.
         key: StepKey,

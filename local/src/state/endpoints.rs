@@ -11,6 +11,7 @@ use crate::clock::Millis;
 use crate::error::ApiError;
 use crate::event::Event;
 use crate::names::key_of;
+use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -71,24 +72,11 @@ impl Status {
     }
 }
 
-const CONFIG_MEMBERS: [&str; 9] = [
-    "ProductionVariants",
-    "DataCaptureConfig",
-    "KmsKeyId",
-    "AsyncInferenceConfig",
-    "ExplainerConfig",
-    "ShadowProductionVariants",
-    "ExecutionRoleArn",
-    "VpcConfig",
-    "EnableNetworkIsolation",
-];
-
 impl Config {
     fn describe(&self) -> Value {
-        let mut body = Map::new();
+        let mut body = self.members.clone();
         body.insert("EndpointConfigName".to_owned(), json!(self.name));
         body.insert("EndpointConfigArn".to_owned(), json!(self.arn));
-        body.extend(self.members.clone());
         body.insert("CreationTime".to_owned(), self.created.to_json());
         Value::Object(body)
     }
@@ -212,8 +200,7 @@ impl State {
                 )));
             }
         }
-        let mut members = Map::new();
-        input.copy(&CONFIG_MEMBERS, &mut members);
+        let members = input.given_back(StepKind::EndpointConfig);
         self.tags.create(&arn, tags);
         turn.emit(
             Event::ENDPOINT_CONFIG,

@@ -2,6 +2,7 @@
 
 use crate::clock::Millis;
 use crate::error::ApiError;
+use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 
 /// A request's body.
@@ -81,6 +82,16 @@ impl<'a> Input<'a> {
                 into.insert(member.to_owned(), value.clone());
             }
         }
+    }
+
+    /// The members of a step's request that the description of what it makes gives back.
+    pub(crate) fn given_back(&self, kind: StepKind) -> Map<String, Value> {
+        let step_type = kind.step_type();
+        let given = self.members.iter();
+        given
+            .filter(|(member, value)| !value.is_null() && step_type.gives_back(member))
+            .map(|(member, value)| (member.clone(), value.clone()))
+            .collect()
     }
 
     /// A name of the alphabet that most of SageMaker's resources use:

@@ -5,88 +5,9 @@ use super::input::{Input, SortOrder};
 use super::{Effect, State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
+use pipewright::definition::{Resource, StepKind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// A kind of job that the API describes by a call of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum JobKind {
-    Processing,
-    Training,
-    Transform,
-}
-
-impl JobKind {
-    /// The resource type in the ARN.
-    pub(super) fn resource(self) -> &'static str {
-        match self {
-            Self::Processing => "processing-job",
-            Self::Training => "training-job",
-            Self::Transform => "transform-job",
-        }
-    }
-
-    /// What the members of the description begin with: `ProcessingJobName`, ...
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Processing => "Processing",
-            Self::Training => "Training",
-            Self::Transform => "Transform",
-        }
-    }
-
-    /// The members of the request that the description gives back.
-    fn members(self) -> &'static [&'static str] {
-        match self {
-            Self::Processing => &[
-                "ProcessingInputs",
-                "ProcessingOutputConfig",
-                "ProcessingResources",
-                "StoppingCondition",
-                "AppSpecification",
-                "Environment",
-                "NetworkConfig",
-                "RoleArn",
-                "ExperimentConfig",
-            ],
-            Self::Training => &[
-                "HyperParameters",
-                "AlgorithmSpecification",
-                "RoleArn",
-                "InputDataConfig",
-                "OutputDataConfig",
-                "ResourceConfig",
-                "VpcConfig",
-                "StoppingCondition",
-                "EnableNetworkIsolation",
-                "EnableInterContainerTrafficEncryption",
-                "EnableManagedSpotTraining",
-                "CheckpointConfig",
-                "DebugHookConfig",
-                "DebugRuleConfigurations",
-                "TensorBoardOutputConfig",
-                "ProfilerConfig",
-                "ProfilerRuleConfigurations",
-                "Environment",
-                "RetryStrategy",
-                "ExperimentConfig",
-            ],
-            Self::Transform => &[
-                "ModelName",
-                "MaxConcurrentTransforms",
-                "ModelClientConfig",
-                "MaxPayloadInMB",
-                "BatchStrategy",
-                "Environment",
-                "TransformInput",
-                "TransformOutput",
-                "TransformResources",
-                "DataProcessing",
-                "ExperimentConfig",
-            ],
-        }
-    }
-}
 
 /// Why a transform is only simulated.
 pub(super) const NOT_SERVED: &str = "no program here serves the image of the model";
@@ -94,15 +15,19 @@ pub(super) const NOT_SERVED: &str = "no program here serves the image of the mod
 /// A job's description, as its Describe call answers it.
 #[derive(Debug)]
 struct Job {
-    kind: JobKind,
     created: Millis,
     description: Map<String, Value>,
+}
+
+/// The member with a time of a job: `TrainingEndTime` for `EndTime`.
+fn time_of(kind: Resource, suffix: &str) -> String {
+    format!("{}{suffix}", kind.noun.trim_end_matches("Job"))
 }
 
 /// The account's jobs by kind and name in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    by_key: BTreeMap<(JobKind, String), Job>,
+    by_key: BTreeMap<(Resource, String), Job>,
 }
 
 /// A job's final status, as all the Describe calls spell it.
@@ -139,28 +64,27 @@ pub(super) struct JobNotes<'a> {
 }
 
 impl Jobs {
-    /// Keeps a job that begins now. `note` is the status message of a simulated job.
+    /// Keeps a job that begins now; `request` is what its description gives back, `note` the
+    /// status message of a simulated job.
     pub(super) fn begin(
         &mut self,
         now: Millis,
-        kind: JobKind,
+        kind: Resource,
         name: &str,
         arn: &str,
         request: &Map<String, Value>,
         note: Option<&str>,
     ) {
-        let prefix = kind.prefix();
-        let mut description = Map::new();
-        description.insert(format!("{prefix}JobName"), json!(name));
-        description.insert(format!("{prefix}JobArn"), json!(arn));
-        Input::new(request).copy(kind.members(), &mut description);
-        description.insert(format!("{prefix}JobStatus"), json!("InProgress"));
+        let mut description = request.clone();
+        description.insert(kind.member("Name"), json!(name));
+        description.insert(kind.member("Arn"), json!(arn));
+        description.insert(kind.member("Status"), json!("InProgress"));
         for time in ["CreationTime", "LastModifiedTime"] {
             description.insert(time.to_owned(), now.to_json());
         }
-        description.insert(format!("{prefix}StartTime"), now.to_json());
+        description.insert(time_of(kind, "StartTime"), now.to_json());
         match kind {
-            JobKind::Training => {
+            Resource::TRAINING_JOB => {
                 description.insert("SecondaryStatus".to_owned(), json!("Training"));
                 description.insert(
                     "SecondaryStatusTransitions".to_owned(),
@@ -177,15 +101,14 @@ impl Jobs {
                     );
                 }
             }
-            JobKind::Processing => {
+            Resource::PROCESSING_JOB => {
                 if let Some(note) = note {
                     description.insert("ExitMessage".to_owned(), json!(note));
                 }
             }
-            JobKind::Transform => {}
+            _ => {}
         }
         let job = Job {
-            kind,
             created: now,
             description,
         };
@@ -196,7 +119,7 @@ impl Jobs {
     pub(super) fn change(
         &mut self,
         now: Millis,
-        kind: JobKind,
+        kind: Resource,
         name: &str,
         status: JobStatus,
         notes: &JobNotes<'_>,
@@ -204,12 +127,11 @@ impl Jobs {
         let Some(job) = self.by_key.get_mut(&(kind, name.to_ascii_lowercase())) else {
             return;
         };
-        let prefix = job.kind.prefix();
         let description = &mut job.description;
-        description.insert(format!("{prefix}JobStatus"), json!(status.name()));
+        description.insert(kind.member("Status"), json!(status.name()));
         description.insert("LastModifiedTime".to_owned(), now.to_json());
         if status != JobStatus::Stopping {
-            description.insert(format!("{prefix}EndTime"), now.to_json());
+            description.insert(time_of(kind, "EndTime"), now.to_json());
         }
         if let Some(reason) = notes.failure {
             description.insert("FailureReason".to_owned(), json!(reason));
@@ -227,7 +149,7 @@ impl Jobs {
                 .collect();
             description.insert("FinalMetricDataList".to_owned(), json!(metrics));
         }
-        if kind == JobKind::Training {
+        if kind == Resource::TRAINING_JOB {
             let secondary = notes.secondary.unwrap_or(status.name());
             description.insert("SecondaryStatus".to_owned(), json!(secondary));
             if let Some(Value::Array(transitions)) =
@@ -246,7 +168,7 @@ impl Jobs {
     }
 
     /// Notes how a job ended.
-    pub(super) fn end(&mut self, now: Millis, kind: JobKind, name: &str, end: &JobEnd) {
+    pub(super) fn end(&mut self, now: Millis, kind: Resource, name: &str, end: &JobEnd) {
         let (status, failure) = match &end.result {
             JobResult::Succeeded => (JobStatus::Completed, None),
             JobResult::Failed(reason) => (JobStatus::Failed, Some(reason.as_str())),
@@ -264,7 +186,7 @@ impl Jobs {
     }
 
     /// The description of a job.
-    pub(super) fn description(&self, kind: JobKind, name: &str) -> Option<Value> {
+    pub(super) fn description(&self, kind: Resource, name: &str) -> Option<Value> {
         self.by_key
             .get(&(kind, name.to_ascii_lowercase()))
             .map(|job| Value::Object(job.description.clone()))
@@ -283,18 +205,30 @@ fn model_artifact(request: &Map<String, Value>, name: &str) -> Option<String> {
     ))
 }
 
+/// What the calls for most jobs say of one that there is not.
+fn not_found(name: &str) -> String {
+    format!("Could not find requested job with name: {name}")
+}
+
 impl State {
+    fn describe_job(
+        &self,
+        kind: Resource,
+        missing: impl FnOnce(&str) -> String,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let name = input.required(&kind.member("Name"))?;
+        self.jobs
+            .description(kind, name)
+            .ok_or_else(|| ApiError::validation(missing(name)))
+    }
+
     pub(super) fn describe_processing_job(
         &mut self,
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let name = input.required("ProcessingJobName")?;
-        self.jobs
-            .description(JobKind::Processing, name)
-            .ok_or_else(|| {
-                ApiError::validation(format!("Could not find requested job with name: {name}"))
-            })
+        self.describe_job(Resource::PROCESSING_JOB, not_found, input)
     }
 
     pub(super) fn describe_training_job(
@@ -302,10 +236,8 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let name = input.required("TrainingJobName")?;
-        self.jobs
-            .description(JobKind::Training, name)
-            .ok_or_else(|| ApiError::validation("Requested resource not found."))
+        let missing = |_: &str| "Requested resource not found.".to_owned();
+        self.describe_job(Resource::TRAINING_JOB, missing, input)
     }
 
     pub(super) fn describe_transform_job(
@@ -313,45 +245,39 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let name = input.required("TransformJobName")?;
-        self.jobs
-            .description(JobKind::Transform, name)
-            .ok_or_else(|| {
-                ApiError::validation(format!("Could not find requested job with name: {name}"))
-            })
+        self.describe_job(Resource::TRANSFORM_JOB, not_found, input)
     }
 
     /// Stops a step's job alone; its execution then fails.
     fn stop_job(
         &mut self,
         turn: &mut Turn,
-        kind: JobKind,
+        kind: Resource,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let prefix = kind.prefix();
-        let name = input.required(&format!("{prefix}JobName"))?;
+        let name = input.required(&kind.member("Name"))?;
         let description = self
             .jobs
             .description(kind, name)
             .ok_or_else(|| ApiError::validation("Requested resource not found."))?;
-        match description[format!("{prefix}JobStatus")].as_str() {
+        match description[kind.member("Status")].as_str() {
             Some("InProgress") => {}
             Some("Stopping") => return Ok(json!({})),
             status => {
                 return Err(ApiError::validation(format!(
                     "The request was rejected because the {} is in status {}.",
-                    kind.resource().replace('-', " "),
+                    kind.arn_type.replace('-', " "),
                     status.unwrap_or_default()
                 )));
             }
         }
-        let is_its = |job: &Option<(JobKind, String)>| {
-            job.as_ref().is_some_and(|(its_kind, its_name)| {
+        let is_its = |made: &Option<(Resource, String)>| {
+            made.as_ref().is_some_and(|(its_kind, its_name)| {
                 *its_kind == kind && its_name.eq_ignore_ascii_case(name)
             })
         };
         let key = self.executions.values().find_map(|execution| {
-            let position = execution.steps.iter().position(|step| is_its(&step.job))?;
+            let position = execution.steps.iter().position(|step| is_its(&step.made))?;
             Some(execution.key_of(position))
         });
         let its_own = || StepKey::of_own_job(&name.to_ascii_lowercase());
@@ -372,7 +298,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        self.stop_job(turn, JobKind::Processing, input)
+        self.stop_job(turn, Resource::PROCESSING_JOB, input)
     }
 
     pub(super) fn stop_training_job(
@@ -380,7 +306,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        self.stop_job(turn, JobKind::Training, input)
+        self.stop_job(turn, Resource::TRAINING_JOB, input)
     }
 
     pub(super) fn stop_transform_job(
@@ -388,7 +314,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        self.stop_job(turn, JobKind::Transform, input)
+        self.stop_job(turn, Resource::TRANSFORM_JOB, input)
     }
 
     /// A transform job that no step has.
@@ -397,7 +323,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let kind = JobKind::Transform;
+        let kind = Resource::TRANSFORM_JOB;
         let name = input.name("TransformJobName", 63)?;
         let model = input.required("ModelName")?;
         if self.model_document(model).is_none() {
@@ -410,11 +336,10 @@ impl State {
             return Err(ApiError::validation(format!(
                 "Job name must be unique within an AWS account and region, and a job with this \
                  name already exists ({})",
-                self.arn(kind.resource(), name)
+                self.arn(kind.arn_type, name)
             )));
         }
-        let mut request = Map::new();
-        input.copy(kind.members(), &mut request);
+        let request = input.given_back(StepKind::Transform);
         let key = StepKey::of_own_job(&name.to_ascii_lowercase());
         let order = self.transform_order(key, &request).ok_or_else(|| {
             ApiError::validation(format!(
@@ -422,7 +347,7 @@ impl State {
                  would be simulated."
             ))
         })?;
-        let arn = self.arn(kind.resource(), name);
+        let arn = self.arn(kind.arn_type, name);
         self.jobs.begin(turn.now, kind, name, &arn, &request, None);
         turn.effects.push(Effect::StartJob(Box::new(order)));
         Ok(json!({"TransformJobArn": arn}))
@@ -430,34 +355,16 @@ impl State {
 
     /// The end of a job that no step has.
     pub(super) fn end_own_job(&mut self, turn: &Turn, name: &str, end: &JobEnd) {
-        self.jobs.end(turn.now, JobKind::Transform, name, end);
+        self.jobs.end(turn.now, Resource::TRANSFORM_JOB, name, end);
     }
 
-    pub(super) fn list_transform_jobs(
-        &mut self,
-        _: &mut Turn,
-        input: Input<'_>,
-    ) -> Result<Value, ApiError> {
-        const MEMBERS: [&str; 7] = [
-            "TransformJobName",
-            "TransformJobArn",
-            "CreationTime",
-            "TransformEndTime",
-            "LastModifiedTime",
-            "TransformJobStatus",
-            "FailureReason",
-        ];
-        self.list_jobs(JobKind::Transform, "TransformJobSummaries", &MEMBERS, input)
-    }
-
+    /// The rows of a List call have these members of the descriptions besides.
     fn list_jobs(
         &self,
-        kind: JobKind,
-        list: &str,
-        members: &[&str],
+        kind: Resource,
+        besides: &[&str],
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let prefix = kind.prefix();
         let status = input.string("StatusEquals")?;
         let jobs = self
             .jobs
@@ -466,20 +373,37 @@ impl State {
             .filter(|((its_kind, _), _)| *its_kind == kind)
             .map(|((_, key), job)| (key, job))
             .filter(|(_, job)| {
-                let now = job.description.get(&format!("{prefix}JobStatus"));
+                let now = job.description.get(&kind.member("Status"));
                 status.is_none_or(|wanted| now.and_then(Value::as_str) == Some(wanted))
             });
+        let own = [
+            kind.member("Name"),
+            kind.member("Arn"),
+            kind.member("Status"),
+            time_of(kind, "EndTime"),
+        ];
+        let of_all = ["CreationTime", "LastModifiedTime"];
+        let own = own.iter().map(String::as_str);
+        let members: Vec<&str> = own.chain(of_all).chain(besides.iter().copied()).collect();
         input.listed(
-            list,
+            &kind.member("Summaries"),
             jobs,
             |job| job.created,
             |job| {
                 let mut row = Map::new();
-                Input::new(&job.description).copy(members, &mut row);
+                Input::new(&job.description).copy(&members, &mut row);
                 Value::Object(row)
             },
             SortOrder::Descending,
         )
+    }
+
+    pub(super) fn list_transform_jobs(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        self.list_jobs(Resource::TRANSFORM_JOB, &["FailureReason"], input)
     }
 
     pub(super) fn list_processing_jobs(
@@ -487,22 +411,8 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        const MEMBERS: [&str; 8] = [
-            "ProcessingJobName",
-            "ProcessingJobArn",
-            "CreationTime",
-            "ProcessingEndTime",
-            "LastModifiedTime",
-            "ProcessingJobStatus",
-            "FailureReason",
-            "ExitMessage",
-        ];
-        self.list_jobs(
-            JobKind::Processing,
-            "ProcessingJobSummaries",
-            &MEMBERS,
-            input,
-        )
+        let besides = ["FailureReason", "ExitMessage"];
+        self.list_jobs(Resource::PROCESSING_JOB, &besides, input)
     }
 
     pub(super) fn list_training_jobs(
@@ -510,14 +420,6 @@ impl State {
         _: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        const MEMBERS: [&str; 6] = [
-            "TrainingJobName",
-            "TrainingJobArn",
-            "CreationTime",
-            "TrainingEndTime",
-            "LastModifiedTime",
-            "TrainingJobStatus",
-        ];
-        self.list_jobs(JobKind::Training, "TrainingJobSummaries", &MEMBERS, input)
+        self.list_jobs(Resource::TRAINING_JOB, &[], input)
     }
 }

@@ -4,9 +4,9 @@ use super::algorithm;
 use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
 use super::image::Runner;
 use super::input::Input;
-use super::jobs::{JobKind, JobNotes, JobStatus, NOT_SERVED};
-use super::pretend::pretend;
+use super::jobs::{JobNotes, JobStatus, NOT_SERVED};
 use super::run::{Execution, Phase};
+use super::simulated;
 use super::tags::read_tags;
 use super::{State, Turn};
 use crate::clock::Millis;
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::script;
 use pipewright::definition::condition::all_hold;
 use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
-use pipewright::definition::{Step, StepKind};
+use pipewright::definition::{Resource, Step, StepKind};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ struct Values<'a> {
     /// The step that reads; none for the definition's own members.
     reader: Option<usize>,
     /// The variable that holds the name of the step's job, and the name.
-    job: Option<(&'static str, &'a str)>,
+    job: Option<(&'a str, &'a str)>,
     /// Documents that are not read yet.
     missing: RefCell<Vec<String>>,
 }
@@ -182,7 +182,7 @@ impl Execution {
         &self,
         now: Millis,
         reader: Option<usize>,
-        job: Option<(&'static str, &str)>,
+        job: Option<(&str, &str)>,
         value: &Value,
     ) -> Result<Value, NotLaunched> {
         let values = Values {
@@ -249,9 +249,7 @@ impl Execution {
             .iter()
             .map(|(name, value)| json!({"Name": name, "Value": as_text(value)}))
             .collect();
-        if let Some(metadata) = step.metadata.get_mut("Lambda") {
-            metadata["OutputParameters"] = json!(listed);
-        }
+        step.metadata["OutputParameters"] = json!(listed);
         step.document = Some(json!({"OutputParameters": outputs}));
         Ok(())
     }
@@ -414,8 +412,7 @@ impl State {
         let outcome = if held { "True" } else { "False" };
         let run = &mut execution.steps[position];
         run.outcome = Some(held);
-        run.metadata
-            .insert("Condition".to_owned(), json!({"Outcome": outcome}));
+        run.metadata = json!({"Outcome": outcome});
         run.document = Some(json!({"Outcome": outcome}));
         Ok(Launch::Done)
     }
@@ -433,9 +430,7 @@ impl State {
             .cloned()
             .unwrap_or_default();
         let message = as_text(&execution.resolve(turn.now, Some(position), None, &message)?);
-        execution.steps[position]
-            .metadata
-            .insert("Fail".to_owned(), json!({"ErrorMessage": message}));
+        execution.steps[position].metadata = json!({"ErrorMessage": message});
         Ok(Launch::Fails(message))
     }
 
@@ -447,12 +442,8 @@ impl State {
         step: &Step<'_>,
     ) -> Result<Launch, NotLaunched> {
         let job_name = self.names.job_name(&execution.id, step.name());
-        let variable = match step.kind() {
-            StepKind::Processing => Some("ProcessingJobName"),
-            StepKind::Training => Some("TrainingJobName"),
-            _ => None,
-        };
-        let job = variable.map(|variable| (variable, job_name.as_str()));
+        let variable = step.step_type().makes.map(|made| made.member("Name"));
+        let job = variable.as_deref().map(|name| (name, job_name.as_str()));
         let empty = json!({});
         let arguments = step.arguments().unwrap_or(&empty);
         let resolved = execution.resolve(turn.now, Some(position), job, arguments)?;
@@ -475,7 +466,7 @@ impl State {
             | StepKind::RegisterModel
             | StepKind::EndpointConfig
             | StepKind::Endpoint => {
-                self.launch_entry(turn, execution, position, step.kind(), request, &job_name)
+                self.launch_entry(turn, execution, position, request, &job_name)
             }
             StepKind::Lambda => {
                 let function = step
@@ -483,9 +474,7 @@ impl State {
                     .and_then(Value::as_str)
                     .unwrap_or_default()
                     .to_owned();
-                execution.steps[position]
-                    .metadata
-                    .insert("Lambda".to_owned(), json!({"Arn": function}));
+                execution.steps[position].metadata = json!({"Arn": function});
                 Ok(Launch::Runs(Effect::CallFunction(FunctionOrder {
                     key: execution.key_of(position),
                     function,
@@ -493,7 +482,7 @@ impl State {
                 })))
             }
             StepKind::Callback => self.launch_callback(execution, position, step, request),
-            _ => self.launch_other(execution, position, step, request, &job_name),
+            _ => Ok(self.launch_other(execution, position, step, request, &job_name)),
         }
     }
 
@@ -519,26 +508,21 @@ impl State {
         turn: &Turn,
         execution: &mut Execution,
         position: usize,
-        kind: JobKind,
+        kind: Resource,
         name: &str,
         request: &Map<String, Value>,
     ) -> String {
-        let arn = self.arn(kind.resource(), name);
+        let arn = self.arn(kind.arn_type, name);
         let step = &mut execution.steps[position];
+        let request = Input::new(request).given_back(step.step_type.kind);
         let note = step
             .simulated
             .as_ref()
             .map(|reason| format!("simulated by the local stand-in: {reason}"));
         self.jobs
-            .begin(turn.now, kind, name, &arn, request, note.as_deref());
-        let metadata = match kind {
-            JobKind::Processing => "ProcessingJob",
-            JobKind::Training => "TrainingJob",
-            JobKind::Transform => "TransformJob",
-        };
-        step.metadata
-            .insert(metadata.to_owned(), json!({"Arn": arn}));
-        step.job = Some((kind, name.to_owned()));
+            .begin(turn.now, kind, name, &arn, &request, note.as_deref());
+        step.metadata = json!({"Arn": arn});
+        step.made = Some((kind, name.to_owned()));
         arn
     }
 
@@ -575,7 +559,7 @@ impl State {
             reason,
             s3_inputs(request.get("ProcessingInputs")),
         );
-        let kind = JobKind::Processing;
+        let kind = Resource::PROCESSING_JOB;
         self.begin_job(turn, execution, position, kind, &job_name, &request);
         Ok(launch)
     }
@@ -606,8 +590,8 @@ impl State {
         job_name: String,
     ) -> Launch {
         let job_kind = match kind {
-            ProgramKind::Processing => JobKind::Processing,
-            ProgramKind::Training => JobKind::Training,
+            ProgramKind::Processing => Resource::PROCESSING_JOB,
+            ProgramKind::Training => Resource::TRAINING_JOB,
         };
         let job_arn = self.begin_job(turn, execution, position, job_kind, &job_name, &request);
         Launch::Runs(Effect::StartJob(Box::new(JobOrder::Program(
@@ -660,7 +644,7 @@ impl State {
             format!("{reason}; no model artifact is written"),
             channels(request.get("InputDataConfig")),
         );
-        let kind = JobKind::Training;
+        let kind = Resource::TRAINING_JOB;
         self.begin_job(turn, execution, position, kind, &job_name, &request);
         if empty.is_empty() {
             return Ok(launch);
@@ -698,7 +682,7 @@ impl State {
             )));
         }
         if let Some(order) = self.transform_order(execution.key_of(position), request) {
-            let kind = JobKind::Transform;
+            let kind = Resource::TRANSFORM_JOB;
             self.begin_job(turn, execution, position, kind, job_name, request);
             return Ok(Launch::Runs(Effect::StartJob(Box::new(order))));
         }
@@ -719,7 +703,7 @@ impl State {
             turn,
             execution,
             position,
-            JobKind::Transform,
+            Resource::TRANSFORM_JOB,
             job_name,
             request,
         );
@@ -732,7 +716,6 @@ impl State {
         turn: &mut Turn,
         execution: &mut Execution,
         position: usize,
-        kind: StepKind,
         mut request: Map<String, Value>,
         made_name: &str,
     ) -> Result<Launch, NotLaunched> {
@@ -747,44 +730,28 @@ impl State {
                 execution.steps[position].name.clone(),
             ),
         ]));
-        let mut named = |member: &str| {
-            request
-                .entry(member)
-                .or_insert_with(|| json!(made_name))
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
+        let step_type = execution.steps[position].step_type;
+        let (member, value) = match (step_type.kind, step_type.makes) {
+            // A version has its group's name.
+            (StepKind::RegisterModel, _) | (_, None) => (
+                "MetadataProperties".to_owned(),
+                json!({"GeneratedBy": execution.arn}),
+            ),
+            (_, Some(made)) => (made.member("Name"), json!(made_name)),
         };
-        let mut is_real = false;
-        let (metadata, arn) = match kind {
-            StepKind::Model => {
-                let name = named("ModelName");
-                let arn = self.add_model(turn, &name, Input::new(&request), tags)?;
-                // It is served as soon as somebody makes an endpoint of it.
-                is_real = self.server_of(&name).is_some();
-                ("Model", arn)
-            }
-            StepKind::EndpointConfig => {
-                named("EndpointConfigName");
-                let arn = self.add_endpoint_config(turn, Input::new(&request), tags)?;
-                ("EndpointConfig", arn)
-            }
-            StepKind::Endpoint => {
-                named("EndpointName");
-                let arn = self.add_endpoint(turn, Input::new(&request), tags)?;
-                ("Endpoint", arn)
-            }
-            _ => {
-                request
-                    .entry("MetadataProperties")
-                    .or_insert_with(|| json!({"GeneratedBy": execution.arn}));
-                let arn = self.add_model_package(turn, Input::new(&request), tags, true)?;
-                ("RegisterModel", arn)
-            }
+        request.entry(member).or_insert(value);
+        let request = Input::new(&request);
+        let arn = match step_type.kind {
+            StepKind::Model => self.add_model(turn, request, tags)?,
+            StepKind::EndpointConfig => self.add_endpoint_config(turn, request, tags)?,
+            StepKind::Endpoint => self.add_endpoint(turn, request, tags)?,
+            _ => self.add_model_package(turn, request, tags, true)?,
         };
-        execution.steps[position]
-            .metadata
-            .insert(metadata.to_owned(), json!({"Arn": arn}));
+        // It is served as soon as somebody makes an endpoint of it.
+        let is_real = step_type.kind == StepKind::Model && self.server_of(&arn).is_some();
+        let step = &mut execution.steps[position];
+        step.metadata = json!({"Arn": arn});
+        step.made = step_type.makes.map(|made| (made, arn));
         if is_real {
             return Ok(Launch::Done);
         }
@@ -792,7 +759,7 @@ impl State {
         Ok(self.simulate(execution, position, reason, Vec::new()))
     }
 
-    /// Steps that are pretended, whatever they are.
+    /// Steps of any other type: they are simulated.
     fn launch_other(
         &mut self,
         execution: &mut Execution,
@@ -800,40 +767,30 @@ impl State {
         step: &Step<'_>,
         request: Map<String, Value>,
         job_name: &str,
-    ) -> Result<Launch, NotLaunched> {
-        let pretended = pretend(&self.settings.account, step, request, job_name);
+    ) -> Launch {
+        let told = simulated::describe(&self.settings.account, step, request, job_name);
         let run = &mut execution.steps[position];
-        run.document = Some(Value::Object(pretended.document));
-        if let Some((name, value)) = pretended.metadata {
-            run.metadata.insert(name.to_owned(), value);
-        }
+        run.document = Some(Value::Object(told.document));
+        run.metadata = told.metadata;
         let reason = format!(
             "the stand-in does not run steps of type {}",
             step.type_name()
         );
-        Ok(self.simulate(execution, position, reason, Vec::new()))
+        self.simulate(execution, position, reason, Vec::new())
     }
 
     /// Gives a step that succeeds what later steps may read of it.
     pub(super) fn describe_finished(&self, execution: &mut Execution, position: usize) {
         let step = &mut execution.steps[position];
-        if let Some((kind, name)) = &step.job {
-            step.document = self.jobs.description(*kind, name);
+        let Some((made, name)) = &step.made else {
             return;
-        }
-        let arn_in = |member: &str| {
-            step.metadata
-                .get(member)
-                .and_then(|metadata| metadata["Arn"].as_str())
         };
-        if let Some(arn) = arn_in("Model") {
-            step.document = self.model_document(arn);
-        } else if let Some(arn) = arn_in("RegisterModel") {
-            step.document = self.model_package_document(arn);
-        } else if let Some(arn) = arn_in("EndpointConfig") {
-            step.document = self.endpoint_config_document(arn);
-        } else if let Some(arn) = arn_in("Endpoint") {
-            step.document = self.endpoint_document(arn);
-        }
+        step.document = match step.step_type.kind {
+            StepKind::Model => self.model_document(name),
+            StepKind::RegisterModel => self.model_package_document(name),
+            StepKind::EndpointConfig => self.endpoint_config_document(name),
+            StepKind::Endpoint => self.endpoint_document(name),
+            _ => self.jobs.description(*made, name),
+        };
     }
 }

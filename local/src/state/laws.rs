@@ -345,7 +345,7 @@ fn an_image_with_a_runner_is_run_and_any_other_is_simulated() {
             "RoleArn": "arn:aws:iam::123456789012:role/r"}})
     };
     let definition = json!({"Version": "2020-12-01", "Parameters": [],
-        "Steps": [step("Real", "host/r:1"), step("Pretended", "host/other:1")]});
+        "Steps": [step("Real", "host/r:1"), step("Simulated", "host/other:1")]});
     world
         .call(
             "CreatePipeline",

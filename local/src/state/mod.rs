@@ -17,8 +17,8 @@ mod laws;
 mod models;
 mod packages;
 mod pipelines;
-mod pretend;
 mod run;
+mod simulated;
 mod tags;
 
 pub use image::{PythonImage, Runner};

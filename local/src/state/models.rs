@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::event::Event;
 use crate::names::key_of;
 use crate::script;
+use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -36,20 +37,10 @@ struct Model {
     members: Map<String, Value>,
 }
 
-const MEMBERS: [&str; 6] = [
-    "PrimaryContainer",
-    "Containers",
-    "InferenceExecutionConfig",
-    "ExecutionRoleArn",
-    "VpcConfig",
-    "EnableNetworkIsolation",
-];
-
 impl Model {
     fn describe(&self) -> Value {
-        let mut body = Map::new();
+        let mut body = self.members.clone();
         body.insert("ModelName".to_owned(), json!(self.name));
-        body.extend(self.members.clone());
         body.insert("CreationTime".to_owned(), self.created.to_json());
         body.insert("ModelArn".to_owned(), json!(self.arn));
         Value::Object(body)
@@ -81,10 +72,10 @@ impl State {
     pub(super) fn add_model(
         &mut self,
         turn: &mut Turn,
-        name: &str,
         request: Input<'_>,
         tags: BTreeMap<String, String>,
     ) -> Result<String, ApiError> {
+        let name = request.name("ModelName", 63)?;
         let arn = self.arn(KIND, name);
         let key = key_of(KIND, name);
         if self.models.by_key.contains_key(&key) {
@@ -99,8 +90,7 @@ impl State {
                 "A model has either PrimaryContainer or Containers, and exactly one of them.",
             ));
         }
-        let mut members = Map::new();
-        request.copy(&MEMBERS, &mut members);
+        let members = request.given_back(StepKind::Model);
         self.tags.create(&arn, tags);
         let shown: Vec<Value> = containers.iter().map(container_in_event).collect();
         turn.emit(
@@ -133,9 +123,8 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let name = input.name("ModelName", 63)?;
         let tags = read_tags(input)?;
-        let arn = self.add_model(turn, name, input, tags)?;
+        let arn = self.add_model(turn, input, tags)?;
         Ok(json!({"ModelArn": arn}))
     }
 

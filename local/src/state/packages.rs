@@ -7,6 +7,7 @@ use crate::clock::Millis;
 use crate::error::{ApiError, ErrorKind};
 use crate::event::Event;
 use crate::names::key_of;
+use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -41,26 +42,6 @@ struct Package {
     members: Map<String, Value>,
 }
 
-/// What CreateModelPackage is given and DescribeModelPackage gives back.
-const MEMBERS: [&str; 16] = [
-    "ModelPackageDescription",
-    "InferenceSpecification",
-    "SourceAlgorithmSpecification",
-    "ValidationSpecification",
-    "MetadataProperties",
-    "ModelMetrics",
-    "Domain",
-    "Task",
-    "SamplePayloadUrl",
-    "CustomerMetadataProperties",
-    "DriftCheckBaselines",
-    "AdditionalInferenceSpecifications",
-    "SkipModelValidation",
-    "SourceUri",
-    "SecurityConfig",
-    "ModelCard",
-];
-
 const APPROVALS: [&str; 3] = ["Approved", "Rejected", "PendingManualApproval"];
 
 fn read_approval(text: &str) -> Result<String, ApiError> {
@@ -77,11 +58,10 @@ fn read_approval(text: &str) -> Result<String, ApiError> {
 
 impl Package {
     fn describe(&self) -> Value {
-        let mut body = Map::new();
+        let mut body = self.members.clone();
         body.insert("ModelPackageGroupName".to_owned(), json!(self.group));
         body.insert("ModelPackageVersion".to_owned(), json!(self.version));
         body.insert("ModelPackageArn".to_owned(), json!(self.arn));
-        body.extend(self.members.clone());
         body.insert("CreationTime".to_owned(), self.created.to_json());
         body.insert("ModelPackageStatus".to_owned(), json!("Completed"));
         body.insert("ModelPackageStatusDetails".to_owned(), no_details());
@@ -293,8 +273,7 @@ impl State {
             self.add_group(turn, name, None, BTreeMap::new());
         }
         let key = self.group_key(group_arn_or_name)?;
-        let mut members = Map::new();
-        request.copy(&MEMBERS, &mut members);
+        let members = request.given_back(StepKind::RegisterModel);
         let Some(group) = self.packages.groups.get_mut(&key) else {
             return Err(ApiError::validation("the group is gone"));
         };

@@ -1,12 +1,12 @@
 //! An execution: its steps, what they wait for, and how each change is told.
 
 use super::effect::{Effect, JobEnd, JobResult, Signal, StepKey};
-use super::jobs::{JobKind, JobNotes, JobStatus};
+use super::jobs::{JobNotes, JobStatus};
 use super::launch::{Launch, NotLaunched};
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::event::Event;
-use pipewright::definition::{Definition, Side};
+use pipewright::definition::{Definition, Resource, Side, StepType};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,7 +80,8 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct StepRun {
     pub(super) name: String,
-    pub(super) type_name: String,
+    type_name: String,
+    pub(super) step_type: &'static StepType,
     display_name: Option<String>,
     description: Option<String>,
     /// The condition whose branch it stands in, by position, and the side.
@@ -92,12 +93,12 @@ pub(super) struct StepRun {
     started: Millis,
     pub(super) ended: Option<Millis>,
     failure: Option<String>,
-    /// As the API has it: `{"ProcessingJob": {"Arn": ...}}`.
-    pub(super) metadata: Map<String, Value>,
+    /// What the API has in the member of the step's type: `{"Arn": ...}`; null if nothing.
+    pub(super) metadata: Value,
     /// Why nothing really ran, where that is so.
     pub(super) simulated: Option<String>,
-    /// The job, if the step has one.
-    pub(super) job: Option<(JobKind, String)>,
+    /// The job that it runs, by its name, or what it has made, by its ARN.
+    pub(super) made: Option<(Resource, String)>,
     /// What `Steps.NAME...` reads, once the step has succeeded.
     pub(super) document: Option<Value>,
     /// What a condition decided.
@@ -287,11 +288,11 @@ impl Execution {
         let Some(status) = phase.name() else {
             return;
         };
-        let mut metadata: Map<String, Value> = step
-            .metadata
-            .iter()
-            .map(|(name, value)| (camel_case(name), in_camel_case(value)))
-            .collect();
+        let mut metadata = Map::new();
+        if !step.metadata.is_null() {
+            let member = camel_case(step.step_type.metadata);
+            metadata.insert(member, in_camel_case(&step.metadata));
+        }
         if let Some(reason) = &step.simulated {
             metadata.insert(
                 "pipewrightLocal".to_owned(),
@@ -383,9 +384,9 @@ impl StepRun {
         self.phase = Phase::Waiting;
         self.ended = None;
         self.failure = None;
-        self.metadata = Map::new();
+        self.metadata = Value::Null;
         self.simulated = None;
-        self.job = None;
+        self.made = None;
         self.document = None;
         self.outcome = None;
         self.callback_token = None;
@@ -393,13 +394,17 @@ impl StepRun {
     }
 
     fn row(&self) -> Option<Value> {
+        let mut metadata = json!({});
+        if !self.metadata.is_null() {
+            metadata[self.step_type.metadata] = self.metadata.clone();
+        }
         let mut row = json!({
             "StepName": self.name,
             "StepDisplayName": self.display_name.as_ref().unwrap_or(&self.name),
             "StepStatus": self.phase.name()?,
             "StartTime": self.started.to_json(),
             "AttemptCount": self.attempt,
-            "Metadata": self.metadata,
+            "Metadata": metadata,
         });
         if let Some(ended) = self.ended {
             row["EndTime"] = ended.to_json();
@@ -471,6 +476,7 @@ impl State {
             .map(|(step, dependencies)| StepRun {
                 name: step.name().to_owned(),
                 type_name: step.type_name().to_owned(),
+                step_type: step.step_type(),
                 display_name: step.display_name().map(str::to_owned),
                 description: step.description().map(str::to_owned),
                 branch: step.branch().map(|branch| (branch.condition, branch.side)),
@@ -480,9 +486,9 @@ impl State {
                 started: turn.now,
                 ended: None,
                 failure: None,
-                metadata: Map::new(),
+                metadata: Value::Null,
                 simulated: None,
-                job: None,
+                made: None,
                 document: None,
                 outcome: None,
                 callback_token: None,
@@ -674,7 +680,7 @@ impl State {
                 }
                 let began = execution.steps[position].phase == Phase::Executing;
                 execution.change_step(turn, position, Phase::Stopping);
-                if let Some((kind, name)) = &execution.steps[position].job {
+                if let Some((kind, name)) = &execution.steps[position].made {
                     state.jobs.change(
                         turn.now,
                         *kind,
@@ -790,7 +796,7 @@ impl State {
         position: usize,
         end: JobEnd,
     ) {
-        if let Some((kind, name)) = &execution.steps[position].job {
+        if let Some((kind, name)) = &execution.steps[position].made {
             self.jobs.end(turn.now, *kind, name, &end);
         }
         match end.result {

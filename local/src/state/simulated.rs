@@ -1,107 +1,84 @@
-//! What is said of steps that are only pretended: enough for later steps to read what is
+//! What is said of steps that are only simulated: enough for later steps to read what is
 //! certain in advance, such as names, ARNs and where results would lie.
 
 use crate::names::Account;
-use pipewright::definition::{Step, StepKind};
+use pipewright::definition::{Properties, Resource, Step, StepKind};
 use serde_json::{Map, Value, json};
 
 /// The image in the place of the one that an AutoML job would have chosen.
 const NO_IMAGE: &str = "simulated-by-pipewright-local";
 
-/// A pretended step.
+/// What is said of a simulated step.
 #[derive(Debug)]
-pub(super) struct Pretended {
+pub(super) struct Description {
     /// What `Steps.NAME...` reads: the arguments, and what the service would add.
     pub(super) document: Map<String, Value>,
-    /// The step's entry in ListPipelineExecutionSteps, by its member's name.
-    pub(super) metadata: Option<(&'static str, Value)>,
+    /// Its metadata in ListPipelineExecutionSteps; null if there is nothing to say.
+    pub(super) metadata: Value,
 }
 
-/// Pretends a step that has no job of its own here.
-pub(super) fn pretend(
+/// Describes a step that has no job of its own here.
+pub(super) fn describe(
     account: &Account,
     step: &Step<'_>,
     request: Map<String, Value>,
     job_name: &str,
-) -> Pretended {
+) -> Description {
+    let step_type = step.step_type();
     let mut document = request;
-    let metadata = match step.kind() {
-        StepKind::Tuning => Some(tuning(account, &mut document, job_name)),
-        StepKind::AutoMl => Some(auto_ml(account, &mut document, job_name)),
-        StepKind::QualityCheck => Some((
-            "QualityCheck",
-            check(account, step, &mut document, job_name),
-        )),
-        StepKind::ClarifyCheck => Some((
-            "ClarifyCheck",
-            check(account, step, &mut document, job_name),
-        )),
-        StepKind::BedrockCustomModel => {
-            let arn = account.service_arn("bedrock", "custom-model", job_name);
-            document.insert("ModelArn".to_owned(), json!(arn));
-            Some(("BedrockCustomModel", json!({"Arn": arn})))
+    let metadata = match step_type.makes {
+        Some(made) => {
+            let arn = describe_resource(account, made, &mut document, job_name);
+            match (step.kind(), step_type.properties) {
+                (_, Properties::Baselines) => check(step, &mut document, &arn),
+                (StepKind::Tuning, _) => {
+                    tuning(account, &mut document, job_name);
+                    json!({"Arn": arn})
+                }
+                (StepKind::AutoMl, _) => {
+                    auto_ml(&mut document, job_name);
+                    json!({"Arn": arn})
+                }
+                _ => json!({"Arn": arn}),
+            }
         }
-        StepKind::BedrockCustomModelDeployment => {
-            let arn = account.service_arn("bedrock", "custom-model-deployment", job_name);
-            document.insert("CustomModelDeploymentArn".to_owned(), json!(arn));
-            Some(("BedrockCustomModelDeployment", json!({"Arn": arn})))
-        }
-        StepKind::BedrockModelImport => {
-            let arn = account.service_arn("bedrock", "imported-model", job_name);
-            document.insert("ImportedModelArn".to_owned(), json!(arn));
-            Some(("BedrockModelImport", json!({"Arn": arn})))
-        }
-        StepKind::BedrockProvisionedModelThroughput => {
-            let arn = account.service_arn("bedrock", "provisioned-model", job_name);
-            document.insert("ProvisionedModelArn".to_owned(), json!(arn));
-            Some(("BedrockProvisionedModelThroughput", json!({"Arn": arn})))
-        }
-        StepKind::InferenceComponent => {
-            let name = document
-                .entry("InferenceComponentName")
-                .or_insert_with(|| json!(job_name))
-                .as_str()
-                .unwrap_or(job_name)
-                .to_owned();
-            let arn = account.arn("inference-component", &name);
-            document.insert("InferenceComponentArn".to_owned(), json!(arn));
-            Some(("InferenceComponent", json!({"Arn": arn})))
-        }
-        _ => None,
+        None => Value::Null,
     };
-    Pretended { document, metadata }
+    Description { document, metadata }
 }
 
-fn tuning(
+/// Adds name, ARN and status of what the step would have made, and gives the ARN.
+fn describe_resource(
     account: &Account,
+    made: Resource,
     document: &mut Map<String, Value>,
     job_name: &str,
-) -> (&'static str, Value) {
+) -> String {
+    let name = made.member("Name");
+    let given = document.get(&name).and_then(Value::as_str);
+    // The pipeline names jobs itself.
+    let given = given.filter(|_| !made.is_job()).unwrap_or(job_name);
+    let arn = account.service_arn(made.service, made.arn_type, given);
+    document.insert(name, json!(given));
+    document.insert(made.member("Arn"), json!(arn));
+    if let Some(status) = made.ready {
+        document.insert(made.member("Status"), json!(status));
+    }
+    arn
+}
+
+fn tuning(account: &Account, document: &mut Map<String, Value>, job_name: &str) {
     let best = format!("{job_name}-001");
-    let arn = account.arn("hyper-parameter-tuning-job", job_name);
     let training_job = json!({
         "TrainingJobName": best,
         "TrainingJobArn": account.arn("training-job", &best),
         "TrainingJobStatus": "Completed",
     });
-    for (member, value) in [
-        ("HyperParameterTuningJobName", json!(job_name)),
-        ("HyperParameterTuningJobArn", json!(arn)),
-        ("HyperParameterTuningJobStatus", json!("Completed")),
-        ("BestTrainingJob", training_job.clone()),
-        ("TrainingJobSummaries", json!([training_job])),
-    ] {
-        document.insert(member.to_owned(), value);
-    }
-    ("TuningJob", json!({"Arn": arn}))
+    document.insert("BestTrainingJob".to_owned(), training_job.clone());
+    document.insert("TrainingJobSummaries".to_owned(), json!([training_job]));
 }
 
-fn auto_ml(
-    account: &Account,
-    document: &mut Map<String, Value>,
-    job_name: &str,
-) -> (&'static str, Value) {
-    let arn = account.arn("automl-job", job_name);
+fn auto_ml(document: &mut Map<String, Value>, job_name: &str) {
     let output = document
         .get("OutputDataConfig")
         .and_then(|output| output["S3OutputPath"].as_str())
@@ -116,24 +93,11 @@ fn auto_ml(
             "Environment": {},
         }],
     });
-    for (member, value) in [
-        ("AutoMLJobName", json!(job_name)),
-        ("AutoMLJobArn", json!(arn)),
-        ("AutoMLJobStatus", json!("Completed")),
-        ("BestCandidate", candidate),
-    ] {
-        document.insert(member.to_owned(), value);
-    }
-    ("AutoMLJob", json!({"Arn": arn}))
+    document.insert("BestCandidate".to_owned(), candidate);
 }
 
 /// A quality or Clarify check, whose results would lie in its first output.
-fn check(
-    account: &Account,
-    step: &Step<'_>,
-    document: &mut Map<String, Value>,
-    job_name: &str,
-) -> Value {
+fn check(step: &Step<'_>, document: &mut Map<String, Value>, job_arn: &str) -> Value {
     let output = document
         .get("ProcessingOutputConfig")
         .and_then(|outputs| outputs["Outputs"][0]["S3Output"]["S3Uri"].as_str())
@@ -150,7 +114,7 @@ fn check(
     }
     json!({
         "CheckType": step.member("CheckType").cloned().unwrap_or_default(),
-        "CheckJobArn": account.arn("processing-job", job_name),
+        "CheckJobArn": job_arn,
     })
 }
 
@@ -159,54 +123,47 @@ mod tests {
     use super::*;
     use pipewright::definition::Definition;
 
-    fn pretended(step: Value) -> Pretended {
+    fn described(step: Value) -> Description {
         let account = Account {
             id: "123456789012".to_owned(),
             region: "eu-west-1".to_owned(),
         };
         let arguments = step["Arguments"].as_object().cloned().unwrap_or_default();
         let definition = Definition::parse(&json!({"Steps": [step]}).to_string()).unwrap();
-        pretend(&account, &definition.steps()[0], arguments, "job")
+        describe(&account, &definition.steps()[0], arguments, "job")
     }
 
     #[test]
     fn a_tuning_job_names_its_best_training_job() {
-        let tuning = pretended(json!({"Name": "T", "Type": "Tuning", "Arguments": {"A": 1}}));
+        let tuning = described(json!({"Name": "T", "Type": "Tuning", "Arguments": {"A": 1}}));
         assert_eq!(
             tuning.document["BestTrainingJob"]["TrainingJobName"],
             "job-001"
         );
         assert_eq!(tuning.document["A"], 1);
         assert_eq!(
-            tuning.metadata.unwrap(),
-            (
-                "TuningJob",
-                json!({"Arn":
-                    "arn:aws:sagemaker:eu-west-1:123456789012:hyper-parameter-tuning-job/job"})
-            )
+            tuning.metadata,
+            json!({"Arn":
+                "arn:aws:sagemaker:eu-west-1:123456789012:hyper-parameter-tuning-job/job"})
         );
     }
 
     #[test]
     fn a_check_says_where_its_baseline_would_lie() {
-        let check = pretended(json!({"Name": "Q", "Type": "QualityCheck",
+        let check = described(json!({"Name": "Q", "Type": "QualityCheck",
             "CheckType": "DATA_QUALITY", "Arguments": {"ProcessingOutputConfig": {"Outputs": [
                 {"OutputName": "o", "S3Output": {"S3Uri": "s3://b/q/"}}]}}}));
         assert_eq!(
             check.document["CalculatedBaselineConstraints"],
             "s3://b/q/constraints.json"
         );
-        let (name, metadata) = check.metadata.unwrap();
-        assert_eq!(
-            (name, &metadata["CheckType"]),
-            ("QualityCheck", &json!("DATA_QUALITY"))
-        );
+        assert_eq!(check.metadata["CheckType"], "DATA_QUALITY");
     }
 
     #[test]
-    fn a_type_that_nobody_knows_gives_its_arguments_back() {
-        let new = pretended(json!({"Name": "N", "Type": "New", "Arguments": {"A": "x"}}));
+    fn an_unknown_type_gives_its_arguments_back() {
+        let new = described(json!({"Name": "N", "Type": "New", "Arguments": {"A": "x"}}));
         assert_eq!(json!(new.document), json!({"A": "x"}));
-        assert!(new.metadata.is_none());
+        assert!(new.metadata.is_null());
     }
 }
