@@ -50,8 +50,7 @@
 //! - Caching never hits, `RetryPolicies` are not followed (their faults do not occur here),
 //!   selective execution is refused, no permission is checked, nothing is kept on disk but the
 //!   run directory.
-//! - ARNs have names in lower case, as SageMaker's may, and names are found whatever their
-//!   case.
+//! - Names are found whatever their case.
 
 use std::future::Future;
 use std::pin::Pin;

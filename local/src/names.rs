@@ -27,21 +27,20 @@ impl Account {
             .map_or("aws", |(_, partition)| partition)
     }
 
-    /// The ARN of a SageMaker resource, its name in lower case as SageMaker may write it.
+    /// The ARN of a SageMaker resource.
     ///
     /// `kind` is the resource's type in the ARN (`pipeline`, `model-package`, ...).
     pub fn arn(&self, kind: &str, name: &str) -> String {
         self.service_arn("sagemaker", kind, name)
     }
 
-    /// The ARN of a resource of any service, its name in lower case.
+    /// The ARN of a resource of any service.
     pub fn service_arn(&self, service: &str, kind: &str, name: &str) -> String {
         format!(
-            "arn:{}:{service}:{}:{}:{kind}/{}",
+            "arn:{}:{service}:{}:{}:{kind}/{name}",
             self.partition(),
             self.region,
             self.id,
-            name.to_ascii_lowercase()
         )
     }
 }
@@ -55,15 +54,19 @@ pub fn resource_of(name_or_arn: &str) -> &str {
     }
 }
 
-/// The name in a name or an ARN of the given kind, in lower case: the key that things
-/// are kept under, since ARNs lose the case of names.
-pub fn key_of(kind: &str, name_or_arn: &str) -> String {
+/// The name in a name or an ARN of the given kind.
+pub fn name_of<'a>(kind: &str, name_or_arn: &'a str) -> &'a str {
     let resource = resource_of(name_or_arn);
     resource
         .strip_prefix(kind)
         .and_then(|rest| rest.strip_prefix('/'))
         .unwrap_or(resource)
-        .to_ascii_lowercase()
+}
+
+/// The name in lower case: the key that things are kept under, since no two of them differ by
+/// case alone, and SageMaker has names in lower case in some ARNs.
+pub fn key_of(kind: &str, name_or_arn: &str) -> String {
+    name_of(kind, name_or_arn).to_ascii_lowercase()
 }
 
 /// Makes the random-looking parts of names: SplitMix64, written in base 36.
@@ -137,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_has_the_name_in_lower_case_and_the_regions_partition() {
+    fn an_arn_has_the_name_as_it_was_given_and_the_regions_partition() {
         assert_eq!(
             account("eu-west-1").arn("pipeline", "MyPipe"),
-            "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/mypipe"
+            "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/MyPipe"
         );
         assert_eq!(account("cn-north-1").partition(), "aws-cn");
         assert_eq!(account("us-gov-west-1").partition(), "aws-us-gov");

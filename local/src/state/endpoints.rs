@@ -10,7 +10,7 @@ use super::{Effect, State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
 use crate::event::Event;
-use crate::names::key_of;
+use crate::names::{key_of, name_of};
 use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -233,7 +233,7 @@ impl State {
         } else {
             Err(ApiError::validation(format!(
                 "Could not find endpoint configuration \"{}\".",
-                self.arn(CONFIG, &key)
+                self.arn(CONFIG, name_of(CONFIG, name))
             )))
         }
     }
@@ -477,7 +477,7 @@ impl State {
         } else {
             Err(ApiError::validation(format!(
                 "Could not find endpoint \"{}\".",
-                self.arn(ENDPOINT, &key)
+                self.arn(ENDPOINT, name_of(ENDPOINT, name))
             )))
         }
     }

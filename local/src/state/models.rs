@@ -8,7 +8,7 @@ use super::{State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
 use crate::event::Event;
-use crate::names::key_of;
+use crate::names::{key_of, name_of};
 use crate::script;
 use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
@@ -136,7 +136,7 @@ impl State {
             // The service answers ValidationException here, not ResourceNotFound.
             Err(ApiError::validation(format!(
                 "Could not find model \"{}\".",
-                self.arn(KIND, &key)
+                self.arn(KIND, name_of(KIND, name))
             )))
         }
     }

@@ -6,7 +6,7 @@ use super::{State, Turn};
 use crate::clock::Millis;
 use crate::error::{ApiError, ErrorKind};
 use crate::event::Event;
-use crate::names::key_of;
+use crate::names::{key_of, name_of};
 use pipewright::definition::StepKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ impl State {
         } else {
             Err(ApiError::validation(format!(
                 "ModelPackageGroup {} does not exist.",
-                self.arn(GROUP, &key)
+                self.arn(GROUP, name_of(GROUP, name))
             )))
         }
     }

@@ -6,7 +6,7 @@ use super::tags::read_tags;
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::error::{ApiError, ErrorKind};
-use crate::names::key_of;
+use crate::names::{key_of, name_of};
 use pipewright::definition::check::check;
 use pipewright::definition::{Definition, ParameterType, Severity};
 use serde_json::{Map, Value, json};
@@ -185,7 +185,7 @@ impl State {
         } else {
             Err(ApiError::not_found(format!(
                 "Pipeline '{}' does not exist.",
-                self.arn(KIND, &key)
+                self.arn(KIND, name_of(KIND, name_or_arn))
             )))
         }
     }

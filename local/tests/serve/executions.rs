@@ -115,7 +115,7 @@ async fn a_pipeline_runs_its_steps_in_order_and_tells_of_every_change() {
     let created = standin.create("MyPipe", &full_definition()).await;
     assert_eq!(
         created["PipelineArn"],
-        "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/mypipe"
+        "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/MyPipe"
     );
     let arn = standin
         .start_execution("mypipe", json!([{"Name": "Word", "Value": "welt"}]))
@@ -241,7 +241,7 @@ async fn events_have_the_shape_that_sagemaker_gives_them() {
     let arn = standin.start_execution("MyPipe", json!([])).await;
     let ended = standin.finished(&arn).await;
     let created = Millis::from_json(&ended["CreationTime"]).unwrap();
-    let pipeline = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/mypipe";
+    let pipeline = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/MyPipe";
     let events = standin.events();
     let of = |step: &str, status: &str| {
         events
@@ -277,7 +277,7 @@ async fn events_have_the_shape_that_sagemaker_gives_them() {
     assert_eq!(done["stepType"], "Processing");
     let job = done["metadata"]["processingJob"]["arn"].as_str().unwrap();
     let id = arn.rsplit('/').next().unwrap();
-    assert!(job.contains(&format!(":processing-job/pipelines-{id}-process-")));
+    assert!(job.contains(&format!(":processing-job/pipelines-{id}-Process-")));
     assert_eq!(
         of("Train", "Succeeded")["metadata"]["pipewrightLocal"]["simulated"],
         true

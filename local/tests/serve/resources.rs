@@ -167,7 +167,7 @@ async fn packages_are_versions_in_a_group_and_keep_what_they_were_given() {
             .await;
         assert_eq!(
             created["ModelPackageArn"],
-            format!("arn:aws:sagemaker:eu-west-1:123456789012:model-package/forecasts/{version}")
+            format!("arn:aws:sagemaker:eu-west-1:123456789012:model-package/Forecasts/{version}")
         );
     }
     let arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/forecasts/2";

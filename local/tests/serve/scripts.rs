@@ -51,7 +51,7 @@ async fn run(
     (ended, standin.steps(&arn).await)
 }
 
-/// The name of the job of the step `Train`, in the ARN's lower case.
+/// The name of the job of the step `Train`.
 fn job_name(steps: &std::collections::BTreeMap<String, Value>) -> &str {
     let arn = &steps["Train"]["Metadata"]["TrainingJob"]["Arn"];
     arn.as_str().unwrap().rsplit('/').next().unwrap()
@@ -271,15 +271,14 @@ async fn an_image_is_run_itself_where_containers_are_asked_for() {
     let name = job_name(&steps);
     let job = described(&standin, name).await;
     assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.5, "{job}");
-    // ARNs have names in lower case.
-    let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
+    let called = std::fs::read_to_string(&calls).unwrap();
     assert!(
         called.starts_with(&format!(
             "run --rm --init --network host --name {name}-algo-1"
         )),
         "{called}"
     );
-    assert!(called.contains("--env training_job_name"), "{called}");
+    assert!(called.contains("--env TRAINING_JOB_NAME"), "{called}");
     assert!(
         called.trim_end().ends_with(&format!("{image} train")),
         "{called}"
@@ -294,7 +293,7 @@ async fn an_image_is_run_itself_where_containers_are_asked_for() {
         .await;
     let (ended, steps) = run(&standin, json!([step])).await;
     assert_eq!(ended["PipelineExecutionStatus"], "Failed");
-    let called = std::fs::read_to_string(&calls).unwrap().to_lowercase();
+    let called = std::fs::read_to_string(&calls).unwrap();
     let removed = format!("rm --force {}-algo-1", job_name(&steps));
     assert!(called.contains(&removed), "{called}");
     std::fs::remove_dir_all(folder).unwrap();
