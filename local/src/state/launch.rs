@@ -27,8 +27,8 @@ pub(super) enum Launch {
     Runs(Effect),
     /// It has done its work already.
     Done,
-    /// It has failed already, as a Fail step does.
-    Fails(String),
+    /// It has failed already, as a Fail step does; one without a message says no reason.
+    Fails(Option<String>),
 }
 
 /// Why a step could not be set going.
@@ -413,7 +413,8 @@ impl State {
         let run = &mut execution.steps[position];
         run.outcome = Some(held);
         run.metadata = json!({"Outcome": outcome});
-        run.document = Some(json!({"Outcome": outcome}));
+        // References read a boolean, which joins as `true` or `false`.
+        run.document = Some(json!({"Outcome": held}));
         Ok(Launch::Done)
     }
 
@@ -427,11 +428,12 @@ impl State {
         let message = step
             .arguments()
             .and_then(|arguments| arguments.get("ErrorMessage"))
+            .filter(|message| !message.is_null())
             .cloned()
-            .unwrap_or_default();
+            .unwrap_or_else(|| json!(""));
         let message = as_text(&execution.resolve(turn.now, Some(position), None, &message)?);
         execution.steps[position].metadata = json!({"ErrorMessage": message});
-        Ok(Launch::Fails(message))
+        Ok(Launch::Fails(Some(message).filter(|message| !message.is_empty())))
     }
 
     fn launch_with_arguments(
@@ -660,7 +662,7 @@ impl State {
         };
         self.jobs
             .change(turn.now, kind, &job_name, JobStatus::Failed, &notes);
-        Ok(Launch::Fails(reason))
+        Ok(Launch::Fails(Some(reason)))
     }
 
     fn launch_transform(

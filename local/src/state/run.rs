@@ -655,7 +655,10 @@ impl State {
             }
             Ok(Launch::Fails(reason)) => {
                 execution.change_step(turn, position, Phase::Executing);
-                execution.fail_step(turn, position, &reason);
+                match reason {
+                    Some(reason) => execution.fail_step(turn, position, &reason),
+                    None => execution.change_step(turn, position, Phase::Failed),
+                }
             }
         }
     }

@@ -787,6 +787,40 @@ async fn a_callback_waits_for_the_answer_with_its_token() {
 }
 
 #[tokio::test]
+async fn an_outcome_is_joined_as_a_boolean_and_a_failure_may_have_no_reason() {
+    let condition = json!({"Name": "Decide", "Type": "Condition", "Arguments": {
+        "Conditions": [{"Type": "Equals", "LeftValue": {"Get": "Parameters.Count"},
+            "RightValue": 1}], "IfSteps": [], "ElseSteps": []}});
+    let told = json!({"ErrorMessage": {"Std:Join": {"On": ": ", "Values":
+        ["it holds", {"Get": "Steps.Decide.Outcome"}]}}});
+    for (test, arguments, reason) in [
+        ("outcome", told, Some("it holds: false")),
+        ("no-reason", json!({"ErrorMessage": ""}), None),
+        ("no-message", json!({}), None),
+    ] {
+        let standin = StandIn::start(test).await;
+        let fail = json!({"Name": "Tell", "Type": "Fail", "Arguments": arguments});
+        standin
+            .create("p", &definition(json!([condition, fail])))
+            .await;
+        let arn = standin.start_execution("p", json!([])).await;
+        let ended = standin.finished(&arn).await;
+        assert_eq!(ended["PipelineExecutionStatus"], "Failed");
+        let steps = standin.steps(&arn).await;
+        let told = &steps["Tell"];
+        assert_eq!(told.get("FailureReason").and_then(Value::as_str), reason);
+        assert_eq!(
+            told["Metadata"]["Fail"]["ErrorMessage"],
+            reason.unwrap_or_default()
+        );
+        assert_eq!(
+            steps["Decide"]["Metadata"]["Condition"]["Outcome"],
+            "False"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_callback_that_cannot_be_sent_or_is_answered_by_a_failure_fails() {
     let standin = StandIn::start("callback-fails").await;
     let ask = |queue: &str| {
