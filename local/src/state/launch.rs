@@ -484,7 +484,7 @@ impl State {
                 })))
             }
             StepKind::Callback => self.launch_callback(execution, position, step, request),
-            _ => Ok(self.launch_other(execution, position, step, request, &job_name)),
+            _ => self.launch_other(turn, execution, position, step, request, &job_name),
         }
     }
 
@@ -764,13 +764,19 @@ impl State {
     /// Steps of any other type: they are simulated.
     fn launch_other(
         &mut self,
+        turn: &Turn,
         execution: &mut Execution,
         position: usize,
         step: &Step<'_>,
         request: Map<String, Value>,
         job_name: &str,
-    ) -> Launch {
-        let told = simulated::describe(&self.settings.account, step, request, job_name);
+    ) -> Result<Launch, NotLaunched> {
+        let step_type = step.step_type();
+        let beside = step_type.beside.iter();
+        let beside = beside.filter_map(|(key, _)| Some((*key, step.member(key)?.clone())));
+        let beside = execution.resolve(turn.now, Some(position), None, &beside.collect())?;
+        let account = &self.settings.account;
+        let told = simulated::describe(account, step_type, request, &beside, job_name);
         let run = &mut execution.steps[position];
         run.document = Some(Value::Object(told.document));
         run.metadata = told.metadata;
@@ -778,7 +784,7 @@ impl State {
             "the stand-in does not run steps of type {}",
             step.type_name()
         );
-        self.simulate(execution, position, reason, Vec::new())
+        Ok(self.simulate(execution, position, reason, Vec::new()))
     }
 
     /// Gives a step that succeeds what later steps may read of it.

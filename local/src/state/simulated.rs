@@ -2,11 +2,14 @@
 //! certain in advance, such as names, ARNs and where results would lie.
 
 use crate::names::Account;
-use pipewright::definition::{Properties, Resource, Step, StepKind};
+use pipewright::definition::{Properties, Resource, StepKind, StepType};
 use serde_json::{Map, Value, json};
 
 /// The image in the place of the one that an AutoML job would have chosen.
 const NO_IMAGE: &str = "simulated-by-pipewright-local";
+
+/// What the members with baselines have in their names.
+const BASELINE: &str = "Baseline";
 
 /// What is said of a simulated step.
 #[derive(Debug)]
@@ -17,20 +20,21 @@ pub(super) struct Description {
     pub(super) metadata: Value,
 }
 
-/// Describes a step that has no job of its own here.
+/// Describes a step that has no job of its own here; `beside` is what stands beside its
+/// arguments, resolved like them.
 pub(super) fn describe(
     account: &Account,
-    step: &Step<'_>,
+    step_type: &StepType,
     request: Map<String, Value>,
+    beside: &Value,
     job_name: &str,
 ) -> Description {
-    let step_type = step.step_type();
     let mut document = request;
     let metadata = match step_type.makes {
         Some(made) => {
             let arn = describe_resource(account, made, &mut document, job_name);
-            match (step.kind(), step_type.properties) {
-                (_, Properties::Baselines) => check(step, &mut document, &arn),
+            match (step_type.kind, step_type.properties) {
+                (_, Properties::Baselines) => check(step_type, beside, &mut document, &arn),
                 (StepKind::Tuning, _) => {
                     tuning(account, &mut document, job_name);
                     json!({"Arn": arn})
@@ -96,26 +100,53 @@ fn auto_ml(document: &mut Map<String, Value>, job_name: &str) {
     document.insert("BestCandidate".to_owned(), candidate);
 }
 
-/// A quality or Clarify check, whose results would lie in its first output.
-fn check(step: &Step<'_>, document: &mut Map<String, Value>, job_arn: &str) -> Value {
+/// A quality or Clarify check, which finds no violation and whose results would lie in its first
+/// output.
+fn check(
+    step_type: &StepType,
+    beside: &Value,
+    document: &mut Map<String, Value>,
+    job_arn: &str,
+) -> Value {
+    let flag = |member: &str| beside[member].as_bool().unwrap_or(false);
+    let mut metadata = json!({
+        "CheckType": beside["CheckType"],
+        "CheckJobArn": job_arn,
+        "SkipCheck": flag("SkipCheck"),
+        "RegisterNewBaseline": flag("RegisterNewBaseline"),
+    });
+    if beside["ModelPackageGroupName"].is_string() {
+        metadata["ModelPackageGroupName"] = beside["ModelPackageGroupName"].clone();
+    }
     let output = document
         .get("ProcessingOutputConfig")
         .and_then(|outputs| outputs["Outputs"][0]["S3Output"]["S3Uri"].as_str())
         .map(|uri| uri.trim_end_matches('/').to_owned());
-    if let Some(output) = output {
-        for (member, file) in [
-            ("CalculatedBaselineConstraints", "constraints.json"),
-            ("CalculatedBaselineStatistics", "statistics.json"),
-            ("BaselineUsedForDriftCheckConstraints", "constraints.json"),
-            ("BaselineUsedForDriftCheckStatistics", "statistics.json"),
+    let Some(output) = output else {
+        return metadata;
+    };
+    for (what, file) in [
+        ("Constraints", "constraints.json"),
+        ("Statistics", "statistics.json"),
+    ] {
+        let calculated = json!(format!("{output}/{file}"));
+        // A new baseline takes the place of the one that is supplied.
+        let supplied = beside.get(format!("Supplied{BASELINE}{what}"));
+        let supplied = supplied.filter(|uri| uri.as_str().is_some_and(|uri| !uri.is_empty()));
+        let used = supplied.filter(|_| !flag("RegisterNewBaseline"));
+        let used = used.unwrap_or(&calculated).clone();
+        for (member, uri) in [
+            (format!("Calculated{BASELINE}{what}"), calculated),
+            (format!("{BASELINE}UsedForDriftCheck{what}"), used),
         ] {
-            document.insert(member.to_owned(), json!(format!("{output}/{file}")));
+            // The metadata of a Clarify check has no statistics.
+            if what == "Constraints" || step_type.kind == StepKind::QualityCheck {
+                metadata[&member] = uri.clone();
+            }
+            document.insert(member, uri);
         }
     }
-    json!({
-        "CheckType": step.member("CheckType").cloned().unwrap_or_default(),
-        "CheckJobArn": job_arn,
-    })
+    metadata
 }
 
 #[cfg(test)]
@@ -129,8 +160,9 @@ mod tests {
             region: "eu-west-1".to_owned(),
         };
         let arguments = step["Arguments"].as_object().cloned().unwrap_or_default();
-        let definition = Definition::parse(&json!({"Steps": [step]}).to_string()).unwrap();
-        describe(&account, &definition.steps()[0], arguments, "job")
+        let definition = Definition::parse(&json!({"Steps": [&step]}).to_string()).unwrap();
+        let step_type = definition.steps()[0].step_type();
+        describe(&account, step_type, arguments, &step, "job")
     }
 
     #[test]
@@ -158,6 +190,35 @@ mod tests {
             "s3://b/q/constraints.json"
         );
         assert_eq!(check.metadata["CheckType"], "DATA_QUALITY");
+    }
+
+    #[test]
+    fn a_check_uses_the_supplied_baseline_unless_it_registers_a_new_one() {
+        let step = |kind: &str, new: bool| {
+            json!({"Name": "Q", "Type": kind, "CheckType": "DATA_BIAS",
+                "SkipCheck": false, "RegisterNewBaseline": new,
+                "ModelPackageGroupName": "group", "SuppliedBaselineStatistics": "",
+                "SuppliedBaselineConstraints": "s3://b/given.json",
+                "Arguments": {"ProcessingOutputConfig": {"Outputs": [
+                    {"OutputName": "o", "S3Output": {"S3Uri": "s3://b/q"}}]}}})
+        };
+        let job = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/job";
+        assert_eq!(
+            described(step("QualityCheck", false)).metadata,
+            json!({"CheckType": "DATA_BIAS", "CheckJobArn": job, "SkipCheck": false,
+                "RegisterNewBaseline": false, "ModelPackageGroupName": "group",
+                "CalculatedBaselineConstraints": "s3://b/q/constraints.json",
+                "BaselineUsedForDriftCheckConstraints": "s3://b/given.json",
+                "CalculatedBaselineStatistics": "s3://b/q/statistics.json",
+                "BaselineUsedForDriftCheckStatistics": "s3://b/q/statistics.json"})
+        );
+        assert_eq!(
+            described(step("ClarifyCheck", true)).metadata,
+            json!({"CheckType": "DATA_BIAS", "CheckJobArn": job, "SkipCheck": false,
+                "RegisterNewBaseline": true, "ModelPackageGroupName": "group",
+                "CalculatedBaselineConstraints": "s3://b/q/constraints.json",
+                "BaselineUsedForDriftCheckConstraints": "s3://b/q/constraints.json"})
+        );
     }
 
     #[test]
