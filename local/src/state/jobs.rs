@@ -2,6 +2,7 @@
 
 use super::effect::{JobEnd, JobResult, StepKey};
 use super::input::{Input, SortOrder};
+use super::tags::read_tags;
 use super::{Effect, State, Turn};
 use crate::clock::Millis;
 use crate::error::ApiError;
@@ -85,6 +86,7 @@ impl Jobs {
         description.insert(time_of(kind, "StartTime"), now.to_json());
         match kind {
             Resource::TRAINING_JOB => {
+                add_defaults(&mut description);
                 description.insert("SecondaryStatus".to_owned(), json!("Training"));
                 description.insert(
                     "SecondaryStatusTransitions".to_owned(),
@@ -187,10 +189,36 @@ impl Jobs {
 
     /// The description of a job.
     pub(super) fn description(&self, kind: Resource, name: &str) -> Option<Value> {
-        self.by_key
-            .get(&(kind, name.to_ascii_lowercase()))
-            .map(|job| Value::Object(job.description.clone()))
+        let job = self.by_key.get(&(kind, name.to_ascii_lowercase()))?;
+        let mut description = job.description.clone();
+        if kind == Resource::TRANSFORM_JOB {
+            // ListTransformJobs alone tells it.
+            description.remove("LastModifiedTime");
+        }
+        Some(Value::Object(description))
     }
+}
+
+/// Adds what SageMaker takes where a training job's debugger and profiler say nothing.
+fn add_defaults(description: &mut Map<String, Value>) {
+    for member in ["DebugRuleConfigurations", "ProfilerRuleConfigurations"] {
+        let rules = description.get_mut(member).and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
+            rule.entry("VolumeSizeInGB").or_insert_with(|| json!(0));
+        }
+    }
+    let Some(Value::Object(profiler)) = description.get_mut("ProfilerConfig") else {
+        return;
+    };
+    let status = if profiler.get("DisableProfiler") == Some(&json!(true)) {
+        "Disabled"
+    } else {
+        profiler
+            .entry("ProfilingIntervalInMilliseconds")
+            .or_insert_with(|| json!(500));
+        "Enabled"
+    };
+    description.insert("ProfilingStatus".to_owned(), json!(status));
 }
 
 /// Where SageMaker would put the model of a training job.
@@ -348,6 +376,7 @@ impl State {
             ))
         })?;
         let arn = self.arn(kind.arn_type, name);
+        self.tags.create(&arn, read_tags(input)?);
         self.jobs.begin(turn.now, kind, name, &arn, &request, None);
         turn.effects.push(Effect::StartJob(Box::new(order)));
         Ok(json!({"TransformJobArn": arn}))
@@ -421,5 +450,45 @@ impl State {
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         self.list_jobs(Resource::TRAINING_JOB, &[], input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(kind: Resource, request: &Value) -> Value {
+        let mut jobs = Jobs::default();
+        let request = request.as_object().unwrap();
+        jobs.begin(Millis(1), kind, "Job", "arn", request, None);
+        jobs.description(kind, "job").unwrap()
+    }
+
+    #[test]
+    fn a_training_tells_what_its_debugger_and_profiler_take_by_default() {
+        let described = begun(
+            Resource::TRAINING_JOB,
+            &json!({
+                "DebugRuleConfigurations": [{"RuleConfigurationName": "a"},
+                    {"RuleConfigurationName": "b", "VolumeSizeInGB": 7}],
+                "ProfilerConfig": {"S3OutputPath": "s3://b/p"},
+            }),
+        );
+        let rules = &described["DebugRuleConfigurations"];
+        assert_eq!(rules[0]["VolumeSizeInGB"], 0);
+        assert_eq!(rules[1]["VolumeSizeInGB"], 7);
+        assert_eq!(described["ProfilingStatus"], "Enabled");
+        assert_eq!(
+            described["ProfilerConfig"]["ProfilingIntervalInMilliseconds"],
+            500
+        );
+    }
+
+    #[test]
+    fn a_transform_is_described_without_its_last_change() {
+        let described = begun(Resource::TRANSFORM_JOB, &json!({}));
+        assert!(described.get("LastModifiedTime").is_none());
+        let described = begun(Resource::PROCESSING_JOB, &json!({}));
+        assert!(described["LastModifiedTime"].is_number());
     }
 }

@@ -380,6 +380,25 @@ fn strings_only(request: &Map<String, Value>, member: &str) -> Result<(), NotLau
     }
 }
 
+/// The tags of what a step runs or makes: those of its request, and whose it is.
+fn step_tags(
+    execution: &Execution,
+    position: usize,
+    request: &Map<String, Value>,
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut tags = read_tags(Input::new(request))?;
+    for (key, value) in [
+        ("sagemaker:pipeline-execution-arn", &execution.arn),
+        (
+            "sagemaker:pipeline-step-name",
+            &execution.steps[position].name,
+        ),
+    ] {
+        tags.insert(key.to_owned(), value.clone());
+    }
+    Ok(tags)
+}
+
 impl State {
     /// Resolves a step's arguments and sets it going.
     pub(super) fn launch(
@@ -433,7 +452,9 @@ impl State {
             .unwrap_or_else(|| json!(""));
         let message = as_text(&execution.resolve(turn.now, Some(position), None, &message)?);
         execution.steps[position].metadata = json!({"ErrorMessage": message});
-        Ok(Launch::Fails(Some(message).filter(|message| !message.is_empty())))
+        Ok(Launch::Fails(
+            Some(message).filter(|message| !message.is_empty()),
+        ))
     }
 
     fn launch_with_arguments(
@@ -513,8 +534,10 @@ impl State {
         kind: Resource,
         name: &str,
         request: &Map<String, Value>,
-    ) -> String {
+    ) -> Result<String, NotLaunched> {
         let arn = self.arn(kind.arn_type, name);
+        self.tags
+            .create(&arn, step_tags(execution, position, request)?);
         let step = &mut execution.steps[position];
         let request = Input::new(request).given_back(step.step_type.kind);
         let note = step
@@ -525,7 +548,7 @@ impl State {
             .begin(turn.now, kind, name, &arn, &request, note.as_deref());
         step.metadata = json!({"Arn": arn});
         step.made = Some((kind, name.to_owned()));
-        arn
+        Ok(arn)
     }
 
     fn launch_processing(
@@ -551,7 +574,7 @@ impl State {
         let reason = match self.what_runs(image, kind, &request) {
             Ok(runner) => {
                 let program = (kind, runner);
-                return Ok(self.run_program(turn, execution, position, program, request, job_name));
+                return self.run_program(turn, execution, position, program, request, job_name);
             }
             Err(reason) => reason,
         };
@@ -562,7 +585,7 @@ impl State {
             s3_inputs(request.get("ProcessingInputs")),
         );
         let kind = Resource::PROCESSING_JOB;
-        self.begin_job(turn, execution, position, kind, &job_name, &request);
+        self.begin_job(turn, execution, position, kind, &job_name, &request)?;
         Ok(launch)
     }
 
@@ -590,22 +613,21 @@ impl State {
         (kind, runner): (ProgramKind, Runner),
         request: Map<String, Value>,
         job_name: String,
-    ) -> Launch {
+    ) -> Result<Launch, NotLaunched> {
         let job_kind = match kind {
             ProgramKind::Processing => Resource::PROCESSING_JOB,
             ProgramKind::Training => Resource::TRAINING_JOB,
         };
-        let job_arn = self.begin_job(turn, execution, position, job_kind, &job_name, &request);
-        Launch::Runs(Effect::StartJob(Box::new(JobOrder::Program(
-            ProgramOrder {
-                key: execution.key_of(position),
-                kind,
-                runner,
-                job_arn,
-                job_name,
-                request,
-            },
-        ))))
+        let job_arn = self.begin_job(turn, execution, position, job_kind, &job_name, &request)?;
+        let order = JobOrder::Program(ProgramOrder {
+            key: execution.key_of(position),
+            kind,
+            runner,
+            job_arn,
+            job_name,
+            request,
+        });
+        Ok(Launch::Runs(Effect::StartJob(Box::new(order))))
     }
 
     fn launch_training(
@@ -628,7 +650,7 @@ impl State {
                 let mut request = request;
                 algorithm::add_metric_definitions(&runner, &mut request);
                 let program = (kind, runner);
-                return Ok(self.run_program(turn, execution, position, program, request, job_name));
+                return self.run_program(turn, execution, position, program, request, job_name);
             }
             Err(reason) => reason,
         };
@@ -647,7 +669,7 @@ impl State {
             channels(request.get("InputDataConfig")),
         );
         let kind = Resource::TRAINING_JOB;
-        self.begin_job(turn, execution, position, kind, &job_name, &request);
+        self.begin_job(turn, execution, position, kind, &job_name, &request)?;
         if empty.is_empty() {
             return Ok(launch);
         }
@@ -685,7 +707,7 @@ impl State {
         }
         if let Some(order) = self.transform_order(execution.key_of(position), request) {
             let kind = Resource::TRANSFORM_JOB;
-            self.begin_job(turn, execution, position, kind, job_name, request);
+            self.begin_job(turn, execution, position, kind, job_name, request)?;
             return Ok(Launch::Runs(Effect::StartJob(Box::new(order))));
         }
         let source = request
@@ -701,14 +723,8 @@ impl State {
             .into_iter()
             .collect();
         let launch = self.simulate(execution, position, NOT_SERVED.to_owned(), checks);
-        self.begin_job(
-            turn,
-            execution,
-            position,
-            Resource::TRANSFORM_JOB,
-            job_name,
-            request,
-        );
+        let kind = Resource::TRANSFORM_JOB;
+        self.begin_job(turn, execution, position, kind, job_name, request)?;
         Ok(launch)
     }
 
@@ -721,17 +737,7 @@ impl State {
         mut request: Map<String, Value>,
         made_name: &str,
     ) -> Result<Launch, NotLaunched> {
-        let mut tags = read_tags(Input::new(&request))?;
-        tags.extend(BTreeMap::from([
-            (
-                "sagemaker:pipeline-execution-arn".to_owned(),
-                execution.arn.clone(),
-            ),
-            (
-                "sagemaker:pipeline-step-name".to_owned(),
-                execution.steps[position].name.clone(),
-            ),
-        ]));
+        let tags = step_tags(execution, position, &request)?;
         let step_type = execution.steps[position].step_type;
         let (member, value) = match (step_type.kind, step_type.makes) {
             // A version has its group's name.

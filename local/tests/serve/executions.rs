@@ -756,6 +756,27 @@ async fn checkpoints_are_there_at_the_start_and_kept_at_the_end_however_it_comes
 }
 
 #[tokio::test]
+async fn a_steps_job_has_its_own_tags_and_those_of_its_execution() {
+    let standin = StandIn::start("job-tags").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let mut step = training_step(json!("s3://data/in/"), json!({}));
+    step["Arguments"]["Tags"] = json!([{"Key": "team", "Value": "forecasts"}]);
+    standin.create("p", &definition(json!([step]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    standin.finished(&arn).await;
+    let job = standin.steps(&arn).await["Train"]["Metadata"]["TrainingJob"]["Arn"].clone();
+    let listed = standin.call("ListTags", json!({"ResourceArn": job})).await;
+    assert_eq!(
+        listed["Tags"],
+        json!([
+            {"Key": "sagemaker:pipeline-execution-arn", "Value": arn},
+            {"Key": "sagemaker:pipeline-step-name", "Value": "Train"},
+            {"Key": "team", "Value": "forecasts"},
+        ])
+    );
+}
+
+#[tokio::test]
 async fn a_callback_waits_for_the_answer_with_its_token() {
     let standin = StandIn::start("callback").await;
     let steps = json!([
@@ -813,10 +834,7 @@ async fn an_outcome_is_joined_as_a_boolean_and_a_failure_may_have_no_reason() {
             told["Metadata"]["Fail"]["ErrorMessage"],
             reason.unwrap_or_default()
         );
-        assert_eq!(
-            steps["Decide"]["Metadata"]["Condition"]["Outcome"],
-            "False"
-        );
+        assert_eq!(steps["Decide"]["Metadata"]["Condition"]["Outcome"], "False");
     }
 }
 
