@@ -739,15 +739,19 @@ impl State {
     ) -> Result<Launch, NotLaunched> {
         let tags = step_tags(execution, position, &request)?;
         let step_type = execution.steps[position].step_type;
-        let (member, value) = match (step_type.kind, step_type.makes) {
-            // A version has its group's name.
-            (StepKind::RegisterModel, _) | (_, None) => (
-                "MetadataProperties".to_owned(),
-                json!({"GeneratedBy": execution.arn}),
-            ),
-            (_, Some(made)) => (made.member("Name"), json!(made_name)),
-        };
-        request.entry(member).or_insert(value);
+        if step_type.kind == StepKind::RegisterModel {
+            request
+                .entry("MetadataProperties")
+                .or_insert_with(|| json!({"GeneratedBy": execution.arn}));
+        }
+        // A version has its group's name.
+        if let Some(made) = step_type.makes
+            && !request.contains_key("ModelPackageGroupName")
+        {
+            request
+                .entry(made.member("Name"))
+                .or_insert_with(|| json!(made_name));
+        }
         let request = Input::new(&request);
         let arn = match step_type.kind {
             StepKind::Model => self.add_model(turn, request, tags)?,

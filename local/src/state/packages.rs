@@ -1,4 +1,4 @@
-//! Model package groups and the versions in them.
+//! Model package groups, the versions in them, and packages without a group.
 
 use super::input::{Input, SortOrder};
 use super::tags::read_tags;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const GROUP: &str = "model-package-group";
 const PACKAGE: &str = "model-package";
 
-/// Groups by name and packages by `group/version`, both in lower case.
+/// Groups by name and packages by `group/version` or their own name, all in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Packages {
     groups: BTreeMap<String, Group>,
@@ -33,13 +33,21 @@ struct Group {
 
 #[derive(Debug)]
 struct Package {
-    group: String,
-    version: u64,
+    identity: Identity,
     arn: String,
     created: Millis,
     modified: Option<Millis>,
-    approval: String,
+    /// Only versions are approved of.
+    approval: Option<String>,
     members: Map<String, Value>,
+}
+
+#[derive(Debug)]
+enum Identity {
+    /// A version of a group.
+    Version { group: String, number: u64 },
+    /// A package of its own, by its name.
+    Unversioned(String),
 }
 
 const APPROVALS: [&str; 3] = ["Approved", "Rejected", "PendingManualApproval"];
@@ -59,14 +67,10 @@ fn read_approval(text: &str) -> Result<String, ApiError> {
 impl Package {
     fn describe(&self) -> Value {
         let mut body = self.members.clone();
-        body.insert("ModelPackageGroupName".to_owned(), json!(self.group));
-        body.insert("ModelPackageVersion".to_owned(), json!(self.version));
-        body.insert("ModelPackageArn".to_owned(), json!(self.arn));
+        body.extend(self.identity());
         body.insert("CreationTime".to_owned(), self.created.to_json());
-        body.insert("ModelPackageStatus".to_owned(), json!("Completed"));
         body.insert("ModelPackageStatusDetails".to_owned(), no_details());
         body.insert("CertifyForMarketplace".to_owned(), json!(false));
-        body.insert("ModelApprovalStatus".to_owned(), json!(self.approval));
         if let Some(modified) = self.modified {
             body.insert("LastModifiedTime".to_owned(), modified.to_json());
         }
@@ -81,20 +85,15 @@ impl Package {
             "ModelMetrics",
             "CustomerMetadataProperties",
         ];
-        let mut detail = Map::new();
-        detail.insert("ModelPackageGroupName".to_owned(), json!(self.group));
-        detail.insert("ModelPackageVersion".to_owned(), json!(self.version));
-        detail.insert("ModelPackageArn".to_owned(), json!(self.arn));
+        let mut detail = self.identity();
         detail.insert("CreationTime".to_owned(), json!(self.created.to_iso()));
         for member in SHOWN {
             if let Some(value) = self.members.get(member) {
                 detail.insert(member.to_owned(), value.clone());
             }
         }
-        detail.insert("ModelPackageStatus".to_owned(), json!("Completed"));
         detail.insert("ModelPackageStatusDetails".to_owned(), no_details());
         detail.insert("CertifyForMarketplace".to_owned(), json!(false));
-        detail.insert("ModelApprovalStatus".to_owned(), json!(self.approval));
         if !updated.is_empty() {
             detail.insert("UpdatedModelPackageFields".to_owned(), json!(updated));
         }
@@ -108,9 +107,36 @@ impl Package {
         );
     }
 
-    /// The key that keeps versions in numeric order.
-    fn key(group_key: &str, version: u64) -> String {
-        format!("{group_key}/{version}")
+    /// What names it, and its status.
+    fn identity(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        match &self.identity {
+            Identity::Version { group, number } => {
+                members.insert("ModelPackageGroupName".to_owned(), json!(group));
+                members.insert("ModelPackageVersion".to_owned(), json!(number));
+            }
+            Identity::Unversioned(name) => {
+                members.insert("ModelPackageName".to_owned(), json!(name));
+            }
+        }
+        members.insert("ModelPackageArn".to_owned(), json!(self.arn));
+        members.insert("ModelPackageStatus".to_owned(), json!("Completed"));
+        if let Some(approval) = &self.approval {
+            members.insert("ModelApprovalStatus".to_owned(), json!(approval));
+        }
+        members
+    }
+
+    /// The number in the group; nought for a package of its own.
+    fn number(&self) -> u64 {
+        match &self.identity {
+            Identity::Version { number, .. } => *number,
+            Identity::Unversioned(_) => 0,
+        }
+    }
+
+    fn is_of(&self, group_key: &str) -> bool {
+        matches!(&self.identity, Identity::Version { group, .. } if key_of(GROUP, group) == group_key)
     }
 }
 
@@ -177,9 +203,9 @@ impl State {
             .packages
             .packages
             .iter()
-            .filter(|(_, package)| key_of(GROUP, &package.group) == group_key)
+            .filter(|(_, package)| package.is_of(group_key))
             .collect();
-        packages.sort_by_key(|(_, package)| package.version);
+        packages.sort_by_key(|(_, package)| package.number());
         packages
     }
 
@@ -246,8 +272,8 @@ impl State {
         )
     }
 
-    /// Registers a version; also what a RegisterModel step does, which makes the group where
-    /// there is none (`create_group`). Gives the package's ARN.
+    /// Registers a version, or a package of its own; also what a RegisterModel step does, which
+    /// makes the group where there is none (`create_group`). Gives the package's ARN.
     pub(super) fn add_model_package(
         &mut self,
         turn: &mut Turn,
@@ -255,11 +281,9 @@ impl State {
         tags: BTreeMap<String, String>,
         create_group: bool,
     ) -> Result<String, ApiError> {
+        let members = request.given_back(StepKind::RegisterModel);
         if request.value("ModelPackageName").is_some() {
-            return Err(ApiError::validation(
-                "ModelPackageName: the stand-in keeps versioned packages only; give \
-                 ModelPackageGroupName instead",
-            ));
+            return self.add_unversioned(turn, request, members, tags);
         }
         let group_arn_or_name = request.required("ModelPackageGroupName")?;
         let approval = read_approval(
@@ -273,17 +297,54 @@ impl State {
             self.add_group(turn, name, None, BTreeMap::new());
         }
         let key = self.group_key(group_arn_or_name)?;
-        let members = request.given_back(StepKind::RegisterModel);
         let Some(group) = self.packages.groups.get_mut(&key) else {
             return Err(ApiError::validation("the group is gone"));
         };
         group.last_version += 1;
-        let (name, version) = (group.name.clone(), group.last_version);
-        let arn = self.arn(PACKAGE, &Package::key(&name, version));
+        let (group, number) = (group.name.clone(), group.last_version);
+        let name = format!("{group}/{number}");
+        let identity = Identity::Version { group, number };
+        Ok(self.keep_package(turn, &name, identity, Some(approval), members, tags))
+    }
+
+    fn add_unversioned(
+        &mut self,
+        turn: &mut Turn,
+        request: Input<'_>,
+        members: Map<String, Value>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<String, ApiError> {
+        let name = request.name("ModelPackageName", 63)?;
+        if request.value("ModelPackageGroupName").is_some() {
+            return Err(ApiError::validation(
+                "Both ModelPackageName and ModelPackageGroupName are given. A version of a group \
+                 has no name of its own.",
+            ));
+        }
+        if self.packages.packages.contains_key(&key_of(PACKAGE, name)) {
+            return Err(ApiError::validation(format!(
+                "Model Package already exists: {}",
+                self.arn(PACKAGE, name)
+            )));
+        }
+        let identity = Identity::Unversioned(name.to_owned());
+        Ok(self.keep_package(turn, name, identity, None, members, tags))
+    }
+
+    /// Keeps a new package and tells of it; gives its ARN.
+    fn keep_package(
+        &mut self,
+        turn: &mut Turn,
+        name: &str,
+        identity: Identity,
+        approval: Option<String>,
+        members: Map<String, Value>,
+        tags: BTreeMap<String, String>,
+    ) -> String {
+        let arn = self.arn(PACKAGE, name);
         self.tags.create(&arn, tags);
         let package = Package {
-            group: name,
-            version,
+            identity,
             arn: arn.clone(),
             created: turn.now,
             modified: None,
@@ -293,8 +354,8 @@ impl State {
         package.emit(turn, &[], self.tags.as_map(&arn));
         self.packages
             .packages
-            .insert(Package::key(&key, version), package);
-        Ok(arn)
+            .insert(key_of(PACKAGE, name), package);
+        arn
     }
 
     pub(super) fn create_model_package(
@@ -355,6 +416,7 @@ impl State {
                 "InferenceSpecification",
                 "SourceUri",
                 "ModelCard",
+                "ModelLifeCycle",
             ],
             &mut changed,
         );
@@ -368,7 +430,7 @@ impl State {
         };
         let mut updated: Vec<&str> = Vec::new();
         if let Some(approval) = approval {
-            package.approval = approval;
+            package.approval = Some(approval);
             updated.push("ModelApprovalStatus");
         }
         for (member, value) in changed {
@@ -420,30 +482,27 @@ impl State {
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         let approval = input.string("ModelApprovalStatus")?;
+        let kind = input.string("ModelPackageType")?;
         let packages: Vec<(&String, &Package)> = match input.string("ModelPackageGroupName")? {
             Some(group) => self.packages_of(&self.group_key(group)?),
             None => {
                 let mut packages: Vec<_> = self.packages.packages.iter().collect();
-                packages.sort_by_key(|(_, package)| (package.created, package.version));
+                packages.sort_by_key(|(_, package)| (package.created, package.number()));
                 packages
             }
         };
         let rows = packages
             .into_iter()
-            .filter(|(_, package)| approval.is_none_or(|wanted| wanted == package.approval))
+            .filter(|(_, package)| approval.is_none() || approval == package.approval.as_deref())
+            .filter(|(_, package)| match package.identity {
+                Identity::Version { .. } => kind != Some("Unversioned"),
+                Identity::Unversioned(_) => kind != Some("Versioned"),
+            })
             .map(|(key, package)| {
-                let mut row = json!({
-                    "ModelPackageGroupName": package.group,
-                    "ModelPackageVersion": package.version,
-                    "ModelPackageArn": package.arn,
-                    "CreationTime": package.created.to_json(),
-                    "ModelPackageStatus": "Completed",
-                    "ModelApprovalStatus": package.approval,
-                });
-                if let Some(description) = package.members.get("ModelPackageDescription") {
-                    row["ModelPackageDescription"] = description.clone();
-                }
-                (key.clone(), row)
+                let mut row = package.identity();
+                row.insert("CreationTime".to_owned(), package.created.to_json());
+                Input::new(&package.members).copy(&["ModelPackageDescription"], &mut row);
+                (key.clone(), Value::Object(row))
             })
             .collect();
         input.page("ModelPackageSummaryList", rows, SortOrder::Descending)

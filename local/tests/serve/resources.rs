@@ -218,6 +218,52 @@ async fn packages_are_versions_in_a_group_and_keep_what_they_were_given() {
 }
 
 #[tokio::test]
+async fn a_package_without_a_group_has_a_name_and_its_life_cycle() {
+    let standin = StandIn::start("unversioned").await;
+    let life_cycle = json!({"Stage": "Development", "StageStatus": "In-Progress"});
+    let create = json!({"ModelPackageName": "Single", "ModelLifeCycle": life_cycle});
+    let created = standin.call("CreateModelPackage", create.clone()).await;
+    let arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/Single";
+    assert_eq!(created["ModelPackageArn"], arn);
+    let (_, message) = standin.refused("CreateModelPackage", create).await;
+    assert_eq!(message, format!("Model Package already exists: {arn}"));
+    for name in ["single", arn] {
+        let described = standin
+            .call("DescribeModelPackage", json!({"ModelPackageName": name}))
+            .await;
+        assert_eq!(described["ModelPackageName"], "Single");
+        assert_eq!(described["ModelLifeCycle"], life_cycle);
+        for member in [
+            "ModelPackageGroupName",
+            "ModelPackageVersion",
+            "ModelApprovalStatus",
+        ] {
+            assert!(described.get(member).is_none(), "{described}");
+        }
+    }
+    for (kind, count) in [("Versioned", 0), ("Unversioned", 1), ("Both", 1)] {
+        let listed = standin
+            .call("ListModelPackages", json!({"ModelPackageType": kind}))
+            .await;
+        let rows = listed["ModelPackageSummaryList"].as_array().unwrap();
+        assert_eq!(rows.len(), count, "{kind}");
+    }
+    let step = json!({"Name": "Register", "Type": "RegisterModel", "Arguments": {
+        "InferenceSpecification": {"Containers": [{"Image": "i"}]}}});
+    let definition = json!({"Version": "2020-12-01", "Parameters": [], "Steps": [step]});
+    standin.create("p", &definition).await;
+    let execution = standin.start_execution("p", json!([])).await;
+    standin.finished(&execution).await;
+    let steps = standin.steps(&execution).await;
+    let made = &steps["Register"]["Metadata"]["RegisterModel"]["Arn"];
+    let described = standin
+        .call("DescribeModelPackage", json!({"ModelPackageName": made}))
+        .await;
+    let name = described["ModelPackageName"].as_str().unwrap();
+    assert!(name.starts_with("pipelines-"), "{name}");
+}
+
+#[tokio::test]
 async fn an_endpoint_comes_up_and_goes_down_and_tells_of_it() {
     let standin = StandIn::start("endpoint").await;
     standin
