@@ -255,7 +255,7 @@ impl Execution {
     }
 
     /// The S3 locations that simulated steps would have written to, with the step's name.
-    fn unwritten(&self) -> Vec<(&str, &str)> {
+    fn unwritten(&self) -> Vec<(&str, String)> {
         let mut locations = Vec::new();
         for step in &self.steps {
             let (Some(_), Some(document)) = (&step.simulated, &step.document) else {
@@ -270,8 +270,20 @@ impl Execution {
                     &document["TransformOutput"]["S3OutputPath"],
                 ])
                 .filter_map(Value::as_str)
-                .filter(|location| !location.is_empty());
-            locations.extend(written.map(|location| (step.name.as_str(), location)));
+                .map(str::to_owned);
+            let tuned = document["HyperParameterTuningJobName"].as_str();
+            let tuned = tuned.into_iter().flat_map(|job| {
+                let several = document["TrainingJobDefinitions"].as_array();
+                let trainings = several.into_iter().flatten();
+                trainings
+                    .chain([&document["TrainingJobDefinition"]])
+                    .filter_map(|training| training["OutputDataConfig"]["S3OutputPath"].as_str())
+                    // Its training jobs' names begin so.
+                    .map(move |path| format!("{}/{job}-", path.trim_end_matches('/')))
+            });
+            let all = written.chain(tuned);
+            let named = all.filter(|location| !location.is_empty());
+            locations.extend(named.map(|location| (step.name.as_str(), location)));
         }
         locations
     }
@@ -281,7 +293,7 @@ impl Execution {
         let step = self
             .unwritten()
             .into_iter()
-            .find(|(_, location)| reason.contains(location))
+            .find(|(_, location)| reason.contains(location.as_str()))
             .map(|(step, _)| step.to_owned());
         match step {
             Some(step) => format!("{reason} (step '{step}' was only simulated)"),
@@ -297,7 +309,7 @@ impl Execution {
             .filter(|check| {
                 !unwritten
                     .iter()
-                    .any(|(_, location)| check.uri.starts_with(location))
+                    .any(|(_, location)| check.uri.starts_with(location.as_str()))
             })
             .collect()
     }

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 /// The image in the place of the one that an AutoML job would have chosen.
 const NO_IMAGE: &str = "simulated-by-pipewright-local";
 
+/// The most training jobs that a tuning job has.
+const MOST_TRAININGS: u64 = 500;
+
 /// What the members with baselines have in their names.
 const BASELINE: &str = "Baseline";
 
@@ -72,14 +75,23 @@ fn describe_resource(
 }
 
 fn tuning(account: &Account, document: &mut Map<String, Value>, job_name: &str) {
-    let best = format!("{job_name}-001");
-    let training_job = json!({
-        "TrainingJobName": best,
-        "TrainingJobArn": account.arn("training-job", &best),
-        "TrainingJobStatus": "Completed",
-    });
-    document.insert("BestTrainingJob".to_owned(), training_job.clone());
-    document.insert("TrainingJobSummaries".to_owned(), json!([training_job]));
+    let limits = document
+        .get("HyperParameterTuningJobConfig")
+        .map(|configuration| &configuration["ResourceLimits"]["MaxNumberOfTrainingJobs"]);
+    let ordered = limits.and_then(Value::as_u64).unwrap_or(1);
+    // As if each one had done better than the next.
+    let jobs: Vec<Value> = (1..=ordered.clamp(1, MOST_TRAININGS))
+        .map(|number| {
+            let name = format!("{job_name}-{number:03}");
+            json!({
+                "TrainingJobName": name,
+                "TrainingJobArn": account.arn("training-job", &name),
+                "TrainingJobStatus": "Completed",
+            })
+        })
+        .collect();
+    document.insert("BestTrainingJob".to_owned(), json!(jobs[0]));
+    document.insert("TrainingJobSummaries".to_owned(), json!(jobs));
 }
 
 fn auto_ml(document: &mut Map<String, Value>, job_name: &str) {
@@ -167,7 +179,11 @@ mod tests {
 
     #[test]
     fn a_tuning_job_names_its_best_training_job() {
-        let tuning = described(json!({"Name": "T", "Type": "Tuning", "Arguments": {"A": 1}}));
+        let tuning = described(json!({"Name": "T", "Type": "Tuning", "Arguments": {"A": 1,
+            "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxNumberOfTrainingJobs": 2}}}}));
+        let jobs = tuning.document["TrainingJobSummaries"].as_array().unwrap();
+        let names: Vec<&Value> = jobs.iter().map(|job| &job["TrainingJobName"]).collect();
+        assert_eq!(names, ["job-001", "job-002"]);
         assert_eq!(
             tuning.document["BestTrainingJob"]["TrainingJobName"],
             "job-001"
