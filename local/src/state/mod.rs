@@ -155,6 +155,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
         "ListPipelineParametersForExecution",
         State::list_pipeline_parameters_for_execution,
     ),
+    ("ListPipelineVersions", State::list_pipeline_versions),
     ("ListPipelines", State::list_pipelines),
     ("ListProcessingJobs", State::list_processing_jobs),
     ("ListTags", State::list_tags),

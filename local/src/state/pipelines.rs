@@ -28,13 +28,22 @@ pub(super) struct Pipeline {
     display_name: Option<String>,
     description: Option<String>,
     role_arn: String,
-    text: String,
-    definition: Arc<Definition>,
+    /// The first is version 1.
+    versions: Vec<Version>,
     parallelism: Option<Value>,
     created: Millis,
     modified: Millis,
     last_run: Option<Millis>,
     creation_token: String,
+}
+
+/// What an execution runs: the definition as a call gave it.
+#[derive(Debug, Clone)]
+struct Version {
+    text: String,
+    definition: Arc<Definition>,
+    created: Millis,
+    last_execution: Option<String>,
 }
 
 /// Reads and checks a definition; the refusal names everything that is wrong with it.
@@ -101,12 +110,27 @@ fn definition_text<'a>(input: Input<'a>) -> Result<Option<&'a str>, ApiError> {
 }
 
 impl Pipeline {
-    fn describe(&self) -> Value {
+    /// The version that a request names, or the last one, with its id.
+    fn version(&self, input: Input<'_>) -> Result<(usize, &Version), ApiError> {
+        let last = self.versions.len();
+        let wanted = input.integer("PipelineVersionId")?;
+        let id = wanted.map_or(Some(last), |wanted| usize::try_from(wanted).ok());
+        let found = id.and_then(|id| Some((id, self.versions.get(id.checked_sub(1)?)?)));
+        found.ok_or_else(|| {
+            ApiError::not_found(format!(
+                "Pipeline '{}' has no version {}: it has {last}.",
+                self.arn,
+                wanted.unwrap_or_default()
+            ))
+        })
+    }
+
+    fn describe(&self, version: &Version) -> Value {
         let mut body = json!({
             "PipelineArn": self.arn,
             "PipelineName": self.name,
             "PipelineDisplayName": self.display_name.as_ref().unwrap_or(&self.name),
-            "PipelineDefinition": self.text,
+            "PipelineDefinition": version.text,
             "RoleArn": self.role_arn,
             "PipelineStatus": "Active",
             "CreationTime": self.created.to_json(),
@@ -166,8 +190,12 @@ impl State {
                 display_name: input.string("PipelineDisplayName")?.map(str::to_owned),
                 description: input.string("PipelineDescription")?.map(str::to_owned),
                 role_arn,
-                text: text.to_owned(),
-                definition,
+                versions: vec![Version {
+                    text: text.to_owned(),
+                    definition,
+                    created: turn.now,
+                    last_execution: None,
+                }],
                 parallelism,
                 created: turn.now,
                 modified: turn.now,
@@ -206,8 +234,12 @@ impl State {
             return Err(ApiError::not_found("the pipeline is gone"));
         };
         if let (Some(text), Some(definition)) = (text, definition) {
-            pipeline.text = text.to_owned();
-            pipeline.definition = definition;
+            pipeline.versions.push(Version {
+                text: text.to_owned(),
+                definition,
+                created: turn.now,
+                last_execution: None,
+            });
         }
         if let Some(role_arn) = role_arn {
             pipeline.role_arn = role_arn;
@@ -222,7 +254,8 @@ impl State {
             pipeline.description = Some(description.to_owned());
         }
         pipeline.modified = turn.now;
-        Ok(json!({"PipelineArn": pipeline.arn}))
+        let version = pipeline.versions.len();
+        Ok(json!({"PipelineArn": pipeline.arn, "PipelineVersionId": version}))
     }
 
     pub(super) fn describe_pipeline(
@@ -231,7 +264,39 @@ impl State {
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         let key = self.pipeline_key(input.required("PipelineName")?)?;
-        Ok(self.pipelines[&key].describe())
+        let pipeline = &self.pipelines[&key];
+        let (_, version) = pipeline.version(input)?;
+        Ok(pipeline.describe(version))
+    }
+
+    pub(super) fn list_pipeline_versions(
+        &mut self,
+        _: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let key = self.pipeline_key(input.required("PipelineName")?)?;
+        let pipeline = &self.pipelines[&key];
+        let after = input.time("CreatedAfter")?;
+        let before = input.time("CreatedBefore")?;
+        let rows = pipeline
+            .versions
+            .iter()
+            .zip(1_u64..)
+            .filter(|(version, _)| after.is_none_or(|after| version.created > after))
+            .filter(|(version, _)| before.is_none_or(|before| version.created < before))
+            .map(|(version, id)| {
+                let mut row = json!({
+                    "PipelineArn": pipeline.arn,
+                    "PipelineVersionId": id,
+                    "CreationTime": version.created.to_json(),
+                });
+                if let Some(arn) = &version.last_execution {
+                    row["LastExecutionPipelineExecutionArn"] = json!(arn);
+                }
+                (id.to_string(), row)
+            })
+            .collect();
+        input.page("PipelineVersionSummaries", rows, SortOrder::Descending)
     }
 
     pub(super) fn delete_pipeline(
@@ -287,7 +352,7 @@ impl State {
         let rows = pipelines
             .into_iter()
             .map(|(key, pipeline)| {
-                let mut row = pipeline.describe();
+                let mut row = pipeline.describe(&pipeline.versions[0]);
                 if let Value::Object(members) = &mut row {
                     members.remove("PipelineDefinition");
                     members.remove("PipelineStatus");
@@ -334,18 +399,23 @@ impl State {
         let Some(pipeline) = self.pipelines.get_mut(&key) else {
             return Err(ApiError::not_found("the pipeline is gone"));
         };
-        let parameters = bind_parameters(&pipeline.definition, &given)?;
+        let (version_id, version) = pipeline.version(input)?;
+        let version = version.clone();
+        let parameters = bind_parameters(&version.definition, &given)?;
         pipeline.last_run = Some(turn.now);
         let id = self.names.token(12);
+        let arn = format!("{}/execution/{id}", pipeline.arn);
+        pipeline.versions[version_id - 1].last_execution = Some(arn.clone());
         let new = NewExecution {
-            arn: format!("{}/execution/{id}", pipeline.arn),
+            arn,
             id,
             pipeline: key,
             pipeline_name: pipeline.name.clone(),
             pipeline_arn: pipeline.arn.clone(),
-            definition: Arc::clone(&pipeline.definition),
-            definition_text: pipeline.text.clone(),
-            definition_time: pipeline.modified,
+            version: version_id,
+            definition: version.definition,
+            definition_text: version.text,
+            definition_time: version.created,
             token: token.to_owned(),
             display_name,
             description: description.map(str::to_owned),

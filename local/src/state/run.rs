@@ -117,6 +117,8 @@ pub(super) struct NewExecution {
     pub(super) pipeline: String,
     pub(super) pipeline_name: String,
     pub(super) pipeline_arn: String,
+    /// Which version of the pipeline it is of.
+    pub(super) version: usize,
     pub(super) definition: Arc<Definition>,
     pub(super) definition_text: String,
     pub(super) definition_time: Millis,
@@ -136,6 +138,7 @@ pub(super) struct Execution {
     pub(super) pipeline: String,
     pub(super) pipeline_name: String,
     pub(super) pipeline_arn: String,
+    version: usize,
     pub(super) definition: Arc<Definition>,
     pub(super) definition_text: String,
     pub(super) definition_time: Millis,
@@ -171,6 +174,7 @@ impl Execution {
             }
         }
         body["PipelineArn"] = json!(self.pipeline_arn);
+        body["PipelineVersionId"] = json!(self.version);
         body["CreationTime"] = self.created.to_json();
         body["LastModifiedTime"] = self.modified.to_json();
         body["CreatedBy"] = json!({});
@@ -501,6 +505,7 @@ impl State {
             pipeline: new.pipeline,
             pipeline_name: new.pipeline_name,
             pipeline_arn: new.pipeline_arn,
+            version: new.version,
             definition,
             definition_text: new.definition_text,
             definition_time: new.definition_time,

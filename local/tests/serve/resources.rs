@@ -56,6 +56,53 @@ async fn a_pipeline_is_created_updated_described_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn every_definition_of_a_pipeline_is_a_version_that_can_be_run() {
+    let standin = StandIn::start("versions").await;
+    let definition = |names: &[&str]| {
+        let step = |name: &&str| json!({"Name": name, "Type": "Lineage", "Arguments": {}});
+        let steps: Vec<Value> = names.iter().map(step).collect();
+        json!({"Version": "2020-12-01", "Parameters": [], "Steps": steps})
+    };
+    standin.create("p", &definition(&["A"])).await;
+    let update = json!({"PipelineName": "p",
+        "PipelineDefinition": definition(&["A", "B"]).to_string()});
+    let updated = standin.call("UpdatePipeline", update).await;
+    assert_eq!(updated["PipelineVersionId"], 2);
+    let renamed = json!({"PipelineName": "p", "PipelineDescription": "as before"});
+    let updated = standin.call("UpdatePipeline", renamed).await;
+    assert_eq!(updated["PipelineVersionId"], 2);
+
+    let first = json!({"PipelineName": "p", "PipelineVersionId": 1});
+    let described = standin.call("DescribePipeline", first).await;
+    assert_eq!(
+        described["PipelineDefinition"],
+        definition(&["A"]).to_string()
+    );
+    let third = json!({"PipelineName": "p", "PipelineVersionId": 3});
+    let (kind, _) = standin.refused("DescribePipeline", third).await;
+    assert_eq!(kind, "ResourceNotFound");
+
+    let start = json!({"PipelineName": "p", "PipelineVersionId": 1, "ClientRequestToken": TOKEN});
+    let started = standin.call("StartPipelineExecution", start).await;
+    let arn = started["PipelineExecutionArn"].as_str().unwrap();
+    let ended = standin.finished(arn).await;
+    assert_eq!(ended["PipelineVersionId"], 1);
+    assert_eq!(standin.steps(arn).await.len(), 1);
+    let listed = standin
+        .call("ListPipelineVersions", json!({"PipelineName": "p"}))
+        .await;
+    let rows = listed["PipelineVersionSummaries"].as_array().unwrap();
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let last = row.get("LastExecutionPipelineExecutionArn");
+            (row["PipelineVersionId"].as_u64(), last.is_some())
+        })
+        .collect();
+    assert_eq!(seen, [(Some(2), false), (Some(1), true)]);
+}
+
+#[tokio::test]
 async fn a_definition_is_taken_from_s3_when_the_pipeline_is_made() {
     let standin = StandIn::start("s3").await;
     let location = json!({"Bucket": "b", "ObjectKey": "definitions/1.json"});
