@@ -60,7 +60,7 @@ def _sagemaker_arns(operation, request):
         if name and operation in operations.split():
             if not name.startswith("arn:"):
                 name = f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{type_}/{name}"
-            # The stand-in writes names in lower case, as SageMaker may.
+            # The stand-in finds names whatever their case, and policies here have them in lower case.
             arns.append(name.lower())
     return arns or ["*"]
 
