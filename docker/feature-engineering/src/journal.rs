@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pipewright_job::text;
+use pipewright::wording::cut_with_mark;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -118,7 +118,7 @@ impl LogQueue {
     /// Adds a line.
     pub fn push(&mut self, line: Line) {
         self.waiting.push(Line {
-            msg: text::cut_with_mark(&line.msg, MAX_LINE_BYTES),
+            msg: cut_with_mark(&line.msg, MAX_LINE_BYTES),
             ..line
         });
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pipewright_job::text;
+use pipewright::wording::cut_with_mark;
 use serde_json::{Map, Value};
 
 use crate::journal::EpochMs;
@@ -81,7 +81,7 @@ impl Report {
         if self.status.is_final() {
             return self;
         }
-        let reason = |text: &str| Some(text::cut_with_mark(text, MAX_REASON_BYTES));
+        let reason = |text: &str| Some(cut_with_mark(text, MAX_REASON_BYTES));
         let (status, reason, summary) = match &event {
             Event::Stage(_) => (Status::Running, None, None),
             Event::Succeeded(summary) => (Status::Succeeded, None, Some(summary.clone())),

@@ -12,10 +12,9 @@ use pipewright::features::{
 };
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
-use pipewright::wording::{self, first_of};
+use pipewright::wording::{self, cut_with_mark, first_of};
 use pipewright_files::{below, bounded};
 use pipewright_job::hosts::{self, ResourceConfigError, Role};
-use pipewright_job::text;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -767,7 +766,7 @@ fn write_message(path: &Path, reason: &str) -> Result<(), OutputError> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(path, text::cut_with_mark(reason, MAX_REASON_BYTES))
+        fs::write(path, cut_with_mark(reason, MAX_REASON_BYTES))
     };
     write().map_err(|source| OutputError {
         action: "write",
@@ -950,10 +949,10 @@ mod tests {
                 panic!("it did not fail: {}", self.journal.full());
             };
             assert_eq!(self.outputs(), [""; 0], "no output may be left");
-            assert_eq!(self.message(), text::cut_with_mark(&reason, 1024));
+            assert_eq!(self.message(), cut_with_mark(&reason, 1024));
             let report = self.store.report();
             assert_eq!(report["status"], "Failed");
-            assert_eq!(report["reason"], text::cut_with_mark(&reason, 1024));
+            assert_eq!(report["reason"], cut_with_mark(&reason, 1024));
             let lines = self.store.log_lines();
             assert!(lines.iter().any(|line| line.contains(&reason)), "{lines:?}");
             assert!(

@@ -1,7 +1,6 @@
 //! What the programs of SageMaker's containers share.
 
 pub mod hosts;
-pub mod text;
 
 use std::path::PathBuf;
 

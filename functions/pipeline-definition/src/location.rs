@@ -16,8 +16,7 @@
 //! event. A deletion can so tell what is whole from what a creation
 //! has left, or has yet to write; see [`Creation`].
 
-use std::fmt::Write as _;
-
+use pipewright::wording::hex;
 use sha2::{Digest, Sha256};
 
 use crate::store::Bucket;
@@ -226,13 +225,7 @@ impl std::fmt::Display for PhysicalId {
 /// The SHA-256 of `bytes` in lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(SHA256_LEN), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex(&Sha256::digest(bytes))
 }
 
 /// Whether `text` is a SHA-256 in lower-case hexadecimal digits.

@@ -17,7 +17,7 @@ use crate::state::{
 };
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use pipewright_files::below::{self, Below, NameRefused};
-use pipewright_job::text::{cut, cut_with_mark};
+use pipewright_wording::{cut, cut_with_mark};
 use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::{BTreeMap, VecDeque};

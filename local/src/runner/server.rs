@@ -9,6 +9,7 @@ use crate::script::{self, CODE};
 use crate::state::{PythonImage, Runner, ServerOrder, ServersOrder};
 use crate::storage::{S3Location, StorageError};
 use pipewright_files::below;
+use pipewright_wording::cut_with_mark;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -298,8 +299,5 @@ fn last_line(log: &Path) -> Option<String> {
     let bytes = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(pipewright_job::text::cut_with_mark(
-        line.trim(),
-        LONGEST_LINE,
-    ))
+    Some(cut_with_mark(line.trim(), LONGEST_LINE))
 }

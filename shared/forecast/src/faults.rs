@@ -86,25 +86,6 @@ impl<F: fmt::Display> fmt::Display for Faults<F> {
 
 impl<F: fmt::Display + fmt::Debug> Error for Faults<F> {}
 
-/// At most 40 characters of a text that came from outside, for a message: on one
-/// line, whatever is in it.
-#[must_use]
-pub fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 40;
-    let mut shown = String::new();
-    for (number, character) in text.chars().enumerate() {
-        if number == LONGEST {
-            shown.push('…');
-            break;
-        } else if character.is_control() {
-            shown.extend(character.escape_debug());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +101,5 @@ mod tests {
         assert_eq!(faults.count(), 30);
         assert_eq!(faults.told(), (1..=20).collect::<Vec<_>>());
         assert!(faults.to_string().ends_with("\n  20\n  and 10 more"));
-    }
-
-    #[test]
-    fn an_excerpt_is_one_short_line() {
-        assert_eq!(excerpt("\"a\nb\u{1b}"), "\"a\\nb\\u{1b}");
-        assert_eq!(excerpt(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
     }
 }

@@ -2,7 +2,10 @@
 //! read, texts and lists of which only the start is shown, and the name that was
 //! probably meant.
 
+mod cutting;
 pub mod nearest;
+
+pub use cutting::{cut, cut_with_mark};
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -50,6 +53,20 @@ pub fn short(text: &str, longest: usize) -> String {
     shown
 }
 
+/// At most 40 characters of a text that came from outside, for a message: on one line,
+/// whatever is in it.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    for letter in short(text, 40).chars() {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_debug()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// The first `longest` names of a list and how many more there are: `A, B and 3 more`.
 #[must_use]
 pub fn first_of<T: AsRef<str>>(names: &[T], longest: usize) -> String {
@@ -82,6 +99,12 @@ mod tests {
         assert_eq!(first_of(&["A", "B"], 2), "A, B");
         assert_eq!(first_of(&["A", "B", "C"], 2), "A, B and 1 more");
         assert_eq!(first_of::<String>(&[], 2), "");
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt("\"a\nb\u{1b}"), "\"a\\nb\\u{1b}");
+        assert_eq!(excerpt(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
     }
 
     #[test]

@@ -27,9 +27,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pipewright_forecast::deepar::{ArtifactError, Model};
-use pipewright_forecast::faults::{Faults, excerpt};
+use pipewright_forecast::faults::Faults;
 use pipewright_forecast::series::RecordRules;
 use pipewright_matmul::parallel;
+use pipewright_wording::excerpt;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use pipewright_forecast::deepar::PredictError;
-use pipewright_forecast::faults::{Faults, excerpt};
+use pipewright_forecast::faults::Faults;
 use pipewright_forecast::hyperparameters::Quantile;
 use pipewright_forecast::series::{RecordFault, RecordRules, Series, quote_non_numbers};
+use pipewright_wording::excerpt;
 use pipewright_wording::nearest::{likely, nearest};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;

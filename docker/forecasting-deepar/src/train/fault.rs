@@ -7,7 +7,7 @@ use pipewright_forecast::faults::Faults;
 use pipewright_forecast::hyperparameters::HyperparameterFault;
 use pipewright_forecast::series::{ChannelFault, DatasetFault, PlacedFault};
 use pipewright_job::hosts::ResourceConfigError;
-use pipewright_job::text;
+use pipewright_wording::cut_with_mark;
 use thiserror::Error;
 
 use super::configuration::InputFault;
@@ -197,7 +197,7 @@ impl Fault {
     #[must_use]
     pub fn shown(&self) -> String {
         let cause = format!(" (caused by {})", self.cause());
-        let message = text::cut_with_mark(&self.to_string(), MOST_BYTES - cause.len());
+        let message = cut_with_mark(&self.to_string(), MOST_BYTES - cause.len());
         message + &cause
     }
 }

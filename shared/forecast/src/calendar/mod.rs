@@ -14,7 +14,7 @@ use std::str::FromStr;
 use thiserror::Error;
 use time::{Date, Month, PrimitiveDateTime};
 
-use crate::faults::excerpt;
+use pipewright_wording::excerpt;
 pub use start::StartError;
 
 /// The most units that a step may have.

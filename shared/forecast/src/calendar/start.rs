@@ -1,10 +1,10 @@
 //! The forms of a record's `start`.
 
+use pipewright_wording::excerpt;
 use thiserror::Error;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 use super::{Frequency, Period};
-use crate::faults::excerpt;
 
 /// A text is no `start`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -29,13 +29,13 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pipewright_wording::nearest::nearest;
+use pipewright_wording::{excerpt, nearest::nearest};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::calendar::Frequency;
-use crate::faults::{Faults, excerpt};
+use crate::faults::Faults;
 use table::Read;
 pub use table::{Definition, MOST_CATEGORIES, TABLE, Takes};
 

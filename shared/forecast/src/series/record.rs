@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use pipewright_wording::nearest::likely;
+use pipewright_wording::{excerpt, nearest::likely};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Series;
 use super::fault::RecordFault;
 use crate::calendar::{Frequency, Period};
-use crate::faults::excerpt;
 use crate::hyperparameters::{Cardinality, DynamicFeatures, Hyperparameters, Likelihood};
 
 /// What records are checked against.

@@ -2,6 +2,7 @@
 
 /// The longest start of `text` of at most `max_bytes` bytes that ends between
 /// two characters.
+#[must_use]
 pub fn cut(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
         return text;
@@ -16,6 +17,7 @@ pub fn cut(text: &str, max_bytes: usize) -> &str {
 
 /// `text`, or its start with a mark saying how long it was: at most
 /// `max_bytes` bytes together (the mark itself is cut where it does not fit).
+#[must_use]
 pub fn cut_with_mark(text: &str, max_bytes: usize) -> String {
     if text.len() <= max_bytes {
         return text.to_owned();
