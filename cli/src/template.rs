@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use pipewright::definition::source;
+use pipewright::reading::kind_of;
 use pipewright::template::{self, regions};
 use serde_json::{Map, Value};
 
@@ -140,7 +141,7 @@ fn read_values(file: &Path) -> Result<Map<String, Value>> {
         other => bail!(
             "{} must hold a JSON object of keys and values, not {}",
             shown(file),
-            source::kind_of(&other)
+            kind_of(&other)
         ),
     }
 }

@@ -630,7 +630,7 @@ fn check_finds_everything_at_once() {
         faults.contains("template.json: predictedAsset: the ticker `../AAA` would leave"),
         "{faults}"
     );
-    assert!(faults.contains("taSetings: is no known key"), "{faults}");
+    assert!(faults.contains("taSetings: is unknown"), "{faults}");
     assert!(
         faults.contains("feMeta.baseAssets[1] names the asset `NOPE`"),
         "{faults}"

@@ -1,5 +1,19 @@
 //! What the name of one of SageMaker's instance types tells.
 
+/// Whether a text has the form of an instance type, `ml.<family>.<size>`.
+#[must_use]
+pub fn is_instance_type(text: &str) -> bool {
+    let word = |part: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !part.is_empty() && part.bytes().all(fits)
+    };
+    let mut parts = text.split('.');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("ml"), Some(family), Some(size), None) => word(family) && word(size),
+        _ => false,
+    }
+}
+
 /// Whether an instance of this type, such as `ml.g5.xlarge`, has GPUs or another
 /// accelerator (Trainium, Inferentia), which a program that computes on the CPU would pay
 /// for and not use. AWS names these families by `g`, `p`, `trn` and `inf`, each with its

@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod features;
 pub mod indicators;
 pub mod instance_type;
+pub mod reading;
 pub mod record;
 pub mod template;
 pub mod training_template;

@@ -124,7 +124,7 @@ def test_properties_of_every_wrong_type_are_answered(function, replies):
             if name == "Values" and isinstance(value, dict):
                 continue  # and a map is a map
             fails(function, replies, event(replies, {name: value}), name)
-    fails(function, replies, event(replies, {"Bucket": None}), "Bucket is missing")
+    fails(function, replies, event(replies, {"Bucket": None}), "Bucket: is missing")
     fails(function, replies, event(replies, {"Buket": "x"}), "did you mean Bucket?")
 
 

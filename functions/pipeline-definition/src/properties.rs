@@ -1,6 +1,6 @@
 //! The properties of the custom resource, read and checked.
 
-use pipewright::nearest::nearest;
+use pipewright::reading::{Fault, Faults, Field, Object};
 use serde_json::{Map, Value};
 
 use crate::location::{is_bucket, is_prefix, is_sha256};
@@ -21,6 +21,12 @@ const KNOWN: [&str; 7] = [
 
 /// The members of a template that is an object in S3.
 const KNOWN_OF_TEMPLATE: [&str; 4] = ["Bucket", "Key", "Sha256", "VersionId"];
+
+const PREFIX: &str = "a text of at most 512 letters, digits and !_.*'()-, parted by single \
+                      slashes and without one at either end";
+
+const TEMPLATE: &str = "absent (the shipped one), a text that is not empty (the template), or an \
+                        object with Bucket, Key and VersionId or Sha256";
 
 /// What a creation or an update is to make.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,137 +65,93 @@ impl Properties {
     /// Reads `ResourceProperties`.
     ///
     /// # Errors
-    /// Every fault, each with the property's name and what it must be.
-    pub fn read(properties: &Value) -> Result<Self, Vec<String>> {
-        let Some(members) = properties.as_object() else {
-            return Err(vec!["the properties are not an object".to_owned()]);
-        };
-        let mut faults = unknown("property", "", members, &KNOWN);
-        let bucket = bucket(members, "Bucket", &mut faults);
-        let prefix = match members.get("KeyPrefix") {
-            None => Some(DEFAULT_PREFIX.to_owned()),
-            Some(Value::String(prefix)) if is_prefix(prefix) => Some(prefix.clone()),
-            Some(_) => {
-                faults.push(
-                    "KeyPrefix must be a text of at most 512 letters, digits and !_.*'()-, \
-                     parted by single slashes and without one at either end"
-                        .to_owned(),
-                );
-                None
-            }
-        };
-        let template = template(members, &mut faults);
-        let values = match members.get("Values") {
-            None => Some(Map::new()),
-            Some(Value::Object(values)) => Some(values.clone()),
-            Some(_) => {
-                faults.push("Values must be a map from the template's keys to values".to_owned());
-                None
-            }
-        };
-        match (bucket, prefix, template, values) {
-            (Some(bucket), Some(prefix), Some(template), Some(values)) if faults.is_empty() => {
-                Ok(Self {
-                    bucket,
-                    prefix,
-                    template,
-                    values,
-                })
-            }
-            _ => Err(faults),
-        }
+    /// Every fault, each with the property's name and what it must be. None quotes a value,
+    /// which may be a secret.
+    pub fn read(properties: &Value) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::unseen();
+        let properties = read(&mut faults, properties);
+        faults.into_result(properties)
     }
 }
 
-fn template(members: &Map<String, Value>, faults: &mut Vec<String>) -> Option<TemplateSource> {
-    match members.get("Template") {
-        None => Some(TemplateSource::Shipped),
-        Some(Value::String(text)) if !text.trim().is_empty() => {
-            Some(TemplateSource::Inline(text.clone()))
+fn read(faults: &mut Faults, properties: &Value) -> Option<Properties> {
+    let root = Object::of(faults, Field::root(properties), &KNOWN);
+    root.members?;
+    let bucket = bucket(faults, &root.given("Bucket").required());
+    let prefix = match root.given("KeyPrefix") {
+        Field { value: None, .. } => Some(DEFAULT_PREFIX),
+        prefix => text(faults, &prefix, PREFIX, is_prefix),
+    };
+    let template = template(faults, root.given("Template"));
+    let values = match root.given("Values") {
+        Field { value: None, .. } => Some(Map::new()),
+        values => {
+            let expected = "a map from the template's keys to values";
+            values.read(faults, expected, |values| values.as_object().cloned())
         }
-        Some(Value::Object(object)) => {
-            faults.extend(unknown("member", "Template.", object, &KNOWN_OF_TEMPLATE));
-            let bucket = bucket_of("Template.Bucket", object.get("Bucket"), faults);
-            let key = text(object, "Key", faults);
-            if key.is_none() && !object.contains_key("Key") {
-                faults.push("Template.Key is missing: name the template's object".to_owned());
-            }
-            let version_id = text(object, "VersionId", faults);
-            let sha256 = text(object, "Sha256", faults).map(|digest| digest.to_ascii_lowercase());
-            if sha256.as_deref().is_some_and(|digest| !is_sha256(digest)) {
-                faults.push("Template.Sha256 must be 64 hexadecimal digits".to_owned());
-            }
-            if !object.contains_key("VersionId") && !object.contains_key("Sha256") {
-                faults.push(
-                    "Template has neither VersionId nor Sha256: give one of them, or a changed \
-                     object would change what an old stack rolls back to"
-                        .to_owned(),
-                );
-            }
-            Some(TemplateSource::Object {
-                bucket: bucket?,
-                key: key?,
-                version_id,
-                sha256,
-            })
-        }
+    };
+    Some(Properties {
+        bucket: bucket?,
+        prefix: prefix?.to_owned(),
+        template: template?,
+        values: values?,
+    })
+}
+
+fn template(faults: &mut Faults, field: Field<'_>) -> Option<TemplateSource> {
+    match field.value {
+        None => return Some(TemplateSource::Shipped),
+        Some(Value::Object(_)) => {}
         Some(_) => {
-            faults.push(
-                "Template must be absent (the shipped one), a text that is not empty (the \
-                 template), or an object with Bucket, Key and VersionId or Sha256"
-                    .to_owned(),
-            );
-            None
+            return text(faults, &field, TEMPLATE, |text| !text.trim().is_empty())
+                .map(|text| TemplateSource::Inline(text.to_owned()));
         }
     }
-}
-
-/// A member of `Template`: a text that is not empty, if it is there.
-fn text(object: &Map<String, Value>, name: &str, faults: &mut Vec<String>) -> Option<String> {
-    match object.get(name) {
-        None => None,
-        Some(Value::String(text)) if !text.is_empty() && text.len() <= 1_024 => Some(text.clone()),
-        Some(_) => {
-            faults.push(format!(
-                "Template.{name} must be a text of 1 to 1,024 bytes"
-            ));
-            None
-        }
+    let object = Object::of(faults, field, &KNOWN_OF_TEMPLATE);
+    let bucket = bucket(faults, &object.given("Bucket").required());
+    let short = |text: &str| !text.is_empty() && text.len() <= 1_024;
+    let key = object.given("Key").required();
+    let key = text(
+        faults,
+        &key,
+        "a text of 1 to 1,024 bytes: the key of an object",
+        short,
+    );
+    let version_id = object.given("VersionId");
+    let sha256 = object.given("Sha256");
+    if version_id.value.is_none() && sha256.value.is_none() {
+        faults.add(
+            &object.path,
+            "has neither VersionId nor Sha256: give one of them, or a changed object would \
+             change what an old stack rolls back to",
+        );
     }
+    let version_id = text(faults, &version_id, "a text of 1 to 1,024 bytes", short);
+    let digest = |digest: &str| is_sha256(&digest.to_ascii_lowercase());
+    let sha256 = text(faults, &sha256, "64 hexadecimal digits", digest);
+    Some(TemplateSource::Object {
+        bucket: bucket?,
+        key: key?.to_owned(),
+        version_id: version_id.map(str::to_owned),
+        sha256: sha256.map(str::to_ascii_lowercase),
+    })
 }
 
-fn bucket(members: &Map<String, Value>, name: &str, faults: &mut Vec<String>) -> Option<String> {
-    bucket_of(name, members.get(name), faults)
+fn bucket(faults: &mut Faults, field: &Field<'_>) -> Option<String> {
+    let expected = "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens";
+    text(faults, field, expected, is_bucket).map(str::to_owned)
 }
 
-fn bucket_of(name: &str, value: Option<&Value>, faults: &mut Vec<String>) -> Option<String> {
-    match value {
-        Some(Value::String(bucket)) if is_bucket(bucket) => Some(bucket.clone()),
-        Some(_) => {
-            faults.push(format!(
-                "{name} must be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens"
-            ));
-            None
-        }
-        None => {
-            faults.push(format!("{name} is missing: name an existing bucket"));
-            None
-        }
-    }
-}
-
-/// A fault for every member that is not known.
-fn unknown(what: &str, path: &str, members: &Map<String, Value>, known: &[&str]) -> Vec<String> {
-    members
-        .keys()
-        .filter(|name| !known.contains(&name.as_str()))
-        .map(|name| {
-            let hint = nearest(name, known.iter().copied())
-                .map(|near| format!(": did you mean {path}{near}?"))
-                .unwrap_or_default();
-            format!("{what} \"{path}{name}\" is unknown{hint}")
-        })
-        .collect()
+/// A text that fits, if it is there.
+fn text<'a>(
+    faults: &mut Faults,
+    field: &Field<'a>,
+    expected: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Option<&'a str> {
+    field.read(faults, expected, |value| {
+        value.as_str().filter(|text| fits(text))
+    })
 }
 
 #[cfg(test)]
@@ -199,7 +161,8 @@ mod tests {
     use serde_json::json;
 
     fn faults(properties: Value) -> Vec<String> {
-        Properties::read(&properties).unwrap_err()
+        let faults = Properties::read(&properties).unwrap_err();
+        faults.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -233,7 +196,7 @@ mod tests {
         assert!(read(json!({"Bucket": "other", "Key": "k", "VersionId": "v"})).is_ok());
         let faults = read(json!({"Bucket": "other", "Key": "k"})).unwrap_err();
         assert!(
-            faults[0].contains("neither VersionId nor Sha256"),
+            faults[0].text.contains("neither VersionId nor Sha256"),
             "{faults:?}"
         );
     }
@@ -248,10 +211,7 @@ mod tests {
             "Values": ["a"],
         }));
         assert_eq!(faults.len(), 8, "{faults:#?}");
-        assert_eq!(
-            faults[0],
-            "property \"Buket\" is unknown: did you mean Bucket?"
-        );
+        assert_eq!(faults[0], "Buket: is unknown: did you mean Bucket?");
         assert!(
             faults
                 .iter()

@@ -1,7 +1,7 @@
 //! One request: start an execution, once.
 
-use pipewright::definition::source;
 use pipewright::instance_type::has_accelerator;
+use pipewright::reading::kind_of;
 use pipewright::record::attribute::{NotANumber, item_to_json};
 use pipewright::record::start::{
     Begun, Frozen, ParameterFaults, Taken, Wanted, begun, claimed, client_request_token,
@@ -210,7 +210,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         // Of a list, serde would take the elements for the fields in their order.
         if !request.is_object() {
             return Err(HandlerError::NoObject {
-                found: source::kind_of(request),
+                found: kind_of(request),
             });
         }
         let request = Request::deserialize(request)?;

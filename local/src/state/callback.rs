@@ -121,12 +121,8 @@ impl State {
 
 fn read_outputs(input: Input<'_>) -> Result<Vec<(String, String)>, ApiError> {
     input
-        .list("OutputParameters")?
-        .iter()
+        .objects("OutputParameters")?
         .map(|output| {
-            let output = output.as_object().map(Input::new).ok_or_else(|| {
-                ApiError::validation(format!("OutputParameters: {output} is no object"))
-            })?;
             Ok((
                 output.required("Name")?.to_owned(),
                 output.required("Value")?.to_owned(),

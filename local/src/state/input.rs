@@ -3,6 +3,7 @@
 use crate::clock::Millis;
 use crate::error::ApiError;
 use pipewright::definition::StepKind;
+use pipewright::reading::{Faults, Field};
 use serde_json::{Map, Value, json};
 
 /// A request's body.
@@ -21,14 +22,28 @@ impl<'a> Input<'a> {
         self.members.get(member).filter(|value| !value.is_null())
     }
 
+    /// The member as `read` takes it, if it is there.
+    fn read<T>(
+        &self,
+        member: &str,
+        expected: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let field = Field {
+            path: member.to_owned(),
+            value: self.value(member),
+            required: false,
+        };
+        let mut faults = Faults::default();
+        let read = field.read(&mut faults, expected, read);
+        faults.into_result(Some(read)).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            ApiError::validation(faults.join("; "))
+        })
+    }
+
     pub(crate) fn string(&self, member: &str) -> Result<Option<&'a str>, ApiError> {
-        self.value(member)
-            .map(|value| {
-                value
-                    .as_str()
-                    .ok_or_else(|| wrong_type(member, "a string", value))
-            })
-            .transpose()
+        self.read(member, "a string", Value::as_str)
     }
 
     pub(crate) fn required(&self, member: &str) -> Result<&'a str, ApiError> {
@@ -37,42 +52,33 @@ impl<'a> Input<'a> {
     }
 
     pub(crate) fn integer(&self, member: &str) -> Result<Option<u64>, ApiError> {
-        self.value(member)
-            .map(|value| {
-                value
-                    .as_u64()
-                    .ok_or_else(|| wrong_type(member, "a whole number", value))
-            })
-            .transpose()
+        self.read(member, "a whole number", Value::as_u64)
     }
 
     pub(crate) fn time(&self, member: &str) -> Result<Option<Millis>, ApiError> {
-        self.value(member)
-            .map(|value| {
-                Millis::from_json(value)
-                    .ok_or_else(|| wrong_type(member, "a number of epoch seconds", value))
-            })
-            .transpose()
+        self.read(member, "a number of epoch seconds", Millis::from_json)
     }
 
     pub(crate) fn list(&self, member: &str) -> Result<&'a [Value], ApiError> {
-        self.value(member).map_or(Ok(&[]), |value| {
-            value
-                .as_array()
-                .map(Vec::as_slice)
-                .ok_or_else(|| wrong_type(member, "a list", value))
-        })
+        let list = self.read(member, "an array", Value::as_array)?;
+        Ok(list.map_or(&[], Vec::as_slice))
+    }
+
+    /// The items of a list of objects.
+    pub(crate) fn objects(
+        &self,
+        member: &str,
+    ) -> Result<impl Iterator<Item = Input<'a>>, ApiError> {
+        let objects = self.read(member, "an array of objects", |value| {
+            let items = value.as_array()?.iter();
+            items.map(Value::as_object).collect::<Option<Vec<_>>>()
+        })?;
+        Ok(objects.into_iter().flatten().map(Input::new))
     }
 
     pub(crate) fn object(&self, member: &str) -> Result<Option<Input<'a>>, ApiError> {
-        self.value(member)
-            .map(|value| {
-                value
-                    .as_object()
-                    .map(Input::new)
-                    .ok_or_else(|| wrong_type(member, "an object", value))
-            })
-            .transpose()
+        let object = self.read(member, "an object", Value::as_object)?;
+        Ok(object.map(Input::new))
     }
 
     /// Copies the members that are there, in the order asked for.
@@ -234,10 +240,6 @@ impl<'a> Input<'a> {
 pub(crate) enum SortOrder {
     Ascending,
     Descending,
-}
-
-fn wrong_type(member: &str, expected: &str, value: &Value) -> ApiError {
-    ApiError::validation(format!("{member} must be {expected}, not {value}"))
 }
 
 #[cfg(test)]

@@ -611,7 +611,7 @@ impl State {
 
 /// The parameters that a start gives, each once.
 fn read_given(input: Input<'_>) -> Result<Map<String, Value>, ApiError> {
-    let list = input.list("PipelineParameters")?;
+    let list: Vec<_> = input.objects("PipelineParameters")?.collect();
     if list.len() > MOST_PARAMETERS {
         return Err(ApiError::validation(format!(
             "PipelineParameters: {} are given, {MOST_PARAMETERS} are allowed",
@@ -620,9 +620,6 @@ fn read_given(input: Input<'_>) -> Result<Map<String, Value>, ApiError> {
     }
     let mut given = Map::new();
     for parameter in list {
-        let parameter = parameter.as_object().map(Input::new).ok_or_else(|| {
-            ApiError::validation(format!("PipelineParameters: {parameter} is no object"))
-        })?;
         let name = parameter.required("Name")?;
         let value = parameter.required("Value")?;
         if value.chars().count() > LONGEST_VALUE {

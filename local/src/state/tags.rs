@@ -43,11 +43,7 @@ impl Tags {
 /// Reads a `Tags` member: a list of `{Key, Value}`.
 pub(super) fn read_tags(input: Input<'_>) -> Result<BTreeMap<String, String>, ApiError> {
     let mut tags = BTreeMap::new();
-    for tag in input.list("Tags")? {
-        let tag = tag
-            .as_object()
-            .map(Input::new)
-            .ok_or_else(|| ApiError::validation(format!("Tags: {tag} is no {{Key, Value}}")))?;
+    for tag in input.objects("Tags")? {
         let key = tag.required("Key")?;
         if key.is_empty() || key.chars().count() > 128 {
             return Err(ApiError::constraint(

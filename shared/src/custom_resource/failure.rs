@@ -20,13 +20,13 @@ impl Failure {
     }
 
     /// A failure with every fault behind it, in the order they are to be read.
-    pub fn with_faults<F: Into<String>>(
+    pub fn with_faults<F: fmt::Display>(
         what: impl Into<String>,
         faults: impl IntoIterator<Item = F>,
     ) -> Self {
         Self {
             what: what.into(),
-            faults: faults.into_iter().map(Into::into).collect(),
+            faults: faults.into_iter().map(|fault| fault.to_string()).collect(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-use super::source::kind_of;
+use crate::reading::kind_of;
 
 /// The types of conditions.
 pub const TYPES: [&str; 8] = [

@@ -6,6 +6,7 @@ use super::foreign;
 use super::path::JsonPath;
 use super::source::{self, ParseError};
 use super::step_types::{StepKind, StepType};
+use crate::reading::kind_of;
 
 /// A SageMaker pipeline definition: the JSON document as it was parsed.
 ///
@@ -37,7 +38,7 @@ impl Definition {
         if value.is_object() {
             Ok(Self { value })
         } else {
-            Err(ParseError::NotAnObject(source::kind_of(&value)))
+            Err(ParseError::NotAnObject(kind_of(&value)))
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::get::{GetPath, GetPathError, Member, parse_members};
 use super::reference::Function;
-use super::source::kind_of;
+use crate::reading::kind_of;
 
 /// How deep a value may be nested; a parsed definition never is that deep.
 const DEEPEST: usize = 256;

@@ -147,19 +147,6 @@ fn line_around(text: &str, position: Position) -> (String, usize) {
     (shown, cut)
 }
 
-/// What kind of JSON value this is, with its article, for messages.
-#[must_use]
-pub fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// Parses JSON text: order of keys and text of numbers are kept.
 ///
 /// # Errors

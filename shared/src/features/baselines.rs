@@ -164,7 +164,7 @@ pub(super) fn scoring(settings: &DeepArSettings) -> Result<Hyperparameters, Feat
     read(settings, |name| {
         ["likelihood", "test_quantiles"].contains(&name)
     })
-    .map_err(|faults| FeatureError::Hyperparameters(faults.to_string()))
+    .map_err(FeatureError::Hyperparameters)
 }
 
 /// Which hyperparameters our own DeepAR refuses, though Amazon's may take them.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::input::{CatalogueAsset, cut, line_of};
+use super::input::{CatalogueAsset, line_of};
 use crate::encoding::foreign_encoding;
-use crate::training_template::ticker_fault;
+use crate::training_template::{TickerFault, ticker_fault};
+use crate::wording::excerpt;
 
 /// The class of an asset that the catalogue gives none.
 pub const UNCLASSIFIED: &str = "unclassified";
@@ -22,12 +23,57 @@ pub struct ListedAsset {
 
 /// Faults of `assets.csv`, in its order; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}: {}", .faults.join("; "))]
+#[error("{file}: {}", joined(.faults))]
 pub struct CatalogueError {
     /// The file, as the caller named it.
     pub file: String,
     /// What is wrong, each with its line where it has one.
-    pub faults: Vec<String>,
+    pub faults: Vec<CatalogueFault>,
+}
+
+/// One thing wrong with a catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CatalogueFault {
+    /// It is written in another way than UTF-8.
+    #[error("the file is in {0}, not in UTF-8; save it as UTF-8")]
+    Encoding(&'static str),
+    /// A line is not CSV.
+    #[error("not readable as CSV: {0}")]
+    Csv(String),
+    /// Headings are missing.
+    #[error("needs the headings `ticker` and `assetClass`, and has {0}")]
+    Headings(String),
+    /// A row is longer or shorter than the heading line.
+    #[error("line {line}: the row has {cells} cells, the heading line {headings}")]
+    Cells {
+        /// The row's line.
+        line: u64,
+        /// How many it has.
+        cells: usize,
+        /// How many it should have.
+        headings: usize,
+    },
+    /// A ticker can't name an asset.
+    #[error("line {line}: {fault}")]
+    Ticker {
+        /// The row's line.
+        line: u64,
+        /// Why not.
+        fault: TickerFault,
+    },
+    /// Two rows have one ticker.
+    #[error("line {line}: the ticker `{ticker}` occurs twice")]
+    Repeated {
+        /// The second row's line.
+        line: u64,
+        /// The ticker.
+        ticker: String,
+    },
+}
+
+fn joined(faults: &[CatalogueFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
 }
 
 /// Reads a catalogue: CSV with a heading line, `ticker` and `assetClass` in any
@@ -38,14 +84,12 @@ pub struct CatalogueError {
 /// Every fault: missing headings, rows of another length, tickers that can't
 /// name a file or occur twice.
 pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, CatalogueError> {
-    let refused = |faults: Vec<String>| CatalogueError {
+    let refused = |faults: Vec<CatalogueFault>| CatalogueError {
         file: file.to_owned(),
         faults,
     };
     if let Some(encoding) = foreign_encoding(bytes) {
-        return Err(refused(vec![format!(
-            "the file is in {encoding}, not in UTF-8; save it as UTF-8"
-        )]));
+        return Err(refused(vec![CatalogueFault::Encoding(encoding)]));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
@@ -56,7 +100,7 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, Cata
     let mut rows = reader.records();
     let headings = match rows.next() {
         Some(Ok(headings)) => headings,
-        Some(Err(error)) => return Err(refused(vec![format!("not readable as CSV: {error}")])),
+        Some(Err(error)) => return Err(refused(vec![CatalogueFault::Csv(error.to_string())])),
         None => csv::StringRecord::new(),
     };
     let find = |wanted: &str| {
@@ -66,16 +110,13 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, Cata
     let (Some(ticker), Some(class)) = (find("ticker"), find("assetClass")) else {
         let found: Vec<String> = headings
             .iter()
-            .map(|name| format!("`{}`", cut(name)))
+            .map(|name| format!("`{}`", excerpt(name)))
             .collect();
-        return Err(refused(vec![format!(
-            "needs the headings `ticker` and `assetClass`, and has {}",
-            if found.is_empty() {
-                "none".to_owned()
-            } else {
-                found.join(", ")
-            }
-        )]));
+        let found = match found.is_empty() {
+            true => "none".to_owned(),
+            false => found.join(", "),
+        };
+        return Err(refused(vec![CatalogueFault::Headings(found)]));
     };
     let description = find("description");
     let mut assets = Vec::new();
@@ -85,7 +126,7 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, Cata
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                faults.push(format!("not readable as CSV: {error}"));
+                faults.push(CatalogueFault::Csv(error.to_string()));
                 break;
             }
         };
@@ -93,18 +134,19 @@ pub fn read_catalogue(file: &str, bytes: &[u8]) -> Result<Vec<ListedAsset>, Cata
             .position()
             .map_or(0, |position| line_of(bytes, position));
         if row.len() != headings.len() {
-            faults.push(format!(
-                "line {line}: the row has {} cells, the heading line {}",
-                row.len(),
-                headings.len()
-            ));
+            faults.push(CatalogueFault::Cells {
+                line,
+                cells: row.len(),
+                headings: headings.len(),
+            });
             continue;
         }
         let (ticker, class) = (&row[ticker], &row[class]);
         if let Some(fault) = ticker_fault(ticker) {
-            faults.push(format!("line {line}: {fault}"));
+            faults.push(CatalogueFault::Ticker { line, fault });
         } else if !seen.insert(ticker.to_owned()) {
-            faults.push(format!("line {line}: the ticker `{ticker}` occurs twice"));
+            let ticker = ticker.to_owned();
+            faults.push(CatalogueFault::Repeated { line, ticker });
         } else {
             let class = if class.is_empty() {
                 UNCLASSIFIED

@@ -11,7 +11,7 @@ use std::iter;
 use std::ops::Range;
 
 use pipewright_forecast::calendar::Frequency;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use time::Date;
 
 use super::alignment::Table;
@@ -24,12 +24,42 @@ use crate::training_template::{Calendar, DeepArSettings};
 const LEAST_TRAINING_VALUES: usize = 300;
 
 /// A column that is in neither file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LeftOut {
     /// The column's name.
     pub column: String,
     /// Why.
-    pub reason: String,
+    pub reason: Unlearnable,
+}
+
+/// Why nothing could be learned of a column.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Unlearnable {
+    /// It has no value in training.
+    #[error("no value from {from} to before {before}")]
+    Empty {
+        /// The first day of training.
+        from: Date,
+        /// The first day after it.
+        before: Date,
+    },
+    /// It has too few.
+    #[error("{points} points in training, fewer than the prediction length {needed}")]
+    Short {
+        /// How many it has.
+        points: usize,
+        /// How many are forecast.
+        needed: usize,
+    },
+    /// Its values are all the same.
+    #[error("constant in training ({0})")]
+    Constant(f64),
+}
+
+impl Serialize for Unlearnable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One series of the files.
@@ -55,7 +85,7 @@ struct End {
 }
 
 /// What the files hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
     calendar: Calendar,
     freq: Frequency,
@@ -170,13 +200,13 @@ impl Plan {
         column: usize,
         values: &[f64],
         first: usize,
-    ) -> Result<Series, String> {
+    ) -> Result<Series, Unlearnable> {
         let rows = values.get(first..self.training.row).unwrap_or(&[]);
         let Some(offset) = rows.iter().position(|x| !x.is_nan()) else {
-            return Err(format!(
-                "no value from {} to before {}",
-                settings.start_dataset, settings.end_training
-            ));
+            return Err(Unlearnable::Empty {
+                from: settings.start_dataset,
+                before: settings.end_training,
+            });
         };
         let first_row = first + offset;
         let rows = &rows[offset..];
@@ -186,15 +216,15 @@ impl Plan {
             Calendar::Trading => rows.len(),
         };
         if points < settings.prediction_length {
-            return Err(format!(
-                "{points} points in training, fewer than the prediction length {}",
-                settings.prediction_length
-            ));
+            return Err(Unlearnable::Short {
+                points,
+                needed: settings.prediction_length,
+            });
         }
         #[expect(clippy::float_cmp, reason = "constant means equal, not near")]
         let constant = rows.iter().all(|x| x.is_nan() || *x == rows[0]);
         if constant {
-            return Err(format!("constant in training ({})", rows[0]));
+            return Err(Unlearnable::Constant(rows[0]));
         }
         Ok(Series {
             column,

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use pipewright_forecast::faults::Faults;
+use pipewright_forecast::hyperparameters::HyperparameterFault;
 use thiserror::Error;
 use time::Date;
 
 use super::arima::ArimaError;
+use super::deepar::Unlearnable;
 use super::stages::AutoencoderFault;
-use crate::training_template::{Alignment, Freq};
+use crate::training_template::{Alignment, Freq, TickerFault};
 use crate::wording::first_of;
 
 /// Why no features were made.
@@ -41,8 +44,8 @@ pub enum FeatureError {
         nearest: Option<String>,
     },
     /// A catalogue entry or a price series whose ticker can't name an asset.
-    #[error("{0}")]
-    Ticker(String),
+    #[error(transparent)]
+    Ticker(TickerFault),
     /// The same ticker was given twice.
     #[error("the asset `{0}` was given twice")]
     RepeatedAsset(String),
@@ -120,7 +123,7 @@ pub enum FeatureError {
         /// Its column.
         column: String,
         /// Why.
-        reason: String,
+        reason: Unlearnable,
     },
     /// Fewer training values than DeepAR accepts.
     #[error(
@@ -148,7 +151,7 @@ pub enum FeatureError {
     Likelihood(Box<UnsuitedValue>),
     /// DeepAR's settings can't be read as its hyperparameters.
     #[error("deepARMeta: {0}")]
-    Hyperparameters(String),
+    Hyperparameters(Faults<HyperparameterFault>),
     /// The autoencoder has nothing to learn from.
     #[error(
         "the autoencoder can't be trained: {0}; end training later, lower num_steps and windows, or switch feMeta.autoEncoderSettings off"

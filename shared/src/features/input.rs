@@ -11,8 +11,9 @@ use super::error::{FeatureError, PriceFault, PriceFileError, PriceFileErrors};
 use super::spacing;
 use crate::encoding::foreign_encoding;
 use crate::nearest::nearest;
-use crate::training_template::{BaseAssets, TemplateFault, TrainingTemplate, YEARS, ticker_fault};
-use crate::wording::{count, short};
+use crate::reading::Fault;
+use crate::training_template::{BaseAssets, TrainingTemplate, YEARS, ticker_fault};
+use crate::wording::{count, excerpt};
 use pipewright_matmul::parallel;
 
 /// The largest price in either direction: beyond it sums of squares and the
@@ -125,7 +126,7 @@ pub fn assets_and_faults(
 /// template because of `faults`; what those are about is left out.
 pub fn unknown_names(
     document: &Value,
-    faults: &[TemplateFault],
+    faults: &[Fault],
     catalogue: &[CatalogueAsset],
 ) -> Vec<FeatureError> {
     let at = |path: &str| document.pointer(&format!("/{}", path.replace('.', "/")));
@@ -455,9 +456,9 @@ fn decimal_comma(record: &csv::ByteRecord, columns: &Columns) -> Option<PriceFau
     }
     let text = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
     Some(PriceFault::Punctuated {
-        found: cut(&format!("{},{}", text(whole), text(part))),
+        found: excerpt(&format!("{},{}", text(whole), text(part))),
         // Three digits could be thousands.
-        plain: (part.len() != 3).then(|| cut(&format!("{}.{}", text(whole), text(part)))),
+        plain: (part.len() != 3).then(|| excerpt(&format!("{}.{}", text(whole), text(part)))),
     })
 }
 
@@ -633,7 +634,7 @@ struct Columns {
 fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
     let names: Vec<String> = headings
         .iter()
-        .map(|name| cut(&String::from_utf8_lossy(name)))
+        .map(|name| excerpt(&String::from_utf8_lossy(name)))
         .collect();
     let find = |wanted: &str| -> Result<Option<usize>, PriceFault> {
         let mut found = names
@@ -695,11 +696,6 @@ fn find_columns(headings: &csv::ByteRecord) -> Result<Columns, PriceFault> {
     })
 }
 
-/// A cell for a message: in one line, at most 40 characters.
-pub(super) fn cut(text: &str) -> String {
-    short(&text.replace(char::is_control, " "), 40)
-}
-
 fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
     let digits = |range: std::ops::Range<usize>| -> Option<u16> {
         let mut number = 0_u16;
@@ -718,7 +714,7 @@ fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
             .ok()
             .filter(|date| date.year() >= 1)
     };
-    let text = || cut(&String::from_utf8_lossy(cell));
+    let text = || excerpt(&String::from_utf8_lossy(cell));
     match date() {
         Some(date) if cell.len() == 10 && !YEARS.contains(&date.year()) => {
             Err(PriceFault::Year(text()))
@@ -730,7 +726,7 @@ fn read_date(cell: &[u8]) -> Result<Date, PriceFault> {
 }
 
 fn read_price(cell: &[u8]) -> Result<f64, PriceFault> {
-    let text = || cut(&String::from_utf8_lossy(cell));
+    let text = || excerpt(&String::from_utf8_lossy(cell));
     if MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word)) {
         return Err(PriceFault::NoValue(text()));
     }
@@ -785,8 +781,8 @@ fn punctuated(cell: &[u8]) -> Option<PriceFault> {
         }
     };
     Some(PriceFault::Punctuated {
-        found: cut(text),
-        plain: plain.map(|plain| cut(&plain)),
+        found: excerpt(text),
+        plain: plain.map(|plain| excerpt(&plain)),
     })
 }
 

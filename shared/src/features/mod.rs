@@ -71,10 +71,10 @@ pub use baselines::{
     AssetScored, BaselineScore, BaselineSummary, Baselines, FigureSummary, ScoreSummary, Scored,
     WindowScored,
 };
-pub use catalogue::{CatalogueError, ListedAsset, UNCLASSIFIED, read_catalogue};
+pub use catalogue::{CatalogueError, CatalogueFault, ListedAsset, UNCLASSIFIED, read_catalogue};
 pub use check::{Checked, check};
 pub use columns::{Causality, Column, ColumnDescription, ColumnKind};
-pub use deepar::LeftOut;
+pub use deepar::{LeftOut, Unlearnable};
 pub use describe::describe;
 pub use error::{
     FeatureError, LastWindow, PriceFault, PriceFileError, PriceFileErrors, TooFewRows,

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::fill::keys;
 use super::looks::{self, Accounts, Look};
-use crate::definition::source::kind_of;
 use crate::definition::{Definition, JsonPath};
+use crate::reading::kind_of;
 
 /// A template made of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]

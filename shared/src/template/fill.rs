@@ -9,9 +9,9 @@ use tera::{Context, Kwargs, State, Tera};
 
 use super::buffer::Buffer;
 use super::scan::{self, Piece};
-use crate::definition::source::kind_of;
 use crate::definition::{Code, Definition, Finding, ParseError, Position, Severity, check};
 use crate::nearest::likely;
+use crate::reading::kind_of;
 use crate::wording::short;
 
 /// The name under which the engine keeps the template; its ending makes the

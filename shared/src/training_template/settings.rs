@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::Takes as HyperParameterTakes;
-use super::{GREATEST, HYPER_PARAMS, LONGEST_TICKER};
+use super::hyper_params::{HYPER_PARAMS, HyperParameterTakes};
+use super::{GREATEST, LONGEST_TICKER};
 use crate::indicators::{INDICATORS, Indicator};
 
 /// One setting.

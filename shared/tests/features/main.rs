@@ -579,13 +579,14 @@ fn series_that_cannot_be_learnt_from_are_left_out_with_the_reason() {
     let mut assets = assets(150);
     assets.push((asset("FLAT", "Z"), series("FLAT", &dates, |_| 5.0)));
     let set = run(&template(end_of_training()), assets, 2).unwrap();
-    let left: Vec<(&str, &str)> = set
+    let left: Vec<(&str, String)> = set
         .summary()
         .left_out
         .iter()
-        .map(|left| (left.column.as_str(), left.reason.as_str()))
+        .map(|left| (left.column.as_str(), left.reason.to_string()))
         .collect();
-    assert_eq!(left, [("FLAT", "constant in training (5)")]);
+    let reason = "constant in training (5)".to_owned();
+    assert_eq!(left, [("FLAT", reason)]);
     assert_eq!(set.summary().train_series, Some(set.columns().len() - 1));
     assert!(set.columns().iter().any(|column| column.name == "FLAT"));
 }

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType, Int96};
+use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
@@ -323,7 +324,7 @@ impl<'a> Column<'a> {
             Of::Int96ColumnReader(reader) => fetch(reader, definition, repetition)
                 .map(|values| Cell::Whole(values.iter().map(Int96::to_seconds).collect())),
             Of::BoolColumnReader(_) | Of::FixedLenByteArrayColumnReader(_) => {
-                Err("a column has another type than the file says".to_owned())
+                Err(ColumnFault::OtherType)
             }
         };
         cell.map_err(|fault| {
@@ -367,19 +368,30 @@ impl<'a> Column<'a> {
     }
 }
 
+/// Why a row of a column cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ColumnFault {
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+    #[error("there are fewer rows than the file says")]
+    TooFewRows,
+    #[error("a column has another type than the file says")]
+    OtherType,
+}
+
 /// The values of the next row, and their levels.
 fn fetch<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     definition: &mut Vec<i16>,
     repetition: &mut Vec<i16>,
-) -> Result<Vec<T::T>, String> {
+) -> Result<Vec<T::T>, ColumnFault> {
     definition.clear();
     repetition.clear();
     let mut values = Vec::new();
     let read = reader.read_records(1, Some(definition), Some(repetition), &mut values);
-    let (rows, _, levels) = read.map_err(|fault| fault.to_string())?;
+    let (rows, _, levels) = read?;
     if rows != 1 {
-        return Err("there are fewer rows than the file says".to_owned());
+        return Err(ColumnFault::TooFewRows);
     }
     // Where nothing can be null, there are no levels.
     definition.resize(levels, 0);

@@ -13,8 +13,8 @@ use crate::definition::model::Step;
 use crate::definition::path::{JsonPath, Segment};
 use crate::definition::reference::{Function, walk};
 use crate::definition::shapes::{self, Scalar, Shape, Step as ShapeStep};
-use crate::definition::source::kind_of;
 use crate::definition::step_types::{Arguments, Beside, Need, StepType};
+use crate::reading::kind_of;
 
 impl Checker<'_> {
     pub(super) fn check_arguments(&mut self, step: &Step<'_>) {

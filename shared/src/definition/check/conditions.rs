@@ -11,7 +11,7 @@ use crate::definition::condition::{COMPARISONS, TYPES};
 use crate::definition::model::{ParameterType, Step};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
-use crate::definition::source::kind_of;
+use crate::reading::kind_of;
 
 /// Types that the published schema lists, and no SDK writes.
 const ONLY_IN_SCHEMA: [&str; 2] = ["NotEquals", "NotIn"];

@@ -12,7 +12,7 @@ use crate::definition::model::{Parameter, ParameterType};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner};
 use crate::definition::shapes::Scalar;
-use crate::definition::source::kind_of;
+use crate::reading::kind_of;
 
 /// The version that all definitions have.
 const VERSION: &str = "2020-12-01";

@@ -6,8 +6,8 @@ use super::Code;
 use super::names::{choice, one_of, show};
 use super::types::needed;
 use crate::definition::shapes::{Limits, Scalar, Shape, Step as ShapeStep};
-use crate::definition::source::kind_of;
 use crate::nearest::likely;
+use crate::reading::kind_of;
 
 /// What is wrong with a value where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

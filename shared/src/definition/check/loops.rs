@@ -8,8 +8,8 @@ use crate::definition::get::{GetPath, Member};
 use crate::definition::model::{FOR_EACH_BODY, ParameterType, Step};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner, Reference};
-use crate::definition::source::kind_of;
 use crate::definition::step_types::StepKind;
+use crate::reading::kind_of;
 
 /// The members of a ForEach step's arguments.
 const ARGUMENTS: [&str; 4] = ["IterableItems", "MaxConcurrency", "Selector", FOR_EACH_BODY];

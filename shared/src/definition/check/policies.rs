@@ -6,8 +6,8 @@ use super::names::{choice, show};
 use super::{Checker, Code};
 use crate::definition::model::Step;
 use crate::definition::path::JsonPath;
-use crate::definition::source::kind_of;
 use crate::definition::step_types::StepKind;
+use crate::reading::kind_of;
 
 /// The exceptions that can be retried.
 const EXCEPTIONS: [&str; 6] = [

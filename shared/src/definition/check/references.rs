@@ -11,8 +11,8 @@ use crate::definition::path::JsonPath;
 use crate::definition::reference::{Function, Owner, Reference, walk, walk_step};
 use crate::definition::resolve::{parse_json_path, property_file};
 use crate::definition::shapes::{self, Step as ShapeStep};
-use crate::definition::source::kind_of;
 use crate::definition::step_types::{NamedItems, Properties, StepKind};
+use crate::reading::kind_of;
 
 /// The execution variables.
 const VARIABLES: [&str; 8] = [

@@ -11,9 +11,9 @@ use crate::definition::model::{Step, dependency_name};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::Function;
 use crate::definition::shapes::{self, Scalar};
-use crate::definition::source::kind_of;
 use crate::definition::step_types::{Arguments, Beside, StepKind, StepType};
 use crate::nearest::likely;
+use crate::reading::kind_of;
 
 /// The longest name of a step.
 const LONGEST_NAME: usize = 64;
