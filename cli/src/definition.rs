@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use pipewright::definition::check::check;
 use pipewright::definition::diff::diff;
 use pipewright::definition::{
-    Code, Definition, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
+    Code, Definition, Excerpt, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
 };
 use pipewright::encoding::foreign_encoding;
 use pipewright_files::bounded;
@@ -434,40 +434,12 @@ impl Checked {
         self.characters[block] + rest.iter().filter(|byte| begins_character(**byte)).count()
     }
 
-    /// The part of its line that shows a finding, how many characters stand
-    /// before what is marked, and how many are marked.
-    fn excerpt(&self, finding: &Located) -> (String, usize, usize) {
+    /// What shows a finding in its line.
+    fn excerpt(&self, finding: &Located) -> Excerpt {
         let start = finding.start.min(self.text.len());
-        let (_, line) = self.line_of(start);
-        let end = finding.end.clamp(start, line.end.max(start));
-        let marked = self
-            .text
-            .get(start..end)
-            .map_or(1, |text| text.chars().take(MARKED).count().max(1));
-        let back = |count: usize| {
-            self.text[line.start..start]
-                .char_indices()
-                .nth_back(count - 1)
-                .map_or(line.start, |(at, _)| line.start + at)
-        };
-        let forth = |count: usize| {
-            self.text[start..line.end.max(start)]
-                .char_indices()
-                .nth(count)
-                .map_or(line.end.max(start), |(at, _)| start + at)
-        };
-        let (from, until) = if line.len() <= WHOLE_LINE {
-            (line.start, line.end.max(start))
-        } else {
-            (back(BEFORE), forth(marked + AFTER))
-        };
-        let cut = if from > line.start { "…" } else { "" };
-        let before = self.text[from..start].chars().count() + usize::from(!cut.is_empty());
-        let shown: String = self.text[from..until]
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        (format!("{cut}{}", shown.trim_end()), before, marked)
+        let (number, line) = self.line_of(start);
+        let marked = start - line.start..finding.end.max(start) - line.start;
+        Excerpt::new(number + 1, &self.text[line], marked)
     }
 }
 
@@ -489,16 +461,6 @@ fn is_about_the_key(code: Code) -> bool {
         Code::MisspeltKey | Code::UnknownKey | Code::UnknownArgument
     )
 }
-
-/// A line up to this many bytes is shown whole. Definitions often are a
-/// single line of hundreds of kilobytes, of which only the surroundings are.
-const WHOLE_LINE: usize = 160;
-/// How many characters of a long line are shown before what is marked.
-const BEFORE: usize = 50;
-/// How many characters are marked at most.
-const MARKED: usize = 70;
-/// How many characters of a long line are shown after what is marked.
-const AFTER: usize = 30;
 
 fn show_text(files: &[Checked], colored: bool) -> String {
     let paint = |code: &str, text: &str| {
@@ -530,17 +492,12 @@ fn show_text(files: &[Checked], colored: bool) -> String {
                 continue;
             }
             let (line, column) = file.position(finding.start);
-            let (shown, before, marked) = file.excerpt(finding);
-            let number = line.to_string();
-            let margin = " ".repeat(number.len());
-            let bar = paint("1;34", "|");
+            let excerpt = file.excerpt(finding);
+            let margin = excerpt.margin();
             out += &format!(
-                "{margin}{} {name}:{line}:{column}\n{margin} {bar}\n{} {bar} {shown}\n\
-                 {margin} {bar} {}{}\n{margin} {} at {}\n\n",
+                "{margin}{} {name}:{line}:{column}\n{}\n{margin} {} at {}\n\n",
                 paint("1;34", "-->"),
-                paint("1;34", &number),
-                " ".repeat(before),
-                paint(colour, &"^".repeat(marked)),
+                excerpt.painted(|text| paint("1;34", text), |text| paint(colour, text)),
                 paint("1;34", "="),
                 finding.path,
             );

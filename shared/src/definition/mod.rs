@@ -5,6 +5,7 @@
 pub mod check;
 pub mod condition;
 pub mod diff;
+mod excerpt;
 mod foreign;
 mod get;
 pub mod graph;
@@ -18,6 +19,7 @@ pub mod source;
 mod step_types;
 
 pub use check::{Code, Finding, Severity};
+pub use excerpt::Excerpt;
 pub use foreign::Foreign;
 pub use get::{GetPath, GetPathError, Member};
 pub use graph::{Edge, EdgeKind, Graph};

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde_json::{Number, Value};
 
+use super::excerpt::Excerpt;
 use super::foreign::Foreign;
 use super::path::{JsonPath, Segment};
 
@@ -86,15 +87,14 @@ impl fmt::Display for DuplicateKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The text is not JSON, or nested too deeply.
-    #[error("{position}: {message}{}", show_line(text, *position))]
+    #[error("{position}: {message}{}", below(excerpt.as_ref()))]
     Syntax {
         /// What is wrong.
         message: String,
         /// Where.
         position: Position,
-        /// The line itself, cut to a readable length around the place, and
-        /// how many characters were cut before it.
-        text: (String, usize),
+        /// The line itself or the place's surroundings; none of an empty line.
+        excerpt: Option<Excerpt>,
     },
     /// Keys stand twice in one object; the first hundred of them, in the text's
     /// order.
@@ -116,35 +116,17 @@ fn join_lines(duplicates: &[DuplicateKey]) -> String {
         .join("\n")
 }
 
-fn show_line((line, cut): &(String, usize), position: Position) -> String {
-    if line.is_empty() {
-        return String::new();
-    }
-    let number = position.line.to_string();
-    let margin = " ".repeat(number.len());
-    let indent = " ".repeat(position.column.saturating_sub(1 + cut));
-    format!("\n{margin} |\n{number} | {line}\n{margin} | {indent}^")
+fn below(excerpt: Option<&Excerpt>) -> String {
+    excerpt.map_or_else(String::new, |excerpt| format!("\n{excerpt}"))
 }
 
-/// How many characters of a line an error shows on each side of its place: a
-/// definition often is a single line of hundreds of kilobytes.
-const LINE_MARGIN: usize = 60;
-
-/// The line at `position`, without its tabs and cut around the column.
-fn line_around(text: &str, position: Position) -> (String, usize) {
-    let line = text
-        .split('\n')
-        .nth(position.line - 1)
-        .unwrap_or_default()
-        .trim_end_matches('\r');
-    let cut = position.column.saturating_sub(LINE_MARGIN + 1);
-    let shown = line
-        .chars()
-        .skip(cut)
-        .take(2 * LINE_MARGIN)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    (shown, cut)
+/// What shows a position in its text.
+fn excerpt_at(text: &str, position: Position) -> Option<Excerpt> {
+    let line = text.split('\n').nth(position.line - 1)?;
+    let line = line.trim_end_matches('\r');
+    let mut before = line.char_indices().map(|(at, _)| at);
+    let at = before.nth(position.column - 1).unwrap_or(line.len());
+    (!line.is_empty()).then(|| Excerpt::new(position.line, line, at..at))
 }
 
 /// Parses JSON text: order of keys and text of numbers are kept.
@@ -233,7 +215,7 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
         ParseError::Syntax {
             message,
             position,
-            text: line_around(text, position),
+            excerpt: excerpt_at(text, position),
         }
     })
 }
