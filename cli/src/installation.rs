@@ -2,8 +2,10 @@
 
 use clap::Args;
 
+use crate::argument::InvalidArgument;
+
 /// The longest prefix that the templates take.
-const MAX_PREFIX_LENGTH: usize = 20;
+pub(crate) const MAX_PREFIX_LENGTH: usize = 20;
 
 /// The prefix of an installation that was deployed without another one.
 const DEFAULT_PREFIX: &str = "pipewright";
@@ -50,7 +52,7 @@ impl Installation {
 }
 
 /// Takes what the parameter `Prefix` takes.
-fn prefix(text: &str) -> Result<String, String> {
+fn prefix(text: &str) -> Result<String, InvalidArgument> {
     let part = |part: &str| {
         !part.is_empty()
             && part
@@ -63,10 +65,7 @@ fn prefix(text: &str) -> Result<String, String> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(format!(
-            "a prefix has 2 to {MAX_PREFIX_LENGTH} lower-case letters, digits and inner hyphens, and begins with a \
-             letter"
-        ))
+        Err(InvalidArgument::Prefix)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::BoxFuture;
 use crate::client::{Answer, Client};
 use crate::clock::Clock;
+use crate::error::{CallError, JobError};
 use crate::event::Event;
 use crate::events::EventSink;
 use crate::functions::FunctionCaller;
@@ -192,7 +193,7 @@ impl DefaultBus {
 }
 
 impl EventSink for DefaultBus {
-    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>> {
+    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), CallError>> {
         Box::pin(async move {
             let entry = Entry {
                 source: Event::SOURCE.to_owned(),
@@ -203,7 +204,7 @@ impl EventSink for DefaultBus {
             };
             eventbridge::put(&self.0, None, &[entry])
                 .await
-                .map_err(|error| error.to_string())
+                .map_err(|error| CallError::Lost(error.to_string()))
         })
     }
 }
@@ -257,7 +258,7 @@ impl LocalServices {
         uri: String,
         headers: &[(&'static str, &'static str)],
         body: &Value,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, CallError> {
         // The semaphore is never closed; without a permit the call would only be early.
         let _permit = self.calls.acquire().await.ok();
         let body = body.to_string();
@@ -272,8 +273,8 @@ impl LocalServices {
             service,
             time: (self.caller.clock)(),
         };
-        let (signature, _) =
-            signed(signable, &self.caller.key, scope).map_err(|error| error.to_string())?;
+        let (signature, _) = signed(signable, &self.caller.key, scope)
+            .map_err(|error| CallError::Request(error.to_string()))?;
         let mut all: Vec<(String, String)> = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -286,11 +287,14 @@ impl LocalServices {
         if answer.is_success() {
             Ok(answer)
         } else {
-            Err(format!("HTTP status {}: {}", answer.status, answer.text()))
+            Err(CallError::Status {
+                status: answer.status,
+                text: answer.text(),
+            })
         }
     }
 
-    async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, String> {
+    async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, CallError> {
         let endpoint = endpoint(self.endpoints.lambda.as_deref(), "Lambda")?;
         let name = resource_of(function)
             .strip_prefix("function:")
@@ -306,15 +310,16 @@ impl LocalServices {
             .await?;
         let text = answer.text();
         if let Some(kind) = answer.header("x-amz-function-error") {
-            return Err(format!("the function failed ({kind}): {text}"));
+            let kind = kind.to_owned();
+            return Err(CallError::Function { kind, text });
         }
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).map_err(|error| format!("its answer is no JSON: {error}"))
+        serde_json::from_str(&text).map_err(|error| CallError::NotJson(error.to_string()))
     }
 
-    async fn send_message(&self, queue_url: &str, body: &Value) -> Result<(), String> {
+    async fn send_message(&self, queue_url: &str, body: &Value) -> Result<(), CallError> {
         let endpoint = endpoint(self.endpoints.sqs.as_deref(), "SQS")?;
         let headers = [
             ("content-type", "application/x-amz-json-1.0"),
@@ -327,16 +332,10 @@ impl LocalServices {
     }
 }
 
-fn endpoint<'a>(endpoint: Option<&'a str>, service: &str) -> Result<&'a str, String> {
+fn endpoint<'a>(endpoint: Option<&'a str>, service: &'static str) -> Result<&'a str, CallError> {
     endpoint
         .map(|endpoint| endpoint.trim_end_matches('/'))
-        .ok_or_else(|| {
-            format!(
-                "there is no local {service}: AWS_ENDPOINT_URL_{} and AWS_ENDPOINT_URL are not \
-                 set",
-                service.to_ascii_uppercase()
-            )
-        })
+        .ok_or(CallError::NoEndpoint { service })
 }
 
 impl FunctionCaller for LocalServices {
@@ -344,10 +343,12 @@ impl FunctionCaller for LocalServices {
         &'a self,
         function: &'a str,
         payload: &'a Value,
-    ) -> BoxFuture<'a, Result<Value, String>> {
+    ) -> BoxFuture<'a, Result<Value, JobError>> {
         Box::pin(async move {
             self.invoke(function, payload).await.map_err(|error| {
-                format!("ClientError: Failed to invoke the Lambda function '{function}': {error}")
+                JobError::Client(format!(
+                    "Failed to invoke the Lambda function '{function}': {error}"
+                ))
             })
         })
     }
@@ -358,10 +359,12 @@ impl QueueSender for LocalServices {
         &'a self,
         queue_url: &'a str,
         body: &'a Value,
-    ) -> BoxFuture<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<(), JobError>> {
         Box::pin(async move {
             self.send_message(queue_url, body).await.map_err(|error| {
-                format!("ClientError: Failed to send a message to the queue '{queue_url}': {error}")
+                JobError::Client(format!(
+                    "Failed to send a message to the queue '{queue_url}': {error}"
+                ))
             })
         })
     }

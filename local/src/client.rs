@@ -1,5 +1,6 @@
 //! Plain HTTP to what runs on this machine.
 
+use crate::error::CallError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -53,27 +54,26 @@ impl Client {
         uri: String,
         headers: &[(String, String)],
         body: Vec<u8>,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, CallError> {
         let mut request = HttpRequest::new(SdkBody::from(body));
-        request
-            .set_method(method)
-            .map_err(|error| error.to_string())?;
-        request.set_uri(uri).map_err(|error| error.to_string())?;
+        let wrong = |error: &dyn std::error::Error| CallError::Request(error.to_string());
+        request.set_method(method).map_err(|error| wrong(&error))?;
+        request.set_uri(uri).map_err(|error| wrong(&error))?;
         for (name, value) in headers {
             request
                 .headers_mut()
                 .try_insert(name.clone(), value.clone())
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| wrong(&error))?;
         }
         let mut response = self
             .0
             .call(request)
             .await
-            .map_err(|error| pipewright_aws::error_chain(&error))?;
+            .map_err(|error| CallError::Lost(pipewright_aws::error_chain(&error)))?;
         let body = ByteStream::new(response.take_body())
             .collect()
             .await
-            .map_err(|error| error.to_string())?
+            .map_err(|error| CallError::Lost(error.to_string()))?
             .to_vec();
         Ok(Answer {
             status: response.status().as_u16(),

@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, Client};
 use crate::clock::{Clock, Millis};
-use crate::error::{ApiError, ErrorKind};
+use crate::error::{ApiError, CallError, ErrorKind, JobError};
 use crate::event::Event;
 use crate::events::{EventCounts, EventQueue, EventSink, Retries};
 use crate::functions::FunctionCaller;
@@ -12,7 +12,7 @@ use crate::state::{
     Effect, InputCheck, JobEnd, JobOrder, JobResult, ServersKey, ServersOrder, Signal, State,
     StepKey,
 };
-use crate::storage::{ObjectStore, S3Location, StorageError};
+use crate::storage::{NotAnS3Uri, ObjectStore, S3Location, StorageError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,7 +84,21 @@ pub(crate) enum NoAnswer {
     /// It took longer than [`INVOCATION_LIMIT`].
     TimedOut,
     /// It could not be reached, or hung up.
-    Lost(String),
+    Lost(CallError),
+}
+
+/// Why a document that a definition reads can't be read.
+#[derive(Debug, thiserror::Error)]
+enum DocumentError {
+    #[error(transparent)]
+    Uri(#[from] NotAnS3Uri),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("{uri} is not JSON: {error}")]
+    NotJson {
+        uri: String,
+        error: serde_json::Error,
+    },
 }
 
 /// A lock whose holder panicked still guards consistent data: every change of the state is
@@ -294,7 +308,7 @@ impl Engine {
                             .await;
                         engine.signal(Signal::FunctionAnswered {
                             key: order.key,
-                            answer,
+                            answer: answer.map_err(|error| error.to_string()),
                         });
                     });
                 }
@@ -308,7 +322,7 @@ impl Engine {
                             .await;
                         engine.signal(Signal::MessageSent {
                             key: order.key,
-                            result,
+                            result: result.map_err(|error| error.to_string()),
                         });
                     });
                 }
@@ -357,9 +371,8 @@ impl Engine {
         let engine = self.clone();
         tokio::spawn(async move {
             let end = job.await.unwrap_or_else(|error| {
-                JobEnd::from(JobResult::Failed(format!(
-                    "InternalServerError: the local stand-in failed to run the job: {error}"
-                )))
+                let what = format!("the local stand-in failed to run the job: {error}");
+                JobEnd::from(JobResult::Failed(JobError::Internal(what).to_string()))
             });
             lock(&engine.shared.running).remove(&key);
             engine.signal(Signal::JobEnded { key, end });
@@ -391,13 +404,13 @@ impl Engine {
         let engine = self.clone();
         tokio::spawn(async move {
             let result = programs.await.unwrap_or_else(|error| {
-                Err(format!(
-                    "InternalServerError: the local stand-in failed to run the model: {error}"
-                ))
+                let what = format!("the local stand-in failed to run the model: {error}");
+                Err(JobError::Internal(what))
             });
             lock(&engine.shared.serving).remove(&key);
             // An end that the stand-in itself made is none that anybody is told of.
             if !engine.shared.closing.load(Ordering::SeqCst) {
+                let result = result.map_err(|error| error.to_string());
                 engine.signal(Signal::ServersEnded { key, result });
             }
         });
@@ -409,8 +422,8 @@ impl Engine {
             JobOrder::Transform(order) => self.shared.runner.transform(order, stop).await,
             JobOrder::Simulated { checks, millis, .. } => {
                 let work = async {
-                    if let Err(reason) = self.check_inputs(checks).await {
-                        return JobResult::Failed(reason);
+                    if let Err(error) = self.check_inputs(checks).await {
+                        return JobResult::Failed(error.to_string());
                     }
                     let millis = u64::try_from(*millis).unwrap_or(0);
                     tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -424,23 +437,20 @@ impl Engine {
         }
     }
 
-    async fn check_inputs(&self, checks: &[InputCheck]) -> Result<(), String> {
+    async fn check_inputs(&self, checks: &[InputCheck]) -> Result<(), JobError> {
         for check in checks {
             let location = S3Location::parse(&check.uri)
-                .map_err(|error| format!("ClientError: input '{}': {error}", check.name))?;
+                .map_err(|error| JobError::Client(format!("input '{}': {error}", check.name)))?;
             let none = match self.shared.store.list(&location, Some(1)).await {
                 Ok(keys) => keys.is_empty(),
                 Err(StorageError::NotFound(_)) => true,
                 Err(error) => {
-                    return Err(format!("ClientError: input '{}': {error}", check.name));
+                    let what = format!("input '{}': {error}", check.name);
+                    return Err(JobError::Client(what));
                 }
             };
             if none {
-                return Err(format!(
-                    "ClientError: Data download failed:No S3 objects found under S3 URL \"{}\" \
-                     given in input data source '{}'.",
-                    check.uri, check.name
-                ));
+                return Err(JobError::no_objects(&check.uri, &check.name));
             }
         }
         Ok(())
@@ -450,19 +460,17 @@ impl Engine {
         let mut documents = Vec::with_capacity(uris.len());
         for uri in uris {
             let document = self.read_document(&uri).await;
-            documents.push((uri, document));
+            documents.push((uri, document.map_err(|error| error.to_string())));
         }
         documents
     }
 
-    async fn read_document(&self, uri: &str) -> Result<Value, String> {
+    async fn read_document(&self, uri: &str) -> Result<Value, DocumentError> {
         let location = S3Location::parse(uri)?;
-        let bytes = self
-            .shared
-            .store
-            .read(&location, None)
-            .await
-            .map_err(|error| error.to_string())?;
-        serde_json::from_slice(&bytes).map_err(|error| format!("{uri} is no JSON: {error}"))
+        let bytes = self.shared.store.read(&location, None).await?;
+        serde_json::from_slice(&bytes).map_err(|error| DocumentError::NotJson {
+            uri: uri.to_owned(),
+            error,
+        })
     }
 }

@@ -1,6 +1,7 @@
-//! What the stand-in answers when it refuses a call.
+//! What the stand-in answers when it refuses a call, and why what it calls or runs has failed.
 
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// The exception names of SageMaker's API that the stand-in uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,90 @@ impl ApiError {
     /// The body of the answer, as AWS JSON 1.1 has it.
     pub fn body(&self) -> Value {
         json!({"__type": self.kind.name(), "message": self.message})
+    }
+}
+
+/// Why a service of the local AWS, or a program that serves a model, gave no usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The environment names no endpoint of the service.
+    #[error(
+        "there is no local {service}: AWS_ENDPOINT_URL_{} and AWS_ENDPOINT_URL are not set",
+        service.to_ascii_uppercase()
+    )]
+    NoEndpoint {
+        /// The service's name.
+        service: &'static str,
+    },
+    /// The request cannot be made or signed.
+    #[error("{0}")]
+    Request(String),
+    /// The request or its answer was lost on the way.
+    #[error("{0}")]
+    Lost(String),
+    /// The answer is an error.
+    #[error("HTTP status {status}: {text}")]
+    Status {
+        /// Its status.
+        status: u16,
+        /// Its text.
+        text: String,
+    },
+    /// A Lambda function failed.
+    #[error("the function failed ({kind}): {text}")]
+    Function {
+        /// What Lambda calls the failure.
+        kind: String,
+        /// What the function said.
+        text: String,
+    },
+    /// The answer is not JSON.
+    #[error("its answer is not JSON: {0}")]
+    NotJson(String),
+}
+
+/// Why a job or what serves a model failed, in SageMaker's form: whose fault it is, and what
+/// happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The request, its data or what it names.
+    #[error("ClientError: {0}")]
+    Client(String),
+    /// The job's program.
+    #[error("AlgorithmError: {0}")]
+    Algorithm(String),
+    /// This machine or the stand-in.
+    #[error("InternalServerError: {0}")]
+    Internal(String),
+    /// What serves a model; SageMaker does not say whose fault it is.
+    #[error("{0}")]
+    Container(String),
+}
+
+impl JobError {
+    /// A fault of the request, its data or what it names.
+    pub fn client(what: impl ToString) -> Self {
+        Self::Client(what.to_string())
+    }
+
+    /// A fault of this machine or the stand-in.
+    pub fn internal(what: impl ToString) -> Self {
+        Self::Internal(what.to_string())
+    }
+
+    /// An input names a place in S3 where nothing is.
+    pub(crate) fn no_objects(place: &impl std::fmt::Display, input: &str) -> Self {
+        Self::Client(format!(
+            "Data download failed:No S3 objects found under S3 URL \"{place}\" given in input data \
+             source '{input}'."
+        ))
+    }
+
+    /// What an operation on a file of this machine failed with.
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::Internal(format!("{}: {error}", path.display()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sending events in the order in which they happened.
 
 use crate::BoxFuture;
+use crate::error::CallError;
 use crate::event::Event;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +29,8 @@ impl Default for Retries {
 
 /// The seam to EventBridge.
 pub trait EventSink: Send + Sync {
-    /// Puts one event on the bus. The error is a message for a person.
-    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>>;
+    /// Puts one event on the bus.
+    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), CallError>>;
 }
 
 /// What became of the events so far.
@@ -106,7 +107,7 @@ async fn send_all(
     }
 }
 
-async fn send(sink: &dyn EventSink, retries: Retries, event: &Event) -> Result<(), String> {
+async fn send(sink: &dyn EventSink, retries: Retries, event: &Event) -> Result<(), CallError> {
     let mut pause = retries.first_pause;
     let mut attempt = 1;
     loop {
@@ -142,12 +143,12 @@ mod tests {
     }
 
     impl EventSink for Flaky {
-        fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>> {
+        fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), CallError>> {
             Box::pin(async move {
                 let mut left = self.left.lock().unwrap();
                 if *left > 0 {
                     *left -= 1;
-                    return Err("throttled".to_owned());
+                    return Err(CallError::Lost("throttled".to_owned()));
                 }
                 *left = self.failures;
                 self.kept.lock().unwrap().push(event.detail.to_string());

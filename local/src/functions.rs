@@ -1,17 +1,17 @@
 //! The seam to Lambda.
 
 use crate::BoxFuture;
+use crate::error::JobError;
 use serde_json::Value;
 
 /// Calls Lambda functions.
 pub trait FunctionCaller: Send + Sync {
     /// Calls a function, by ARN or name, and waits for its answer.
     ///
-    /// The error is a message for a person: the function's own error, or why it could not be
-    /// called.
+    /// The error is the function's own, or why it could not be called.
     fn call<'a>(
         &'a self,
         function: &'a str,
         payload: &'a Value,
-    ) -> BoxFuture<'a, Result<Value, String>>;
+    ) -> BoxFuture<'a, Result<Value, JobError>>;
 }

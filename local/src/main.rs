@@ -86,30 +86,46 @@ struct Serve {
     simulated_step_seconds: f64,
 }
 
-fn account_id(text: &str) -> Result<String, String> {
+/// An option does not take what was given.
+#[derive(Debug, thiserror::Error)]
+enum ArgumentError {
+    #[error("an account has twelve digits")]
+    Account,
+    #[error("it must be REPOSITORY=APPDIR")]
+    Runner,
+    #[error("it must be REPOSITORY=PROGRAM")]
+    Python,
+    #[error("it must be a number from 0 to 3600")]
+    Seconds,
+}
+
+fn account_id(text: &str) -> Result<String, ArgumentError> {
     if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
         Ok(text.to_owned())
     } else {
-        Err("an account has twelve digits".to_owned())
+        Err(ArgumentError::Account)
     }
 }
 
-fn runner(text: &str) -> Result<(String, PathBuf), String> {
-    text.split_once('=')
-        .filter(|(repository, folder)| !repository.is_empty() && !folder.is_empty())
-        .map(|(repository, folder)| (repository.to_owned(), PathBuf::from(folder)))
-        .ok_or_else(|| "it must be REPOSITORY=APPDIR".to_owned())
+fn runner(text: &str) -> Result<(String, PathBuf), ArgumentError> {
+    of_repository(text).ok_or(ArgumentError::Runner)
 }
 
-fn python_for(text: &str) -> Result<(String, PathBuf), String> {
-    runner(text).map_err(|_| "it must be REPOSITORY=PROGRAM".to_owned())
+fn python_for(text: &str) -> Result<(String, PathBuf), ArgumentError> {
+    of_repository(text).ok_or(ArgumentError::Python)
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+fn of_repository(text: &str) -> Option<(String, PathBuf)> {
+    let (repository, path) = text.split_once('=')?;
+    let is_whole = !repository.is_empty() && !path.is_empty();
+    is_whole.then(|| (repository.to_owned(), PathBuf::from(path)))
+}
+
+fn seconds(text: &str) -> Result<f64, ArgumentError> {
     text.parse()
         .ok()
         .filter(|seconds| (0.0..=3600.0).contains(seconds))
-        .ok_or_else(|| "it must be a number from 0 to 3600".to_owned())
+        .ok_or(ArgumentError::Seconds)
 }
 
 /// Variables that pip and container engines find without this at the beginning of their names: where

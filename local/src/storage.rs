@@ -17,13 +17,13 @@ impl S3Location {
     /// Reads `s3://bucket/key`.
     ///
     /// # Errors
-    /// A message that quotes the text, when it is no such URI.
-    pub fn parse(uri: &str) -> Result<Self, String> {
+    /// When it is no such URI.
+    pub fn parse(uri: &str) -> Result<Self, NotAnS3Uri> {
         let (bucket, key) = uri
             .strip_prefix("s3://")
             .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
             .filter(|(bucket, _)| !bucket.is_empty())
-            .ok_or_else(|| format!("'{uri}' is no S3 URI (s3://bucket/key)"))?;
+            .ok_or_else(|| NotAnS3Uri(uri.to_owned()))?;
         Ok(Self {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
@@ -67,6 +67,11 @@ impl fmt::Display for S3Location {
         write!(f, "s3://{}/{}", self.bucket, self.key)
     }
 }
+
+/// A text is not the URI of a place in S3.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an S3 URI (s3://bucket/key)")]
+pub struct NotAnS3Uri(String);
 
 /// Why S3 could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,14 @@
 //! What an endpoint is to be called and which model it is to serve: decided
 //! from the execution's history alone.
 
+use pipewright::instance_type::is_instance_type;
 use pipewright::record::history::Step;
 use pipewright::record::{History, Kind, RecordId, made_by, names};
+use pipewright::wording::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::argument::InvalidArgument;
 
 /// The longest name of an endpoint, and of its configuration.
 const MAX_NAME_LENGTH: usize = 63;
@@ -96,10 +100,7 @@ pub(crate) fn default_name(prefix: &str, id: &RecordId) -> String {
         return plain;
     }
     let digest = Sha256::digest(id.as_str());
-    let mut suffix = String::from("-");
-    for byte in &digest[..DIGEST_DIGITS / 2] {
-        suffix += &format!("{byte:02x}");
-    }
+    let suffix = format!("-{}", hex(&digest[..DIGEST_DIGITS / 2]));
     let mut name = plain.to_ascii_lowercase();
     // All of it is ASCII.
     name.truncate(MAX_NAME_LENGTH - suffix.len());
@@ -182,25 +183,11 @@ pub(crate) fn recorded_name(record: Option<&Value>) -> Option<String> {
 /// Takes an instance type for hosting, such as `ml.m5.large`.
 ///
 /// # Errors
-/// What is wrong with it.
-pub(crate) fn instance_type(text: &str) -> Result<String, String> {
-    let mut parts = text.split('.');
-    let word = |part: Option<&str>| {
-        part.is_some_and(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        })
-    };
-    let fits = parts.next() == Some("ml")
-        && word(parts.next())
-        && word(parts.next())
-        && parts.next().is_none();
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("an instance type reads ml.<family>.<size>, such as ml.m5.large".to_owned())
+/// When it is another text.
+pub(crate) fn instance_type(text: &str) -> Result<String, InvalidArgument> {
+    match is_instance_type(text) {
+        true => Ok(text.to_owned()),
+        false => Err(InvalidArgument::InstanceType),
     }
 }
 

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Format, Place};
+use crate::argument::InvalidArgument;
 use crate::execution::ended_as;
 use crate::output;
 use crate::search::Search;
@@ -62,10 +63,10 @@ struct Answer {
     already_started: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+fn assignment(text: &str) -> Result<(String, String), InvalidArgument> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must be NAME=VALUE".to_owned()),
+        _ => Err(InvalidArgument::Assignment),
     }
 }
 

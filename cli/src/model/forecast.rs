@@ -16,6 +16,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::{Bucket, Execution, Which, member, now, of_other_image};
+use crate::argument::InvalidArgument;
 use crate::output::{self, Output};
 
 mod made;
@@ -66,10 +67,10 @@ enum Format {
     Json,
 }
 
-fn quantile(text: &str) -> Result<f64, String> {
+fn quantile(text: &str) -> Result<f64, InvalidArgument> {
     match text.parse() {
         Ok(level) if 0.0 < level && level < 1.0 => Ok(level),
-        _ => Err("a quantile is a number above 0 and below 1".to_owned()),
+        _ => Err(InvalidArgument::Quantile),
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod path;
 
-use path::JsonPath;
+use path::{JsonPath, JsonPathError};
 use serde_json::{Map, Value, json};
 
 /// The service's limit of a payload, in megabytes, when the job names none.
@@ -71,6 +71,57 @@ pub(crate) struct MiniBatch {
     records: Vec<String>,
 }
 
+/// Why a transform cannot be done as it is asked for, or with the data that there are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BatchError {
+    #[error("{member} is {given}: the local stand-in takes {} and {}", taken[0], taken[1])]
+    Unsupported {
+        member: &'static str,
+        given: String,
+        taken: [&'static str; 2],
+    },
+    #[error("{member}: {error}")]
+    Filter {
+        member: &'static str,
+        error: JsonPathError,
+    },
+    #[error(
+        "MaxConcurrentTransforms × MaxPayloadInMB is {requests} × {megabytes}; it must be at most \
+         {LARGEST_TOTAL}"
+    )]
+    TooMuchAtOnce { requests: u64, megabytes: u64 },
+    #[error(
+        "DataProcessing takes application/json, application/jsonlines and text/csv; the \
+         ContentType is {}",
+        .0.as_deref().unwrap_or("not given")
+    )]
+    ContentType(Option<String>),
+    #[error("it is not in UTF-8")]
+    NotUtf8,
+    #[error("it is not JSON: {0}")]
+    NotJson(String),
+    #[error("{what} has {bytes} bytes, more than MaxPayloadInMB of {megabytes}")]
+    TooLarge {
+        what: String,
+        bytes: usize,
+        megabytes: u64,
+    },
+    #[error("{place}: InputFilter: {error}")]
+    Record {
+        place: String,
+        error: Box<BatchError>,
+    },
+    #[error(
+        "the model answered {records} records with {lines} lines, so that they cannot be told \
+         apart; BatchStrategy SingleRecord sends each alone"
+    )]
+    Lines { records: usize, lines: usize },
+    #[error("OutputFilter finds nothing in it")]
+    NothingInAnswer,
+    #[error("it finds nothing in the record")]
+    NothingInRecord,
+}
+
 impl Plan {
     /// Reads the request of a job.
     ///
@@ -79,7 +130,7 @@ impl Plan {
     pub(crate) fn read(
         request: &Map<String, Value>,
         preferences: &Preferences,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, BatchError> {
         let empty = Value::Null;
         let at = |member: &str| request.get(member).unwrap_or(&empty);
         let (input, output, processing) = (
@@ -89,21 +140,24 @@ impl Plan {
         );
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let one_of =
-            |member: &str, value: &Value, first: &'static str, second: &'static str| match value
-                .as_str()
-                .unwrap_or(first)
-            {
-                value if value == first => Ok(false),
-                value if value == second => Ok(true),
-                other => Err(format!(
-                    "{member} is {other}: the local stand-in takes {first} and {second}"
-                )),
+            |member: &'static str, value: &Value, first: &'static str, second: &'static str| {
+                match value.as_str().unwrap_or(first) {
+                    value if value == first => Ok(false),
+                    value if value == second => Ok(true),
+                    other => Err(BatchError::Unsupported {
+                        member,
+                        given: other.to_owned(),
+                        taken: [first, second],
+                    }),
+                }
             };
-        let filter = |member: &str| {
+        let filter = |member: &'static str| {
             processing[member]
                 .as_str()
                 .filter(|path| *path != "$")
-                .map(|path| JsonPath::parse(path).map_err(|error| format!("{member}: {error}")))
+                .map(|path| {
+                    JsonPath::parse(path).map_err(|error| BatchError::Filter { member, error })
+                })
                 .transpose()
         };
         let plan = Self {
@@ -133,18 +187,13 @@ impl Plan {
         };
         let asked = at("MaxConcurrentTransforms").as_u64().unwrap_or(1);
         if asked.saturating_mul(plan.payload_megabytes) > LARGEST_TOTAL {
-            return Err(format!(
-                "MaxConcurrentTransforms × MaxPayloadInMB is {asked} × {}; it must be at most \
-                 {LARGEST_TOTAL}",
-                plan.payload_megabytes
-            ));
+            return Err(BatchError::TooMuchAtOnce {
+                requests: asked,
+                megabytes: plan.payload_megabytes,
+            });
         }
         if plan.is_filtered() && plan.form(plan.content_type.as_deref()).is_none() {
-            return Err(format!(
-                "DataProcessing takes application/json, application/jsonlines and text/csv; the \
-                 ContentType is {}",
-                plan.content_type.as_deref().unwrap_or("not given")
-            ));
+            return Err(BatchError::ContentType(plan.content_type));
         }
         Ok(plan)
     }
@@ -167,14 +216,14 @@ impl Plan {
     ///
     /// # Errors
     /// Which record cannot be sent, and why.
-    pub(crate) fn mini_batches(&self, file: Vec<u8>) -> Result<Vec<MiniBatch>, String> {
+    pub(crate) fn mini_batches(&self, file: Vec<u8>) -> Result<Vec<MiniBatch>, BatchError> {
         let limit = match self.payload_megabytes {
             0 => usize::MAX,
             megabytes => usize::try_from(megabytes * MEGABYTE).unwrap_or(usize::MAX),
         };
         if !self.by_line && !self.is_filtered() {
             if file.len() > limit {
-                return Err(self.too_large("the file", file.len()));
+                return Err(self.too_large("the file".to_owned(), file.len()));
             }
             let records = Vec::new();
             return Ok(vec![MiniBatch {
@@ -182,7 +231,7 @@ impl Plan {
                 records,
             }]);
         }
-        let file = String::from_utf8(file).map_err(|_| "it is not in UTF-8".to_owned())?;
+        let file = String::from_utf8(file).map_err(|_| BatchError::NotUtf8)?;
         let records: Vec<&str> = if self.by_line {
             file.lines()
                 .filter(|line| !line.trim().is_empty())
@@ -194,13 +243,14 @@ impl Plan {
         for (number, record) in records.into_iter().enumerate() {
             let place = || format!("record {}", number + 1);
             let sent = match &self.input_filter {
-                Some(filter) => self
-                    .filtered(filter, record)
-                    .map_err(|error| format!("{}: InputFilter: {error}", place()))?,
+                Some(filter) => self.filtered(filter, record).map_err(|error| {
+                    let (place, error) = (place(), Box::new(error));
+                    BatchError::Record { place, error }
+                })?,
                 None => record.to_owned(),
             };
             if sent.len() > limit {
-                return Err(self.too_large(&place(), sent.len()));
+                return Err(self.too_large(place(), sent.len()));
             }
             match batches.last_mut() {
                 Some(last) if !self.is_single && last.body.len() + 1 + sent.len() <= limit => {
@@ -217,11 +267,12 @@ impl Plan {
         Ok(batches)
     }
 
-    fn too_large(&self, what: &str, bytes: usize) -> String {
-        format!(
-            "{what} has {bytes} bytes, more than MaxPayloadInMB of {}",
-            self.payload_megabytes
-        )
+    fn too_large(&self, what: String, bytes: usize) -> BatchError {
+        BatchError::TooLarge {
+            what,
+            bytes,
+            megabytes: self.payload_megabytes,
+        }
     }
 
     /// What stands in the output for the answer to a request; `content_type` is the answer's.
@@ -233,9 +284,9 @@ impl Plan {
         batch: &MiniBatch,
         answer: Vec<u8>,
         content_type: Option<&str>,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, BatchError> {
         let mut output = if self.output_filter.is_some() || self.is_joined {
-            let answer = String::from_utf8(answer).map_err(|_| "it is not in UTF-8".to_owned())?;
+            let answer = String::from_utf8(answer).map_err(|_| BatchError::NotUtf8)?;
             let form = self
                 .form(content_type)
                 .or_else(|| self.form(self.accept.as_deref()))
@@ -251,7 +302,7 @@ impl Plan {
         Ok(output)
     }
 
-    fn joined(&self, batch: &MiniBatch, answer: &str, form: Form) -> Result<String, String> {
+    fn joined(&self, batch: &MiniBatch, answer: &str, form: Form) -> Result<String, BatchError> {
         let answers: Vec<&str> = if batch.records.len() == 1 {
             vec![answer.trim_end_matches('\n')]
         } else {
@@ -261,12 +312,10 @@ impl Plan {
                 .collect()
         };
         if answers.len() != batch.records.len() {
-            return Err(format!(
-                "the model answered {} records with {} lines, so that they cannot be told apart; \
-                 BatchStrategy SingleRecord sends each alone",
-                batch.records.len(),
-                answers.len()
-            ));
+            return Err(BatchError::Lines {
+                records: batch.records.len(),
+                lines: answers.len(),
+            });
         }
         let mut lines = Vec::with_capacity(answers.len());
         for (record, answer) in batch.records.iter().zip(answers) {
@@ -275,23 +324,19 @@ impl Plan {
                 value = form.join(form.read(record)?, value);
             }
             if let Some(filter) = &self.output_filter {
-                value = filter
-                    .of(&value)
-                    .ok_or("OutputFilter finds nothing in it".to_owned())?;
+                value = filter.of(&value).ok_or(BatchError::NothingInAnswer)?;
             }
             lines.push(form.write(&value));
         }
         Ok(lines.join("\n"))
     }
 
-    fn filtered(&self, filter: &JsonPath, record: &str) -> Result<String, String> {
+    fn filtered(&self, filter: &JsonPath, record: &str) -> Result<String, BatchError> {
         let form = self
             .form(self.content_type.as_deref())
             .unwrap_or(Form::Json);
         let value = form.read(record)?;
-        let taken = filter
-            .of(&value)
-            .ok_or("it finds nothing in the record".to_owned())?;
+        let taken = filter.of(&value).ok_or(BatchError::NothingInRecord)?;
         Ok(form.write(&taken))
     }
 }
@@ -304,10 +349,10 @@ enum Form {
 }
 
 impl Form {
-    fn read(self, text: &str) -> Result<Value, String> {
+    fn read(self, text: &str) -> Result<Value, BatchError> {
         match self {
             Self::Json => {
-                serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))
+                serde_json::from_str(text).map_err(|error| BatchError::NotJson(error.to_string()))
             }
             Self::Csv => Ok(fields(text).into_iter().map(Value::from).collect()),
         }
@@ -369,7 +414,7 @@ fn fields(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn plan(request: Value) -> Result<Plan, String> {
+    fn plan(request: Value) -> Result<Plan, BatchError> {
         Plan::read(request.as_object().unwrap(), &Preferences::default())
     }
 
@@ -409,9 +454,11 @@ mod tests {
         let found = bodies(&several, &format!("{half}\nb\n{half}\nc\n"));
         assert_eq!(found, [format!("{half}\nb"), format!("{half}\nc")]);
         let fault = several.mini_batches(vec![b'x'; 1_100_000]).unwrap_err();
+        let fault = fault.to_string();
         assert!(fault.contains("record 1 has 1100000 bytes"), "{fault}");
         let fault = plan(json!({"MaxPayloadInMB": 1})).unwrap();
         let fault = fault.mini_batches(vec![b'x'; 1_100_000]).unwrap_err();
+        let fault = fault.to_string();
         assert!(fault.contains("MaxPayloadInMB of 1"), "{fault}");
     }
 
@@ -478,6 +525,7 @@ mod tests {
         );
         let batch = joined.mini_batches(b"1\n2\n".to_vec()).unwrap().remove(0);
         let fault = joined.output(&batch, b"3\n".to_vec(), None).unwrap_err();
+        let fault = fault.to_string();
         assert!(fault.contains("2 records with 1 lines"), "{fault}");
         let filter = lines(
             json!({"TransformInput": {"ContentType": "application/json"},
@@ -485,7 +533,8 @@ mod tests {
         );
         let fault = filter
             .mini_batches(b"{\"x\":1}\n{}\n".to_vec())
-            .unwrap_err();
+            .unwrap_err()
+            .to_string();
         assert!(fault.contains("record 2: InputFilter"), "{fault}");
     }
 
@@ -509,7 +558,7 @@ mod tests {
                 "ContentType is not given",
             ),
         ] {
-            let fault = plan(request).unwrap_err();
+            let fault = plan(request).unwrap_err().to_string();
             assert!(fault.contains(words), "{fault}");
         }
     }

@@ -26,17 +26,26 @@ enum Segment {
     Every,
 }
 
+/// A text is not a path that batch transform takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{text}' is not a JSONPath that batch transform takes: it cannot be read from '{rest}' on; \
+     there are $, .name, ['name', ...], [number, ...], [start:end] and *"
+)]
+pub(crate) struct JsonPathError {
+    text: String,
+    rest: String,
+}
+
 impl JsonPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// A text that quotes what is no path of the part that batch transform takes.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |rest: &str| {
-            format!(
-                "'{text}' is no JSONPath that batch transform takes: it cannot be read from \
-                 '{rest}' on; there are $, .name, ['name', ...], [number, ...], [start:end] and *"
-            )
+    /// When it is not a path of the part that batch transform takes.
+    pub(crate) fn parse(text: &str) -> Result<Self, JsonPathError> {
+        let wrong = |rest: &str| JsonPathError {
+            text: text.to_owned(),
+            rest: rest.to_owned(),
         };
         let mut rest = text.strip_prefix('$').ok_or_else(|| wrong(text))?;
         let mut segments = Vec::new();
@@ -226,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_quoted() {
+    fn what_is_not_a_path_is_quoted() {
         for wrong in [
             "",
             "a",
@@ -244,9 +253,9 @@ mod tests {
             "$[1,]",
             "$.é[",
         ] {
-            let error = JsonPath::parse(wrong).unwrap_err();
+            let error = JsonPath::parse(wrong).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("'{wrong}' is no JSONPath")),
+                error.contains(&format!("'{wrong}' is not a JSONPath")),
                 "{error}"
             );
         }

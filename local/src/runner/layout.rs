@@ -1,5 +1,6 @@
 //! SageMaker's directory layout for a job, below a folder of this machine.
 
+use crate::error::JobError;
 use crate::state::{ProgramKind, ProgramOrder};
 use crate::storage::S3Location;
 use pipewright_files::below;
@@ -82,16 +83,15 @@ const DEFAULT_MAX_RUNTIME_SECONDS: u64 = 24 * 60 * 60;
 impl JobPlan {
     /// Reads the request of a job.
     ///
-    /// The error is a reason in SageMaker's form, for what the request lacks and for what the
-    /// stand-in can't do.
-    pub(super) fn read(order: &ProgramOrder) -> Result<Self, String> {
+    /// The error is for what the request lacks and for what the stand-in can't do.
+    pub(super) fn read(order: &ProgramOrder) -> Result<Self, JobError> {
         match order.kind {
             ProgramKind::Processing => Self::read_processing(&order.request),
             ProgramKind::Training => Self::read_training(order),
         }
     }
 
-    fn read_processing(request: &Map<String, Value>) -> Result<Self, String> {
+    fn read_processing(request: &Map<String, Value>) -> Result<Self, JobError> {
         let empty = Value::Null;
         let at = |member: &str| request.get(member).unwrap_or(&empty);
         let specification = at("AppSpecification");
@@ -116,7 +116,7 @@ impl JobPlan {
         })
     }
 
-    fn read_training(order: &ProgramOrder) -> Result<Self, String> {
+    fn read_training(order: &ProgramOrder) -> Result<Self, JobError> {
         let empty = Value::Null;
         let at = |member: &str| order.request.get(member).unwrap_or(&empty);
         let specification = at("AlgorithmSpecification");
@@ -133,7 +133,7 @@ impl JobPlan {
             .as_str()
             .unwrap_or_default();
         let output = S3Location::parse(output)
-            .map_err(|error| format!("ClientError: OutputDataConfig.S3OutputPath: {error}"))?
+            .map_err(|error| JobError::Client(format!("OutputDataConfig.S3OutputPath: {error}")))?
             .below(&order.job_name)
             .below("output");
         Ok(Self {
@@ -172,12 +172,12 @@ impl JobPlan {
     }
 }
 
-fn hosts(count: &Value) -> Result<Vec<String>, String> {
+fn hosts(count: &Value) -> Result<Vec<String>, JobError> {
     match number(count) {
         Some(count @ 1..=100) => Ok((1..=count).map(|host| format!("algo-{host}")).collect()),
-        _ => Err(format!(
-            "ClientError: InstanceCount must be from 1 to 100, and is {count}"
-        )),
+        _ => Err(JobError::Client(format!(
+            "InstanceCount must be from 1 to 100, and is {count}"
+        ))),
     }
 }
 
@@ -212,14 +212,14 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-fn read_input(input: &Value) -> Result<InputMount, String> {
+fn read_input(input: &Value) -> Result<InputMount, JobError> {
     let name = input["InputName"].as_str().unwrap_or_default().to_owned();
     let source = &input["S3Input"];
     let unsupported = |what: &str| {
-        format!(
-            "ClientError: input '{name}': the local stand-in does not support {what}; run this \
-             step without a runner, or on SageMaker"
-        )
+        JobError::Client(format!(
+            "input '{name}': the local stand-in does not support {what}; run this step without \
+             a runner, or on SageMaker"
+        ))
     };
     if !source.is_object() {
         return Err(unsupported("inputs other than S3Input"));
@@ -239,21 +239,21 @@ fn read_input(input: &Value) -> Result<InputMount, String> {
     }
     Ok(InputMount {
         source: S3Location::parse(&member("S3Uri", ""))
-            .map_err(|error| format!("ClientError: input '{name}': {error}"))?,
+            .map_err(|error| JobError::Client(format!("input '{name}': {error}")))?,
         path: below_root(&member("LocalPath", ""))
-            .map_err(|error| format!("ClientError: input '{name}': {error}"))?,
+            .map_err(|error| JobError::Client(format!("input '{name}': {error}")))?,
         sharded: member("S3DataDistributionType", "FullyReplicated") == "ShardedByS3Key",
         name,
     })
 }
 
-fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, String> {
+fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, JobError> {
     let name = channel["ChannelName"].as_str().unwrap_or_default();
     let unsupported = |what: &str| {
-        format!(
-            "ClientError: channel '{name}': the local stand-in does not support {what}; run this \
-             step without a runner, or on SageMaker"
-        )
+        JobError::Client(format!(
+            "channel '{name}': the local stand-in does not support {what}; run this step without \
+             a runner, or on SageMaker"
+        ))
     };
     let source = &channel["DataSource"]["S3DataSource"];
     if !source.is_object() {
@@ -270,54 +270,60 @@ fn read_channel(channel: &Value, job_mode: &str) -> Result<InputMount, String> {
         return Err(unsupported("compressed channels"));
     }
     let folder = below::file_name(name)
-        .map_err(|error| format!("ClientError: '{name}' is no channel name: {error}"))?;
+        .map_err(|error| JobError::Client(format!("'{name}' is not a channel name: {error}")))?;
     Ok(InputMount {
         source: S3Location::parse(source["S3Uri"].as_str().unwrap_or_default())
-            .map_err(|error| format!("ClientError: channel '{name}': {error}"))?,
+            .map_err(|error| JobError::Client(format!("channel '{name}': {error}")))?,
         path: Path::new("input/data").join(folder),
         sharded: source["S3DataDistributionType"].as_str() == Some("ShardedByS3Key"),
         name: name.to_owned(),
     })
 }
 
-fn read_checkpoints(configuration: &Value) -> Result<Option<CheckpointMount>, String> {
+fn read_checkpoints(configuration: &Value) -> Result<Option<CheckpointMount>, JobError> {
     if !configuration.is_object() {
         return Ok(None);
     }
-    let wrong = |error| format!("ClientError: CheckpointConfig: {error}");
+    let wrong =
+        |error: &dyn std::error::Error| JobError::Client(format!("CheckpointConfig: {error}"));
     let uri = configuration["S3Uri"].as_str().unwrap_or_default();
     let path = configuration["LocalPath"]
         .as_str()
         .unwrap_or("/opt/ml/checkpoints");
     Ok(Some(CheckpointMount {
         // Another job's checkpoints may lie under a key that only begins alike.
-        target: S3Location::parse(&format!("{}/", uri.trim_end_matches('/'))).map_err(wrong)?,
-        path: below_root(path.trim_end_matches('/')).map_err(wrong)?,
+        target: S3Location::parse(&format!("{}/", uri.trim_end_matches('/')))
+            .map_err(|error| wrong(&error))?,
+        path: below_root(path.trim_end_matches('/')).map_err(|error| wrong(&error))?,
     }))
 }
 
-fn read_output(output: &Value) -> Result<OutputMount, String> {
+fn read_output(output: &Value) -> Result<OutputMount, JobError> {
     let name = output["OutputName"].as_str().unwrap_or_default().to_owned();
     let target = &output["S3Output"];
     if !target.is_object() {
-        return Err(format!(
-            "ClientError: output '{name}': the local stand-in does not support outputs other \
-             than S3Output"
-        ));
+        return Err(JobError::Client(format!(
+            "output '{name}': the local stand-in does not support outputs other than S3Output"
+        )));
     }
     let member = |member: &str| target[member].as_str().unwrap_or_default();
     Ok(OutputMount {
         target: S3Location::parse(member("S3Uri"))
-            .map_err(|error| format!("ClientError: output '{name}': {error}"))?,
+            .map_err(|error| JobError::Client(format!("output '{name}': {error}")))?,
         path: below_root(member("LocalPath"))
-            .map_err(|error| format!("ClientError: output '{name}': {error}"))?,
+            .map_err(|error| JobError::Client(format!("output '{name}': {error}")))?,
         name,
     })
 }
 
+/// A container's path is not below [`CONTAINER_ROOT`].
+#[derive(Debug, thiserror::Error)]
+#[error("LocalPath '{0}' is not below {CONTAINER_ROOT}")]
+pub(super) struct NotBelowRoot(String);
+
 /// The part of a container's path below the layout's root. What means nothing in a path, such
 /// as a slash at its end, may stand in it.
-pub(super) fn below_root(path: &str) -> Result<PathBuf, String> {
+pub(super) fn below_root(path: &str) -> Result<PathBuf, NotBelowRoot> {
     let rest = path
         .strip_prefix(CONTAINER_ROOT)
         .filter(|rest| rest.starts_with('/'))
@@ -326,8 +332,7 @@ pub(super) fn below_root(path: &str) -> Result<PathBuf, String> {
         .split('/')
         .filter(|part| !["", "."].contains(part))
         .collect();
-    below::relative(&parts.join("/"))
-        .map_err(|_| format!("LocalPath '{path}' is not below {CONTAINER_ROOT}"))
+    below::relative(&parts.join("/")).map_err(|_| NotBelowRoot(path.to_owned()))
 }
 
 /// The same text with a container's path below [`CONTAINER_ROOT`] led to `root`.
@@ -459,7 +464,7 @@ mod tests {
         }
     }
 
-    fn plan(mut request: Value) -> Result<JobPlan, String> {
+    fn plan(mut request: Value) -> Result<JobPlan, JobError> {
         request["ProcessingResources"] = json!({"ClusterConfig": {"InstanceCount": 2}});
         JobPlan::read(&order(ProgramKind::Processing, request))
     }
@@ -538,7 +543,7 @@ mod tests {
                 json!({"S3Input": {"S3CompressionType": "Gzip"}}),
                 "compressed",
             ),
-            (json!({"S3Input": {"S3Uri": "x"}}), "no S3 URI"),
+            (json!({"S3Input": {"S3Uri": "x"}}), "not an S3 URI"),
             (
                 json!({"S3Input": {"S3Uri": "s3://b/x", "LocalPath": "/tmp/x"}}),
                 "not below /opt/ml",
@@ -548,7 +553,9 @@ mod tests {
                 "not below /opt/ml",
             ),
         ] {
-            let error = plan(json!({"ProcessingInputs": [input]})).unwrap_err();
+            let error = plan(json!({"ProcessingInputs": [input]}))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(word), "{error}");
         }
         for kind in [ProgramKind::Processing, ProgramKind::Training] {

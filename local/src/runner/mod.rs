@@ -15,6 +15,7 @@ pub use process::{ProcessRunner, ProcessSettings};
 pub use python::Pythons;
 
 use crate::BoxFuture;
+use crate::error::JobError;
 use crate::state::{JobEnd, ProgramOrder, ServersOrder, TransformOrder};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -83,12 +84,12 @@ pub trait JobRunner: Send + Sync {
         stop: StopSignal,
     ) -> BoxFuture<'a, JobEnd>;
 
-    /// Runs the programs of an endpoint until they are stopped, which is no error, or one of
-    /// them fails: the text is why. `ready` is told when all of them answer.
+    /// Runs the programs of an endpoint until they are stopped, which is not an error, or one of
+    /// them fails. `ready` is told when all of them answer.
     fn serve<'a>(
         &'a self,
         order: &'a ServersOrder,
         stop: StopSignal,
         ready: Box<dyn FnOnce(Vec<Served>) + Send + 'a>,
-    ) -> BoxFuture<'a, Result<(), String>>;
+    ) -> BoxFuture<'a, Result<(), JobError>>;
 }

@@ -10,6 +10,7 @@ use super::mounts::Mounts;
 use super::python::{Pythons, SOURCE_ARCHIVE, make_commands};
 use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
+use crate::error::JobError;
 use crate::script::{CODE, Facts, Script};
 use crate::state::{
     JobEnd, JobResult, ProgramKind, ProgramOrder, PythonImage, Runner, ServersOrder, StepKey,
@@ -64,10 +65,21 @@ pub struct ProcessRunner {
 
 /// Why a job did not end well.
 enum Trouble {
-    Failed(String),
+    Failed(JobError),
     /// It was told to stop, and given so much time for it.
     Stopped(Duration),
-    OutOfTime(String),
+    OutOfTime(JobError),
+}
+
+/// Why files did not get from S3 to a folder, or from there to S3.
+#[derive(Debug, thiserror::Error)]
+enum TransferError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the key '{0}': {1}")]
+    Key(String, NameRefused),
+    #[error(transparent)]
+    Folder(#[from] JobError),
 }
 
 impl JobRunner for ProcessRunner {
@@ -75,19 +87,19 @@ impl JobRunner for ProcessRunner {
         Box::pin(async move {
             let folder = match job_folder(&self.settings.run_dir, &order.key) {
                 Ok(folder) => folder,
-                Err(error) => return JobResult::Failed(format!("ClientError: {error}")).into(),
+                Err(error) => return JobResult::Failed(JobError::client(error).to_string()).into(),
             };
             tracing::info!(job = order.job_name, folder = %folder.display(), "job begins");
             let plan = match JobPlan::read(order) {
                 Ok(plan) => plan,
-                Err(reason) => return JobResult::Failed(reason).into(),
+                Err(error) => return JobResult::Failed(error.to_string()).into(),
             };
             let hosts = hosts_of(&plan, &folder);
             let result = match self.run_job(order, &plan, &hosts, stop).await {
                 Ok(()) => JobResult::Succeeded,
                 Err(Trouble::Stopped(_)) => JobResult::Stopped,
-                Err(Trouble::OutOfTime(reason)) => JobResult::OutOfTime(reason),
-                Err(Trouble::Failed(reason)) => JobResult::Failed(reason),
+                Err(Trouble::OutOfTime(error)) => JobResult::OutOfTime(error.to_string()),
+                Err(Trouble::Failed(error)) => JobResult::Failed(error.to_string()),
             };
             let mut end = JobEnd::from(result);
             if let Some(primary) = hosts.first() {
@@ -113,7 +125,7 @@ impl JobRunner for ProcessRunner {
         order: &'a ServersOrder,
         mut stop: StopSignal,
         ready: Box<dyn FnOnce(Vec<Served>) + Send + 'a>,
-    ) -> BoxFuture<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<(), JobError>> {
         Box::pin(async move { self.serve_all(order, &mut stop, ready).await })
     }
 }
@@ -212,14 +224,14 @@ impl ProcessRunner {
         };
         let uploaded = tokio::time::timeout(time, upload)
             .await
-            .unwrap_or_else(|_| Err("the time that a stopped job has was up".to_owned()));
+            .unwrap_or_else(|_| Err(JobError::client("the time that a stopped job has was up")));
         if let Err(reason) = uploaded {
             tracing::warn!(job = order.job_name, "the model is not uploaded: {reason}");
         }
     }
 
     /// Uploads the checkpoints, however the job ended. SageMaker does so while it runs.
-    async fn keep_checkpoints(&self, plan: &JobPlan, hosts: &[Host]) -> Result<(), String> {
+    async fn keep_checkpoints(&self, plan: &JobPlan, hosts: &[Host]) -> Result<(), JobError> {
         let Some(checkpoints) = &plan.checkpoints else {
             return Ok(());
         };
@@ -228,7 +240,7 @@ impl ProcessRunner {
             self.upload_below(&folder, &checkpoints.target)
                 .await
                 .map_err(|error| {
-                    format!("ClientError: Failed to upload the checkpoints: {error}")
+                    JobError::Client(format!("Failed to upload the checkpoints: {error}"))
                 })?;
         }
         Ok(())
@@ -241,7 +253,7 @@ impl ProcessRunner {
         plan: &JobPlan,
         host: &Host,
         index: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         create_folder(&host.root.join("output")).await?;
         let outputs = plan.outputs.iter().map(|output| &output.path);
         for folder in outputs.chain(plan.archives.iter().map(|archive| &archive.path)) {
@@ -254,7 +266,7 @@ impl ProcessRunner {
             }
             tokio::fs::write(&file, content.to_string())
                 .await
-                .map_err(|error| internal(&file, &error))?;
+                .map_err(|error| JobError::file(&file, &error))?;
         }
         for input in &plan.inputs {
             self.download(host, input, index, plan.hosts.len()).await?;
@@ -264,7 +276,7 @@ impl ProcessRunner {
             create_folder(&folder).await?;
             self.download_below(target, &folder, |_| true)
                 .await
-                .map_err(|error| format!("ClientError: the checkpoints: {error}"))?;
+                .map_err(|error| JobError::Client(format!("the checkpoints: {error}")))?;
         }
         if let Runner::Python(image) = &order.runner {
             let script = Script::of(&order.request);
@@ -285,24 +297,20 @@ impl ProcessRunner {
         input: &InputMount,
         index: usize,
         hosts: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         let target = host.root.join(&input.path);
         create_folder(&target).await?;
         let name = &input.name;
-        let none = || {
-            format!(
-                "ClientError: Data download failed:No S3 objects found under S3 URL \"{}\" given \
-                 in input data source '{name}'.",
-                input.source
-            )
-        };
         let found = self
             .download_below(&input.source, &target, |position| {
                 !input.sharded || position % hosts == index
             })
             .await
-            .map_err(|error| format!("ClientError: Data download failed: {name}: {error}"))?;
-        if found == 0 { Err(none()) } else { Ok(()) }
+            .map_err(|error| JobError::Client(format!("Data download failed: {name}: {error}")))?;
+        match found {
+            0 => Err(JobError::no_objects(&input.source, name)),
+            _ => Ok(()),
+        }
     }
 
     /// Downloads the objects under a prefix, those whose position is `wanted`; gives how many
@@ -312,11 +320,11 @@ impl ProcessRunner {
         source: &S3Location,
         target: &Path,
         wanted: impl Fn(usize) -> bool,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, TransferError> {
         let keys = match self.store.list(source, None).await {
             Ok(keys) => keys,
             Err(StorageError::NotFound(_)) => return Ok(0),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         };
         let mut files = Below::new(target);
         let mut transfers = VecDeque::new();
@@ -329,7 +337,7 @@ impl ProcessRunner {
             };
             let file = files
                 .file(&relative)
-                .map_err(|error| format!("the key '{key}': {error}"))?;
+                .map_err(|error| TransferError::Key(key.clone(), error))?;
             if let Some(folder) = file.parent() {
                 create_folder(folder).await?;
             }
@@ -344,23 +352,20 @@ impl ProcessRunner {
             let store = Arc::clone(&store);
             async move { store.download(&location, &file).await }
         })
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
         Ok(keys.len())
     }
 
-    async fn upload(&self, host: &Host, output: &OutputMount) -> Result<(), String> {
+    async fn upload(&self, host: &Host, output: &OutputMount) -> Result<(), JobError> {
         self.upload_below(&host.root.join(&output.path), &output.target)
             .await
             .map_err(|error| {
-                format!(
-                    "ClientError: Failed to upload output '{}': {error}",
-                    output.name
-                )
+                let name = &output.name;
+                JobError::Client(format!("Failed to upload output '{name}': {error}"))
             })
     }
 
-    async fn upload_below(&self, source: &Path, target: &S3Location) -> Result<(), String> {
+    async fn upload_below(&self, source: &Path, target: &S3Location) -> Result<(), TransferError> {
         let files = files_below(source).await?;
         let transfers = files
             .into_iter()
@@ -371,8 +376,8 @@ impl ProcessRunner {
             let store = Arc::clone(&store);
             async move { store.upload(&file, &location).await }
         })
-        .await
-        .map_err(|error| error.to_string())
+        .await?;
+        Ok(())
     }
 
     async fn upload_archive(
@@ -380,7 +385,7 @@ impl ProcessRunner {
         host: &Host,
         archive: &ArchiveMount,
         even_if_empty: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         let folder = host.root.join(&archive.path);
         let files = files_below(&folder).await?;
         if files.is_empty() && !even_if_empty {
@@ -391,7 +396,9 @@ impl ProcessRunner {
         self.store
             .upload(&file, &archive.target)
             .await
-            .map_err(|error| format!("ClientError: Failed to upload {}: {error}", archive.target))
+            .map_err(|error| {
+                JobError::Client(format!("Failed to upload {}: {error}", archive.target))
+            })
     }
 
     /// Runs the program once on each host, until all have ended, one has failed, the job is
@@ -426,21 +433,20 @@ impl ProcessRunner {
                         break (Trouble::Failed(reason), LAST_GRACE);
                     }
                     Some(Ok((host, Err(error)))) => {
-                        let reason = format!("InternalServerError: {}: {error}", host.name);
-                        break (Trouble::Failed(reason), LAST_GRACE);
+                        let error = JobError::Internal(format!("{}: {error}", host.name));
+                        break (Trouble::Failed(error), LAST_GRACE);
                     }
                     Some(Err(error)) => {
-                        let reason = format!("InternalServerError: {error}");
-                        break (Trouble::Failed(reason), LAST_GRACE);
+                        break (Trouble::Failed(JobError::internal(error)), LAST_GRACE);
                     }
                 },
                 grace = stop.stopped() => break (Trouble::Stopped(grace), grace),
                 () = &mut deadline => {
-                    let reason = format!(
-                        "ClientError: The job ran longer than its MaxRuntimeInSeconds of {}",
+                    let error = JobError::Client(format!(
+                        "The job ran longer than its MaxRuntimeInSeconds of {}",
                         plan.max_runtime_seconds
-                    );
-                    break (Trouble::OutOfTime(reason), STOP_GRACE);
+                    ));
+                    break (Trouble::OutOfTime(error), STOP_GRACE);
                 }
             }
         };
@@ -464,7 +470,7 @@ impl ProcessRunner {
         plan: &JobPlan,
         host: &Host,
         status: ExitStatus,
-    ) -> String {
+    ) -> JobError {
         let message = match read_text(plan, host).await {
             Some(message) => message,
             None => {
@@ -481,17 +487,20 @@ impl ProcessRunner {
                 }
             }
         };
-        let (head, tail) = ("AlgorithmError: ", format!(", {}", ending(status)));
-        let room = LONGEST_MESSAGE.saturating_sub(head.len() + tail.len());
-        format!("{head}{}{tail}", cut_with_mark(&message, room))
+        let of = |message: String| JobError::Algorithm(format!("{message}, {}", ending(status)));
+        let around = of(String::new()).to_string().len();
+        of(cut_with_mark(
+            &message,
+            LONGEST_MESSAGE.saturating_sub(around),
+        ))
     }
 
     /// Where the programs of an image lie, of a runner by its name.
-    pub(super) fn app_dir(&self, name: &str) -> Result<&Path, String> {
+    pub(super) fn app_dir(&self, name: &str) -> Result<&Path, JobError> {
         let found = self.settings.app_dirs.get(name);
         found
             .map(PathBuf::as_path)
-            .ok_or_else(|| format!("InternalServerError: no runner for {name}"))
+            .ok_or_else(|| JobError::Internal(format!("no runner for {name}")))
     }
 
     /// A program that stands for a container: with the environment of every container, in
@@ -506,7 +515,7 @@ impl ProcessRunner {
         root: &Path,
         log_file: &Path,
         environment: &[(String, String)],
-    ) -> Result<Command, String> {
+    ) -> Result<Command, JobError> {
         let folder = log_file.parent().unwrap_or(root);
         let inherited = self.settings.environment.iter();
         let path = inherited.clone().find(|(name, _)| name == "PATH");
@@ -554,9 +563,10 @@ impl ProcessRunner {
         order: &ProgramOrder,
         plan: &JobPlan,
         host: &Host,
-    ) -> Result<Child, String> {
+    ) -> Result<Child, JobError> {
         let containers = self.settings.containers.as_ref();
-        let containers = containers.ok_or("InternalServerError: nothing runs containers here")?;
+        let containers =
+            containers.ok_or_else(|| JobError::internal("nothing runs containers here"))?;
         let inherited = self.settings.environment.iter().cloned();
         let identity = identity(order);
         let identity = identity
@@ -582,10 +592,10 @@ impl ProcessRunner {
         logged(&mut command, &host.log)?;
         let engine = containers.engine.display().to_string();
         let started = command.spawn();
-        started.map_err(|error| format!("ClientError: {engine} cannot be started: {error}"))
+        started.map_err(|error| JobError::Client(format!("{engine} cannot be started: {error}")))
     }
 
-    fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, String> {
+    fn spawn(&self, order: &ProgramOrder, plan: &JobPlan, host: &Host) -> Result<Child, JobError> {
         if let Runner::Container(image) = &order.runner {
             return self.spawn_container(image, order, plan, host);
         }
@@ -669,7 +679,7 @@ impl ProcessRunner {
         source: Option<&str>,
         folders: &[PathBuf],
         log: &Path,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<PathBuf, JobError> {
         let code = root.join(CODE);
         if let Some(source) = source {
             self.fetch_source(source, root, &code).await?;
@@ -685,9 +695,9 @@ impl ProcessRunner {
     }
 
     /// Unpacks the archive of a program's sources; one that is no archive is the program itself.
-    async fn fetch_source(&self, source: &str, root: &Path, code: &Path) -> Result<(), String> {
+    async fn fetch_source(&self, source: &str, root: &Path, code: &Path) -> Result<(), JobError> {
         let failed = |why: &dyn std::fmt::Display| {
-            format!("ClientError: the program's sources {source}: {why}")
+            JobError::Client(format!("the program's sources {source}: {why}"))
         };
         create_folder(code).await?;
         let file = match below_root(source) {
@@ -716,15 +726,15 @@ impl ProcessRunner {
 
 /// Has a command write to the end of a log, in a group of its own: a stop reaches whatever the
 /// program has started, and a Ctrl-C in the terminal reaches the stand-in first.
-fn logged(command: &mut Command, log_file: &Path) -> Result<(), String> {
+fn logged(command: &mut Command, log_file: &Path) -> Result<(), JobError> {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(log_file)
-        .map_err(|error| internal(log_file, &error))?;
+        .map_err(|error| JobError::file(log_file, &error))?;
     let log_too = log
         .try_clone()
-        .map_err(|error| internal(log_file, &error))?;
+        .map_err(|error| JobError::file(log_file, &error))?;
     command
         .stdin(Stdio::null())
         .stdout(log)
@@ -763,7 +773,7 @@ fn lead_python(command_line: &mut [String], host: &Host) {
     }
 }
 
-async fn copy_below(from: &Path, to: &Path) -> Result<(), String> {
+async fn copy_below(from: &Path, to: &Path) -> Result<(), JobError> {
     for name in files_below(from).await? {
         let target = to.join(&name);
         if let Some(folder) = target.parent() {
@@ -771,7 +781,7 @@ async fn copy_below(from: &Path, to: &Path) -> Result<(), String> {
         }
         tokio::fs::copy(from.join(&name), &target)
             .await
-            .map_err(|error| internal(&target, &error))?;
+            .map_err(|error| JobError::file(&target, &error))?;
     }
     Ok(())
 }
@@ -781,8 +791,10 @@ pub(super) fn own_program(app_dir: &Path, repository: &str) -> PathBuf {
     app_dir.join(repository.rsplit('/').next().unwrap_or(repository))
 }
 
-fn not_started(program: &str, error: &std::io::Error) -> String {
-    format!("ClientError: the container's entrypoint '{program}' cannot be started: {error}")
+fn not_started(program: &str, error: &std::io::Error) -> JobError {
+    JobError::Client(format!(
+        "the container's entrypoint '{program}' cannot be started: {error}"
+    ))
 }
 
 /// Where the files of a step's job are.
@@ -858,14 +870,10 @@ impl Drop for ProcessGroups {
     }
 }
 
-pub(super) fn internal(path: &Path, error: &std::io::Error) -> String {
-    format!("InternalServerError: {}: {error}", path.display())
-}
-
-pub(super) async fn create_folder(folder: &Path) -> Result<(), String> {
+pub(super) async fn create_folder(folder: &Path) -> Result<(), JobError> {
     tokio::fs::create_dir_all(folder)
         .await
-        .map_err(|error| internal(folder, &error))
+        .map_err(|error| JobError::file(folder, &error))
 }
 
 pub(super) fn ending(status: ExitStatus) -> String {
@@ -928,40 +936,42 @@ fn metrics_in(definitions: &[MetricDefinition], log: &str) -> Vec<(String, f64)>
 }
 
 /// Packs files below a folder into a compressed archive.
-async fn pack(folder: PathBuf, files: Vec<String>, file: PathBuf) -> Result<(), String> {
+async fn pack(folder: PathBuf, files: Vec<String>, file: PathBuf) -> Result<(), JobError> {
     let packed = {
         let file = file.clone();
         tokio::task::spawn_blocking(move || archive::pack(&folder, &files, &file))
     };
     match packed.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(internal(&file, &error)),
-        Err(error) => Err(format!("InternalServerError: {}: {error}", file.display())),
+        Ok(Err(error)) => Err(JobError::file(&file, &error)),
+        Err(error) => Err(JobError::Internal(format!("{}: {error}", file.display()))),
     }
 }
 
 /// The files below a folder, as S3 keys relative to it, sorted.
-async fn files_below(folder: &Path) -> Result<Vec<String>, String> {
+async fn files_below(folder: &Path) -> Result<Vec<String>, JobError> {
     let mut files = Vec::new();
     let mut pending = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = pending.pop() {
         let mut entries = tokio::fs::read_dir(&folder)
             .await
-            .map_err(|error| internal(&folder, &error))?;
+            .map_err(|error| JobError::file(&folder, &error))?;
         while let Some(entry) = entries
             .next_entry()
             .await
-            .map_err(|error| internal(&folder, &error))?
+            .map_err(|error| JobError::file(&folder, &error))?
         {
             let path = entry.path();
             let name = entry.file_name().into_string().map_err(|name| {
-                format!("ClientError: the file name {name:?} is not UTF-8 and can't be a key")
+                JobError::Client(format!(
+                    "the file name {name:?} is not UTF-8 and can't be a key"
+                ))
             })?;
             let key = format!("{prefix}{name}");
             let kind = entry
                 .file_type()
                 .await
-                .map_err(|error| internal(&path, &error))?;
+                .map_err(|error| JobError::file(&path, &error))?;
             if kind.is_dir() {
                 pending.push((path, format!("{key}/")));
             } else if kind.is_file() || path.is_file() {

@@ -3,7 +3,8 @@
 //! program's `requirements.txt` asks for, made once and kept.
 
 use super::archive;
-use super::process::{create_folder, internal};
+use super::process::create_folder;
+use crate::error::JobError;
 use crate::framework::Framework;
 use crate::state::PythonImage;
 use pipewright_wording::hex;
@@ -51,14 +52,12 @@ struct Requirements {
 impl Pythons {
     /// The interpreter that runs programs in the place of an image. `folders` are where the
     /// program may lie; `log` gets what is installed.
-    ///
-    /// The error is a reason in SageMaker's form.
     pub(super) async fn interpreter(
         &self,
         image: &PythonImage,
         folders: &[PathBuf],
         log: &Path,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<PathBuf, JobError> {
         let repository = image.repository.as_str();
         let requirements = requirements_in(folders).await?;
         if let Some(named) = self.named.get(repository) {
@@ -72,10 +71,9 @@ impl Pythons {
             return Ok(named.clone());
         }
         let base = self.base.as_ref();
-        let base =
-            base.ok_or_else(|| format!("InternalServerError: no Python for {repository}"))?;
+        let base = base.ok_or_else(|| JobError::Internal(format!("no Python for {repository}")))?;
         let framework = Framework::of_repository(repository)
-            .ok_or_else(|| format!("InternalServerError: {repository} is no framework's"))?;
+            .ok_or_else(|| JobError::Internal(format!("{repository} is not a framework's")))?;
         let version = version_of(base).await?;
         let wanted = framework.requirements(&image.tag);
         let text = requirements
@@ -85,7 +83,7 @@ impl Pythons {
         let name = format!("{repository}-{}", hex(&Sha256::digest(key.as_bytes())[..6]));
         create_folder(&self.environments).await?;
         let lock = self.environments.join(format!("{name}.lock"));
-        let lock = File::create(&lock).map_err(|error| internal(&lock, &error))?;
+        let lock = File::create(&lock).map_err(|error| JobError::file(&lock, &error))?;
         if lock.try_lock().is_err() {
             say(
                 log,
@@ -95,8 +93,8 @@ impl Pythons {
         // Held until the environment is whole.
         let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
             .await
-            .map_err(|error| format!("InternalServerError: {error}"))?
-            .map_err(|error| internal(&self.environments, &error))?;
+            .map_err(JobError::internal)?
+            .map_err(|error| JobError::file(&self.environments, &error))?;
         let folder = self.environments.join(name);
         let interpreter = folder.join("bin").join("python");
         if folder.join(WHOLE).is_file() {
@@ -116,6 +114,16 @@ impl Pythons {
     }
 }
 
+/// Why a command that makes an environment failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    NotStarted(#[from] std::io::Error),
+    /// What it said last.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// An environment that is being made.
 struct Making<'a> {
     pythons: &'a Pythons,
@@ -131,12 +139,12 @@ impl Making<'_> {
         framework: &Framework,
         wanted: &[String],
         requirements: Option<&Requirements>,
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         if self.folder.exists() {
             // What another run has begun and not ended.
             tokio::fs::remove_dir_all(self.folder)
                 .await
-                .map_err(|error| internal(self.folder, &error))?;
+                .map_err(|error| JobError::file(self.folder, &error))?;
         }
         let PythonImage { repository, tag } = self.image;
         let colon = if tag.is_empty() { "" } else { ":" };
@@ -156,7 +164,7 @@ impl Making<'_> {
             .map_err(|why| self.failed("venv", &why))?;
         if let Err(why) = self.install(wanted).await {
             let newest = framework.newest();
-            self.say(&why)?;
+            self.say(&why.to_string())?;
             self.say(&format!(
                 "{} cannot be installed in this Python; the newest version that can, is taken",
                 wanted[0]
@@ -167,7 +175,8 @@ impl Making<'_> {
         }
         if let Some(requirements) = requirements {
             let file = self.folder.join(REQUIREMENTS);
-            std::fs::write(&file, &requirements.text).map_err(|error| internal(&file, &error))?;
+            std::fs::write(&file, &requirements.text)
+                .map_err(|error| JobError::file(&file, &error))?;
             let mut pip = self.pip();
             pip.arg("-r").arg(&file).current_dir(&requirements.folder);
             self.run(pip)
@@ -175,11 +184,11 @@ impl Making<'_> {
                 .map_err(|why| self.failed(REQUIREMENTS, &why))?;
         }
         let mark = self.folder.join(WHOLE);
-        File::create(&mark).map_err(|error| internal(&mark, &error))?;
+        File::create(&mark).map_err(|error| JobError::file(&mark, &error))?;
         self.say("the Python environment is ready")
     }
 
-    async fn install(&self, packages: &[String]) -> Result<(), String> {
+    async fn install(&self, packages: &[String]) -> Result<(), CommandError> {
         let mut pip = self.pip();
         pip.args(packages);
         self.run(pip).await
@@ -193,7 +202,7 @@ impl Making<'_> {
     }
 
     /// Runs a command; the error is what it said last.
-    async fn run(&self, mut command: Command) -> Result<(), String> {
+    async fn run(&self, mut command: Command) -> Result<(), CommandError> {
         let output = command
             .env_clear()
             .envs(
@@ -205,8 +214,7 @@ impl Making<'_> {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
-            .await
-            .map_err(|error| error.to_string())?;
+            .await?;
         if output.status.success() {
             return Ok(());
         }
@@ -216,29 +224,30 @@ impl Making<'_> {
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
-        Err(lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"))
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        Err(CommandError::Failed(last.join("\n")))
     }
 
-    fn failed(&self, what: &str, why: &str) -> String {
+    fn failed(&self, what: &str, why: &CommandError) -> JobError {
         // What cannot be written there is in the reason.
-        let _ = self.say(why);
+        let _ = self.say(&why.to_string());
         let repository = &self.image.repository;
         let cure = match what {
             REQUIREMENTS => "correct it, or ",
             _ => "",
         };
-        format!(
-            "ClientError: no Python environment for {repository}: {what} cannot be installed: {why}\n{cure}PYTHONS={repository}=PROGRAM names an interpreter that has what is needed"
-        )
+        JobError::Client(format!(
+            "no Python environment for {repository}: {what} cannot be installed: {why}\n{cure}PYTHONS={repository}=PROGRAM names an interpreter that has what is needed"
+        ))
     }
 
-    fn say(&self, text: &str) -> Result<(), String> {
+    fn say(&self, text: &str) -> Result<(), JobError> {
         say(self.log, text)
     }
 }
 
 /// Writes lines of ours to a job's log.
-fn say(log: &Path, text: &str) -> Result<(), String> {
+fn say(log: &Path, text: &str) -> Result<(), JobError> {
     let write = |mut file: File| {
         let mut lines = text.lines();
         lines.try_for_each(|line| writeln!(file, "[pipewright] {line}"))
@@ -248,10 +257,10 @@ fn say(log: &Path, text: &str) -> Result<(), String> {
         .append(true)
         .open(log)
         .and_then(write)
-        .map_err(|error| internal(log, &error))
+        .map_err(|error| JobError::file(log, &error))
 }
 
-async fn version_of(python: &Path) -> Result<String, String> {
+async fn version_of(python: &Path) -> Result<String, JobError> {
     let output = Command::new(python)
         .args(["-c", "import sys; print(sys.executable, sys.version)"])
         .stdin(Stdio::null())
@@ -261,18 +270,18 @@ async fn version_of(python: &Path) -> Result<String, String> {
         Ok(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
-        Ok(output) => Err(format!(
-            "ClientError: {} does not run: {}",
+        Ok(output) => Err(JobError::Client(format!(
+            "{} does not run: {}",
             python.display(),
             String::from_utf8_lossy(&output.stderr).trim()
-        )),
-        Err(error) => Err(format!("ClientError: {}: {error}", python.display())),
+        ))),
+        Err(error) => Err(JobError::Client(format!("{}: {error}", python.display()))),
     }
 }
 
 /// The `requirements.txt` of the first folder that has one, as a file or in the archive of the
 /// sources.
-async fn requirements_in(folders: &[PathBuf]) -> Result<Option<Requirements>, String> {
+async fn requirements_in(folders: &[PathBuf]) -> Result<Option<Requirements>, JobError> {
     for folder in folders {
         let file = folder.join(REQUIREMENTS);
         let found = match tokio::fs::read(&file).await {
@@ -281,14 +290,14 @@ async fn requirements_in(folders: &[PathBuf]) -> Result<Option<Requirements>, St
                 let archive = folder.join(SOURCE_ARCHIVE);
                 tokio::task::spawn_blocking(move || archive::member(&archive, REQUIREMENTS))
                     .await
-                    .map_err(|error| format!("InternalServerError: {error}"))?
-                    .map_err(|error| internal(&folder.join(SOURCE_ARCHIVE), &error))?
+                    .map_err(JobError::internal)?
+                    .map_err(|error| JobError::file(&folder.join(SOURCE_ARCHIVE), &error))?
             }
-            Err(error) => return Err(internal(&file, &error)),
+            Err(error) => return Err(JobError::file(&file, &error)),
         };
         if let Some(bytes) = found {
             let text = String::from_utf8(bytes)
-                .map_err(|_| format!("ClientError: {} is not UTF-8", file.display()))?;
+                .map_err(|_| JobError::Client(format!("{} is not UTF-8", file.display())))?;
             let folder = folder.clone();
             return Ok(Some(Requirements { text, folder }));
         }
@@ -297,7 +306,7 @@ async fn requirements_in(folders: &[PathBuf]) -> Result<Option<Requirements>, St
 }
 
 /// Makes commands `python`, `python3` and `pip` of an interpreter in a folder, to be found first.
-pub(super) async fn make_commands(folder: &Path, interpreter: &Path) -> Result<(), String> {
+pub(super) async fn make_commands(folder: &Path, interpreter: &Path) -> Result<(), JobError> {
     create_folder(folder).await?;
     let quoted = interpreter.display().to_string().replace('\'', r"'\''");
     for (name, module) in [
@@ -311,11 +320,11 @@ pub(super) async fn make_commands(folder: &Path, interpreter: &Path) -> Result<(
         let text = format!("#!/bin/sh\nexec '{quoted}'{module} \"$@\"\n");
         tokio::fs::write(&file, text)
             .await
-            .map_err(|error| internal(&file, &error))?;
+            .map_err(|error| JobError::file(&file, &error))?;
         let mode = std::fs::Permissions::from_mode(0o755);
         tokio::fs::set_permissions(&file, mode)
             .await
-            .map_err(|error| internal(&file, &error))?;
+            .map_err(|error| JobError::file(&file, &error))?;
     }
     Ok(())
 }

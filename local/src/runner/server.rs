@@ -1,10 +1,11 @@
 //! Runs programs that serve models: one process for each production variant.
 
 use super::process::{
-    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, internal, own_program,
+    LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, ending, own_program,
 };
 use super::{Served, StopSignal, archive};
 use crate::client::Client;
+use crate::error::JobError;
 use crate::script::{self, CODE};
 use crate::state::{PythonImage, Runner, ServerOrder, ServersOrder};
 use crate::storage::{S3Location, StorageError};
@@ -47,11 +48,11 @@ impl ProcessRunner {
         order: &ServersOrder,
         stop: &mut StopSignal,
         ready: Box<dyn FnOnce(Vec<Served>) + Send + '_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         let name = format!("{}.{}", order.key.endpoint, order.key.serial);
         let folder = below::file_name(&name)
             .map(|name| self.settings.run_dir.join("endpoints").join(name))
-            .map_err(|error| format!("ClientError: {error}"))?;
+            .map_err(JobError::client)?;
         let mut groups = ProcessGroups::default();
         let mut programs = JoinSet::new();
         let start = async {
@@ -59,7 +60,7 @@ impl ProcessRunner {
             for server in &order.servers {
                 let folder = below::file_name(&server.variant)
                     .map(|variant| folder.join(variant))
-                    .map_err(|error| format!("ClientError: {error}"))?;
+                    .map_err(JobError::client)?;
                 let mut running = self.start_server(server, &folder, &[]).await?;
                 groups.add(&running.child);
                 let patience = Duration::from_secs(server.startup_seconds);
@@ -67,7 +68,7 @@ impl ProcessRunner {
                 served.push(running.served.clone());
                 programs.spawn(running.until_dead());
             }
-            Ok::<_, String>(served)
+            Ok::<_, JobError>(served)
         };
         let started = tokio::select! {
             started = start => started,
@@ -79,12 +80,12 @@ impl ProcessRunner {
         ready(started?);
         let (result, grace) = tokio::select! {
             dead = programs.join_next() => {
-                let reason = match dead {
-                    Some(Ok(reason)) => reason,
-                    Some(Err(error)) => format!("InternalServerError: {error}"),
-                    None => "InternalServerError: there is no program to serve".to_owned(),
+                let error = match dead {
+                    Some(Ok(error)) => error,
+                    Some(Err(error)) => JobError::internal(error),
+                    None => JobError::internal("there is no program to serve"),
                 };
-                (Err(reason), LAST_GRACE)
+                (Err(error), LAST_GRACE)
             }
             grace = stop.stopped() => (Ok(()), grace),
         };
@@ -98,7 +99,7 @@ impl ProcessRunner {
         server: &ServerOrder,
         folder: &Path,
         environment: &[(&str, String)],
-    ) -> Result<Running, String> {
+    ) -> Result<Running, JobError> {
         let root = folder.join("opt").join("ml");
         let model = root.join("model");
         create_folder(&model).await?;
@@ -113,10 +114,10 @@ impl ProcessRunner {
             }
             Runner::Python(image) => self.serving_python(server, image, &root, &log_file).await?,
             Runner::Container(image) => {
-                return Err(format!("InternalServerError: {image} is not served here"));
+                return Err(JobError::Internal(format!("{image} is not served here")));
             }
         };
-        let port = free_port().map_err(|error| format!("InternalServerError: {error}"))?;
+        let port = free_port().map_err(JobError::internal)?;
         let child = self
             .container(
                 &command_line,
@@ -132,10 +133,10 @@ impl ProcessRunner {
             .env("SAGEMAKER_BIND_TO_PORT", port.to_string())
             .spawn()
             .map_err(|error| {
-                format!(
-                    "ClientError: the container's program {} cannot be started: {error}",
+                JobError::Client(format!(
+                    "the container's program {} cannot be started: {error}",
                     command_line[0]
-                )
+                ))
             })?;
         Ok(Running {
             child,
@@ -156,7 +157,7 @@ impl ProcessRunner {
         image: &PythonImage,
         root: &Path,
         log: &Path,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, JobError> {
         let variable = |name: &str| {
             let mut found = server.environment.iter();
             let found = found.rfind(|(known, _)| known == name);
@@ -182,12 +183,14 @@ impl ProcessRunner {
             } else {
                 "code/ of the model's archive"
             };
-            return Err(format!("ClientError: there is no {program} in {place}"));
+            return Err(JobError::Client(format!(
+                "there is no {program} in {place}"
+            )));
         }
         let serve = log.with_file_name("serve.py");
         tokio::fs::write(&serve, SERVE)
             .await
-            .map_err(|error| internal(&serve, &error))?;
+            .map_err(|error| JobError::file(&serve, &error))?;
         let line = [
             Path::new("python3"),
             &serve,
@@ -200,9 +203,11 @@ impl ProcessRunner {
             .to_vec())
     }
 
-    async fn fetch_model(&self, uri: &str, folder: &Path) -> Result<(), String> {
+    async fn fetch_model(&self, uri: &str, folder: &Path) -> Result<(), JobError> {
         let failed = |why: &dyn std::fmt::Display| {
-            format!("Failed to download model data from URL: \"{uri}\": {why}")
+            JobError::Container(format!(
+                "Failed to download model data from URL: \"{uri}\": {why}"
+            ))
         };
         let location = S3Location::parse(uri).map_err(|error| failed(&error))?;
         let file = folder.with_extension("tar.gz");
@@ -217,13 +222,13 @@ impl ProcessRunner {
         tokio::task::spawn_blocking(move || archive::unpack(&archive, &folder))
             .await
             .map_err(|error| failed(&error))?
-            .map_err(|error| failed(&format!("it is no gzip-compressed tar archive: {error}")))
+            .map_err(|error| failed(&format!("it is not a gzip-compressed tar archive: {error}")))
     }
 }
 
 impl Running {
     /// Waits until the program answers.
-    pub(super) async fn until_ready(&mut self, patience: Duration) -> Result<(), String> {
+    pub(super) async fn until_ready(&mut self, patience: Duration) -> Result<(), JobError> {
         let (client, port) = (&self.client, self.served.port);
         let answers = async {
             while !answers(client, port).await {
@@ -238,7 +243,7 @@ impl Running {
     }
 
     /// Waits until the program ends or does not answer any more; gives why.
-    pub(super) async fn until_dead(mut self) -> String {
+    pub(super) async fn until_dead(mut self) -> JobError {
         let mut missed = 0;
         loop {
             tokio::select! {
@@ -271,11 +276,11 @@ fn free_port() -> std::io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn unwell(served: &Served) -> String {
+fn unwell(served: &Served) -> JobError {
     told(served, "did not pass the ping health check".to_owned())
 }
 
-fn dead(served: &Served, status: std::io::Result<std::process::ExitStatus>) -> String {
+fn dead(served: &Served, status: std::io::Result<std::process::ExitStatus>) -> JobError {
     let what = match status {
         Ok(status) => format!("ended with {}", ending(status)),
         Err(error) => format!("is lost: {error}"),
@@ -284,15 +289,15 @@ fn dead(served: &Served, status: std::io::Result<std::process::ExitStatus>) -> S
 }
 
 /// What became of a program, with the last that it said.
-fn told(served: &Served, what: String) -> String {
+fn told(served: &Served, what: String) -> JobError {
     let last = last_line(&served.log)
         .map(|line| format!(" Its log ends: {line}"))
         .unwrap_or_default();
-    format!(
+    JobError::Container(format!(
         "The primary container for production variant {} {what}.{last} ({})",
         served.variant,
         served.log.display()
-    )
+    ))
 }
 
 fn last_line(log: &Path) -> Option<String> {

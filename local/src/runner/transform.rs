@@ -1,12 +1,13 @@
 //! Runs a batch transform: a model's program, asked for each record of the input.
 
-use super::process::{LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all, internal};
+use super::process::{LAST_GRACE, ProcessGroups, ProcessRunner, create_folder, end_all};
 use super::server::Running;
 use super::{StopSignal, process::job_folder};
-use crate::batch::{MiniBatch, Plan, Preferences};
+use crate::batch::{BatchError, MiniBatch, Plan, Preferences};
 use crate::client::{Answer, Client};
+use crate::error::{CallError, JobError};
 use crate::state::{JobResult, TransformOrder};
-use crate::storage::{S3Location, StorageError};
+use crate::storage::{NotAnS3Uri, S3Location, StorageError};
 use flate2::read::MultiGzDecoder;
 use pipewright_files::below::Below;
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// How long the model may take for a request, and how often it is asked again, unless the job's
 /// ModelClientConfig says otherwise.
@@ -30,6 +31,48 @@ struct Asking {
     retries: u64,
 }
 
+/// Why the places of a transform's data cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum TransformError {
+    #[error("the local stand-in does not support manifest files")]
+    Manifest,
+    #[error("{member}: {error}")]
+    Location {
+        member: &'static str,
+        error: NotAnS3Uri,
+    },
+}
+
+/// Why a file is not transformed.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("it cannot be decompressed: {0}")]
+    Compression(std::io::Error),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("request {number} of {of}: {error}")]
+    Request {
+        number: usize,
+        of: usize,
+        error: AskError,
+    },
+    #[error("the answer to request {0}: {1}")]
+    Answer(usize, BatchError),
+    #[error(transparent)]
+    Lost(JoinError),
+}
+
+/// Why the model gives no answer.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error("the model answered {0}: {1}")]
+    Refused(u16, String),
+    #[error("the model cannot be reached: {0}")]
+    Unreached(CallError),
+}
+
 impl ProcessRunner {
     /// Runs a transform until its outputs are in S3. No program is left afterwards.
     pub(super) async fn run_transform(
@@ -39,12 +82,15 @@ impl ProcessRunner {
     ) -> JobResult {
         let folder = match job_folder(&self.settings.run_dir, &order.key) {
             Ok(folder) => folder,
-            Err(error) => return JobResult::Failed(format!("ClientError: {error}")),
+            Err(error) => return JobResult::Failed(JobError::client(error).to_string()),
         };
         let mut groups = ProcessGroups::default();
         let (result, grace) = tokio::select! {
             result = self.transform(order, &folder, &mut groups) => {
-                let result = result.map_or_else(JobResult::Failed, |()| JobResult::Succeeded);
+                let result = match result {
+                    Ok(()) => JobResult::Succeeded,
+                    Err(error) => JobResult::Failed(error.to_string()),
+                };
                 (result, LAST_GRACE)
             }
             grace = stop.stopped() => (JobResult::Stopped, grace),
@@ -59,12 +105,11 @@ impl ProcessRunner {
         order: &TransformOrder,
         folder: &Path,
         groups: &mut ProcessGroups,
-    ) -> Result<(), String> {
-        let wrong = |error: String| format!("ClientError: {error}");
+    ) -> Result<(), JobError> {
         let request = &order.request;
         // What is wrong with the job is told before a model is fetched for it.
-        let plan = Plan::read(request, &Preferences::default()).map_err(wrong)?;
-        let (source, target) = places(request).map_err(wrong)?;
+        let plan = Plan::read(request, &Preferences::default()).map_err(JobError::client)?;
+        let (source, target) = places(request).map_err(JobError::client)?;
         let mut running = self
             .start_server(&order.server, folder, &environment(&plan))
             .await?;
@@ -72,22 +117,21 @@ impl ProcessRunner {
         let patience = Duration::from_secs(order.server.startup_seconds);
         running.until_ready(patience).await?;
         let asking = Asking::new(request, &plan, &running);
-        let plan = Plan::read(request, &asking.preferences().await).map_err(wrong)?;
+        let plan = Plan::read(request, &asking.preferences().await).map_err(JobError::client)?;
 
         let keys = match self.store.list(&source, None).await {
             Ok(keys) => keys,
             Err(StorageError::NotFound(_)) => Vec::new(),
-            Err(error) => return Err(wrong(error.to_string())),
+            Err(error) => return Err(JobError::client(error)),
         };
         let files: Vec<(&String, String)> = keys
             .iter()
             .filter_map(|key| Some((key, source.relative_path(key)?)))
             .collect();
         if files.is_empty() {
-            return Err(format!(
-                "ClientError: No S3 objects found under S3 URL \"{source}\" given in input data \
-                 source."
-            ));
+            return Err(JobError::Client(format!(
+                "No S3 objects found under S3 URL \"{source}\" given in input data source."
+            )));
         }
         let mut outputs = Below::new(folder.join("output"));
         for (key, relative) in files {
@@ -98,21 +142,23 @@ impl ProcessRunner {
             let output = self
                 .transform_file(&location, &plan, &asking)
                 .await
-                .map_err(|error| format!("ClientError: {location}: {error}"))?;
+                .map_err(|error| JobError::Client(format!("{location}: {error}")))?;
             let name = format!("{relative}.out");
             let file = outputs
                 .file(&name)
-                .map_err(|error| format!("ClientError: the key '{key}': {error}"))?;
+                .map_err(|error| JobError::Client(format!("the key '{key}': {error}")))?;
             if let Some(folder) = file.parent() {
                 create_folder(folder).await?;
             }
             tokio::fs::write(&file, output)
                 .await
-                .map_err(|error| internal(&file, &error))?;
+                .map_err(|error| JobError::file(&file, &error))?;
             self.store
                 .upload(&file, &target.below(&name))
                 .await
-                .map_err(|error| wrong(format!("Failed to upload the output: {error}")))?;
+                .map_err(|error| {
+                    JobError::Client(format!("Failed to upload the output: {error}"))
+                })?;
         }
         Ok(())
     }
@@ -122,14 +168,13 @@ impl ProcessRunner {
         location: &S3Location,
         plan: &Plan,
         asking: &Asking,
-    ) -> Result<Vec<u8>, String> {
-        let read = self.store.read(location, None).await;
-        let mut bytes = read.map_err(|error| error.to_string())?;
+    ) -> Result<Vec<u8>, FileError> {
+        let mut bytes = self.store.read(location, None).await?;
         if plan.is_gzip {
             let mut inflated = Vec::new();
             MultiGzDecoder::new(bytes.as_slice())
                 .read_to_end(&mut inflated)
-                .map_err(|error| format!("it cannot be decompressed: {error}"))?;
+                .map_err(FileError::Compression)?;
             bytes = inflated;
         }
         let batches = plan.mini_batches(bytes)?;
@@ -150,10 +195,13 @@ impl ProcessRunner {
             }
             match asked.join_next().await {
                 None => break,
-                Some(Err(error)) => return Err(error.to_string()),
+                Some(Err(error)) => return Err(FileError::Lost(error)),
                 Some(Ok((number, answer))) => {
-                    let place = || format!("request {} of {}", number + 1, batches.len());
-                    let answer = answer.map_err(|error| format!("{}: {error}", place()))?;
+                    let answer = answer.map_err(|error| FileError::Request {
+                        number: number + 1,
+                        of: batches.len(),
+                        error,
+                    })?;
                     answers[number] = Some(answer);
                 }
             }
@@ -166,30 +214,30 @@ fn assemble(
     plan: &Plan,
     batches: &[MiniBatch],
     answers: Vec<Option<Answer>>,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, FileError> {
     let mut output = Vec::new();
     for (number, (batch, answer)) in batches.iter().zip(answers).enumerate() {
         let Some(answer) = answer else { continue };
         let content_type = answer.header("content-type").map(str::to_owned);
         let part = plan
             .output(batch, answer.body, content_type.as_deref())
-            .map_err(|error| format!("the answer to request {}: {error}", number + 1))?;
+            .map_err(|error| FileError::Answer(number + 1, error))?;
         output.extend(part);
     }
     Ok(output)
 }
 
 /// Where the data come from and go to.
-fn places(request: &Map<String, Value>) -> Result<(S3Location, S3Location), String> {
+fn places(request: &Map<String, Value>) -> Result<(S3Location, S3Location), TransformError> {
     let empty = Value::Null;
     let at = |member: &str| request.get(member).unwrap_or(&empty);
     let source = &at("TransformInput")["DataSource"]["S3DataSource"];
     if source["S3DataType"].as_str().unwrap_or("S3Prefix") != "S3Prefix" {
-        return Err("the local stand-in does not support manifest files".to_owned());
+        return Err(TransformError::Manifest);
     }
-    let location = |member: &str, value: &Value| {
+    let location = |member: &'static str, value: &Value| {
         S3Location::parse(value.as_str().unwrap_or_default())
-            .map_err(|error| format!("{member}: {error}"))
+            .map_err(|error| TransformError::Location { member, error })
     };
     Ok((
         location("S3Uri", &source["S3Uri"])?,
@@ -257,7 +305,7 @@ impl Asking {
         }
     }
 
-    async fn ask(&self, body: Vec<u8>) -> Result<Answer, String> {
+    async fn ask(&self, body: Vec<u8>) -> Result<Answer, AskError> {
         let mut attempt = 0;
         loop {
             let uri = self.uri("invocations");
@@ -268,13 +316,13 @@ impl Asking {
             let why = match answer {
                 Ok(answer) if answer.is_success() => return Ok(answer),
                 Ok(answer) => {
-                    let why = format!("the model answered {}: {}", answer.status, answer.text());
+                    let why = AskError::Refused(answer.status, answer.text());
                     if (400..500).contains(&answer.status) && answer.status != 429 {
                         return Err(why);
                     }
                     why
                 }
-                Err(error) => format!("the model cannot be reached: {error}"),
+                Err(error) => AskError::Unreached(error),
             };
             if attempt == self.retries {
                 return Err(why);

@@ -3,6 +3,7 @@
 use pipewright_local::BoxFuture;
 use pipewright_local::clock::Millis;
 use pipewright_local::engine::{Edges, Engine};
+use pipewright_local::error::{CallError, JobError};
 use pipewright_local::event::Event;
 use pipewright_local::events::EventSink;
 use pipewright_local::functions::FunctionCaller;
@@ -116,7 +117,7 @@ impl ObjectStore for MemoryStore {
 pub(crate) struct EventList(Mutex<Vec<Event>>);
 
 impl EventSink for EventList {
-    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), String>> {
+    fn put<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), CallError>> {
         Box::pin(async move {
             self.0.lock().unwrap().push(event.clone());
             Ok(())
@@ -132,11 +133,11 @@ impl FunctionCaller for Doubler {
         &'a self,
         function: &'a str,
         payload: &'a Value,
-    ) -> BoxFuture<'a, Result<Value, String>> {
+    ) -> BoxFuture<'a, Result<Value, JobError>> {
         Box::pin(async move {
             match payload["n"].as_i64() {
                 Some(n) => Ok(json!({"doubled": n * 2, "by": function})),
-                None => Err("ClientError: n is missing".to_owned()),
+                None => Err(JobError::client("n is missing")),
             }
         })
     }
@@ -151,10 +152,10 @@ impl QueueSender for Mailbox {
         &'a self,
         queue_url: &'a str,
         body: &'a Value,
-    ) -> BoxFuture<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<(), JobError>> {
         Box::pin(async move {
             if queue_url.ends_with("/missing") {
-                return Err("ClientError: there is no such queue".to_owned());
+                return Err(JobError::client("there is no such queue"));
             }
             self.0.lock().unwrap().push(body.clone());
             Ok(())

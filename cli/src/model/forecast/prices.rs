@@ -10,6 +10,8 @@ use thiserror::Error;
 use time::Date;
 use time::macros::format_description;
 
+use crate::argument::InvalidArgument;
+
 /// The column of `features.csv` that has the day.
 const DATE: &str = "Date";
 
@@ -120,7 +122,7 @@ pub(crate) fn read(
             fault(line, e.to_string())
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        let day = parse_day(&record[day]).map_err(|e| fault(line, e))?;
+        let day = parse_day(&record[day]).map_err(|e| fault(line, e.to_string()))?;
         for ((column, prices), (_, start)) in columns.iter().zip(&mut prices).zip(&found) {
             let text = &record[*column];
             if day < *start {
@@ -159,17 +161,17 @@ fn starts(list: &[u8]) -> Result<BTreeMap<String, Date>, PricesError> {
             continue;
         }
         let start = text("start").unwrap_or_default();
-        let day = parse_day(start).map_err(PricesError::List)?;
+        let day = parse_day(start).map_err(|error| PricesError::List(error.to_string()))?;
         starts.insert(asset.to_owned(), day);
     }
     Ok(starts)
 }
 
 /// The day of `YYYY-MM-DD`, whatever comes after it.
-pub(crate) fn parse_day(text: &str) -> Result<Date, String> {
+pub(crate) fn parse_day(text: &str) -> Result<Date, InvalidArgument> {
     let form = format_description!("[year]-[month]-[day]");
     let day = text.get(..10).unwrap_or(text);
-    Date::parse(day, form).map_err(|_| format!("{text:?} is no day of the form YYYY-MM-DD"))
+    Date::parse(day, form).map_err(|_| InvalidArgument::Day(text.to_owned()))
 }
 
 impl Prices {
