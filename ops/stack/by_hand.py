@@ -1,6 +1,10 @@
 """What somebody changed by hand: policies of roles, queues and buckets, against the deployed templates.
 
 Statements are compared by their Sids and actions; the resources in them hold resolved values.
+
+CloudFormation's own drift detection would compare the resources as well. The local AWS's sees of all
+this no more than a function's role, as a test in tests/integration/test_by_hand.py holds; and it
+reads every property with the rights of whoever asks, which `make deploy-policy` does not print.
 """
 
 import json

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from harness import wait_for
 from ops import target as targets
 from ops.local.system import STACK
 from ops.stack import by_hand
@@ -203,3 +204,45 @@ def test_what_was_taken_away_is_named_until_it_is_back(system, changed):
         assert says in found[thing]
         assert by_hand.CURE in found[thing]
     assert faults() == {}
+
+
+def drifted(system):
+    """What CloudFormation's own detection finds changed in the installation's stacks, by logical id."""
+    client, found = system.client("cloudformation"), set()
+    resources = system.deployer.resources(STACK)
+    nested = [each for each in resources if each["ResourceType"] == "AWS::CloudFormation::Stack"]
+    for stack in (STACK, *(each["PhysicalResourceId"] for each in nested)):
+        asked = client.detect_stack_drift(StackName=stack)["StackDriftDetectionId"]
+        wait_for(
+            lambda asked=asked: (
+                client.describe_stack_drift_detection_status(StackDriftDetectionId=asked)[
+                    "DetectionStatus"
+                ]
+                != "DETECTION_IN_PROGRESS"
+            )
+        )
+        drifts = client.describe_stack_resource_drifts(
+            StackName=stack, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
+        )
+        found |= {each["LogicalResourceId"] for each in drifts["StackResourceDrifts"]}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "seen"),
+    [
+        (without_a_roles_policy, set()),
+        (with_another_jobs_policy, set()),
+        (without_a_queues_policy, set()),
+        (without_a_dead_letter_queue, set()),
+        (without_the_right_to_invoke, set()),
+        (without_a_buckets_policy, set()),
+        (with_other_code, set()),
+        (with_another_role, {"StartExecutionFunction"}),
+    ],
+)
+def test_the_local_drift_detection_sees_none_of_it_but_a_functions_role(system, changed, seen):
+    """Where this fails, `make verify` may ask CloudFormation instead of ops/stack/by_hand.py."""
+    before = drifted(system)
+    with changed(system):
+        assert drifted(system) - before == seen
