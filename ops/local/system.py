@@ -23,8 +23,9 @@ from botocore.config import Config
 
 from ops import ROOT, OpsError, checking, data, image
 from ops.local.supervise import ServiceFailed, Supervisor, listen
-from ops.stack.deployer import Deployer, Packager, debug_function
+from ops.stack.deployer import Deployer
 from ops.stack.ownership import installation
+from ops.stack.packages import Packager, debug_function
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"

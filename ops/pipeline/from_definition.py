@@ -16,8 +16,8 @@ from ops import ROOT, OpsError
 from ops.pipeline.objects import Objects
 from ops.pipeline.pipelines import OwnPipeline
 from ops.pipeline.references import References
-from ops.stack.deployer import parse_template
 from ops.stack.ownership import PIPELINE_TAG
+from ops.stack.template import parse_template
 
 DEFINITION = "definition.json"
 # The stack that has what every pipeline's stack has for the records of its executions.

@@ -26,7 +26,8 @@ import yaml
 from botocore.exceptions import ClientError
 
 from ops import OpsError, bounded
-from ops.stack.deployer import parse_template, put_once
+from ops.stack.packages import put_once
+from ops.stack.template import parse_template
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
 _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}

@@ -33,8 +33,9 @@ from ops.local.announcement import Announcement
 from ops.local.system import PREFERRED_PORTS, LocalSystem, private_folder
 from ops.stack import policy, settings
 from ops.stack.bring_up import bring_up, build_functions, built_function, need_programs
-from ops.stack.deployer import Deployer, StackProgress, debug_function
+from ops.stack.deployer import Deployer, StackProgress
 from ops.stack.ownership import STACK_TAG, installation
+from ops.stack.packages import debug_function
 from ops.stack.take_down import Teardown
 from ops.stack.verify import verify
 

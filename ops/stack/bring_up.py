@@ -6,8 +6,9 @@ import subprocess
 
 from ops import OpsError, image
 from ops.stack import artifacts, names
-from ops.stack.deployer import Deployer, Packager, function_of, zip_function
+from ops.stack.deployer import Deployer
 from ops.stack.ownership import STACK_TAG, as_tags, entangled, installation, installations
+from ops.stack.packages import Packager, function_of, zip_function
 
 # What Lambda's provided.al2023 has.
 _GLIBC = (2, 34)

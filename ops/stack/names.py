@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import re
 
-from ops.stack.deployer import parse_template
+from ops.stack.template import parse_template
 
 
 @dataclasses.dataclass(frozen=True)

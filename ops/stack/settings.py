@@ -24,8 +24,8 @@ import shlex
 import tomllib
 
 from ops import OpsError, bounded
-from ops.stack.deployer import parse_template
 from ops.stack.ownership import STACK_TAG
+from ops.stack.template import parse_template
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 # Asked for the first time; the other parameters have defaults that suit most.

@@ -9,7 +9,7 @@ from harness import wait_for
 from ops import target as targets
 from ops.local.system import STACK
 from ops.stack import by_hand
-from ops.stack.deployer import zip_function
+from ops.stack.packages import zip_function
 from ops.stack.verify import verify
 
 CONDITIONS = {

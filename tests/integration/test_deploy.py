@@ -5,7 +5,8 @@ import os
 import shutil
 import zipfile
 
-from ops.stack.deployer import package_function, parse_template
+from ops.stack.packages import package_function
+from ops.stack.template import parse_template
 
 
 def test_short_forms_are_written_out():

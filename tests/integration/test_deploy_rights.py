@@ -19,7 +19,7 @@ from ops.data import import_assets, import_template
 from ops.local.system import ACCOUNT, REGION
 from ops.stack import policy, settings
 from ops.stack.bring_up import bring_up
-from ops.stack.deployer import debug_function
+from ops.stack.packages import debug_function
 from ops.stack.take_down import Teardown
 from ops.stack.verify import verify
 

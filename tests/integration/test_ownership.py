@@ -14,8 +14,8 @@ from ops import ROOT, OpsError
 from ops import target as targets
 from ops.local.system import ACCOUNT, REGION
 from ops.stack import artifacts, settings
-from ops.stack.deployer import put_once
 from ops.stack.ownership import entangled, installation, own_pipeline
+from ops.stack.packages import put_once
 
 MAIN = (sys.executable, "-m", "ops.stack")
 PIPELINES = (sys.executable, "-m", "ops.pipeline.deploy")

@@ -12,8 +12,8 @@ from harness import BINARIES, System
 from ops import ROOT, OpsError
 from ops import target as targets
 from ops.local.system import ARTIFACTS_BUCKET, IMAGE_TAG, REGION, STACK
-from ops.stack.deployer import Packager, debug_function
 from ops.stack.ownership import installation
+from ops.stack.packages import Packager, debug_function
 from ops.stack.verify import verify
 
 FIRST = ROOT / "tests" / "fixtures" / "first-version"
