@@ -43,9 +43,10 @@ mod tests {
 
     #[test]
     fn only_an_error_of_a_service_is_explained_by_the_environment() {
-        let of_table = TableError::Binary {
+        let of_table = TableError::Unreadable {
             table: "t".to_owned(),
             attribute: "a".to_owned(),
+            value: pipewright_aws::dynamodb::UnreadableValue::Binary,
         };
         assert!(is_of_aws(&anyhow::Error::new(of_table)));
         assert!(!is_of_aws(&anyhow::anyhow!("there is no execution x")));

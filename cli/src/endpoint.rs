@@ -135,7 +135,7 @@ impl World {
 
     async fn history(&self, id: &RecordId) -> anyhow::Result<History> {
         let items = self.search.executions.items(id.as_str()).await?;
-        Ok(history(id.as_str(), &items)?)
+        Ok(history(id.as_str(), &items))
     }
 }
 

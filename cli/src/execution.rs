@@ -202,7 +202,7 @@ async fn show(arguments: Show) -> anyhow::Result<ExitCode> {
     let search = arguments.which.place.search().await;
     let id = search.recorded(&arguments.which.execution, now()).await?;
     let items = search.executions.items(id.as_str()).await?;
-    let history = history(id.as_str(), &items)?;
+    let history = history(id.as_str(), &items);
     match arguments.format {
         Format::Json => output::write_json(&history)?,
         Format::Text => {
@@ -231,7 +231,7 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
     let mut quiet_polls = 0;
     loop {
         let news = items.refresh(&search.executions, &id).await?;
-        let history = history(id.as_str(), items.all.values())?;
+        let history = history(id.as_str(), items.all.values());
         seen.write_new(&mut writer, &history)?;
         if history.is_final() || history.start_failure.is_some() {
             let ended = *ended.get_or_insert_with(Instant::now);

@@ -2,12 +2,11 @@
 
 use anyhow::{anyhow, bail};
 use pipewright::nearest::likely;
-use pipewright::record::{
-    Attribute, ExecutionArn, Item, RecordId, arn_of, event, names, phase, whose,
-};
+use pipewright::record::{ExecutionArn, Item, RecordId, arn_of, event, names, phase, whose};
 use pipewright_aws::dynamodb::{self, Executions, TableError};
 use pipewright_aws::sagemaker::{self, SageMaker};
 use pipewright_aws::{SdkConfig, all};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::installation::Installation;
@@ -218,7 +217,7 @@ impl Search {
         let mut candidates: Vec<&str> = Vec::new();
         for (id, record) in records.iter().rev() {
             candidates.push(id);
-            let name = record.get(names::DISPLAY_NAME).and_then(Attribute::as_str);
+            let name = record.get(names::DISPLAY_NAME).and_then(Value::as_str);
             candidates.extend(name.filter(|name| *name != id.as_str()));
         }
         Unknown(format!(
@@ -232,7 +231,7 @@ impl Search {
 
 /// Whether an execution has this display name, or this id of SageMaker's own.
 fn is_named(record: &Item, text: &str) -> bool {
-    let name = record.get(names::DISPLAY_NAME).and_then(Attribute::as_str);
+    let name = record.get(names::DISPLAY_NAME).and_then(Value::as_str);
     let own = arn_of(record).and_then(|arn| arn.rsplit('/').next());
     name == Some(text) || own.is_some_and(|own| own.eq_ignore_ascii_case(text))
 }
@@ -272,7 +271,6 @@ fn meant(near: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipewright::record::attribute::item_from_json;
     use serde_json::json;
 
     #[test]
@@ -304,7 +302,7 @@ mod tests {
         let record = json!({
             "displayName": "nightly", "arnKey": "arn:aws:sagemaker:r:1:pipeline/p/execution/k3v9q0zt2m1a",
         });
-        let record = item_from_json(record.as_object().unwrap());
+        let record = record.as_object().unwrap().clone();
         assert!(is_named(&record, "nightly"));
         assert!(is_named(&record, "K3V9Q0ZT2M1A"));
         assert!(!is_named(&record, "Nightly"));

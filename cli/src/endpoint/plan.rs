@@ -194,7 +194,6 @@ pub(crate) fn instance_type(text: &str) -> Result<String, InvalidArgument> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipewright::record::attribute::item_from_json;
     use pipewright::record::history;
     use proptest::prelude::*;
     use serde_json::json;
@@ -217,9 +216,9 @@ mod tests {
         }
         let items: Vec<_> = items
             .iter()
-            .map(|item| item_from_json(item.as_object().unwrap()))
+            .map(|item| item.as_object().unwrap().clone())
             .collect();
-        history("run-1", &items).unwrap()
+        history("run-1", &items)
     }
 
     fn trained() -> Value {

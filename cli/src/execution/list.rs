@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use pipewright::record::{Attribute, ExecutionArn, Item, arn_of, is_final, names};
+use pipewright::record::{ExecutionArn, Item, arn_of, is_final, names};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::render::{self, Writer};
 use super::{Color, Format, Place, now, writer};
@@ -65,10 +66,10 @@ struct NotStarted {
 
 impl NotStarted {
     fn of(failure: &Item) -> Self {
-        let reason = failure.get(names::REASON).and_then(Attribute::as_str);
+        let reason = failure.get(names::REASON).and_then(Value::as_str);
         Self {
             reason: reason.unwrap_or_default().to_owned(),
-            at: failure.get(names::AT).and_then(Attribute::as_i64),
+            at: failure.get(names::AT).and_then(Value::as_i64),
         }
     }
 }
@@ -77,10 +78,10 @@ impl Row {
     /// What the item `record` says of an execution.
     fn of(id: &str, record: &Item, now: i64) -> Self {
         let text = |name: &str| {
-            let text = record.get(name).and_then(Attribute::as_str);
+            let text = record.get(name).and_then(Value::as_str);
             text.map(str::to_owned)
         };
-        let moment = |name: &str| record.get(name).and_then(Attribute::as_i64);
+        let moment = |name: &str| record.get(name).and_then(Value::as_i64);
         let status = text(names::PIPELINE_STATUS);
         let ended = status.as_deref().is_some_and(is_final);
         let started_at = moment(names::STARTED_AT);
@@ -101,7 +102,7 @@ impl Row {
                 .map(|(start, end)| end.saturating_sub(start).max(0)),
             execution_arn: text(names::PIPELINE_EXECUTION_ARN),
             start_failure: match record.get(names::START_FAILURE) {
-                Some(Attribute::M(failure)) => Some(NotStarted::of(failure)),
+                Some(Value::Object(failure)) => Some(NotStarted::of(failure)),
                 _ => None,
             },
             status,
@@ -174,7 +175,7 @@ fn write<W: Write>(writer: &mut Writer<W>, rows: &[Row]) -> io::Result<()> {
 
 /// The name of an execution's pipeline: what its start has noted, or else the one in its ARN.
 fn pipeline_of(record: &Item) -> Option<String> {
-    let noted = record.get(names::PIPELINE_NAME).and_then(Attribute::as_str);
+    let noted = record.get(names::PIPELINE_NAME).and_then(Value::as_str);
     match noted {
         Some(name) => Some(name.to_owned()),
         None => {
@@ -220,14 +221,13 @@ pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
 mod tests {
     use super::super::render::Style;
     use super::*;
-    use pipewright::record::attribute::item_from_json;
     use serde_json::{Value, json};
 
     // 2024-05-06T07:00:00Z
     const NOW: i64 = 1_714_978_800_000;
 
     fn row(id: &str, record: Value) -> Row {
-        Row::of(id, &item_from_json(record.as_object().unwrap()), NOW)
+        Row::of(id, &record.as_object().unwrap().clone(), NOW)
     }
 
     #[test]

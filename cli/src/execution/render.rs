@@ -536,7 +536,6 @@ fn figure(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipewright::record::attribute::item_from_json;
     use pipewright::record::history::{Metric, history};
     use pipewright::record::{Beyond, Event, Item, RecordId, writes};
     use serde_json::json;
@@ -605,8 +604,8 @@ mod tests {
                 },
             },
         });
-        items.push(item_from_json(record.as_object().unwrap()));
-        history("run-1", &items).unwrap()
+        items.push(record.as_object().unwrap().clone());
+        history("run-1", &items)
     }
 
     #[test]
@@ -732,8 +731,8 @@ mod tests {
     #[test]
     fn an_execution_without_any_event_is_told_so() {
         let record = json!({"Id": "run-1", "entry": "record"});
-        let items = [item_from_json(record.as_object().unwrap())];
-        let history = history("run-1", &items).unwrap();
+        let items = [record.as_object().unwrap().clone()];
+        let history = history("run-1", &items);
         let text = written(Style::Plain, |writer| writer.summary(&history));
         assert_eq!(text, "\nExecution run-1: no event yet\n");
     }

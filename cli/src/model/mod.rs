@@ -62,7 +62,7 @@ impl Execution {
         let moment = pipewright_aws::process::now();
         let id = search.recorded(&which.execution, moment).await?;
         let items = search.executions.items(id.as_str()).await?;
-        let history = history(id.as_str(), &items)?;
+        let history = history(id.as_str(), &items);
         Self::of(id, search.executions, &history)
     }
 

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use pipewright::record::attribute::recordable;
 use pipewright::record::history;
 use pipewright::record::model::{Compared, MeasureCompared, ModelScore};
+use pipewright::record::rows::recordable;
 use pipewright_forecast::hyperparameters::Quantile;
 use pipewright_forecast::score::{Metrics, Score, Sums, TEST_SCORES_FILE, TestScores, sign_test};
 use serde::Deserialize;

@@ -10,7 +10,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use pipewright::record::{Item, RecordId, names};
 use pipewright_aws::SdkConfig;
-use pipewright_aws::dynamodb::{self, Executions, TableError, from_sdk, item_to_sdk, to_sdk};
+use pipewright_aws::dynamodb::{self, Executions, TableError, item_from_sdk, item_to_sdk, to_sdk};
 
 use crate::environment::Environment;
 use crate::journal::LogBatch;
@@ -67,22 +67,7 @@ impl Tables {
 impl Store for Tables {
     async fn record(&self, id: &RecordId) -> Result<Option<Item>, StoreError> {
         let executions = Executions::new(self.client.clone(), &*self.executions);
-        executions.record(id).await.map_err(|error| match error {
-            TableError::Service {
-                operation,
-                table,
-                message,
-                ..
-            } => StoreError::Service {
-                table,
-                operation,
-                cause: message,
-            },
-            other => StoreError::Item {
-                table: self.executions.clone(),
-                fault: other.to_string(),
-            },
-        })
+        executions.record(id).await.map_err(table_error)
     }
 
     async fn catalogue(&self) -> Result<Vec<Item>, StoreError> {
@@ -96,14 +81,8 @@ impl Store for Tables {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Self::service(&self.assets, "Scan", &error))?;
             for item in page.items() {
-                let attributes = item.iter().map(|(name, value)| {
-                    let attribute = from_sdk(value).ok_or_else(|| StoreError::Item {
-                        table: self.assets.clone(),
-                        fault: format!("attribute {name} is binary, which nothing here reads"),
-                    })?;
-                    Ok((name.clone(), attribute))
-                });
-                items.push(attributes.collect::<Result<Item, StoreError>>()?);
+                let item = item_from_sdk(&self.assets, item).map_err(table_error)?;
+                items.push(item);
             }
         }
         Ok(items)
@@ -172,6 +151,22 @@ impl Store for Tables {
             .await
             .map_err(|error| Self::service(&self.executions, "UpdateItem", &error))?;
         Ok(())
+    }
+}
+
+fn table_error(error: TableError) -> StoreError {
+    match error {
+        TableError::Service {
+            operation,
+            table,
+            message,
+            ..
+        } => StoreError::Service {
+            table,
+            operation,
+            cause: message,
+        },
+        other => StoreError::Unreadable(other.to_string()),
     }
 }
 

@@ -132,14 +132,6 @@ pub enum StepError {
         /// The record's id.
         id: String,
     },
-    /// The frozen template can't be converted.
-    #[error("the parameters in the record of execution {id}: {fault}")]
-    Parameters {
-        /// The record's id.
-        id: String,
-        /// What is wrong.
-        fault: String,
-    },
     /// The frozen template is wrong.
     #[error("the training template: {}", joined(.0.faults()))]
     Template(#[from] TemplateFaults),
@@ -418,16 +410,11 @@ impl<S: Store, O: Objects> Work<'_, S, O> {
     }
 
     fn template(&self, record: &Item) -> Result<TrainingTemplate, StepError> {
-        let parameters = frozen_template(record)
-            .map_err(|fault| StepError::Parameters {
-                id: self.id.to_string(),
-                fault,
-            })?
-            .ok_or_else(|| StepError::NoParameters {
-                table: self.environment.executions_table.clone(),
-                id: self.id.to_string(),
-            })?;
-        Ok(TrainingTemplate::parse(&parameters)?)
+        let parameters = frozen_template(record).ok_or_else(|| StepError::NoParameters {
+            table: self.environment.executions_table.clone(),
+            id: self.id.to_string(),
+        })?;
+        Ok(TrainingTemplate::parse(parameters)?)
     }
 
     async fn needed_assets(
@@ -793,14 +780,14 @@ fn panic_text(error: tokio::task::JoinError) -> String {
 mod tests {
     use super::*;
     use crate::testing::{Behaviour, FakeObjects, FakeStore, START, TempDir, journal};
-    use pipewright::record::Attribute;
+    use pipewright::record::Item;
     use serde_json::json;
 
     const ARN: &str =
         "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/prediction/execution/abc123";
 
     fn item(json: &Value) -> Item {
-        Attribute::from_json(json).as_map().unwrap().clone()
+        json.as_object().unwrap().clone()
     }
 
     /// A training template of two assets with indicators and low-pass columns.
@@ -885,7 +872,7 @@ mod tests {
 
         fn set_template(&self, template: &Value) {
             let mut items = self.store.items.lock().unwrap();
-            let parameters = Attribute::from_json(template);
+            let parameters = template.clone();
             items
                 .get_mut("record")
                 .unwrap()
@@ -1019,7 +1006,7 @@ mod tests {
         assert_eq!(summary["testRecords"], test.lines().count());
 
         let importances = scene.store.importances.lock().unwrap();
-        let item = Attribute::M(importances[0].clone()).to_json().unwrap();
+        let item = &importances[0];
         assert_eq!(importances.len(), 1);
         assert_eq!(item["Id"], "run-1");
         let file = scene

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipewright::features::{CatalogueAsset, Importance, UNCLASSIFIED};
-use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
+use pipewright::record::{ExecutionArn, Item, RecordId};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -59,14 +59,9 @@ pub enum StoreError {
         /// The record's id.
         id: String,
     },
-    /// An item is not as expected.
-    #[error("DynamoDB table {table}: {fault}")]
-    Item {
-        /// The table.
-        table: String,
-        /// What is wrong with which item.
-        fault: String,
-    },
+    /// What came from a table can't be read.
+    #[error("DynamoDB {0}")]
+    Unreadable(String),
 }
 
 impl StoreError {
@@ -182,10 +177,7 @@ pub enum Claim {
 /// Whether the item `record` belongs to the pipeline execution of that id. The
 /// case of letters doesn't count: SageMaker lower-cases some ARNs.
 pub fn claim(record: &Item, pipeline_execution_id: &str) -> Claim {
-    let Some(arn) = record
-        .get("pipelineExecutionArn")
-        .and_then(Attribute::as_str)
-    else {
+    let Some(arn) = record.get("pipelineExecutionArn").and_then(Value::as_str) else {
         return Claim::Unknown;
     };
     match ExecutionArn::parse(arn) {
@@ -202,14 +194,8 @@ pub fn claim(record: &Item, pipeline_execution_id: &str) -> Claim {
 
 /// The training template that was frozen into the record, as JSON; `None`
 /// where start-execution has stored none.
-///
-/// # Errors
-/// A number that JSON can't hold, with its place.
-pub fn frozen_template(record: &Item) -> Result<Option<Value>, String> {
-    record
-        .get("parameters")
-        .map(|parameters| parameters.to_json().map_err(|error| error.to_string()))
-        .transpose()
+pub fn frozen_template(record: &Item) -> Option<&Value> {
+    record.get("parameters")
 }
 
 /// The asset catalogue from its items, and the tickers that have no class and
@@ -223,7 +209,7 @@ pub fn catalogue_assets(items: &[Item]) -> Result<(Vec<CatalogueAsset>, Vec<Stri
     for item in items {
         let text = |name: &str| {
             item.get(name)
-                .and_then(Attribute::as_str)
+                .and_then(Value::as_str)
                 .filter(|text| !text.is_empty())
         };
         let ticker = text("ticker")
@@ -243,35 +229,35 @@ pub fn catalogue_assets(items: &[Item]) -> Result<(Vec<CatalogueAsset>, Vec<Stri
 }
 
 /// The value of the record's attribute `processingStepReport`.
-pub fn report_attribute(report: &Report) -> Attribute {
-    let mut entries = Item::from([
-        ("status".to_owned(), Attribute::s(report.status.as_str())),
-        ("stage".to_owned(), Attribute::s(&*report.stage)),
-        ("at".to_owned(), Attribute::n(report.at)),
+pub fn report_attribute(report: &Report) -> Value {
+    let mut entries = Item::from_iter([
+        ("status".to_owned(), Value::from(report.status.as_str())),
+        ("stage".to_owned(), Value::from(&*report.stage)),
+        ("at".to_owned(), Value::from(report.at)),
     ]);
     if let Some(reason) = &report.reason {
-        entries.insert("reason".to_owned(), Attribute::s(&**reason));
+        entries.insert("reason".to_owned(), Value::from(&**reason));
     }
     if let Some(summary) = &report.summary {
-        let summary = Attribute::from_json(&Value::Object(summary.clone()));
+        let summary = Value::Object(summary.clone());
         entries.insert("summary".to_owned(), summary);
     }
     if !report.notes.is_empty() {
-        let notes = report.notes.iter().map(|note| Attribute::s(&**note));
-        entries.insert("notes".to_owned(), Attribute::L(notes.collect()));
+        let notes = report.notes.iter().map(|note| Value::from(&**note));
+        entries.insert("notes".to_owned(), Value::Array(notes.collect()));
     }
-    Attribute::M(entries)
+    Value::Object(entries)
 }
 
 /// The item of an execution's feature importances, made at `now`: the most
 /// important features and classes with all their figures.
 pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> Item {
-    let text = |text: &str| Attribute::s(text);
-    let number = |number: f64| Attribute::from_json(&Value::from(number));
-    let count = |count: usize| Attribute::from_json(&Value::from(count));
-    let entries = |entries: Vec<(&str, Attribute)>| {
+    let text = |text: &str| Value::from(text);
+    let number = |number: f64| Value::from(number);
+    let count = |count: usize| Value::from(count);
+    let entries = |entries: Vec<(&str, Value)>| {
         let named = entries.into_iter();
-        Attribute::M(
+        Value::Object(
             named
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
@@ -297,9 +283,9 @@ pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> 
             ("importance", number(class.importance)),
         ])
     });
-    Item::from([
+    Item::from_iter([
         ("Id".to_owned(), text(id.as_str())),
-        ("at".to_owned(), Attribute::n(now)),
+        ("at".to_owned(), Value::from(now)),
         ("target".to_owned(), text(&importance.target)),
         ("rows".to_owned(), count(importance.rows)),
         (
@@ -311,22 +297,22 @@ pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> 
             text(&importance.last_date.to_string()),
         ),
         ("featureCount".to_owned(), count(importance.features.len())),
-        ("features".to_owned(), Attribute::L(features.collect())),
+        ("features".to_owned(), Value::Array(features.collect())),
         ("classCount".to_owned(), count(importance.classes.len())),
-        ("classes".to_owned(), Attribute::L(classes.collect())),
+        ("classes".to_owned(), Value::Array(classes.collect())),
     ])
 }
 
 /// The lines of a log batch as the attribute `lines` of its item.
-pub fn log_lines(batch: &LogBatch) -> Attribute {
+pub fn log_lines(batch: &LogBatch) -> Value {
     let line = |line: &Line| {
-        Attribute::M(Item::from([
-            ("at".to_owned(), Attribute::n(line.at)),
-            ("level".to_owned(), Attribute::s(line.level.to_string())),
-            ("msg".to_owned(), Attribute::s(&*line.msg)),
+        Value::Object(Item::from_iter([
+            ("at".to_owned(), Value::from(line.at)),
+            ("level".to_owned(), Value::from(line.level.to_string())),
+            ("msg".to_owned(), Value::from(&*line.msg)),
         ]))
     };
-    Attribute::L(batch.lines.iter().map(line).collect())
+    Value::Array(batch.lines.iter().map(line).collect())
 }
 
 #[cfg(test)]
@@ -338,8 +324,8 @@ mod tests {
     use serde_json::json;
 
     fn item(json: Value) -> Item {
-        match Attribute::from_json(&json) {
-            Attribute::M(item) => item,
+        match json {
+            Value::Object(item) => item,
             other => panic!("not an object: {other:?}"),
         }
     }
@@ -366,10 +352,10 @@ mod tests {
         let template: Value = serde_json::from_str(r#"{"rate": 0.00050}"#).unwrap();
         let record = item(json!({ "parameters": template }));
         assert_eq!(
-            frozen_template(&record).unwrap().unwrap().to_string(),
+            frozen_template(&record).unwrap().to_string(),
             r#"{"rate":0.00050}"#
         );
-        assert_eq!(frozen_template(&item(json!({}))), Ok(None));
+        assert_eq!(frozen_template(&item(json!({}))), None);
     }
 
     #[test]
@@ -389,13 +375,13 @@ mod tests {
     fn a_report_has_only_the_members_that_it_knows() {
         let report = Report::begin("merge", 7);
         assert_eq!(
-            report_attribute(&report).to_json().unwrap(),
+            report_attribute(&report),
             json!({"at": 7, "stage": "merge", "status": "Running"})
         );
         let mut failed = report.fold(Event::Failed("no CSV".to_owned()), 8);
         failed.notes.push("the log is short".to_owned());
         assert_eq!(
-            report_attribute(&failed).to_json().unwrap(),
+            report_attribute(&failed),
             json!({
                 "at": 8, "notes": ["the log is short"], "reason": "no CSV",
                 "stage": "merge", "status": "Failed"
@@ -429,9 +415,7 @@ mod tests {
             }],
         };
         let id = RecordId::new("run-1").unwrap();
-        let item = Attribute::M(importance_item(&id, &importance, 5))
-            .to_json()
-            .unwrap();
+        let item = Value::Object(importance_item(&id, &importance, 5));
         assert_eq!(item["features"].as_array().unwrap().len(), MOST_FEATURES);
         assert_eq!(item["featureCount"], 300);
         assert_eq!(item["firstDate"], "2020-01-02");
@@ -453,7 +437,7 @@ mod tests {
             }],
         };
         assert_eq!(
-            log_lines(&batch).to_json().unwrap(),
+            log_lines(&batch),
             json!([{"at": 5, "level": "WARN", "msg": "m"}])
         );
     }

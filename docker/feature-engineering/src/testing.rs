@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pipewright::record::{Attribute, Item, RecordId, names};
+use pipewright::record::{Item, RecordId, names};
 use serde_json::Value;
 
 use crate::journal::{EpochMs, Journal, LogBatch};
@@ -125,7 +125,7 @@ impl FakeStore {
     pub(crate) fn report(&self) -> Value {
         self.items.lock().unwrap()["record"]
             .get("processingStepReport")
-            .map_or(Value::Null, |report| report.to_json().unwrap())
+            .map_or(Value::Null, |report| report.clone())
     }
 
     /// The texts of the log lines that reached the record.
@@ -134,9 +134,9 @@ impl FakeStore {
         items
             .iter()
             .filter(|(entry, _)| entry.starts_with("log#"))
-            .flat_map(|(_, item)| item["lines"].as_list().unwrap())
+            .flat_map(|(_, item)| item["lines"].as_array().unwrap())
             .map(|line| {
-                let line = line.as_map().unwrap();
+                let line = line.as_object().unwrap();
                 line["msg"].as_str().unwrap().to_owned()
             })
             .collect()
@@ -176,7 +176,7 @@ impl Store for FakeStore {
         })?;
         let stored = record
             .get("processingStepReport")
-            .and_then(|report| report.as_map())
+            .and_then(|report| report.as_object())
             .and_then(|report| report["at"].as_i64());
         if stored.is_some_and(|at| at > report.at) {
             return Err(StoreError::Superseded {
@@ -201,9 +201,9 @@ impl Store for FakeStore {
         if !take_call(&self.logs).await {
             return Err(refused("UpdateItem"));
         }
-        let item = Item::from([
-            (names::ID.to_owned(), Attribute::s(id.as_str())),
-            (names::ENTRY.to_owned(), Attribute::s(&*batch.entry)),
+        let item = Item::from_iter([
+            (names::ID.to_owned(), Value::from(id.as_str())),
+            (names::ENTRY.to_owned(), Value::from(&*batch.entry)),
             (names::LINES.to_owned(), log_lines(batch)),
         ]);
         self.items.lock().unwrap().insert(batch.entry.clone(), item);

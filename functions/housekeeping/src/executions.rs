@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepState, Told};
 use pipewright::record::training::ended_trainings;
 use pipewright::record::{
-    Attribute, Beyond, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal,
-    Subject, is_final, names, phase, writes,
+    Beyond, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal, Subject,
+    is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -15,6 +15,7 @@ use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
 use pipewright::record::arn_of;
 use pipewright::record::start::CLOCK_TOLERANCE;
 use pipewright_aws::all;
+use serde_json::Value;
 
 /// What a record says that start-execution put and nobody took up.
 const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
@@ -233,7 +234,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
     ) -> Result<(), Failure> {
         let settled_before = self.settled_before();
         let is_settled = |at: Option<i64>| at.is_none_or(|at| at <= settled_before);
-        let at = |change: &Item| change.get(names::AT).and_then(Attribute::as_i64);
+        let at = |change: &Item| change.get(names::AT).and_then(Value::as_i64);
         let mut ended = ended_trainings(
             changes.iter().filter(|change| is_settled(at(change))),
             steps.iter().filter(|step| is_settled(step.ended_at)),
@@ -331,7 +332,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         id: &RecordId,
         record: &Item,
     ) -> Result<Option<ExecutionArn>, Failure> {
-        let created_at = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
+        let created_at = record.get(names::CREATED_AT).and_then(Value::as_i64);
         let says_so = record.contains_key(names::START_FAILURE);
         let now = self.now();
         let note = match unstarted(created_at, says_so, now) {
@@ -437,5 +438,5 @@ fn what(event: &Event) -> String {
 }
 
 fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name).and_then(Attribute::as_str)
+    item.get(name).and_then(Value::as_str)
 }

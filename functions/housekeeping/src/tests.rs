@@ -1,25 +1,23 @@
 //! Housekeeping against a world in memory, whose listings have pages of two
 //! rows.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
-use pipewright::record::attribute::item_from_json;
 use pipewright::record::reconcile::{
     EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
 };
 use pipewright::record::training::MetricState;
 use pipewright::record::{
-    Attribute, ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
-    TrainingItem, TrainingState, history,
+    ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, TrainingItem,
+    TrainingState, history,
 };
 use pipewright_aws::Page;
 use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
 use pipewright_aws::sagemaker::ExecutionSummary;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use crate::handler::Housekeeper;
 use crate::plan::{self, Kept, Request, Settings, Unstarted, choose, unstarted};
@@ -69,7 +67,7 @@ impl World {
     }
 
     fn put_record(&self, json: &serde_json::Value) {
-        let item = item_from_json(json.as_object().unwrap());
+        let item = json.as_object().unwrap().clone();
         let id = item["Id"].as_str().unwrap().to_owned();
         self.items
             .borrow_mut()
@@ -92,7 +90,7 @@ impl World {
     fn history(&self, id: &str) -> History {
         let items = self.items.borrow();
         let of_id = items.iter().filter(|((of, _), _)| of == id);
-        history(id, of_id.map(|(_, item)| item)).unwrap()
+        history(id, of_id.map(|(_, item)| item))
     }
 }
 
@@ -115,10 +113,10 @@ impl Records for &World {
         let items = self.items.borrow();
         let rows = items
             .values()
-            .filter(|item| item.get("phase").and_then(Attribute::as_str) == Some(phase))
+            .filter(|item| item.get("phase").and_then(Value::as_str) == Some(phase))
             .map(|item| ListedExecution {
                 id: item["Id"].as_str().unwrap().to_owned(),
-                since: item.get("createdAt").and_then(Attribute::as_i64),
+                since: item.get("createdAt").and_then(Value::as_i64),
             });
         Ok(page(rows, from))
     }
@@ -171,11 +169,8 @@ impl Records for &World {
         let key = (id.to_string(), "record".to_owned());
         let mut items = self.items.borrow_mut();
         let record = items.get_mut(&key).unwrap();
-        record.insert("arnKey".to_owned(), Attribute::S(arn.key()));
-        record.insert(
-            "pipelineExecutionArn".to_owned(),
-            Attribute::s(arn.as_str()),
-        );
+        record.insert("arnKey".to_owned(), Value::String(arn.key()));
+        record.insert("pipelineExecutionArn".to_owned(), Value::from(arn.as_str()));
         record.remove("startFailure");
         Ok(())
     }
@@ -183,9 +178,9 @@ impl Records for &World {
     async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
         self.writes.set(self.writes.get() + 1);
         let key = (id.to_string(), "record".to_owned());
-        let failure = Attribute::M(Item::from([
-            ("reason".to_owned(), Attribute::s(reason)),
-            ("at".to_owned(), Attribute::from(at)),
+        let failure = Value::Object(Item::from_iter([
+            ("reason".to_owned(), Value::from(reason)),
+            ("at".to_owned(), Value::from(at)),
         ]));
         let mut items = self.items.borrow_mut();
         let record = items.get_mut(&key).unwrap();
@@ -476,7 +471,7 @@ fn every_kind_of_lost_event_is_mended_and_marked_across_pages() {
     assert_eq!(history.trainings[0].metrics[0].value, json!(0.5));
     assert_eq!(
         world.record("run-1")["phase"],
-        Attribute::s("ended#2024-05-06")
+        Value::from("ended#2024-05-06")
     );
 }
 
@@ -614,8 +609,8 @@ fn a_start_that_nobody_finished_is_found_by_its_name() {
     let report = keep(&world, &settings());
     assert_eq!(report.executions.found, ["run-1"]);
     let record = world.record("run-1");
-    assert_eq!(record["arnKey"], Attribute::S(arn("run-1")));
-    assert_eq!(record["pipelineStatus"], Attribute::s("Executing"));
+    assert_eq!(record["arnKey"], Value::String(arn("run-1")));
+    assert_eq!(record["pipelineStatus"], Value::from("Executing"));
     assert!(!record.contains_key("startFailure"));
     assert_eq!(report.executions.open, 1);
     assert_eq!(report.executions.oldest_open.as_deref(), Some("run-1"));
@@ -688,8 +683,8 @@ fn an_execution_started_elsewhere_that_no_event_told_of_gets_a_record() {
     assert_eq!(history.steps[0].name, "train");
     assert!(history.changes.iter().all(|change| change.reconciled));
     let record = world.record("own1");
-    assert_eq!(record["arnKey"], Attribute::S(arn("own1")));
-    assert_eq!(world.record("own5")["arnKey"], Attribute::S(arn("own5")));
+    assert_eq!(record["arnKey"], Value::String(arn("own1")));
+    assert_eq!(world.record("own5")["arnKey"], Value::String(arn("own5")));
 
     let writes = world.writes.get();
     let again = keep(&world, &settings());
@@ -753,7 +748,7 @@ fn a_start_of_another_pipeline_that_nobody_finished_is_found_there() {
     world.executions.insert(found.clone(), ended("Executing"));
     let report = keep(&world, &settings());
     assert_eq!(report.executions.found, ["run-1"]);
-    assert_eq!(world.record("run-1")["arnKey"], Attribute::S(found));
+    assert_eq!(world.record("run-1")["arnKey"], Value::String(found));
 }
 
 #[test]
@@ -1066,7 +1061,7 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
     keep(&world, &settings());
     assert_eq!(
         world.record("run-1")["endpointStatus"],
-        Attribute::s("InService")
+        Value::from("InService")
     );
 
     world.endpoints.borrow_mut().clear();
@@ -1074,7 +1069,7 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
     assert_eq!(report.executions.reconciled, ["run-1: endpoint Deleted"]);
     assert_eq!(
         world.record("run-1")["endpointStatus"],
-        Attribute::s("Deleted")
+        Value::from("Deleted")
     );
     let deleted: Vec<bool> = world
         .registered

@@ -10,8 +10,7 @@ use pipewright::arn::Home;
 use pipewright::record::training::MetricState;
 use pipewright::record::whose::PIPELINE_TAG;
 use pipewright::record::{
-    Attribute, ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
-    attribute::item_from_json,
+    ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
 };
 use pipewright_aws::sagemaker::Origin;
 use proptest::prelude::*;
@@ -356,7 +355,7 @@ fn endpoint(at: i64, status: &str) -> Value {
 fn started_by_us() -> World {
     let arn = execution_arn();
     let record = json!({"Id": "run-1", "entry": "record", "createdAt": T0, "templateId": "t"});
-    let record = item_from_json(record.as_object().unwrap());
+    let record = record.as_object().unwrap().clone();
     World {
         items: Mutex::new(Items::from([(
             ("run-1".to_owned(), "record".to_owned()),
@@ -433,7 +432,7 @@ fn a_trainings_metrics_are_in_the_record_when_its_step_has_ended() {
     deliver(&world, &trained(2, "train", "Executing", "job-1")).unwrap();
     deliver(&world, &trained(3, "train", "Succeeded", "job-1")).unwrap();
     let items = world.items.lock().unwrap().clone();
-    let history = pipewright::record::history("run-1", items.values()).unwrap();
+    let history = pipewright::record::history("run-1", items.values());
     let [first, second] = &history.trainings[..] else {
         panic!("{:?}", history.trainings);
     };
@@ -493,7 +492,7 @@ fn a_training_that_is_not_there_or_has_not_ended_is_left_to_housekeeping() {
 fn the_worst_case_is_four_updates_two_questions_and_one_put() {
     let mut world = started_by_us();
     let taken = ["20240506-070000-000000aa", "20240506-070000-000000bb"];
-    let other = item_from_json(json!({"arnKey": "other"}).as_object().unwrap());
+    let other = json!({"arnKey": "other"}).as_object().unwrap().clone();
     *world.items.lock().unwrap() = taken
         .map(|id| ((id.to_owned(), "record".to_owned()), other.clone()))
         .into();
@@ -528,7 +527,7 @@ fn what_a_step_made_costs_a_read_with_either_event() {
         std::mem::take(&mut *world.operations.lock().unwrap()),
         ["ask", "update", "put", "query", "update"]
     );
-    assert_eq!(world.record("run-1")["modelArn"], Attribute::s(MODEL));
+    assert_eq!(world.record("run-1")["modelArn"], Value::from(MODEL));
     deliver(&world, &model(3, tags)).unwrap();
     assert_eq!(*world.operations.lock().unwrap(), ["ask", "update", "put"]);
 }
@@ -543,7 +542,7 @@ fn a_late_event_leaves_its_change_item_only() {
     assert_eq!(recorded_under(result), ("run-1".to_owned(), false));
     assert_eq!(
         world.record("run-1")["pipelineStatus"],
-        Attribute::s("Succeeded")
+        Value::from("Succeeded")
     );
     assert_eq!(world.items.lock().unwrap().len(), 3);
 }
@@ -576,7 +575,7 @@ fn an_execution_started_elsewhere_goes_by_sagemakers_own_id() {
         }
         assert_eq!(
             world.record(OWN_ID)["pipelineStatus"],
-            Attribute::s("Stopping")
+            Value::from("Stopping")
         );
     }
 }
@@ -632,7 +631,7 @@ fn a_shared_display_name_is_nobodys_id() {
 fn an_id_that_belongs_to_another_execution_is_left_alone() {
     let world = started_by_us();
     let claimed = json!({"Id": "run-1", "entry": "record", "arnKey": "arn:of:another"});
-    let claimed = item_from_json(claimed.as_object().unwrap());
+    let claimed = claimed.as_object().unwrap().clone();
     world
         .items
         .lock()
@@ -684,12 +683,12 @@ fn models_packages_and_endpoints_find_their_execution() {
         );
     }
     let record = world.record("run-1");
-    assert_eq!(record["modelStatus"], Attribute::s("Changed"));
+    assert_eq!(record["modelStatus"], Value::from("Changed"));
     assert_eq!(
         record["approvalStatus"],
-        Attribute::s("PendingManualApproval")
+        Value::from("PendingManualApproval")
     );
-    assert_eq!(record["endpointStatus"], Attribute::s("Creating"));
+    assert_eq!(record["endpointStatus"], Value::from("Creating"));
 }
 
 #[test]
@@ -701,10 +700,7 @@ fn a_deleted_model_is_found_by_the_execution_in_its_name() {
         recorded_under(deliver(&world, &model(2, json!({})))).0,
         "run-1"
     );
-    assert_eq!(
-        world.record("run-1")["modelStatus"],
-        Attribute::s("Deleted")
-    );
+    assert_eq!(world.record("run-1")["modelStatus"], Value::from("Deleted"));
     world.parameters.clear();
     let outcome = deliver(&world, &model(2, json!({}))).unwrap();
     assert!(matches!(outcome, Outcome::NotOurs { .. }));
@@ -739,14 +735,14 @@ fn a_tag_alone_moves_nothing() {
             deliver(&world, event).unwrap();
         }
         let items = world.items.lock().unwrap().clone();
-        let history = pipewright::record::history("run-1", items.values()).unwrap();
+        let history = pipewright::record::history("run-1", items.values());
         (world.record("run-1"), history.resources)
     };
     let strangers = [&tagged, &registered, &generated];
     let own: Vec<&Value> = own.iter().collect();
     let expected = record_of(&own);
-    assert_eq!(expected.0["modelArn"], Attribute::s(MODEL));
-    assert_eq!(expected.0["modelPackageArn"], Attribute::s(PACKAGE));
+    assert_eq!(expected.0["modelArn"], Value::from(MODEL));
+    assert_eq!(expected.0["modelPackageArn"], Value::from(PACKAGE));
     assert_eq!(expected.1.len(), 2);
     for place in 0..=own.len() {
         let mut events = own.clone();
@@ -879,7 +875,7 @@ fn events_of_any_pipeline_are_recorded_as_the_shipped_ones() {
     let (ids, of_another) = items("other");
     assert_eq!(ids, vec!["run-1"; events.len() + 1]);
     // Keys have digests of what the events say.
-    let parts = |text: &str| text.matches("Attribute").count();
+    let parts = |text: &str| text.matches("String(").count();
     assert_eq!(parts(&of_another), parts(&items("assets").1));
 }
 
@@ -926,8 +922,8 @@ fn a_pipelines_tag_says_whether_its_models_are_followed() {
     );
     assert_eq!(asked(&first), 1);
     let record = first.record(OWN_ID);
-    assert_eq!(record["modelArn"], Attribute::s(MODEL));
-    assert_eq!(record["approvalStatus"], Attribute::s("Approved"));
+    assert_eq!(record["modelArn"], Value::from(MODEL));
+    assert_eq!(record["approvalStatus"], Value::from("Approved"));
     let ordered = ordered.items.into_inner().unwrap();
     assert_eq!(shuffled.items.into_inner().unwrap(), ordered);
     assert_eq!(first.items.into_inner().unwrap(), ordered);
@@ -945,7 +941,7 @@ fn a_pipelines_tag_says_whether_its_models_are_followed() {
 fn an_event_of_an_execution_that_is_gone_is_recorded_with_what_it_says() {
     let mut world = started_by_us();
     let arn_key = json!({"Id": "run-1", "entry": "record", "arnKey": execution_arn()});
-    let record = item_from_json(arn_key.as_object().unwrap());
+    let record = arn_key.as_object().unwrap().clone();
     world
         .items
         .lock()
@@ -1176,11 +1172,9 @@ fn an_event_of_any_length_fits_into_an_item() {
         deliver_all(&world, &[event]);
         let items = world.items.lock().unwrap();
         for item in items.values() {
-            let json =
-                serde_json::to_string(&pipewright::record::attribute::item_to_json(item).unwrap())
-                    .unwrap();
+            let json = serde_json::to_string(item).unwrap();
             assert!(json.len() < 409_600, "{long}: {}", json.len());
-            let reason = item.get("reason").and_then(Attribute::as_str);
+            let reason = item.get("reason").and_then(Value::as_str);
             if let (Some(reason), "failureReason") = (reason, long) {
                 assert!(
                     reason.ends_with("… (cut; it has 250000 bytes)"),
@@ -1272,7 +1266,7 @@ proptest! {
             .map(|event| pipewright::record::Event::parse(event).unwrap())
             .filter(|event| event.kind() == pipewright::record::Kind::Execution)
             .max_by_key(|event| event.position());
-        let status = latest.map(|event| Attribute::S(event.status.name));
+        let status = latest.map(|event| Value::String(event.status.name));
         prop_assert_eq!(record.get("pipelineStatus"), status.as_ref());
         let items = world.items.lock().unwrap();
         let changes = items.keys().filter(|(_, entry)| entry.starts_with("change#")).count();

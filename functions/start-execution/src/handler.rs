@@ -2,7 +2,6 @@
 
 use pipewright::instance_type::has_accelerator;
 use pipewright::reading::kind_of;
-use pipewright::record::attribute::{NotANumber, item_to_json};
 use pipewright::record::start::{
     Begun, Frozen, ParameterFaults, Taken, Wanted, begun, claimed, client_request_token,
     generated_id, new_record, parameters, parameters_of,
@@ -85,14 +84,6 @@ pub(crate) enum HandlerError {
         /// What is wrong with it.
         faults: TemplateFaults,
     },
-    /// The template's item can't be read.
-    #[error("training template {id:?}: {source}")]
-    TemplateItem {
-        /// The template's id.
-        id: String,
-        /// Which attribute.
-        source: NotANumber,
-    },
     /// A parameter is beyond SageMaker's limits.
     #[error("{0}")]
     Parameters(#[from] ParameterFaults),
@@ -149,7 +140,7 @@ impl HandlerError {
             Self::Id(_) => "InvalidExecutionId",
             Self::TemplateId { .. } => "InvalidTemplateId",
             Self::UnknownTemplate { .. } => "UnknownTemplate",
-            Self::Template { .. } | Self::TemplateItem { .. } => "InvalidTemplate",
+            Self::Template { .. } => "InvalidTemplate",
             Self::Parameters(_) => "InvalidParameters",
             Self::Conflict(_) => "Conflict",
             Self::ImageMissing { .. } => "ImageMissing",
@@ -256,11 +247,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         let Some(item) = item else {
             return Err(HandlerError::UnknownTemplate { id: id.to_owned() });
         };
-        let document = item_to_json(&item).map_err(|source| HandlerError::TemplateItem {
-            id: id.to_owned(),
-            source,
-        })?;
-        match TrainingTemplate::parse(&Value::Object(document)) {
+        match TrainingTemplate::parse(&Value::Object(item.clone())) {
             Ok(template) => Ok((item, template)),
             Err(faults) => Err(HandlerError::Template {
                 id: id.to_owned(),

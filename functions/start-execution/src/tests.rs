@@ -1,16 +1,14 @@
 //! The handler against a world in memory: what is started, and how often.
 
-use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll, Waker};
-
-use pipewright::record::attribute::item_from_json;
-use pipewright::record::{Attribute, ExecutionArn, Item, RecordId};
+use pipewright::record::{ExecutionArn, Item, RecordId};
 use pipewright_aws::dynamodb::Creation;
 use pipewright_aws::sagemaker::Start;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
 
 use crate::handler::{Answer, Handler, HandlerError, Ours};
 use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
@@ -131,7 +129,9 @@ impl Records for &World {
             let mut records = self.records.lock().unwrap();
             let record = records.get_mut(id.as_str()).unwrap();
             let put = |record: &mut Item, name: &str, value: String| {
-                record.entry(name.to_owned()).or_insert(Attribute::S(value));
+                record
+                    .entry(name.to_owned())
+                    .or_insert(Value::String(value));
             };
             put(record, "arnKey", arn.key());
             put(record, "pipelineExecutionArn", arn.as_str().to_owned());
@@ -145,7 +145,7 @@ impl Records for &World {
         let failure = json!({"reason": reason, "at": at});
         self.operation(|| {
             World::change(self, id.as_str(), |record| {
-                record.insert("startFailure".to_owned(), Attribute::from_json(&failure));
+                record.insert("startFailure".to_owned(), failure);
             });
         })
         .await
@@ -205,7 +205,7 @@ fn template(id: &str) -> Item {
             "testWindows": 4, "hyperParams": {"epochs": 400, "learning_rate": 0.0005},
         },
     });
-    item_from_json(document.as_object().unwrap())
+    document.as_object().unwrap().clone()
 }
 
 fn handler(world: &World) -> Handler<&World, &World, &World, &World> {
@@ -240,8 +240,8 @@ fn a_start_freezes_the_template_and_sends_every_parameter() {
     assert_eq!(answer.execution_id, "run-1");
     assert!(!answer.already_started);
     let record = world.record("run-1").unwrap();
-    assert_eq!(record["parameters"], Attribute::M(template("sample")));
-    assert_eq!(record["createdAt"], Attribute::from(NOW));
+    assert_eq!(record["parameters"], Value::Object(template("sample")));
+    assert_eq!(record["createdAt"], Value::from(NOW));
     assert_eq!(
         record["pipelineExecutionArn"].as_str(),
         Some(answer.pipeline_execution_arn.as_str())
@@ -259,7 +259,7 @@ fn a_start_freezes_the_template_and_sends_every_parameter() {
     assert_eq!(start.parameters["HyperParamLearningRate"], "0.0005");
     assert_eq!(start.parameters["HyperParamEarlyStoppingPatience"], "400");
     assert_eq!(start.parameters["ModelPackageGroupName"], "assets");
-    let sent = Attribute::from_json(&serde_json::to_value(&start.parameters).unwrap());
+    let sent = serde_json::to_value(&start.parameters).unwrap();
     assert_eq!(record["pipelineParameters"], sent);
 }
 
@@ -296,7 +296,10 @@ fn the_same_id_with_another_template_is_a_conflict() {
 #[test]
 fn an_id_that_an_execution_from_elsewhere_has_is_a_conflict() {
     let world = World::with_template();
-    let record = item_from_json(json!({"Id": "run-1", "arnKey": "a"}).as_object().unwrap());
+    let record = json!({"Id": "run-1", "arnKey": "a"})
+        .as_object()
+        .unwrap()
+        .clone();
     world
         .records
         .lock()
@@ -331,7 +334,7 @@ fn long_after_the_execution_is_searched_by_name_before_it_is_started_again() {
     world.change("run-1", |record| {
         record.remove("arnKey");
         record.remove("pipelineExecutionArn");
-        record.insert("createdAt".to_owned(), Attribute::from(NOW - 86_400_000));
+        record.insert("createdAt".to_owned(), Value::from(NOW - 86_400_000));
     });
     let answer = call(&world, &request("run-1")).unwrap();
     assert!(answer.already_started);
@@ -355,7 +358,7 @@ fn what_sagemaker_refuses_is_noted_in_the_record_and_may_be_tried_again() {
     assert!(error.to_string().contains("no such pipeline"));
     let failure = world.record("run-1").unwrap()["startFailure"].clone();
     assert_eq!(
-        failure.as_map().unwrap()["reason"].as_str(),
+        failure.as_object().unwrap()["reason"].as_str(),
         Some("no such pipeline")
     );
     world.refuses = None;
@@ -389,10 +392,7 @@ fn an_accelerator_that_nothing_uses_is_refused() {
     world.cpu_training = Some("ml.m5.xlarge");
     call(&world, &request("run-2")).unwrap();
     let template = world.templates.get_mut("sample").unwrap();
-    template.insert(
-        "trainingInstanceType".to_owned(),
-        Attribute::from_json(&json!("ml.p3.2xlarge")),
-    );
+    template.insert("trainingInstanceType".to_owned(), json!("ml.p3.2xlarge"));
     call(&world, &request("run-3")).unwrap_err();
     world.cpu_training = None;
     call(&world, &request("run-3")).unwrap();
@@ -432,7 +432,7 @@ fn an_execution_that_takes_the_id_meanwhile_is_a_conflict() {
             Poll::Ready(answer) => break answer.unwrap_err(),
             Poll::Pending if world.record("run-1").is_some() => world.change("run-1", |record| {
                 let other = "arn:aws:sagemaker:r:1:pipeline/assets/execution/else";
-                record.insert("arnKey".to_owned(), Attribute::s(other));
+                record.insert("arnKey".to_owned(), Value::from(other));
             }),
             Poll::Pending => {}
         }
@@ -446,14 +446,11 @@ fn an_execution_that_takes_the_id_meanwhile_is_a_conflict() {
 fn bad_requests_start_nothing_and_say_what_is_wrong() {
     let mut world = World::with_template();
     let mut faulty = template("faulty");
-    let Attribute::M(deepar) = faulty.get_mut("deepARMeta").unwrap() else {
+    let Value::Object(deepar) = faulty.get_mut("deepARMeta").unwrap() else {
         panic!("deepARMeta is a map");
     };
     let hyper_params = json!({"epochs": 0, "likelihood": "poisson"});
-    deepar.insert(
-        "hyperParams".to_owned(),
-        Attribute::from_json(&hyper_params),
-    );
+    deepar.insert("hyperParams".to_owned(), hyper_params);
     world.templates.insert("faulty".to_owned(), faulty);
     for (request, kind, words) in [
         (json!({}), "InvalidRequest", vec!["templateId"]),

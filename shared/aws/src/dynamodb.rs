@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::str::FromStr;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -10,9 +11,9 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use pipewright::record::{
-    Attribute, ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal,
-    TrainingItem, names,
+    ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, TrainingItem, names,
 };
+use serde_json::{Number, Value};
 
 pub mod endpoints;
 pub mod phases;
@@ -51,14 +52,27 @@ pub enum TableError {
         /// The record's id.
         id: String,
     },
-    /// An item holds a value of a type that we never write.
-    #[error("table {table}: attribute {attribute} is binary, which nothing here reads")]
-    Binary {
+    /// An item holds a value that we never write.
+    #[error("table {table}: attribute {attribute} {value}")]
+    Unreadable {
         /// The table's name.
         table: String,
         /// The attribute's name.
         attribute: String,
+        /// What it is.
+        value: UnreadableValue,
     },
+}
+
+/// A value that JSON has no place for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableValue {
+    /// A binary, or something that holds one.
+    #[error("is binary, which nothing here reads")]
+    Binary,
+    /// A number, or something that holds one, with another text than a number has in JSON.
+    #[error("is {0:?}, which is not a number")]
+    NotANumber(String),
 }
 
 impl TableError {
@@ -93,15 +107,15 @@ fn unless_refused<T>(
     }
 }
 
-/// The SDK's value of an attribute.
-pub fn to_sdk(attribute: &Attribute) -> AttributeValue {
+/// DynamoDB's value of an attribute; a number keeps its text.
+pub fn to_sdk(attribute: &Value) -> AttributeValue {
     match attribute {
-        Attribute::Null => AttributeValue::Null(true),
-        Attribute::Bool(value) => AttributeValue::Bool(*value),
-        Attribute::N(text) => AttributeValue::N(text.clone()),
-        Attribute::S(text) => AttributeValue::S(text.clone()),
-        Attribute::L(elements) => AttributeValue::L(elements.iter().map(to_sdk).collect()),
-        Attribute::M(entries) => AttributeValue::M(item_to_sdk(entries)),
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(value) => AttributeValue::Bool(*value),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::String(text) => AttributeValue::S(text.clone()),
+        Value::Array(elements) => AttributeValue::L(elements.iter().map(to_sdk).collect()),
+        Value::Object(entries) => AttributeValue::M(item_to_sdk(entries)),
     }
 }
 
@@ -112,29 +126,53 @@ pub fn item_to_sdk(item: &Item) -> HashMap<String, AttributeValue> {
         .collect()
 }
 
-/// The attribute that an SDK's value holds, or `None` if it is, or holds, a
-/// binary. Sets become lists.
-pub fn from_sdk(value: &AttributeValue) -> Option<Attribute> {
-    Some(match value {
-        AttributeValue::Null(_) => Attribute::Null,
-        AttributeValue::Bool(value) => Attribute::Bool(*value),
-        AttributeValue::N(text) => Attribute::N(text.clone()),
-        AttributeValue::S(text) => Attribute::S(text.clone()),
-        AttributeValue::L(elements) => {
-            Attribute::L(elements.iter().map(from_sdk).collect::<Option<_>>()?)
+/// The attribute that DynamoDB's value holds; a number keeps its text. Sets become lists, and the
+/// entries of a map come in the order of their names, since DynamoDB keeps none.
+///
+/// # Errors
+/// [`UnreadableValue`] for what JSON can't hold.
+pub fn from_sdk(value: &AttributeValue) -> Result<Value, UnreadableValue> {
+    let number = |text: &String| match Number::from_str(text) {
+        Ok(number) => Ok(Value::Number(number)),
+        Err(_) => Err(UnreadableValue::NotANumber(text.clone())),
+    };
+    Ok(match value {
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::Bool(value) => Value::Bool(*value),
+        AttributeValue::N(text) => number(text)?,
+        AttributeValue::S(text) => Value::String(text.clone()),
+        AttributeValue::L(elements) => elements.iter().map(from_sdk).collect::<Result<_, _>>()?,
+        AttributeValue::M(entries) => {
+            let sorted: BTreeMap<_, _> = entries.iter().collect();
+            let entries = sorted
+                .into_iter()
+                .map(|(name, value)| Ok((name.clone(), from_sdk(value)?)));
+            Value::Object(entries.collect::<Result<_, _>>()?)
         }
-        AttributeValue::M(entries) => Attribute::M(
-            entries
-                .iter()
-                .map(|(name, value)| Some((name.clone(), from_sdk(value)?)))
-                .collect::<Option<_>>()?,
-        ),
-        AttributeValue::Ss(texts) => Attribute::L(texts.iter().map(Attribute::s).collect()),
-        AttributeValue::Ns(texts) => {
-            Attribute::L(texts.iter().cloned().map(Attribute::N).collect())
-        }
-        _ => return None,
+        AttributeValue::Ss(texts) => texts.iter().map(String::as_str).collect(),
+        AttributeValue::Ns(texts) => texts.iter().map(number).collect::<Result<_, _>>()?,
+        _ => return Err(UnreadableValue::Binary),
     })
+}
+
+/// An item as the table of this name gives it.
+///
+/// # Errors
+/// [`TableError::Unreadable`] with the attribute that JSON can't hold.
+pub fn item_from_sdk(
+    table: &str,
+    item: &HashMap<String, AttributeValue>,
+) -> Result<Item, TableError> {
+    let sorted: BTreeMap<_, _> = item.iter().collect();
+    let attributes = sorted.into_iter().map(|(name, value)| {
+        let value = from_sdk(value).map_err(|value| TableError::Unreadable {
+            table: table.to_owned(),
+            attribute: name.clone(),
+            value,
+        })?;
+        Ok((name.clone(), value))
+    });
+    attributes.collect()
 }
 
 /// One table.
@@ -177,15 +215,7 @@ impl Table {
     }
 
     fn item(&self, item: &HashMap<String, AttributeValue>) -> Result<Item, TableError> {
-        item.iter()
-            .map(|(name, value)| match from_sdk(value) {
-                Some(attribute) => Ok((name.clone(), attribute)),
-                None => Err(TableError::Binary {
-                    table: self.name.clone(),
-                    attribute: name.clone(),
-                }),
-            })
-            .collect()
+        item_from_sdk(&self.name, item)
     }
 }
 
@@ -377,9 +407,9 @@ impl Executions {
         reason: &str,
         at: i64,
     ) -> Result<(), TableError> {
-        let failure = Attribute::M(Item::from([
-            (names::REASON.to_owned(), Attribute::s(reason)),
-            (names::AT.to_owned(), Attribute::from(at)),
+        let failure = Value::Object(Item::from_iter([
+            (names::REASON.to_owned(), Value::from(reason)),
+            (names::AT.to_owned(), Value::from(at)),
         ]));
         let sent = self
             .table
@@ -585,8 +615,8 @@ mod tests {
     fn update() -> RecordUpdate {
         RecordUpdate {
             id: RecordId::new("run-1").unwrap(),
-            set: Item::from([("b".to_owned(), Attribute::s("1"))]),
-            set_if_absent: Item::from([("a".to_owned(), Attribute::n(2))]),
+            set: Item::from_iter([("b".to_owned(), Value::from("1"))]),
+            set_if_absent: Item::from_iter([("a".to_owned(), Value::from(2))]),
             remove: BTreeSet::from(["c"]),
             position: Some(("b", "1".to_owned())),
             arn_key: Some("arn".to_owned()),
@@ -646,29 +676,39 @@ mod tests {
         );
     }
 
+    /// A number keeps its text both ways, and everything else is what it was.
     #[test]
     fn every_attribute_survives_the_sdks_types() {
-        let attribute = Attribute::M(Item::from([
-            ("null".to_owned(), Attribute::Null),
-            ("flag".to_owned(), Attribute::Bool(true)),
-            ("rate".to_owned(), Attribute::N("0.0005".to_owned())),
-            (
-                "list".to_owned(),
-                Attribute::L(vec![Attribute::s("x"), Attribute::M(Item::new())]),
-            ),
-        ]));
-        assert_eq!(from_sdk(&to_sdk(&attribute)), Some(attribute));
+        let text = r#"{"flag":true,"list":["x",{}],"null":null,
+            "rates":[0.0005,1e-3,12345678901234567890123,1.10,-0]}"#;
+        let attribute: Value = serde_json::from_str(text).unwrap();
+        let sdk = to_sdk(&attribute);
+        let AttributeValue::M(entries) = &sdk else {
+            panic!("{sdk:?}");
+        };
+        let rates = ["0.0005", "1e-3", "12345678901234567890123", "1.10", "-0"];
+        let rates = rates.map(|text| AttributeValue::N(text.to_owned()));
+        assert_eq!(entries["rates"], AttributeValue::L(rates.into()));
+        assert_eq!(from_sdk(&sdk), Ok(attribute));
     }
 
     #[test]
     fn a_set_is_read_as_a_list_and_a_binary_is_not_read() {
         let set = AttributeValue::Ns(vec!["1".to_owned(), "2.50".to_owned()]);
-        let list = Attribute::L(vec![
-            Attribute::N("1".to_owned()),
-            Attribute::N("2.50".to_owned()),
-        ]);
-        assert_eq!(from_sdk(&set), Some(list));
+        assert_eq!(from_sdk(&set).unwrap().to_string(), "[1,2.50]");
         let binary = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1]));
-        assert_eq!(from_sdk(&AttributeValue::L(vec![binary])), None);
+        let list = AttributeValue::L(vec![binary]);
+        assert_eq!(from_sdk(&list), Err(UnreadableValue::Binary));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_named_with_its_attribute() {
+        let inner = HashMap::from([("b".to_owned(), AttributeValue::N("x".to_owned()))]);
+        let item = HashMap::from([("a".to_owned(), AttributeValue::M(inner))]);
+        let error = item_from_sdk("t", &item).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "table t: attribute a is \"x\", which is not a number"
+        );
     }
 }

@@ -22,7 +22,7 @@ use super::columns::ColumnKind;
 use super::deepar::{self, Series};
 use super::error::FeatureError;
 use super::summary::as_text;
-use crate::record::attribute::recordable;
+use crate::record::rows::recordable;
 use crate::training_template::{Calendar, DeepArSettings, Freq};
 
 /// The steps of a season of the trading calendar, which has no weekends.

@@ -10,8 +10,8 @@ use pipewright_wording::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::attribute::{Attribute, Item};
 use super::id::ExecutionArn;
+use super::rows::Item;
 use super::status::{Kind, Status};
 use super::{moment, names};
 use crate::canonical_json;
@@ -268,7 +268,7 @@ impl Event {
     /// The event that a change item was made of; `None` if the item is none, or
     /// its detail was too long to be kept whole.
     pub fn of_change(item: &Item) -> Option<Self> {
-        let text = |name| item.get(name).and_then(Attribute::as_str);
+        let text = |name| item.get(name).and_then(Value::as_str);
         if item.contains_key(names::DETAIL_BYTES) {
             return None;
         }
@@ -287,7 +287,7 @@ impl Event {
             "detail": detail,
         }))
         .ok()?;
-        match item.get(names::RECONCILED).and_then(Attribute::as_bool) {
+        match item.get(names::RECONCILED).and_then(Value::as_bool) {
             Some(true) => Some(event.into_reconciled()),
             _ => Some(event),
         }

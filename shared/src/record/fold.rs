@@ -10,9 +10,11 @@
 
 use std::collections::BTreeSet;
 
-use super::attribute::{Attribute, Item};
+use serde_json::Value;
+
 use super::event::{Event, Subject};
 use super::id::{ExecutionArn, RecordId};
+use super::rows::Item;
 use super::status::{Kind, is_final};
 use super::{names, phase};
 
@@ -135,13 +137,13 @@ pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
 /// The attributes of one family: all of them are written or removed together.
 struct Family {
     position: &'static str,
-    attributes: Vec<(&'static str, Option<Attribute>)>,
+    attributes: Vec<(&'static str, Option<Value>)>,
 }
 
 fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
-    let text = |text: &Option<String>| text.clone().map(Attribute::S);
-    let number = |number: Option<i64>| number.map(Attribute::from);
-    let status = || Some(Attribute::s(&event.status.name));
+    let text = |text: &Option<String>| text.clone().map(Value::String);
+    let number = |number: Option<i64>| number.map(Value::from);
+    let status = || Some(Value::from(event.status.name.as_str()));
     let family = match &event.subject {
         Subject::Execution(facts) => Family {
             position: names::PIPELINE_POSITION,
@@ -150,7 +152,7 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 (names::PIPELINE_STATUS_AT, Some(event.at.into())),
                 (
                     names::PIPELINE_EXECUTION_ARN,
-                    Some(Attribute::s(facts.arn.as_str())),
+                    Some(Value::from(facts.arn.as_str())),
                 ),
                 (names::DISPLAY_NAME, text(&facts.display_name)),
                 (names::DESCRIPTION, text(&facts.description)),
@@ -163,9 +165,9 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 (
                     names::PHASE,
                     Some(if is_final(&event.status.name) {
-                        Attribute::S(phase::ended(event.at))
+                        Value::String(phase::ended(event.at))
                     } else {
-                        Attribute::s(phase::OPEN)
+                        Value::from(phase::OPEN)
                     }),
                 ),
             ],
@@ -200,7 +202,7 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
             attributes: vec![
                 (
                     names::MODEL_PACKAGE_ARN,
-                    Some(Attribute::s(facts.arn.as_str())),
+                    Some(Value::from(facts.arn.as_str())),
                 ),
                 (names::MODEL_PACKAGE_GROUP, text(&facts.group)),
                 (names::MODEL_PACKAGE_VERSION, text(&facts.version)),
@@ -216,10 +218,7 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
         Subject::Endpoint(facts) => Family {
             position: names::ENDPOINT_POSITION,
             attributes: vec![
-                (
-                    names::ENDPOINT_NAME,
-                    Some(Attribute::s(facts.name.as_str())),
-                ),
+                (names::ENDPOINT_NAME, Some(Value::from(facts.name.as_str()))),
                 (names::ENDPOINT_ARN, text(&facts.arn)),
                 (names::ENDPOINT_STATUS, status()),
                 (names::ENDPOINT_CONFIG_NAME, text(&facts.config_name)),
@@ -253,7 +252,7 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
         let position = event.position();
         update
             .set
-            .insert(family.position.to_owned(), Attribute::s(&position));
+            .insert(family.position.to_owned(), Value::from(position.as_str()));
         update.position = Some((family.position, position));
     }
     // Every event of an execution or a step names the execution, so the record
@@ -263,12 +262,12 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
     if let (Some(arn), Kind::Execution | Kind::Step) = (arn, event.kind()) {
         update
             .set
-            .insert(names::ARN_KEY.to_owned(), Attribute::S(arn.key()));
+            .insert(names::ARN_KEY.to_owned(), Value::String(arn.key()));
         if event.kind() == Kind::Step {
             // Steps' events may spell it in another way than executions'.
             update.set_if_absent.insert(
                 names::PIPELINE_EXECUTION_ARN.to_owned(),
-                Attribute::S(arn.key()),
+                Value::String(arn.key()),
             );
         }
     }
@@ -277,29 +276,30 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
 
 fn change_item(event: &Event, id: &RecordId) -> Item {
     let mut item = Item::new();
-    let mut put = |name: &str, value: Option<Attribute>| {
+    let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             item.insert(name.to_owned(), value);
         }
     };
-    let text = |text: &Option<String>| text.clone().map(Attribute::S);
-    let number = |number: Option<i64>| number.map(Attribute::from);
+    let text = |text: &Option<String>| text.clone().map(Value::String);
+    let number = |number: Option<i64>| number.map(Value::from);
 
-    put(names::ID, Some(Attribute::s(id.as_str())));
-    put(names::ENTRY, Some(Attribute::S(change_key(event))));
-    put(names::KIND, Some(Attribute::s(event.kind().name())));
+    put(names::ID, Some(Value::from(id.as_str())));
+    put(names::ENTRY, Some(Value::String(change_key(event))));
+    put(names::KIND, Some(Value::from(event.kind().name())));
     put(names::AT, Some(event.at.into()));
-    put(names::POSITION, Some(Attribute::S(event.position())));
-    put(names::STATUS, Some(Attribute::s(&event.status.name)));
+    put(names::POSITION, Some(Value::String(event.position())));
+    put(names::STATUS, Some(Value::from(event.status.name.as_str())));
     put(
         names::STATUS_ORIGINAL,
-        (event.status.original != event.status.name).then(|| Attribute::s(&event.status.original)),
+        (event.status.original != event.status.name)
+            .then(|| Value::from(event.status.original.as_str())),
     );
     put(names::PREVIOUS_STATUS, text(&event.previous_status));
     put(names::REASON, text(&event.failure_reason));
     put(
         names::EXECUTION_ARN,
-        event.execution().map(|arn| Attribute::s(arn.as_str())),
+        event.execution().map(|arn| Value::from(arn.as_str())),
     );
     match &event.subject {
         Subject::Execution(facts) => {
@@ -308,7 +308,7 @@ fn change_item(event: &Event, id: &RecordId) -> Item {
             put(names::ENDED_AT, number(facts.ended_at));
         }
         Subject::Step(facts) => {
-            put(names::STEP_NAME, Some(Attribute::s(facts.name.as_str())));
+            put(names::STEP_NAME, Some(Value::from(facts.name.as_str())));
             put(names::STEP_TYPE, text(&facts.step_type));
             put(names::STARTED_AT, number(facts.started_at));
             put(names::ENDED_AT, number(facts.ended_at));
@@ -320,11 +320,11 @@ fn change_item(event: &Event, id: &RecordId) -> Item {
             put(names::RESOURCE_ARN, text(&facts.arn));
         }
         Subject::Package(facts) => {
-            put(names::RESOURCE_ARN, Some(Attribute::s(facts.arn.as_str())));
+            put(names::RESOURCE_ARN, Some(Value::from(facts.arn.as_str())));
             put(names::APPROVAL_STATUS, text(&facts.approval_status));
         }
         Subject::Endpoint(facts) => {
-            put(names::NAME, Some(Attribute::s(facts.name.as_str())));
+            put(names::NAME, Some(Value::from(facts.name.as_str())));
             put(names::RESOURCE_ARN, text(&facts.arn));
         }
     }
@@ -337,7 +337,7 @@ fn change_item(event: &Event, id: &RecordId) -> Item {
     }
     let others: usize = item.iter().map(|(name, value)| bytes(name, value)).sum();
     let kept = cut(&event.detail, MAX_ITEM_BYTES.saturating_sub(others));
-    item.insert(names::DETAIL.to_owned(), Attribute::s(kept));
+    item.insert(names::DETAIL.to_owned(), Value::from(kept));
     if kept.len() < event.detail.len() {
         let whole = i64::try_from(event.detail.len()).unwrap_or(i64::MAX);
         item.insert(names::DETAIL_BYTES.to_owned(), whole.into());
@@ -346,7 +346,7 @@ fn change_item(event: &Event, id: &RecordId) -> Item {
 }
 
 /// About how much of an item an attribute takes.
-fn bytes(name: &str, value: &Attribute) -> usize {
+fn bytes(name: &str, value: &Value) -> usize {
     /// A number, at most.
     const NUMBER: usize = 21;
     name.len() + value.as_str().map_or(NUMBER, str::len)
@@ -422,12 +422,12 @@ impl RecordUpdate {
             _ => {}
         }
         if let Some((attribute, arn)) = &self.made
-            && before.get(*attribute).and_then(Attribute::as_str) != Some(arn)
+            && before.get(*attribute).and_then(Value::as_str) != Some(arn)
         {
             return Some(Refusal::NotMade);
         }
         if let Some((attribute, position)) = &self.position
-            && let Some(written) = before.get(*attribute).and_then(Attribute::as_str)
+            && let Some(written) = before.get(*attribute).and_then(Value::as_str)
             && written >= position.as_str()
         {
             return Some(Refusal::NotLater);
@@ -444,9 +444,9 @@ impl RecordUpdate {
             return Err(refusal);
         }
         let mut after = before.cloned().unwrap_or_else(|| {
-            Item::from([
-                (names::ID.to_owned(), Attribute::s(self.id.as_str())),
-                (names::ENTRY.to_owned(), Attribute::s(names::RECORD_ENTRY)),
+            Item::from_iter([
+                (names::ID.to_owned(), Value::from(self.id.as_str())),
+                (names::ENTRY.to_owned(), Value::from(names::RECORD_ENTRY)),
             ])
         });
         for (name, value) in &self.set_if_absent {
@@ -467,7 +467,7 @@ impl ChangeItem {
     pub fn entry(&self) -> &str {
         self.item
             .get(names::ENTRY)
-            .and_then(Attribute::as_str)
+            .and_then(Value::as_str)
             .unwrap_or_default()
     }
 }

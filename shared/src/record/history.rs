@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attribute::{Attribute, Item, NotANumber, item_to_json};
 use super::fold::made_by;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
+use super::rows::Item;
 use super::status::{Kind, is_final};
 pub use super::verdict::beside;
 use super::verdict::verdict;
@@ -249,13 +249,7 @@ impl History {
 }
 
 /// Reads all items of one execution, in any order.
-///
-/// # Errors
-/// [`NotANumber`] if an item holds a number that JSON can't.
-pub fn history<'a>(
-    id: &str,
-    items: impl IntoIterator<Item = &'a Item>,
-) -> Result<History, NotANumber> {
+pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> History {
     let mut record = None;
     let mut messages = Vec::new();
     let mut batches = BTreeMap::new();
@@ -271,7 +265,7 @@ pub fn history<'a>(
             batches.insert(entry.clone(), log_lines(&entry, item));
         } else if let Some(change) = change(&entry, item) {
             messages.push(change);
-        } else if let Some(training) = training(&entry, item)? {
+        } else if let Some(training) = training(&entry, item) {
             trainings.push((entry, training));
         } else if let Some(kept) = ModelScore::of_item(&entry, item) {
             score = Some(kept);
@@ -294,7 +288,7 @@ pub fn history<'a>(
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
-    let report = record.map(report).transpose()?.flatten();
+    let report = record.and_then(report);
     let execution = latest(messages.iter().filter(|m| m.kind == Kind::Execution));
 
     let of_record = |name| record.and_then(|item| text(item, name));
@@ -312,15 +306,15 @@ pub fn history<'a>(
             .chain(own)
             .chain(number_of_record(names::CREATED_AT))
     };
-    Ok(History {
+    History {
         id: id.to_owned(),
-        record: record.map(item_to_json).transpose()?.map(Value::Object),
+        record: record.cloned().map(Value::Object),
         failure_reason: of_record(names::FAILURE_REASON)
             .or_else(|| execution.and_then(|execution| execution.reason.clone()))
             .or_else(|| step_failure(status.as_deref(), &steps)),
         status,
         start_failure: record
-            .and_then(|item| item.get(names::START_FAILURE)?.as_map())
+            .and_then(|item| item.get(names::START_FAILURE)?.as_object())
             .map(|failure| StartFailure {
                 reason: text(failure, names::REASON).unwrap_or_default(),
                 at: number(failure, names::AT),
@@ -346,21 +340,19 @@ pub fn history<'a>(
         unknown_entries,
         changes: collapse(messages),
         log,
-    })
+    }
 }
 
 fn text(item: &Item, name: &str) -> Option<String> {
-    item.get(name)
-        .and_then(Attribute::as_str)
-        .map(str::to_owned)
+    item.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn number(item: &Item, name: &str) -> Option<i64> {
-    item.get(name).and_then(Attribute::as_i64)
+    item.get(name).and_then(Value::as_i64)
 }
 
 fn flag(item: &Item, name: &str) -> bool {
-    item.get(name).and_then(Attribute::as_bool) == Some(true)
+    item.get(name).and_then(Value::as_bool) == Some(true)
 }
 
 fn change(entry: &str, item: &Item) -> Option<Change> {
@@ -642,50 +634,39 @@ fn step_failure(status: Option<&str>, steps: &[Step]) -> Option<String> {
     Some(format!("{}: {reason}", step.name))
 }
 
-fn report(record: &Item) -> Result<Option<Report>, NotANumber> {
-    let Some(report) = record
-        .get(names::PROCESSING_STEP_REPORT)
-        .and_then(Attribute::as_map)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Report {
+fn report(record: &Item) -> Option<Report> {
+    let report = record.get(names::PROCESSING_STEP_REPORT)?.as_object()?;
+    Some(Report {
         status: text(report, "status").unwrap_or_default(),
         stage: text(report, "stage"),
         reason: text(report, "reason"),
         at: number(report, "at"),
         notes: report
             .get("notes")
-            .and_then(Attribute::as_list)
-            .unwrap_or_default()
-            .iter()
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
             .filter_map(|note| note.as_str().map(str::to_owned))
             .collect(),
-        summary: report
-            .get("summary")
-            .map_or(Ok(Value::Null), Attribute::to_json)?,
-    }))
+        summary: report.get("summary").cloned().unwrap_or_default(),
+    })
 }
 
-fn training(entry: &str, item: &Item) -> Result<Option<Training>, NotANumber> {
+fn training(entry: &str, item: &Item) -> Option<Training> {
     let (true, Some(step_name), Some(job_arn)) = (
         entry.starts_with(names::TRAINING_PREFIX),
         text(item, names::STEP_NAME),
         text(item, names::RESOURCE_ARN),
     ) else {
-        return Ok(None);
+        return None;
     };
-    let metrics = item.get(names::METRICS).and_then(Attribute::as_list);
-    let metric = |metric: &Item| {
-        Ok(Metric {
-            name: text(metric, names::NAME).unwrap_or_default(),
-            value: metric
-                .get(names::VALUE)
-                .map_or(Ok(Value::Null), Attribute::to_json)?,
-            at: number(metric, names::AT),
-        })
+    let metrics = item.get(names::METRICS).and_then(Value::as_array);
+    let metric = |metric: &Item| Metric {
+        name: text(metric, names::NAME).unwrap_or_default(),
+        value: metric.get(names::VALUE).cloned().unwrap_or_default(),
+        at: number(metric, names::AT),
     };
-    Ok(Some(Training {
+    Some(Training {
         step_name,
         job_arn,
         status: text(item, names::STATUS).unwrap_or_default(),
@@ -693,20 +674,20 @@ fn training(entry: &str, item: &Item) -> Result<Option<Training>, NotANumber> {
         started_at: number(item, names::STARTED_AT),
         ended_at: number(item, names::ENDED_AT),
         metrics: metrics
-            .unwrap_or_default()
-            .iter()
-            .filter_map(Attribute::as_map)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
             .map(metric)
-            .collect::<Result<_, _>>()?,
-    }))
+            .collect(),
+    })
 }
 
 fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
-    let lines = batch.get(names::LINES).and_then(Attribute::as_list);
+    let lines = batch.get(names::LINES).and_then(Value::as_array);
     lines
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Attribute::as_map)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
         .map(|line| LogLine {
             entry: entry.to_owned(),
             at: number(line, names::AT),
@@ -719,7 +700,6 @@ fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::attribute::item_from_json;
     use crate::record::{Beyond, Event, RecordId, writes};
     use proptest::prelude::*;
     use serde_json::json;
@@ -728,7 +708,7 @@ mod tests {
     const T0: i64 = 1_714_978_800_000;
 
     fn item(json: &Value) -> Item {
-        item_from_json(json.as_object().unwrap())
+        json.as_object().unwrap().clone()
     }
 
     fn event(family: &str, at: i64, detail: Value) -> Value {
@@ -774,7 +754,7 @@ mod tests {
     }
 
     fn read(events: &[Value]) -> History {
-        history("run-1", &items(events)).unwrap()
+        history("run-1", &items(events))
     }
 
     /// A change that was mended stays when a retry tells one like it within the minute.
@@ -792,12 +772,12 @@ mod tests {
             execution(31, "Failed"),
         ]);
         for item in &mut items {
-            let at = item.get(names::AT).and_then(Attribute::as_i64);
+            let at = item.get(names::AT).and_then(Value::as_i64);
             if at.is_some_and(|at| [10, 11].contains(&((at - T0) / 1000))) {
-                item.insert(names::RECONCILED.to_owned(), Attribute::Bool(true));
+                item.insert(names::RECONCILED.to_owned(), Value::Bool(true));
             }
         }
-        let history = history("run-1", &items).unwrap();
+        let history = history("run-1", &items);
         let told: Vec<_> = history
             .changes
             .iter()
@@ -929,7 +909,7 @@ mod tests {
             }),
         ]
         .map(|json| item(&json));
-        let history = history("run-1", &items).unwrap();
+        let history = history("run-1", &items);
         let messages: Vec<_> = history
             .log
             .iter()
@@ -967,7 +947,7 @@ mod tests {
         .unwrap();
         let failed = json!({"status": "Failed", "reason": "AlgorithmError: a\nb"});
         let items = [training("a", 20, &metrics), training("b", 10, &failed)];
-        let history = history("run-1", &items).unwrap();
+        let history = history("run-1", &items);
         let [first, second] = &history.trainings[..] else {
             panic!("{:?}", history.trainings);
         };
@@ -1045,10 +1025,10 @@ mod tests {
                 .map(|(at, name, status)| step(*at, ["a", "b", "c"][*name], statuses[*status], &json!({})))
                 .collect();
             let mut items = items(&events);
-            let expected = history("run-1", &items).unwrap();
+            let expected = history("run-1", &items);
             let middle = shuffle.index(items.len());
             items.rotate_left(middle);
-            prop_assert_eq!(history("run-1", &items).unwrap(), expected.clone());
+            prop_assert_eq!(history("run-1", &items), expected.clone());
             for pair in expected.changes.windows(2) {
                 prop_assert!(pair[0].at <= pair[1].at);
             }

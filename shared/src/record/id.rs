@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::attribute::Item;
 use super::names;
+use super::rows::Item;
 use crate::arn::Arn;
 
 /// The longest id that fits into a pipeline execution's display name.

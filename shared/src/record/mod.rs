@@ -8,6 +8,7 @@
 //! deliveries. `score` and `forecast#...` are what a person has asked for of
 //! its model, and kept.
 //!
+//! - [`rows`] has what is stored.
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
@@ -19,7 +20,6 @@
 //!
 //! Moments are epoch milliseconds throughout.
 
-pub mod attribute;
 pub mod event;
 pub mod fold;
 pub mod history;
@@ -29,17 +29,18 @@ pub mod moment;
 pub mod names;
 pub mod phase;
 pub mod reconcile;
+pub mod rows;
 pub mod start;
 pub mod status;
 pub mod training;
 mod verdict;
 pub mod whose;
 
-pub use attribute::{Attribute, Item};
 pub use event::{Event, EventError, Subject};
 pub use fold::{Beyond, ChangeItem, Expected, RecordUpdate, Refusal, Writes, made_by, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};
+pub use rows::Item;
 pub use status::{Kind, Status, is_final};
 pub use training::{EndedTraining, TrainingItem, TrainingState};
 pub use whose::Candidate;

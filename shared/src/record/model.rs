@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::attribute::{Attribute, Item, item_from_json, item_to_json};
 use super::id::RecordId;
 use super::names;
+use super::rows::Item;
 
 /// An execution's model on the windows of the test channel, beside naive
 /// forecasts of the same windows.
@@ -109,14 +109,14 @@ impl KeptForecast {
 }
 
 fn item(id: &RecordId, entry: String, fields: &Value) -> Item {
-    let mut item = fields.as_object().map(item_from_json).unwrap_or_default();
-    item.insert(names::ID.to_owned(), Attribute::s(id.as_str()));
-    item.insert(names::ENTRY.to_owned(), Attribute::S(entry));
+    let mut item = fields.as_object().cloned().unwrap_or_default();
+    item.insert(names::ID.to_owned(), Value::from(id.as_str()));
+    item.insert(names::ENTRY.to_owned(), Value::String(entry));
     item
 }
 
 fn read<T: serde::de::DeserializeOwned>(item: &Item) -> Option<T> {
-    serde_json::from_value(Value::Object(item_to_json(item).ok()?)).ok()
+    T::deserialize(item).ok()
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
             predicted: None,
         };
         let item = score.item(&id);
-        assert_eq!(item[names::ENTRY], Attribute::s("score"));
+        assert_eq!(item[names::ENTRY], Value::from("score"));
         assert_eq!(ModelScore::of_item("score", &item), Some(score));
         assert_eq!(ModelScore::of_item("scores", &item), None);
 
@@ -162,7 +162,7 @@ mod tests {
         };
         let item = forecast.item(&id);
         let entry = "forecast#2026-11-30T12:00:00.123Z";
-        assert_eq!(item[names::ENTRY], Attribute::s(entry));
+        assert_eq!(item[names::ENTRY], Value::from(entry));
         assert_eq!(KeptForecast::of_item(entry, &item), Some(forecast));
         // One that is not as it should be is none that is read.
         assert_eq!(ModelScore::of_item("score", &item), None);

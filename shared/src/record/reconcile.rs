@@ -34,7 +34,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::attribute::{Attribute, Item};
 use super::event::{
     self, ENDPOINT_CHANGE, EXECUTION_CHANGE, EXECUTION_TAG, Event, EventError, MODEL_CHANGE,
     PACKAGE_CHANGE, STEP_CHANGE,
@@ -42,6 +41,7 @@ use super::event::{
 use super::fold::made_by;
 use super::id::ExecutionArn;
 use super::names;
+use super::rows::Item;
 use super::status::{Kind, is_final};
 
 /// What SageMaker answers about an execution. Moments are epoch milliseconds.
@@ -245,7 +245,7 @@ fn last_part(arn: &str) -> &str {
 
 /// What a step's change item says that it made.
 fn made(item: &Item) -> Option<(Kind, String)> {
-    let text = |name| item.get(name).and_then(Attribute::as_str);
+    let text = |name| item.get(name).and_then(Value::as_str);
     let step_type = text(names::STEP_TYPE)?;
     let kind = [Kind::Model, Kind::Package]
         .into_iter()
@@ -255,7 +255,7 @@ fn made(item: &Item) -> Option<(Kind, String)> {
 }
 
 fn latest_of(item: &Item) -> Option<((Kind, String), Latest)> {
-    let text = |name| item.get(name).and_then(Attribute::as_str);
+    let text = |name| item.get(name).and_then(Value::as_str);
     if !text(names::ENTRY)?.starts_with(names::CHANGE_PREFIX) {
         return None;
     }

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::attribute::{Attribute, Item};
 use super::event::EXECUTION_ID;
 use super::id::{ExecutionArn, RecordId, arn_of};
+use super::rows::Item;
 use super::{names, phase};
 use crate::definition::{Definition, ParameterType};
 use crate::nearest::likely;
@@ -225,24 +225,24 @@ pub fn new_record(
 ) -> Item {
     let parameters = parameters
         .iter()
-        .map(|(name, value)| (name.clone(), Attribute::s(value)))
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
         .collect();
     let template = template.map(|template| {
         [
-            (names::TEMPLATE_ID.to_owned(), Attribute::S(template.id)),
-            (names::PARAMETERS.to_owned(), Attribute::M(template.item)),
+            (names::TEMPLATE_ID.to_owned(), Value::String(template.id)),
+            (names::PARAMETERS.to_owned(), Value::Object(template.item)),
         ]
     });
-    let mut record = Item::from([
-        (names::ID.to_owned(), Attribute::s(id.as_str())),
-        (names::ENTRY.to_owned(), Attribute::s(names::RECORD_ENTRY)),
-        (names::PIPELINE_NAME.to_owned(), Attribute::s(pipeline)),
+    let mut record = Item::from_iter([
+        (names::ID.to_owned(), Value::from(id.as_str())),
+        (names::ENTRY.to_owned(), Value::from(names::RECORD_ENTRY)),
+        (names::PIPELINE_NAME.to_owned(), Value::from(pipeline)),
         (
             names::PIPELINE_PARAMETERS.to_owned(),
-            Attribute::M(parameters),
+            Value::Object(parameters),
         ),
-        (names::CREATED_AT.to_owned(), Attribute::from(now)),
-        (names::PHASE.to_owned(), Attribute::s(phase::OPEN)),
+        (names::CREATED_AT.to_owned(), Value::from(now)),
+        (names::PHASE.to_owned(), Value::from(phase::OPEN)),
     ]);
     record.extend(template.into_iter().flatten());
     record
@@ -298,7 +298,7 @@ pub struct Taken {
 /// # Errors
 /// [`Taken`] if it was made for something else.
 pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Result<Begun, Taken> {
-    let text = |name: &str| record.get(name).and_then(Attribute::as_str);
+    let text = |name: &str| record.get(name).and_then(Value::as_str);
     let taken = |by: String| Taken { id: id.clone(), by };
     let by_template = text(names::TEMPLATE_ID);
     match (wanted, by_template, text(names::PIPELINE_NAME)) {
@@ -330,7 +330,7 @@ pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Resu
             arn: arn.to_owned(),
         });
     }
-    let created = record.get(names::CREATED_AT).and_then(Attribute::as_i64);
+    let created = record.get(names::CREATED_AT).and_then(Value::as_i64);
     let since = created.unwrap_or(now);
     Ok(if now.saturating_sub(since) > TOKEN_TRUSTED_FOR {
         Begun::Doubtful {
@@ -363,7 +363,7 @@ pub fn claimed(id: &RecordId, ours: &ExecutionArn, stored: &Item) -> Result<(), 
 pub fn parameters_of(record: &Item) -> Option<Parameters> {
     record
         .get(names::PIPELINE_PARAMETERS)?
-        .as_map()?
+        .as_object()?
         .iter()
         .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect()
@@ -458,16 +458,16 @@ mod tests {
     #[test]
     fn the_record_keeps_the_parameters_it_was_made_with() {
         let parameters = parameters(&template(json!({"epochs": 7})), &id(), "assets").unwrap();
-        let frozen = Item::from([("rate".to_owned(), Attribute::N("0.0005".to_owned()))]);
+        let frozen = Item::from_iter([("rate".to_owned(), json!(0.0005))]);
         let template = Frozen {
             id: "t".to_owned(),
             item: frozen.clone(),
         };
         let record = new_record(&id(), "assets", Some(template), &parameters, 5);
         assert_eq!(parameters_of(&record), Some(parameters));
-        assert_eq!(record["pipelineName"], Attribute::s("assets"));
-        assert_eq!(record["parameters"], Attribute::M(frozen));
-        assert_eq!(record["phase"], Attribute::s("open"));
+        assert_eq!(record["pipelineName"], Value::from("assets"));
+        assert_eq!(record["parameters"], Value::Object(frozen));
+        assert_eq!(record["phase"], Value::from("open"));
     }
 
     fn definition() -> Definition {
@@ -546,7 +546,7 @@ mod tests {
             at(&record, minutes(11)),
             Begun::Doubtful { since: minutes(-5) }
         );
-        record.insert("arnKey".to_owned(), Attribute::s("arn"));
+        record.insert("arnKey".to_owned(), Value::from("arn"));
         assert_eq!(
             at(&record, minutes(11)),
             Begun::Started {

@@ -8,12 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use super::attribute::{Attribute, Item};
+use serde_json::{Number, Value};
+
 use super::event::{Event, Subject};
 use super::fold::{MAX_KEY_PART_BYTES, cut};
 use super::id::RecordId;
 use super::names;
 use super::reconcile::StepState;
+use super::rows::Item;
 use super::status::is_final;
 
 /// What SageMaker answers about a training job. Moments are epoch milliseconds.
@@ -82,7 +84,7 @@ impl EndedTraining {
 
     /// The job of a step's change item, if it tells the step's end.
     pub fn of_change(item: &Item) -> Option<Self> {
-        let text = |name| item.get(name).and_then(Attribute::as_str);
+        let text = |name| item.get(name).and_then(Value::as_str);
         Self::of(
             text(names::STEP_NAME)?,
             text(names::STATUS)?,
@@ -120,18 +122,21 @@ impl EndedTraining {
         if !matches!(state.status.as_str(), "Completed" | "Failed" | "Stopped") {
             return None;
         }
-        let mut item = Item::from([
-            (names::ID.to_owned(), Attribute::s(id.as_str())),
-            (names::ENTRY.to_owned(), Attribute::S(self.entry())),
-            (names::STEP_NAME.to_owned(), Attribute::s(&self.step)),
-            (names::RESOURCE_ARN.to_owned(), Attribute::s(&state.arn)),
-            (names::STATUS.to_owned(), Attribute::s(&state.status)),
+        let mut item = Item::from_iter([
+            (names::ID.to_owned(), Value::from(id.as_str())),
+            (names::ENTRY.to_owned(), Value::String(self.entry())),
+            (names::STEP_NAME.to_owned(), Value::from(self.step.as_str())),
+            (
+                names::RESOURCE_ARN.to_owned(),
+                Value::from(state.arn.as_str()),
+            ),
+            (names::STATUS.to_owned(), Value::from(state.status.as_str())),
         ]);
-        let reason = state.failure_reason.clone().map(Attribute::S);
+        let reason = state.failure_reason.clone().map(Value::String);
         for (name, value) in [
             (names::REASON, reason),
-            (names::STARTED_AT, state.started_at.map(Attribute::from)),
-            (names::ENDED_AT, state.ended_at.map(Attribute::from)),
+            (names::STARTED_AT, state.started_at.map(Value::from)),
+            (names::ENDED_AT, state.ended_at.map(Value::from)),
         ] {
             if let Some(value) = value {
                 item.insert(name.to_owned(), value);
@@ -139,7 +144,7 @@ impl EndedTraining {
         }
         if !state.metrics.is_empty() {
             let metrics = state.metrics.iter().map(metric).collect();
-            item.insert(names::METRICS.to_owned(), Attribute::L(metrics));
+            item.insert(names::METRICS.to_owned(), Value::Array(metrics));
         }
         Some(TrainingItem { item })
     }
@@ -169,23 +174,23 @@ fn job_name(arn: &str) -> Option<&str> {
 
 /// A metric as an attribute. DynamoDB has no number that is none: those are
 /// kept as texts, as JSON's writers of the AWS APIs spell them.
-fn metric(metric: &MetricState) -> Attribute {
+fn metric(metric: &MetricState) -> Value {
     let value = match metric.value {
-        value if value.is_nan() => Attribute::s("NaN"),
-        f32::INFINITY => Attribute::s("Infinity"),
-        f32::NEG_INFINITY => Attribute::s("-Infinity"),
+        value if value.is_nan() => Value::from("NaN"),
+        f32::INFINITY => Value::from("Infinity"),
+        f32::NEG_INFINITY => Value::from("-Infinity"),
         // The shortest digits that read back as this value, never more than
         // DynamoDB's 38. It knows no negative zero.
-        value => Attribute::N((value + 0.0).to_string()),
+        value => Value::Number(Number::from_string_unchecked((value + 0.0).to_string())),
     };
-    let mut map = Item::from([
-        (names::NAME.to_owned(), Attribute::s(&metric.name)),
+    let mut map = Item::from_iter([
+        (names::NAME.to_owned(), Value::from(metric.name.as_str())),
         (names::VALUE.to_owned(), value),
     ]);
     if let Some(at) = metric.at {
         map.insert(names::AT.to_owned(), at.into());
     }
-    Attribute::M(map)
+    Value::Object(map)
 }
 
 #[cfg(test)]
@@ -215,7 +220,7 @@ mod tests {
         }
     }
 
-    fn value_of(value: f32) -> Attribute {
+    fn value_of(value: f32) -> Value {
         let state = ended(vec![MetricState {
             name: "loss".to_owned(),
             value,
@@ -223,7 +228,7 @@ mod tests {
         }]);
         let item = training().item(&RecordId::new("run-1").unwrap(), &state);
         let metrics = item.unwrap().item[names::METRICS].clone();
-        metrics.as_list().unwrap()[0].as_map().unwrap()[names::VALUE].clone()
+        metrics.as_array().unwrap()[0].as_object().unwrap()[names::VALUE].clone()
     }
 
     #[test]
@@ -242,9 +247,8 @@ mod tests {
         ]);
         let id = RecordId::new("run-1").unwrap();
         let item = training().item(&id, &state).unwrap().item;
-        let json = crate::record::attribute::item_to_json(&item).unwrap();
         assert_eq!(
-            serde_json::Value::Object(json),
+            Value::Object(item),
             json!({
                 "Id": "run-1", "entry": "training#pipelines-abc-train-x1", "stepName": "Train",
                 "resourceArn": JOB, "status": "Completed",
@@ -279,7 +283,7 @@ mod tests {
         };
         let id = RecordId::new("run-1").unwrap();
         let item = training().item(&id, &state).unwrap().item;
-        assert_eq!(item[names::REASON], Attribute::s(reason));
+        assert_eq!(item[names::REASON], Value::from(reason));
         assert!(!item.contains_key(names::METRICS));
     }
 
@@ -310,10 +314,10 @@ mod tests {
     #[test]
     fn each_job_is_named_once_in_whatever_case() {
         let change = |name: &str, arn: &str, status: &str| {
-            Item::from([
-                (names::STEP_NAME.to_owned(), Attribute::s(name)),
-                (names::STATUS.to_owned(), Attribute::s(status)),
-                (names::RESOURCE_ARN.to_owned(), Attribute::s(arn)),
+            Item::from_iter([
+                (names::STEP_NAME.to_owned(), Value::from(name)),
+                (names::STATUS.to_owned(), Value::from(status)),
+                (names::RESOURCE_ARN.to_owned(), Value::from(arn)),
             ])
         };
         let earlier = JOB.replace("x1", "x0");
@@ -345,7 +349,8 @@ mod tests {
         fn a_metrics_value_is_kept_to_the_last_bit(bits in any::<u32>()) {
             let value = f32::from_bits(bits);
             match value_of(value) {
-                Attribute::N(text) => {
+                Value::Number(number) => {
+                    let text = number.to_string();
                     prop_assert!(value.is_finite());
                     prop_assert_eq!(text.parse::<f32>().unwrap(), value);
                     prop_assert!(!text.contains(['e', 'E', '+']), "{}", text);
@@ -353,7 +358,7 @@ mod tests {
                     prop_assert!(digits.trim_end_matches('0').len() <= 38, "{}", text);
                     prop_assert_ne!(text.as_str(), "-0");
                 }
-                Attribute::S(text) => {
+                Value::String(text) => {
                     prop_assert!(!value.is_finite());
                     let read: f32 = text.parse().unwrap();
                     prop_assert!(read == value || (read.is_nan() && value.is_nan()));

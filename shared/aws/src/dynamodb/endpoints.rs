@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use pipewright::record::{Attribute, Item, RecordId, names};
+use pipewright::record::{Item, RecordId, names};
+use serde_json::Value;
 
 use super::{Table, TableError};
 
@@ -101,11 +102,7 @@ impl Endpoints {
 }
 
 fn registered(item: &Item) -> Option<Registered> {
-    let text = |name| {
-        item.get(name)
-            .and_then(Attribute::as_str)
-            .map(str::to_owned)
-    };
+    let text = |name| item.get(name).and_then(Value::as_str).map(str::to_owned);
     Some(Registered {
         execution: text(names::ENDPOINTS_EXECUTION)?,
         config: text(names::ENDPOINT_CONFIG_NAME),

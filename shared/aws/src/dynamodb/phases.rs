@@ -2,7 +2,8 @@
 //! housekeeping looks through.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use pipewright::record::{Attribute, Item, RecordId, names};
+use pipewright::record::{Item, RecordId, names};
+use serde_json::Value;
 
 use super::{Executions, Table, TableError, unless_refused};
 use crate::Page;
@@ -62,7 +63,7 @@ impl Executions {
         let mut rows = Vec::new();
         for item in answer.items() {
             let item = self.table.item(item)?;
-            if let Some(id) = item.get(names::ID).and_then(Attribute::as_str) {
+            if let Some(id) = item.get(names::ID).and_then(Value::as_str) {
                 let since = [names::CREATED_AT, names::STARTED_AT]
                     .into_iter()
                     .find_map(|name| item.get(name)?.as_i64());
@@ -128,11 +129,7 @@ impl Table {
         let mut rows = Vec::new();
         for item in answer.items() {
             let item = self.item(item)?;
-            let text = |name| {
-                item.get(name)
-                    .and_then(Attribute::as_str)
-                    .map(str::to_owned)
-            };
+            let text = |name| item.get(name).and_then(Value::as_str).map(str::to_owned);
             if let (Some(name), Some(execution)) =
                 (text(names::ENDPOINTS_KEY), text(names::ENDPOINTS_EXECUTION))
             {
@@ -141,7 +138,7 @@ impl Table {
                     execution,
                     deleted_at: item
                         .get(names::ENDPOINTS_DELETED_AT)
-                        .and_then(Attribute::as_i64),
+                        .and_then(Value::as_i64),
                 });
             }
         }

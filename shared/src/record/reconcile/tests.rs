@@ -45,7 +45,7 @@ impl Items {
     }
 
     fn history(&self) -> History {
-        history("run-1", self.changes.values().chain(&self.record)).unwrap()
+        history("run-1", self.changes.values().chain(&self.record))
     }
 
     fn told(&self) -> Told {
