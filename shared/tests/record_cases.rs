@@ -51,7 +51,7 @@ fn every_case_leaves_what_its_folder_says() {
         };
         let after = json!({
             "record": record,
-            "change": json_of(&written.change.item),
+            "change": json_of(&written.change.item()),
             "unknownFields": event.unknown_fields,
             "unreadFields": event.unread_fields,
         });

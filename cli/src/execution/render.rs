@@ -589,7 +589,7 @@ mod tests {
             .map(|event| {
                 writes(&Event::parse(event).unwrap(), &id, &Beyond::default())
                     .change
-                    .item
+                    .item()
             })
             .collect();
         let record = json!({

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepState, Told};
 use pipewright::record::training::ended_trainings;
 use pipewright::record::{
-    Beyond, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal, Subject,
-    is_final, names, phase, writes,
+    Beyond, ChangeRow, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal,
+    Subject, is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -178,7 +178,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         })
     }
 
-    fn comparison<'c>(&self, arn: &'c ExecutionArn, told: &'c Told) -> Comparison<'c> {
+    fn comparison<'c>(&self, arn: &'c ExecutionArn, told: &'c Told<'c>) -> Comparison<'c> {
         Comparison {
             arn,
             told,
@@ -191,7 +191,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         id: &RecordId,
         name: &str,
         arn: &str,
-        told: &Told,
+        told: &Told<'_>,
         beyond: &Beyond,
     ) -> Result<(), Failure> {
         let Some(execution) = &beyond.execution else {
@@ -212,7 +212,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         &mut self,
         id: &RecordId,
         arn: &str,
-        told: &Told,
+        told: &Told<'_>,
         beyond: &Beyond,
     ) -> Result<(), Failure> {
         let state = self.world.service.package(arn).await?;
@@ -229,24 +229,20 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
     async fn trainings(
         &mut self,
         id: &RecordId,
-        changes: &[Item],
+        changes: &[ChangeRow],
         steps: &[StepState],
     ) -> Result<(), Failure> {
         let settled_before = self.settled_before();
         let is_settled = |at: Option<i64>| at.is_none_or(|at| at <= settled_before);
-        let at = |change: &Item| change.get(names::AT).and_then(Value::as_i64);
         let mut ended = ended_trainings(
-            changes.iter().filter(|change| is_settled(at(change))),
+            changes.iter().filter(|change| is_settled(Some(change.at))),
             steps.iter().filter(|step| is_settled(step.ended_at)),
         );
         if ended.is_empty() {
             return Ok(());
         }
         let known = self.world.records.trainings(id).await?;
-        let known: BTreeSet<&str> = known
-            .iter()
-            .filter_map(|item| text(item, names::ENTRY))
-            .collect();
+        let known: BTreeSet<&str> = known.iter().map(|row| row.entry.as_str()).collect();
         ended.retain(|training| !known.contains(training.entry().as_str()));
         for training in &ended {
             if let Err(error) = self.training(id, training).await {
@@ -262,11 +258,11 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         let Some(state) = self.world.service.training(job).await? else {
             return Ok(());
         };
-        let Some(item) = training.item(id, &state) else {
+        let Some(row) = training.row(id, &state) else {
             return Ok(());
         };
         if !self.settings.dry_run {
-            self.world.records.put_training(&item).await?;
+            self.world.records.put_training(&row).await?;
         }
         let status = &state.status;
         tracing::info!(%id, job, status, "training reconciled");
@@ -291,7 +287,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         listed: bool,
     ) -> Result<(), Failure> {
         let id = RecordId::new(execution)?;
-        let told = Told::of(&self.world.records.changes(&id).await?);
+        let changes = self.world.records.changes(&id).await?;
+        let told = Told::of(&changes);
         let status = told.status(Kind::Endpoint, name);
         if listed || status.is_some_and(|status| status != "Deleted") {
             let Some(record) = self.world.records.record(&id).await? else {

@@ -4,7 +4,7 @@
 
 use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
 use pipewright::record::{
-    ChangeItem, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
+    ChangeRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState,
     event,
 };
 use pipewright_aws::Page;
@@ -30,19 +30,19 @@ pub(crate) trait Records {
     async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure>;
 
     /// The change items.
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure>;
 
     /// What training jobs ended with.
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure>;
 
     /// Makes a conditional update; `Some` says what refused it.
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
 
     /// Writes a change item.
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure>;
 
     /// Writes what a training job ended with.
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure>;
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure>;
 
     /// Stores the execution's ARN unless there is one.
     async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure>;
@@ -150,11 +150,11 @@ impl Records for Executions {
         Ok(Self::record(self, id).await?)
     }
 
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
         Ok(Self::changes(self, id).await?)
     }
 
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure> {
         Ok(Self::trainings(self, id).await?)
     }
 
@@ -162,11 +162,11 @@ impl Records for Executions {
         Ok(self.update_record(update).await?)
     }
 
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
         Ok(self.put_change(change).await?)
     }
 
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
         Ok(Self::put_training(self, training).await?)
     }
 

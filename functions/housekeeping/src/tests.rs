@@ -6,7 +6,7 @@ use pipewright::record::reconcile::{
 };
 use pipewright::record::training::MetricState;
 use pipewright::record::{
-    ChangeItem, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, TrainingItem,
+    ChangeRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, TrainingRow,
     TrainingState, history,
 };
 use pipewright_aws::Page;
@@ -78,13 +78,11 @@ impl World {
         self.items.borrow()[&(id.to_owned(), "record".to_owned())].clone()
     }
 
-    fn beginning_with(&self, id: &RecordId, prefix: &str) -> Vec<Item> {
+    /// The items of an execution that `read` takes for its own.
+    fn rows<T>(&self, id: &RecordId, read: impl Fn(&Item) -> Option<T>) -> Vec<T> {
         let items = self.items.borrow();
         let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
-        of_id
-            .filter(|((_, entry), _)| entry.starts_with(prefix))
-            .map(|(_, item)| item.clone())
-            .collect()
+        of_id.filter_map(|(_, item)| read(item)).collect()
     }
 
     fn history(&self, id: &str) -> History {
@@ -127,12 +125,12 @@ impl Records for &World {
         Ok(self.items.borrow().get(&key).cloned())
     }
 
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
-        Ok(self.beginning_with(id, "change#"))
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
+        Ok(self.rows(id, ChangeRow::read))
     }
 
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
-        Ok(self.beginning_with(id, "training#"))
+    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure> {
+        Ok(self.rows(id, TrainingRow::read))
     }
 
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
@@ -148,19 +146,17 @@ impl Records for &World {
         }
     }
 
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
         self.writes.set(self.writes.get() + 1);
-        let id = change.item["Id"].as_str().unwrap().to_owned();
-        let key = (id, change.entry().to_owned());
-        self.items.borrow_mut().insert(key, change.item.clone());
+        let key = (change.id.clone(), change.entry.clone());
+        self.items.borrow_mut().insert(key, change.item());
         Ok(())
     }
 
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
         self.writes.set(self.writes.get() + 1);
-        let text = |name: &str| training.item[name].as_str().unwrap().to_owned();
-        let key = (text("Id"), text("entry"));
-        self.items.borrow_mut().insert(key, training.item.clone());
+        let key = (training.id.clone(), training.entry.clone());
+        self.items.borrow_mut().insert(key, training.item());
         Ok(())
     }
 

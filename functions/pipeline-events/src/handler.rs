@@ -9,8 +9,8 @@ use pipewright::record::event::{
 };
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
-    Beyond, Candidate, ChangeItem, EndedTraining, Event, EventError, ExecutionArn, Expected,
-    InvalidRecordId, Item, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose,
+    Beyond, Candidate, ChangeRow, EndedTraining, Event, EventError, ExecutionArn, Expected,
+    InvalidRecordId, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose,
     writes,
 };
 use pipewright_aws::sagemaker::Origin;
@@ -596,7 +596,8 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
     ) -> Result<Outcome, HandlerError> {
         let Writes { update, change } = writes(event, &id, beyond);
         self.put(&id, &change).await?;
-        let told = Told::of(&self.changes(&id).await?);
+        let changes = self.changes(&id).await?;
+        let told = Told::of(&changes);
         let made = event
             .made_arn()
             .is_some_and(|made| told.is_made(event.kind(), made));
@@ -657,11 +658,11 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             source,
         };
         let state = self.questions.training(training.job()).await;
-        let item = state
+        let row = state
             .map_err(failed)?
-            .and_then(|state| training.item(id, &state));
-        match item {
-            Some(item) => self.records.put_training(&item).await.map_err(failed),
+            .and_then(|state| training.row(id, &state));
+        match row {
+            Some(row) => self.records.put_training(&row).await.map_err(failed),
             None => {
                 tracing::warn!(%id, job = training.job(), "the training job has not ended, for SageMaker");
                 Ok(())
@@ -683,7 +684,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             })
     }
 
-    async fn put(&self, id: &RecordId, change: &ChangeItem) -> Result<(), HandlerError> {
+    async fn put(&self, id: &RecordId, change: &ChangeRow) -> Result<(), HandlerError> {
         self.records
             .put(change)
             .await
@@ -693,14 +694,14 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             })
     }
 
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, HandlerError> {
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, HandlerError> {
         self.records.changes(id).await.map_err(HandlerError::Lookup)
     }
 
     async fn finish(
         &self,
         id: RecordId,
-        change: &ChangeItem,
+        change: &ChangeRow,
         latest: bool,
     ) -> Result<Outcome, HandlerError> {
         self.put(&id, change).await?;

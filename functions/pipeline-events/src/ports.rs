@@ -2,7 +2,7 @@
 //! SageMaker behind them in the function, in-memory ones in its tests.
 
 use pipewright::record::{
-    ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState, event, names,
+    ChangeRow, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState, event, names,
 };
 use pipewright_aws::dynamodb::{Executions, Table};
 use pipewright_aws::sagemaker::{Origin, SageMaker, unless_not_found};
@@ -16,13 +16,13 @@ pub(crate) trait Records {
     async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
 
     /// Writes a change item.
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure>;
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure>;
 
     /// Writes what a training job ended with.
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure>;
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure>;
 
     /// An execution's change items, as they are now.
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure>;
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure>;
 }
 
 /// The table of endpoints.
@@ -61,15 +61,15 @@ impl Records for Executions {
         Ok(self.update_record(update).await?)
     }
 
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
         Ok(self.put_change(change).await?)
     }
 
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
         Ok(Self::put_training(self, training).await?)
     }
 
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
         Ok(Self::changes(self, id).await?)
     }
 }

@@ -10,7 +10,7 @@ use pipewright::arn::Home;
 use pipewright::record::training::MetricState;
 use pipewright::record::whose::PIPELINE_TAG;
 use pipewright::record::{
-    ChangeItem, Item, RecordId, RecordUpdate, Refusal, TrainingItem, TrainingState,
+    ChangeRow, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState,
 };
 use pipewright_aws::sagemaker::Origin;
 use proptest::prelude::*;
@@ -159,22 +159,21 @@ impl Records for &World {
         }
     }
 
-    async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, Failure> {
+    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
         self.operation("query").await?;
         let items = self.items.lock().unwrap();
         let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
         Ok(of_id
-            .filter(|((_, entry), _)| entry.starts_with("change#"))
-            .map(|(_, item)| item.clone())
+            .filter_map(|(_, item)| ChangeRow::read(item))
             .collect())
     }
 
-    async fn put(&self, change: &ChangeItem) -> Result<(), Failure> {
-        self.put_item(&change.item).await
+    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
+        self.put_item(&change.item()).await
     }
 
-    async fn put_training(&self, training: &TrainingItem) -> Result<(), Failure> {
-        self.put_item(&training.item).await
+    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
+        self.put_item(&training.item()).await
     }
 }
 

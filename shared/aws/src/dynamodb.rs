@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use pipewright::record::{
-    ChangeItem, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, TrainingItem, names,
+    ChangeRow, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, TrainingRow, names,
 };
 use serde_json::{Number, Value};
 
@@ -289,16 +289,16 @@ impl Executions {
     ///
     /// # Errors
     /// [`TableError`] if it is not known to be written.
-    pub async fn put_change(&self, change: &ChangeItem) -> Result<(), TableError> {
-        self.put(&change.item).await
+    pub async fn put_change(&self, change: &ChangeRow) -> Result<(), TableError> {
+        self.put(&change.item()).await
     }
 
     /// Writes what a training job ended with.
     ///
     /// # Errors
     /// [`TableError`] if it is not known to be written.
-    pub async fn put_training(&self, training: &TrainingItem) -> Result<(), TableError> {
-        self.put(&training.item).await
+    pub async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError> {
+        self.put(&training.item()).await
     }
 
     /// Writes an item that keeps what was asked of an execution's model.

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::id::ExecutionArn;
-use super::rows::Item;
+use super::moment;
+use super::rows::ChangeRow;
 use super::status::{Kind, Status};
-use super::{moment, names};
 use crate::canonical_json;
 
 /// One event of one of the five families we follow.
@@ -265,32 +265,30 @@ impl Event {
         })
     }
 
-    /// The event that a change item was made of; `None` if the item is none, or
-    /// its detail was too long to be kept whole.
-    pub fn of_change(item: &Item) -> Option<Self> {
-        let text = |name| item.get(name).and_then(Value::as_str);
-        if item.contains_key(names::DETAIL_BYTES) {
+    /// The event that a change item was made of; `None` if its detail was too long to be kept whole.
+    pub fn of_change(change: &ChangeRow) -> Option<Self> {
+        if change.detail_bytes.is_some() {
             return None;
         }
-        let detail_type = match Kind::from_name(text(names::KIND)?)? {
+        let detail_type = match change.kind {
             Kind::Execution => EXECUTION_CHANGE,
             Kind::Step => STEP_CHANGE,
             Kind::Model => MODEL_CHANGE,
             Kind::Package => PACKAGE_CHANGE,
             Kind::Endpoint => ENDPOINT_CHANGE,
         };
-        let detail: Value = serde_json::from_str(text(names::DETAIL)?).ok()?;
+        let detail: Value = serde_json::from_str(&change.detail).ok()?;
         let event = Self::parse(&json!({
             "source": SOURCE,
             "detail-type": detail_type,
-            "time": item.get(names::AT)?.as_i64()?,
+            "time": change.at,
             "detail": detail,
         }))
         .ok()?;
-        match item.get(names::RECONCILED).and_then(Value::as_bool) {
-            Some(true) => Some(event.into_reconciled()),
-            _ => Some(event),
-        }
+        Some(match change.reconciled {
+            true => event.into_reconciled(),
+            false => event,
+        })
     }
 
     /// The event that stands for one that did not arrive: below every true

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::event::{Event, Subject};
 use super::id::{ExecutionArn, RecordId};
-use super::rows::Item;
+use super::rows::{ChangeRow, Item};
 use super::status::{Kind, is_final};
 use super::{names, phase};
 
@@ -38,7 +38,7 @@ pub struct Writes {
     /// The conditional update of the item `record`.
     pub update: RecordUpdate,
     /// The change item, put as a whole.
-    pub change: ChangeItem,
+    pub change: ChangeRow,
 }
 
 /// An update of an execution's item `record` that may be refused.
@@ -93,13 +93,6 @@ pub enum Refusal {
     NotLater,
 }
 
-/// One change of an execution, a step, a model, a package or an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangeItem {
-    /// The whole item, keys included.
-    pub item: Item,
-}
-
 /// What is known of an event beyond what it says itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beyond {
@@ -128,9 +121,7 @@ pub fn made_by(kind: Kind) -> Option<&'static str> {
 pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
     Writes {
         update: record_update(event, id, beyond),
-        change: ChangeItem {
-            item: change_item(event, id),
-        },
+        change: change(event, id),
     }
 }
 
@@ -274,75 +265,61 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
     update
 }
 
-fn change_item(event: &Event, id: &RecordId) -> Item {
-    let mut item = Item::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            item.insert(name.to_owned(), value);
-        }
+fn change(event: &Event, id: &RecordId) -> ChangeRow {
+    let original = &event.status.original;
+    let simulated = event.simulated.as_ref();
+    let mut row = ChangeRow {
+        id: id.to_string(),
+        entry: change_key(event),
+        kind: event.kind(),
+        at: event.at,
+        position: event.position(),
+        status: event.status.name.clone(),
+        status_original: (*original != event.status.name).then(|| original.clone()),
+        previous_status: event.previous_status.clone(),
+        reason: event.failure_reason.clone(),
+        execution_arn: event.execution().map(ToString::to_string),
+        simulated: simulated.is_some(),
+        simulated_reason: simulated.and_then(|simulated| simulated.reason.clone()),
+        reconciled: event.reconciled,
+        ..ChangeRow::default()
     };
-    let text = |text: &Option<String>| text.clone().map(Value::String);
-    let number = |number: Option<i64>| number.map(Value::from);
-
-    put(names::ID, Some(Value::from(id.as_str())));
-    put(names::ENTRY, Some(Value::String(change_key(event))));
-    put(names::KIND, Some(Value::from(event.kind().name())));
-    put(names::AT, Some(event.at.into()));
-    put(names::POSITION, Some(Value::String(event.position())));
-    put(names::STATUS, Some(Value::from(event.status.name.as_str())));
-    put(
-        names::STATUS_ORIGINAL,
-        (event.status.original != event.status.name)
-            .then(|| Value::from(event.status.original.as_str())),
-    );
-    put(names::PREVIOUS_STATUS, text(&event.previous_status));
-    put(names::REASON, text(&event.failure_reason));
-    put(
-        names::EXECUTION_ARN,
-        event.execution().map(|arn| Value::from(arn.as_str())),
-    );
     match &event.subject {
         Subject::Execution(facts) => {
-            put(names::DISPLAY_NAME, text(&facts.display_name));
-            put(names::STARTED_AT, number(facts.started_at));
-            put(names::ENDED_AT, number(facts.ended_at));
+            row.display_name = facts.display_name.clone();
+            row.started_at = facts.started_at;
+            row.ended_at = facts.ended_at;
         }
         Subject::Step(facts) => {
-            put(names::STEP_NAME, Some(Value::from(facts.name.as_str())));
-            put(names::STEP_TYPE, text(&facts.step_type));
-            put(names::STARTED_AT, number(facts.started_at));
-            put(names::ENDED_AT, number(facts.ended_at));
-            put(names::RESOURCE_ARN, text(&facts.resource_arn));
-            put(names::CACHE_HIT_ARN, text(&facts.cache_hit_arn));
+            row.step_name = Some(facts.name.clone());
+            row.step_type = facts.step_type.clone();
+            row.started_at = facts.started_at;
+            row.ended_at = facts.ended_at;
+            row.resource_arn = facts.resource_arn.clone();
+            row.cache_hit_arn = facts.cache_hit_arn.clone();
         }
         Subject::Model(facts) => {
-            put(names::NAME, text(&facts.name));
-            put(names::RESOURCE_ARN, text(&facts.arn));
+            row.name = facts.name.clone();
+            row.resource_arn = facts.arn.clone();
         }
         Subject::Package(facts) => {
-            put(names::RESOURCE_ARN, Some(Value::from(facts.arn.as_str())));
-            put(names::APPROVAL_STATUS, text(&facts.approval_status));
+            row.resource_arn = Some(facts.arn.clone());
+            row.approval_status = facts.approval_status.clone();
         }
         Subject::Endpoint(facts) => {
-            put(names::NAME, Some(Value::from(facts.name.as_str())));
-            put(names::RESOURCE_ARN, text(&facts.arn));
+            row.name = Some(facts.name.clone());
+            row.resource_arn = facts.arn.clone();
         }
     }
-    if let Some(simulated) = &event.simulated {
-        put(names::SIMULATED, Some(true.into()));
-        put(names::SIMULATED_REASON, text(&simulated.reason));
-    }
-    if event.reconciled {
-        put(names::RECONCILED, Some(true.into()));
-    }
-    let others: usize = item.iter().map(|(name, value)| bytes(name, value)).sum();
+    let item = row.item();
+    let others = item.iter().filter(|(name, _)| *name != "detail");
+    let others: usize = others.map(|(name, value)| bytes(name, value)).sum();
     let kept = cut(&event.detail, MAX_ITEM_BYTES.saturating_sub(others));
-    item.insert(names::DETAIL.to_owned(), Value::from(kept));
     if kept.len() < event.detail.len() {
-        let whole = i64::try_from(event.detail.len()).unwrap_or(i64::MAX);
-        item.insert(names::DETAIL_BYTES.to_owned(), whole.into());
+        row.detail_bytes = Some(event.detail.len());
     }
-    item
+    row.detail = kept.to_owned();
+    row
 }
 
 /// About how much of an item an attribute takes.
@@ -459,15 +436,5 @@ impl RecordUpdate {
             after.remove(*name);
         }
         Ok(after)
-    }
-}
-
-impl ChangeItem {
-    /// The item's sort key.
-    pub fn entry(&self) -> &str {
-        self.item
-            .get(names::ENTRY)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
     }
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::fold::made_by;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
-use super::rows::Item;
+pub use super::rows::Metric;
+use super::rows::{ChangeRow, Item, TrainingRow};
 use super::status::{Kind, is_final};
 pub use super::verdict::beside;
 use super::verdict::verdict;
@@ -75,7 +76,6 @@ pub struct Change {
     /// The item's sort key.
     pub entry: String,
     /// What changed.
-    #[serde(serialize_with = "kind_name")]
     pub kind: Kind,
     /// When.
     pub at: i64,
@@ -147,7 +147,6 @@ pub struct Step {
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
     /// Which of them.
-    #[serde(serialize_with = "kind_name")]
     pub kind: Kind,
     /// Its name, or its ARN if it has none.
     pub name: String,
@@ -179,18 +178,6 @@ pub struct Training {
     pub ended_at: Option<i64>,
     /// The last value of each metric, as SageMaker lists them.
     pub metrics: Vec<Metric>,
-}
-
-/// The last value of a training job's metric.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metric {
-    /// Its name in the job's metric definitions.
-    pub name: String,
-    /// A number; one that is none is a text: `NaN`, `Infinity`, `-Infinity`.
-    pub value: Value,
-    /// When it had that value.
-    pub at: Option<i64>,
 }
 
 /// SageMaker refused to start the execution.
@@ -235,12 +222,6 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Serde asks for a reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn kind_name<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind.name())
-}
-
 impl History {
     /// Whether the execution goes no further on its own.
     pub fn is_final(&self) -> bool {
@@ -263,10 +244,10 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
             record = Some(item);
         } else if entry.starts_with(names::LOG_PREFIX) {
             batches.insert(entry.clone(), log_lines(&entry, item));
-        } else if let Some(change) = change(&entry, item) {
-            messages.push(change);
-        } else if let Some(training) = training(&entry, item) {
-            trainings.push((entry, training));
+        } else if let Some(row) = ChangeRow::read(item) {
+            messages.push(Change::of(row));
+        } else if let Some(row) = TrainingRow::read(item) {
+            trainings.push(row);
         } else if let Some(kept) = ModelScore::of_item(&entry, item) {
             score = Some(kept);
         } else if let Some(kept) = KeptForecast::of_item(&entry, item) {
@@ -277,14 +258,9 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
     }
     messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
     let messages = without_superseded(without_strangers(messages));
-    trainings.sort_by(|(a_entry, a), (b_entry, b)| {
-        (a.started_at, a_entry).cmp(&(b.started_at, b_entry))
-    });
+    trainings.sort_by(|a, b| (a.started_at, &a.entry).cmp(&(b.started_at, &b.entry)));
     forecasts.sort_by(|a, b| a.made_at.cmp(&b.made_at));
-    let trainings: Vec<Training> = trainings
-        .into_iter()
-        .map(|(_, training)| training)
-        .collect();
+    let trainings: Vec<Training> = trainings.into_iter().map(Training::of).collect();
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
@@ -351,38 +327,31 @@ fn number(item: &Item, name: &str) -> Option<i64> {
     item.get(name).and_then(Value::as_i64)
 }
 
-fn flag(item: &Item, name: &str) -> bool {
-    item.get(name).and_then(Value::as_bool) == Some(true)
-}
-
-fn change(entry: &str, item: &Item) -> Option<Change> {
-    if !entry.starts_with(names::CHANGE_PREFIX) {
-        return None;
+impl Change {
+    fn of(row: ChangeRow) -> Self {
+        let detail: Option<Value> = serde_json::from_str(&row.detail).ok();
+        Self {
+            entry: row.entry,
+            kind: row.kind,
+            at: row.at,
+            status: row.status,
+            step_name: row.step_name,
+            step_type: row.step_type,
+            resource: row.name.or_else(|| row.resource_arn.clone()),
+            resource_arn: row.resource_arn,
+            approval_status: row.approval_status,
+            reason: row.reason,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            cache_hit_arn: row.cache_hit_arn,
+            simulated: row.simulated,
+            simulated_reason: row.simulated_reason,
+            reconciled: row.reconciled,
+            messages: 1,
+            position: row.position,
+            says: detail.as_ref().map_or(0, leaves),
+        }
     }
-    let says = text(item, names::DETAIL)
-        .and_then(|detail| serde_json::from_str(&detail).ok())
-        .map_or(0, |detail: Value| leaves(&detail));
-    Some(Change {
-        entry: entry.to_owned(),
-        kind: Kind::from_name(&text(item, names::KIND)?)?,
-        at: number(item, names::AT)?,
-        status: text(item, names::STATUS)?,
-        step_name: text(item, names::STEP_NAME),
-        step_type: text(item, names::STEP_TYPE),
-        resource: text(item, names::NAME).or_else(|| text(item, names::RESOURCE_ARN)),
-        resource_arn: text(item, names::RESOURCE_ARN),
-        approval_status: text(item, names::APPROVAL_STATUS),
-        reason: text(item, names::REASON),
-        started_at: number(item, names::STARTED_AT),
-        ended_at: number(item, names::ENDED_AT),
-        cache_hit_arn: text(item, names::CACHE_HIT_ARN),
-        simulated: flag(item, names::SIMULATED),
-        simulated_reason: text(item, names::SIMULATED_REASON),
-        reconciled: flag(item, names::RECONCILED),
-        messages: 1,
-        position: text(item, names::POSITION).unwrap_or_default(),
-        says,
-    })
 }
 
 /// How many values a detail holds that are neither null nor empty.
@@ -652,34 +621,18 @@ fn report(record: &Item) -> Option<Report> {
     })
 }
 
-fn training(entry: &str, item: &Item) -> Option<Training> {
-    let (true, Some(step_name), Some(job_arn)) = (
-        entry.starts_with(names::TRAINING_PREFIX),
-        text(item, names::STEP_NAME),
-        text(item, names::RESOURCE_ARN),
-    ) else {
-        return None;
-    };
-    let metrics = item.get(names::METRICS).and_then(Value::as_array);
-    let metric = |metric: &Item| Metric {
-        name: text(metric, names::NAME).unwrap_or_default(),
-        value: metric.get(names::VALUE).cloned().unwrap_or_default(),
-        at: number(metric, names::AT),
-    };
-    Some(Training {
-        step_name,
-        job_arn,
-        status: text(item, names::STATUS).unwrap_or_default(),
-        reason: text(item, names::REASON),
-        started_at: number(item, names::STARTED_AT),
-        ended_at: number(item, names::ENDED_AT),
-        metrics: metrics
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_object)
-            .map(metric)
-            .collect(),
-    })
+impl Training {
+    fn of(row: TrainingRow) -> Self {
+        Self {
+            step_name: row.step_name,
+            job_arn: row.resource_arn,
+            status: row.status,
+            reason: row.reason,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            metrics: row.metrics,
+        }
+    }
 }
 
 fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
@@ -748,7 +701,7 @@ mod tests {
             if let Ok(after) = writes.update.apply(record.as_ref()) {
                 record = Some(after);
             }
-            items.insert(writes.change.entry().to_owned(), writes.change.item);
+            items.insert(writes.change.entry.clone(), writes.change.item());
         }
         items.into_values().chain(record).collect()
     }
@@ -774,7 +727,7 @@ mod tests {
         for item in &mut items {
             let at = item.get(names::AT).and_then(Value::as_i64);
             if at.is_some_and(|at| [10, 11].contains(&((at - T0) / 1000))) {
-                item.insert(names::RECONCILED.to_owned(), Value::Bool(true));
+                item.insert("reconciled".to_owned(), Value::Bool(true));
             }
         }
         let history = history("run-1", &items);

@@ -129,52 +129,12 @@ pub const ENDPOINT_FAILURE_REASON: &str = "endpointFailureReason";
 /// Position of the endpoint's family.
 pub const ENDPOINT_POSITION: &str = "endpointPosition";
 
-// --- of change items
+// --- of reports and start failures
 
-/// What changed: `execution`, `step`, `model`, `package` or `endpoint`.
-pub const KIND: &str = "kind";
 /// When, epoch milliseconds.
 pub const AT: &str = "at";
-/// The change's place in the order of its family.
-pub const POSITION: &str = "position";
-/// The status reported.
-pub const STATUS: &str = "status";
-/// The event's own spelling, where it differs.
-pub const STATUS_ORIGINAL: &str = "statusOriginal";
-/// The status before.
-pub const PREVIOUS_STATUS: &str = "previousStatus";
 /// Why it failed.
 pub const REASON: &str = "reason";
-/// The execution's ARN as the event spelled it.
-pub const EXECUTION_ARN: &str = "executionArn";
-/// The step's name.
-pub const STEP_NAME: &str = "stepName";
-/// The step's type.
-pub const STEP_TYPE: &str = "stepType";
-/// ARN of the job, model, package or endpoint.
-pub const RESOURCE_ARN: &str = "resourceArn";
-/// The execution whose result came from the cache.
-pub const CACHE_HIT_ARN: &str = "cacheHitArn";
-/// Name of the model or endpoint.
-pub const NAME: &str = "name";
-/// True if the job was only acted.
-pub const SIMULATED: &str = "simulated";
-/// Why it was only acted.
-pub const SIMULATED_REASON: &str = "simulatedReason";
-/// True if the change was learnt by asking, its event having gone missing.
-pub const RECONCILED: &str = "reconciled";
-/// The event's detail as canonical JSON text.
-pub const DETAIL: &str = "detail";
-/// The detail's length in bytes, where it was cut.
-pub const DETAIL_BYTES: &str = "detailBytes";
-
-// --- of training jobs, which have STEP_NAME, RESOURCE_ARN, STATUS, REASON, STARTED_AT and ENDED_AT too
-
-/// The last value of each metric, a list of maps of [`NAME`], [`VALUE`] and
-/// [`AT`].
-pub const METRICS: &str = "metrics";
-/// A metric's value: a number, or a text (`NaN`, `Infinity`, `-Infinity`).
-pub const VALUE: &str = "value";
 
 // --- of log batches
 

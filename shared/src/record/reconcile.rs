@@ -40,8 +40,7 @@ use super::event::{
 };
 use super::fold::made_by;
 use super::id::ExecutionArn;
-use super::names;
-use super::rows::Item;
+use super::rows::{ChangeRow, without_nulls};
 use super::status::{Kind, is_final};
 
 /// What SageMaker answers about an execution. Moments are epoch milliseconds.
@@ -162,33 +161,21 @@ pub struct EndpointFound {
     pub modified_at: Option<i64>,
 }
 
-/// A subject's latest change item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Latest {
-    position: String,
-    at: i64,
-    rank: u8,
-    status: String,
-    approval_status: Option<String>,
-    step_type: Option<String>,
-    resource_arn: Option<String>,
-}
-
 /// What an execution's change items tell, by subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
-    latest: BTreeMap<(Kind, String), Latest>,
+pub struct Told<'a> {
+    latest: BTreeMap<(Kind, String), &'a ChangeRow>,
     /// The ARNs in lower case of the models and packages that steps made.
     made: BTreeSet<(Kind, String)>,
 }
 
-impl Told {
-    /// Reads an execution's change items; others are passed over.
-    pub fn of<'a>(items: impl IntoIterator<Item = &'a Item>) -> Self {
+impl<'a> Told<'a> {
+    /// What these change items of an execution tell.
+    pub fn of(changes: impl IntoIterator<Item = &'a ChangeRow>) -> Self {
         let mut told = Self::default();
-        for item in items {
-            told.made.extend(made(item));
-            if let Some((subject, change)) = latest_of(item)
+        for change in changes {
+            told.made.extend(made(change));
+            if let Some(subject) = subject(change)
                 && told
                     .latest
                     .get(&subject)
@@ -224,8 +211,8 @@ impl Told {
         self.made.contains(&(kind, arn.to_ascii_lowercase()))
     }
 
-    fn of_subject(&self, kind: Kind, name: &str) -> Option<&Latest> {
-        self.latest.get(&(kind, subject_name(kind, name)))
+    fn of_subject(&self, kind: Kind, name: &str) -> Option<&'a ChangeRow> {
+        self.latest.get(&(kind, subject_name(kind, name))).copied()
     }
 }
 
@@ -244,41 +231,27 @@ fn last_part(arn: &str) -> &str {
 }
 
 /// What a step's change item says that it made.
-fn made(item: &Item) -> Option<(Kind, String)> {
-    let text = |name| item.get(name).and_then(Value::as_str);
-    let step_type = text(names::STEP_TYPE)?;
+fn made(change: &ChangeRow) -> Option<(Kind, String)> {
+    let step_type = Some(change.step_type.as_deref()?);
     let kind = [Kind::Model, Kind::Package]
         .into_iter()
-        .find(|kind| made_by(*kind) == Some(step_type))?;
-    let is_step = text(names::KIND) == Some(Kind::Step.name());
-    is_step.then(|| Some((kind, text(names::RESOURCE_ARN)?.to_ascii_lowercase())))?
+        .find(|kind| made_by(*kind) == step_type)?;
+    let arn = change.resource_arn.as_ref()?.to_ascii_lowercase();
+    (change.kind == Kind::Step).then_some((kind, arn))
 }
 
-fn latest_of(item: &Item) -> Option<((Kind, String), Latest)> {
-    let text = |name| item.get(name).and_then(Value::as_str);
-    if !text(names::ENTRY)?.starts_with(names::CHANGE_PREFIX) {
-        return None;
-    }
-    let kind = Kind::from_name(text(names::KIND)?)?;
-    let arn = text(names::RESOURCE_ARN);
-    let name = match kind {
+/// What a change is about; `None` if it is not known, or the place of the change is not.
+fn subject(change: &ChangeRow) -> Option<(Kind, String)> {
+    let arn = change.resource_arn.as_deref();
+    let name = match change.kind {
         Kind::Execution => "",
-        Kind::Step => text(names::STEP_NAME)?,
-        Kind::Model => text(names::NAME).or_else(|| arn.map(last_part))?,
+        Kind::Step => change.step_name.as_deref()?,
+        Kind::Model => change.name.as_deref().or_else(|| arn.map(last_part))?,
         Kind::Package => arn?,
-        Kind::Endpoint => text(names::NAME)?,
+        Kind::Endpoint => change.name.as_deref()?,
     };
-    let position = text(names::POSITION)?;
-    let change = Latest {
-        position: position.to_owned(),
-        at: item.get(names::AT)?.as_i64()?,
-        rank: position.split('#').nth(1)?.parse().ok()?,
-        status: text(names::STATUS)?.to_owned(),
-        approval_status: text(names::APPROVAL_STATUS).map(str::to_owned),
-        step_type: text(names::STEP_TYPE).map(str::to_owned),
-        resource_arn: arn.map(str::to_owned),
-    };
-    Some(((kind, subject_name(kind, name)), change))
+    change.rank()?;
+    Some((change.kind, subject_name(change.kind, name)))
 }
 
 /// Compares what SageMaker answers about one execution with what its change
@@ -288,7 +261,7 @@ pub struct Comparison<'a> {
     /// The execution.
     pub arn: &'a ExecutionArn,
     /// Its change items, read before SageMaker was asked.
-    pub told: &'a Told,
+    pub told: &'a Told<'a>,
     /// A change that SageMaker dates after this moment is left to its event,
     /// which may be under way.
     pub settled_before: i64,
@@ -469,7 +442,7 @@ impl Comparison<'_> {
         (kind, name): (Kind, &str),
         moment: Option<i64>,
         detail: Value,
-        same: impl Fn(&Latest, &Event) -> bool,
+        same: impl Fn(&ChangeRow, &Event) -> bool,
     ) -> Result<Option<Event>, EventError> {
         if moment.is_some_and(|moment| moment > self.settled_before) {
             return Ok(None);
@@ -484,28 +457,15 @@ impl Comparison<'_> {
             "source": event::SOURCE,
             "detail-type": detail_type,
             "time": at,
+            // What SageMaker does not tell stands in no detail.
             "detail": without_nulls(detail),
         }))?
         .into_reconciled();
         let needed = latest.is_none_or(|latest| {
-            let follows = at > latest.at || event.status.rank > latest.rank;
+            let follows = at > latest.at || Some(event.status.rank) > latest.rank();
             follows && !same(latest, &event)
         });
         Ok(needed.then_some(event))
-    }
-}
-
-/// What SageMaker does not tell stands in no detail.
-fn without_nulls(json: Value) -> Value {
-    match json {
-        Value::Object(entries) => entries
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        Value::Array(elements) => elements.into_iter().map(without_nulls).collect(),
-        other => other,
     }
 }
 

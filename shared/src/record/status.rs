@@ -1,9 +1,15 @@
 //! Statuses: their spellings, their order, and which are final.
 
+use serde::{Deserialize, Serialize};
+
 /// Whose status it is; the words differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A pipeline execution.
+    #[default]
     Execution,
     /// A step of an execution.
     Step,

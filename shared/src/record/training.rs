@@ -15,7 +15,7 @@ use super::fold::{MAX_KEY_PART_BYTES, cut};
 use super::id::RecordId;
 use super::names;
 use super::reconcile::StepState;
-use super::rows::Item;
+use super::rows::{ChangeRow, Metric, TrainingRow};
 use super::status::is_final;
 
 /// What SageMaker answers about a training job. Moments are epoch milliseconds.
@@ -56,13 +56,6 @@ pub struct EndedTraining {
     pub arn: String,
 }
 
-/// The item that keeps what a training job ended with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrainingItem {
-    /// The whole item, keys included.
-    pub item: Item,
-}
-
 impl EndedTraining {
     /// The job of a step's final event, if it ran one.
     pub fn of_event(event: &Event) -> Option<Self> {
@@ -83,13 +76,9 @@ impl EndedTraining {
     }
 
     /// The job of a step's change item, if it tells the step's end.
-    pub fn of_change(item: &Item) -> Option<Self> {
-        let text = |name| item.get(name).and_then(Value::as_str);
-        Self::of(
-            text(names::STEP_NAME)?,
-            text(names::STATUS)?,
-            text(names::RESOURCE_ARN),
-        )
+    pub fn of_change(change: &ChangeRow) -> Option<Self> {
+        let step = change.step_name.as_deref()?;
+        Self::of(step, &change.status, change.resource_arn.as_deref())
     }
 
     /// Steps of several types run training jobs; what they ran tells.
@@ -118,35 +107,19 @@ impl EndedTraining {
 
     /// The item of execution `id` that keeps what the job ended with; `None`
     /// while it has not ended: SageMaker's answer may lag behind its event.
-    pub fn item(&self, id: &RecordId, state: &TrainingState) -> Option<TrainingItem> {
-        if !matches!(state.status.as_str(), "Completed" | "Failed" | "Stopped") {
-            return None;
-        }
-        let mut item = Item::from_iter([
-            (names::ID.to_owned(), Value::from(id.as_str())),
-            (names::ENTRY.to_owned(), Value::String(self.entry())),
-            (names::STEP_NAME.to_owned(), Value::from(self.step.as_str())),
-            (
-                names::RESOURCE_ARN.to_owned(),
-                Value::from(state.arn.as_str()),
-            ),
-            (names::STATUS.to_owned(), Value::from(state.status.as_str())),
-        ]);
-        let reason = state.failure_reason.clone().map(Value::String);
-        for (name, value) in [
-            (names::REASON, reason),
-            (names::STARTED_AT, state.started_at.map(Value::from)),
-            (names::ENDED_AT, state.ended_at.map(Value::from)),
-        ] {
-            if let Some(value) = value {
-                item.insert(name.to_owned(), value);
-            }
-        }
-        if !state.metrics.is_empty() {
-            let metrics = state.metrics.iter().map(metric).collect();
-            item.insert(names::METRICS.to_owned(), Value::Array(metrics));
-        }
-        Some(TrainingItem { item })
+    pub fn row(&self, id: &RecordId, state: &TrainingState) -> Option<TrainingRow> {
+        let ended = matches!(state.status.as_str(), "Completed" | "Failed" | "Stopped");
+        ended.then(|| TrainingRow {
+            id: id.to_string(),
+            entry: self.entry(),
+            step_name: self.step.clone(),
+            resource_arn: state.arn.clone(),
+            status: state.status.clone(),
+            reason: state.failure_reason.clone(),
+            started_at: state.started_at,
+            ended_at: state.ended_at,
+            metrics: state.metrics.iter().map(metric).collect(),
+        })
     }
 }
 
@@ -154,7 +127,7 @@ impl EndedTraining {
 /// its change items and SageMaker's list of its steps name them. A retried
 /// step's earlier jobs are known from its change items only.
 pub fn ended_trainings<'a>(
-    changes: impl IntoIterator<Item = &'a Item>,
+    changes: impl IntoIterator<Item = &'a ChangeRow>,
     steps: impl IntoIterator<Item = &'a StepState>,
 ) -> Vec<EndedTraining> {
     let of_changes = changes.into_iter().filter_map(EndedTraining::of_change);
@@ -172,9 +145,9 @@ fn job_name(arn: &str) -> Option<&str> {
     (scope.starts_with("arn:") && !name.is_empty()).then_some(name)
 }
 
-/// A metric as an attribute. DynamoDB has no number that is none: those are
+/// A metric as it is stored. DynamoDB has no number that is none: those are
 /// kept as texts, as JSON's writers of the AWS APIs spell them.
-fn metric(metric: &MetricState) -> Value {
+fn metric(metric: &MetricState) -> Metric {
     let value = match metric.value {
         value if value.is_nan() => Value::from("NaN"),
         f32::INFINITY => Value::from("Infinity"),
@@ -183,14 +156,11 @@ fn metric(metric: &MetricState) -> Value {
         // DynamoDB's 38. It knows no negative zero.
         value => Value::Number(Number::from_string_unchecked((value + 0.0).to_string())),
     };
-    let mut map = Item::from_iter([
-        (names::NAME.to_owned(), Value::from(metric.name.as_str())),
-        (names::VALUE.to_owned(), value),
-    ]);
-    if let Some(at) = metric.at {
-        map.insert(names::AT.to_owned(), at.into());
+    Metric {
+        name: metric.name.clone(),
+        value,
+        at: metric.at,
     }
-    Value::Object(map)
 }
 
 #[cfg(test)]
@@ -226,9 +196,8 @@ mod tests {
             value,
             at: None,
         }]);
-        let item = training().item(&RecordId::new("run-1").unwrap(), &state);
-        let metrics = item.unwrap().item[names::METRICS].clone();
-        metrics.as_array().unwrap()[0].as_object().unwrap()[names::VALUE].clone()
+        let row = training().row(&RecordId::new("run-1").unwrap(), &state);
+        row.unwrap().item()["metrics"][0]["value"].clone()
     }
 
     #[test]
@@ -246,7 +215,7 @@ mod tests {
             },
         ]);
         let id = RecordId::new("run-1").unwrap();
-        let item = training().item(&id, &state).unwrap().item;
+        let item = training().row(&id, &state).unwrap().item();
         assert_eq!(
             Value::Object(item),
             json!({
@@ -269,7 +238,7 @@ mod tests {
                 status: status.to_owned(),
                 ..ended(Vec::new())
             };
-            assert_eq!(training().item(&id, &state), None, "{status}");
+            assert_eq!(training().row(&id, &state), None, "{status}");
         }
     }
 
@@ -282,9 +251,9 @@ mod tests {
             ..ended(Vec::new())
         };
         let id = RecordId::new("run-1").unwrap();
-        let item = training().item(&id, &state).unwrap().item;
-        assert_eq!(item[names::REASON], Value::from(reason));
-        assert!(!item.contains_key(names::METRICS));
+        let item = training().row(&id, &state).unwrap().item();
+        assert_eq!(item["reason"], Value::from(reason));
+        assert!(!item.contains_key("metrics"));
     }
 
     #[test]
@@ -313,12 +282,11 @@ mod tests {
 
     #[test]
     fn each_job_is_named_once_in_whatever_case() {
-        let change = |name: &str, arn: &str, status: &str| {
-            Item::from_iter([
-                (names::STEP_NAME.to_owned(), Value::from(name)),
-                (names::STATUS.to_owned(), Value::from(status)),
-                (names::RESOURCE_ARN.to_owned(), Value::from(arn)),
-            ])
+        let change = |name: &str, arn: &str, status: &str| ChangeRow {
+            step_name: Some(name.to_owned()),
+            status: status.to_owned(),
+            resource_arn: Some(arn.to_owned()),
+            ..ChangeRow::default()
         };
         let earlier = JOB.replace("x1", "x0");
         let changes = [

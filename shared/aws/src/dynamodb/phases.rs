@@ -2,7 +2,7 @@
 //! housekeeping looks through.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use pipewright::record::{Item, RecordId, names};
+use pipewright::record::{ChangeRow, Item, RecordId, TrainingRow, names};
 use serde_json::Value;
 
 use super::{Executions, Table, TableError, unless_refused};
@@ -84,16 +84,18 @@ impl Executions {
     ///
     /// # Errors
     /// [`TableError`] if the table could not be read.
-    pub async fn changes(&self, id: &RecordId) -> Result<Vec<Item>, TableError> {
-        self.beginning_with(id, names::CHANGE_PREFIX).await
+    pub async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, TableError> {
+        let items = self.beginning_with(id, names::CHANGE_PREFIX).await?;
+        Ok(items.iter().filter_map(ChangeRow::read).collect())
     }
 
     /// Reads what an execution's training jobs ended with, consistently.
     ///
     /// # Errors
     /// [`TableError`] if the table could not be read.
-    pub async fn trainings(&self, id: &RecordId) -> Result<Vec<Item>, TableError> {
-        self.beginning_with(id, names::TRAINING_PREFIX).await
+    pub async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, TableError> {
+        let items = self.beginning_with(id, names::TRAINING_PREFIX).await?;
+        Ok(items.iter().filter_map(TrainingRow::read).collect())
     }
 
     async fn beginning_with(&self, id: &RecordId, prefix: &str) -> Result<Vec<Item>, TableError> {

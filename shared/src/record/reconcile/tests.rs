@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::record::{Beyond, ChangeItem, History, RecordId, RecordUpdate, history, writes};
+use crate::record::{Beyond, History, Item, RecordId, RecordUpdate, history, writes};
 
 const ARN: &str = "arn:aws:sagemaker:eu-west-1:1:pipeline/p/execution/abc";
 const T0: i64 = 1_714_978_800_000;
@@ -20,7 +20,7 @@ fn arn() -> ExecutionArn {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Items {
     record: Option<Item>,
-    changes: BTreeMap<String, Item>,
+    changes: BTreeMap<String, ChangeRow>,
 }
 
 impl Items {
@@ -38,17 +38,17 @@ impl Items {
                 }
             }
             Write::Put(change) => {
-                let entry = change.entry().to_owned();
-                self.changes.insert(entry, change.item.clone());
+                self.changes.insert(change.entry.clone(), change.clone());
             }
         }
     }
 
     fn history(&self) -> History {
-        history("run-1", self.changes.values().chain(&self.record))
+        let changes: Vec<Item> = self.changes.values().map(ChangeRow::item).collect();
+        history("run-1", changes.iter().chain(&self.record))
     }
 
-    fn told(&self) -> Told {
+    fn told(&self) -> Told<'_> {
         Told::of(self.changes.values())
     }
 
@@ -61,7 +61,7 @@ impl Items {
 #[derive(Debug, Clone)]
 enum Write {
     Update(RecordUpdate),
-    Put(ChangeItem),
+    Put(ChangeRow),
 }
 
 fn both_writes(event: &Event) -> [Write; 2] {
@@ -433,7 +433,7 @@ enum Worker {
     /// Has these writes still to make, one after the other.
     Writing(VecDeque<Write>),
     /// Has read the items and will ask.
-    Asking(Told),
+    Asking(Vec<ChangeRow>),
 }
 
 /// Lets one of the workers take its next step after what has `happened`, and go
@@ -441,8 +441,8 @@ enum Worker {
 fn step_on(items: &mut Items, workers: &mut Vec<Worker>, place: usize, happened: &[Happened]) {
     let worker = &mut workers[place];
     match worker {
-        Worker::Asking(told) => {
-            let events = missing(told, happened);
+        Worker::Asking(changes) => {
+            let events = missing(&Told::of(changes.iter()), happened);
             *worker = Worker::Writing(events.iter().flat_map(both_writes).collect());
         }
         Worker::Writing(writes) => {
@@ -522,7 +522,7 @@ proptest! {
                     workers.push(Worker::Writing(both_writes(event).into()));
                 }
                 // Housekeeping begins.
-                4 => workers.push(Worker::Asking(items.told())),
+                4 => workers.push(Worker::Asking(items.changes.values().cloned().collect())),
                 // Somebody's process dies.
                 5 if !workers.is_empty() => drop(workers.swap_remove(whom.index(workers.len()))),
                 _ if !workers.is_empty() => {
