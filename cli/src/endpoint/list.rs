@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use pipewright::record::EndpointRow;
 use pipewright_aws::all;
-use pipewright_aws::dynamodb::phases::RegisteredEndpoint;
-use pipewright_aws::dynamodb::{self, Table};
+use pipewright_aws::dynamodb;
+use pipewright_aws::dynamodb::endpoints::Endpoints;
 use pipewright_aws::sagemaker::endpoints::EndpointAnswer;
 use pipewright_aws::sagemaker::{self, SageMaker};
 use serde::Serialize;
@@ -53,7 +54,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(registered: RegisteredEndpoint, answer: Option<EndpointAnswer>) -> Self {
+    fn of(registered: EndpointRow, answer: Option<EndpointAnswer>) -> Self {
         let found = answer.map(|answer| answer.found);
         Self {
             name: registered.name,
@@ -85,10 +86,9 @@ pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
         Some(table) => table.clone(),
         None => arguments.installation.named("endpoints"),
     };
-    let table = Table::new(dynamodb::client(&config), table);
+    let table = Endpoints::new(dynamodb::client(&config), table);
     let sagemaker = SageMaker::new(sagemaker::client(&config));
-    let registered =
-        all(async |from| Ok::<_, anyhow::Error>(table.registered_endpoints(from).await?));
+    let registered = all(async |from| Ok::<_, anyhow::Error>(table.page(from).await?));
     let registered = registered.await?;
     let mut rows = Vec::new();
     for registered in registered {
@@ -102,7 +102,7 @@ pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
         Format::Text if rows.is_empty() => writeln!(
             output::stdout(),
             "no endpoint of table {} is there; `pipewright endpoint create` makes one{}",
-            table.name(),
+            table.table(),
             match arguments.all {
                 true => "",
                 false => ", --all lists those that are gone",
@@ -122,11 +122,12 @@ mod tests {
     use super::*;
     use pipewright::record::reconcile::EndpointFound;
 
-    fn registered() -> RegisteredEndpoint {
-        RegisteredEndpoint {
+    fn registered() -> EndpointRow {
+        EndpointRow {
             name: "pipewright-run-1".to_owned(),
             execution: "run-1".to_owned(),
             deleted_at: Some(5),
+            ..EndpointRow::default()
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright_aws::cloudwatch::{self, Metrics};
-use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::dynamodb::Executions;
+use pipewright_aws::dynamodb::endpoints::Endpoints;
 use pipewright_aws::process::{list_variable, number_variable, variable};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, function, logging, process, sagemaker};
@@ -43,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let tables = dynamodb::client(&config);
     let keeper = Arc::new(Housekeeper {
         records: Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
-        registry: Table::new(tables, variable("ENDPOINTS_TABLE")?),
+        registry: Endpoints::new(tables, variable("ENDPOINTS_TABLE")?),
         service: SageMaker::new(sagemaker::client(&config)),
         usage: Metrics::new(cloudwatch::client(&config)),
         clock: SystemClock,

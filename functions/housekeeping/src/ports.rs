@@ -4,13 +4,14 @@
 
 use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
 use pipewright::record::{
-    ChangeRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState,
-    event,
+    ChangeRow, EndpointRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingRow,
+    TrainingState, event,
 };
 use pipewright_aws::Page;
 use pipewright_aws::cloudwatch::Metrics;
-use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
-use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::dynamodb::Executions;
+use pipewright_aws::dynamodb::endpoints::Endpoints;
+use pipewright_aws::dynamodb::phases::ListedExecution;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use pipewright_aws::sagemaker::{ExecutionSummary, SageMaker, unless_not_found};
 
@@ -54,7 +55,7 @@ pub(crate) trait Records {
 /// The table of endpoints.
 pub(crate) trait Registry {
     /// The endpoints that are, or were, ours.
-    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure>;
+    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure>;
 
     /// Notes that an endpoint is gone.
     async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure>;
@@ -180,13 +181,13 @@ impl Records for Executions {
     }
 }
 
-impl Registry for Table {
-    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure> {
-        Ok(self.registered_endpoints(from).await?)
+impl Registry for Endpoints {
+    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure> {
+        Ok(self.page(from).await?)
     }
 
     async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure> {
-        Ok(self.mark_endpoint_deleted(name, at).await?)
+        Ok(Self::mark_deleted(self, name, at).await?)
     }
 }
 

@@ -6,11 +6,11 @@ use pipewright::record::reconcile::{
 };
 use pipewright::record::training::MetricState;
 use pipewright::record::{
-    ChangeRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal, TrainingRow,
-    TrainingState, history,
+    ChangeRow, EndpointRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
+    TrainingRow, TrainingState, history,
 };
 use pipewright_aws::Page;
-use pipewright_aws::dynamodb::phases::{ListedExecution, RegisteredEndpoint};
+use pipewright_aws::dynamodb::phases::ListedExecution;
 use pipewright_aws::sagemaker::ExecutionSummary;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn arn(id: &str) -> String {
 #[derive(Default)]
 struct World {
     items: RefCell<BTreeMap<(String, String), Item>>,
-    registered: RefCell<BTreeMap<String, RegisteredEndpoint>>,
+    registered: RefCell<BTreeMap<String, EndpointRow>>,
     executions: BTreeMap<String, ExecutionState>,
     names: BTreeMap<String, String>,
     /// What the pipeline lists: ARN and display name.
@@ -186,7 +186,7 @@ impl Records for &World {
 }
 
 impl Registry for &World {
-    async fn registered(&self, from: Option<String>) -> Result<Page<RegisteredEndpoint>, Failure> {
+    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure> {
         self.check("the table of endpoints")?;
         Ok(page(self.registered.borrow().values().cloned(), from))
     }
@@ -892,10 +892,10 @@ fn add_endpoint(world: &mut World, name: &str, hours: i64) {
     tags.push(("pipewright:stack".to_owned(), "pipewright".to_owned()));
     tags.push(("pipewright:execution".to_owned(), "served".to_owned()));
     world.tags.insert(name.to_owned(), tags);
-    let entry = RegisteredEndpoint {
+    let entry = EndpointRow {
         name: name.to_owned(),
         execution: "served".to_owned(),
-        deleted_at: None,
+        ..EndpointRow::default()
     };
     world.registered.borrow_mut().insert(name.to_owned(), entry);
     let found = EndpointFound {
@@ -1046,10 +1046,11 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
     world.put_record(&started("run-1"));
     add_endpoint(&mut world, "forecast", 1);
     for name in ["forecast", "planned", "old"] {
-        let entry = RegisteredEndpoint {
+        let entry = EndpointRow {
             name: name.to_owned(),
             execution: "run-1".to_owned(),
             deleted_at: (name == "old").then_some(1),
+            ..EndpointRow::default()
         };
         world.registered.borrow_mut().insert(name.to_owned(), entry);
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pipewright::arn::Home;
-use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::dynamodb::Executions;
+use pipewright_aws::dynamodb::endpoints::Endpoints;
 use pipewright_aws::process::{list_variable, now, variable};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, function, logging, sagemaker};
@@ -33,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
                 .collect(),
         },
         Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
-        Table::new(tables, variable("ENDPOINTS_TABLE")?),
+        Endpoints::new(tables, variable("ENDPOINTS_TABLE")?),
         SageMaker::new(sagemaker::client(&config)),
     ));
     let service = service_fn(move |event: LambdaEvent<Value>| {

@@ -2,9 +2,9 @@
 //! SageMaker behind them in the function, in-memory ones in its tests.
 
 use pipewright::record::{
-    ChangeRow, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState, event, names,
+    ChangeRow, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState, event,
 };
-use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::dynamodb::{self, Executions};
 use pipewright_aws::sagemaker::{Origin, SageMaker, unless_not_found};
 
 /// Why the world did not do what was asked; its message says which part of it.
@@ -74,14 +74,10 @@ impl Records for Executions {
     }
 }
 
-impl Endpoints for Table {
+impl Endpoints for dynamodb::endpoints::Endpoints {
     async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure> {
-        let item: Option<Item> = self.get(names::ENDPOINTS_KEY, endpoint).await?;
-        Ok(item
-            .as_ref()
-            .and_then(|item| item.get(names::ENDPOINTS_EXECUTION))
-            .and_then(|id| id.as_str())
-            .map(str::to_owned))
+        let found = self.find(endpoint).await?;
+        Ok(found.map(|entry| entry.execution))
     }
 }
 

@@ -1,22 +1,14 @@
 //! The table `endpoints`: which execution's model an endpoint serves.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use pipewright::record::{Item, RecordId, names};
-use serde_json::Value;
+use pipewright::record::{EndpointRow, RecordId, names};
 
-use super::{Table, TableError};
-
-/// An endpoint as the table knows it. It stays there when the endpoint is
-/// deleted, since events may come later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
-    /// The id of the execution whose model it serves.
-    pub execution: String,
-    /// Its configuration; `None` if it was registered by other means.
-    pub config: Option<String>,
-}
+use super::{Table, TableError, unless_refused};
+use crate::Page;
 
 /// What became of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +42,61 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`TableError`] if the table could not be read.
-    pub async fn find(&self, endpoint: &str) -> Result<Option<Registered>, TableError> {
+    pub async fn find(&self, endpoint: &str) -> Result<Option<EndpointRow>, TableError> {
         let item = self.table.get(names::ENDPOINTS_KEY, endpoint).await?;
-        Ok(item.as_ref().and_then(registered))
+        Ok(item.as_ref().and_then(EndpointRow::read))
+    }
+
+    /// A page of the entries.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn page(&self, from: Option<String>) -> Result<Page<EndpointRow>, TableError> {
+        let start = from.map(|name| {
+            let key = (names::ENDPOINTS_KEY.to_owned(), AttributeValue::S(name));
+            HashMap::from([key])
+        });
+        let answer = self
+            .table
+            .client
+            .scan()
+            .table_name(&self.table.name)
+            .consistent_read(true)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| TableError::service("Scan", &self.table.name, &error))?;
+        let mut rows = Vec::new();
+        for item in answer.items() {
+            rows.extend(EndpointRow::read(&self.table.item(item)?));
+        }
+        let next = answer
+            .last_evaluated_key()
+            .and_then(|key| key.get(names::ENDPOINTS_KEY)?.as_s().ok())
+            .cloned();
+        Ok(Page { rows, next })
+    }
+
+    /// Notes that an endpoint is gone.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be written.
+    pub async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), TableError> {
+        let sent = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .key(names::ENDPOINTS_KEY, AttributeValue::S(name.to_owned()))
+            .update_expression("SET #deleted = :at")
+            .condition_expression("attribute_exists(#execution)")
+            .expression_attribute_names("#deleted", names::ENDPOINTS_DELETED_AT)
+            .expression_attribute_names("#execution", names::ENDPOINTS_EXECUTION)
+            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
+            .send()
+            .await;
+        // Refused, somebody took its entry away.
+        unless_refused(sent, &self.table.name)
     }
 
     /// Registers an endpoint for an execution, unless it is registered for
@@ -93,18 +137,11 @@ impl Endpoints {
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                 let item = refused.item().ok_or_else(|| failed(&error))?;
-                let entry = registered(&self.table.item(item)?).ok_or_else(|| failed(&error))?;
+                let entry = EndpointRow::read(&self.table.item(item)?);
+                let entry = entry.ok_or_else(|| failed(&error))?;
                 Ok(Registration::OfAnother(entry.execution))
             }
             _ => Err(failed(&error)),
         }
     }
-}
-
-fn registered(item: &Item) -> Option<Registered> {
-    let text = |name| item.get(name).and_then(Value::as_str).map(str::to_owned);
-    Some(Registered {
-        execution: text(names::ENDPOINTS_EXECUTION)?,
-        config: text(names::ENDPOINT_CONFIG_NAME),
-    })
 }

@@ -1,11 +1,10 @@
-//! Executions by their phase, and the endpoints that are registered: what
-//! housekeeping looks through.
+//! Executions by their phase: what housekeeping looks through.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use pipewright::record::{ChangeRow, Item, RecordId, TrainingRow, names};
 use serde_json::Value;
 
-use super::{Executions, Table, TableError, unless_refused};
+use super::{Executions, TableError};
 use crate::Page;
 
 /// An execution in the index by phase.
@@ -15,17 +14,6 @@ pub struct ListedExecution {
     pub id: String,
     /// When its record was created, or else when it started.
     pub since: Option<i64>,
-}
-
-/// An endpoint in the table of endpoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegisteredEndpoint {
-    /// Its name.
-    pub name: String,
-    /// The id of the execution whose model it serves.
-    pub execution: String,
-    /// When it was found to be gone.
-    pub deleted_at: Option<i64>,
 }
 
 impl Executions {
@@ -101,74 +89,5 @@ impl Executions {
     async fn beginning_with(&self, id: &RecordId, prefix: &str) -> Result<Vec<Item>, TableError> {
         // `$` comes after `#`.
         self.entries(id, prefix, &prefix.replace('#', "$")).await
-    }
-}
-
-impl Table {
-    /// A page of the endpoints in this table (the one of endpoints).
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be read.
-    pub async fn registered_endpoints(
-        &self,
-        from: Option<String>,
-    ) -> Result<Page<RegisteredEndpoint>, TableError> {
-        let start = from.map(|name| {
-            std::collections::HashMap::from([(
-                names::ENDPOINTS_KEY.to_owned(),
-                AttributeValue::S(name),
-            )])
-        });
-        let answer = self
-            .client
-            .scan()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(|error| TableError::service("Scan", &self.name, &error))?;
-        let mut rows = Vec::new();
-        for item in answer.items() {
-            let item = self.item(item)?;
-            let text = |name| item.get(name).and_then(Value::as_str).map(str::to_owned);
-            if let (Some(name), Some(execution)) =
-                (text(names::ENDPOINTS_KEY), text(names::ENDPOINTS_EXECUTION))
-            {
-                rows.push(RegisteredEndpoint {
-                    name,
-                    execution,
-                    deleted_at: item
-                        .get(names::ENDPOINTS_DELETED_AT)
-                        .and_then(Value::as_i64),
-                });
-            }
-        }
-        let next = answer
-            .last_evaluated_key()
-            .and_then(|key| key.get(names::ENDPOINTS_KEY)?.as_s().ok())
-            .cloned();
-        Ok(Page { rows, next })
-    }
-
-    /// Notes in this table (the one of endpoints) that an endpoint is gone.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be written.
-    pub async fn mark_endpoint_deleted(&self, name: &str, at: i64) -> Result<(), TableError> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key(names::ENDPOINTS_KEY, AttributeValue::S(name.to_owned()))
-            .update_expression("SET #deleted = :at")
-            .condition_expression("attribute_exists(#execution)")
-            .expression_attribute_names("#deleted", names::ENDPOINTS_DELETED_AT)
-            .expression_attribute_names("#execution", names::ENDPOINTS_EXECUTION)
-            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
-            .send()
-            .await;
-        // Refused, somebody took its entry away.
-        unless_refused(sent, &self.name)
     }
 }

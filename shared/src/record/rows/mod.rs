@@ -1,12 +1,14 @@
 //! What is stored: the items of the tables, each as a type with its keys.
 
 mod change;
+mod endpoint;
 mod training;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 pub use change::ChangeRow;
+pub use endpoint::EndpointRow;
 pub use training::{Metric, TrainingRow};
 
 /// One item of a table: attributes by name. A number keeps its text: a learning rate of `0.0005`
