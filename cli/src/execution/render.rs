@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use pipewright::record::history::{Change, History, LogLine, Report, StartFailure, Step, Training};
+use pipewright::record::history::{Change, History, LogLine, StartFailure, Step, Training};
 use pipewright::record::model::KeptForecast;
+use pipewright::record::rows::{FIGURES, OUTPUTS, StepReport};
 use pipewright::record::{Kind, names};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -28,24 +29,6 @@ pub(super) const DIM: &str = "2";
 const SUBJECT_WIDTH: usize = 32;
 /// The width of the column of statuses in live output.
 const STATUS_WIDTH: usize = 10;
-
-/// The figures of the container's summary that are told in words, in this
-/// order; others follow by their own names.
-const FIGURES: [(&str, &str); 13] = [
-    ("rows", "rows"),
-    ("columns", "columns"),
-    ("series", "series"),
-    ("trainSeries", "training series"),
-    ("testRecords", "test records"),
-    ("testWindows", "test windows"),
-    ("firstDate", "first date"),
-    ("lastDate", "last date"),
-    ("limitingAsset", "limiting asset"),
-    ("limitingAssetRows", "rows it costs"),
-    ("observedDays", "observed days"),
-    ("topFeatures", "top features"),
-    ("plots", "plots"),
-];
 
 /// What changed, as it is called in the first column.
 pub(super) fn subject(change: &Change) -> String {
@@ -417,7 +400,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    fn report(&mut self, report: &Report) -> io::Result<()> {
+    fn report(&mut self, report: &StepReport) -> io::Result<()> {
         self.line("")?;
         let heading = format!(
             "  Features: {}",
@@ -513,9 +496,6 @@ fn only_acted(step: &Step, model_data: &str) -> bool {
                     .any(|part| part.eq_ignore_ascii_case(&job))
         })
 }
-
-/// Where the container's summary names its outputs.
-const OUTPUTS: &str = "outputs";
 
 /// A figure of the summary in one line; lists of lists and maps are for files.
 fn figure(value: &Value) -> Option<String> {

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
 use pipewright::arn::Arn;
+use pipewright::record::rows::OUTPUTS;
 use pipewright::record::{History, Item, RecordId, history, names};
 use pipewright::training_template::TrainingTemplate;
 use pipewright_aws::dynamodb::Executions;
@@ -80,7 +81,7 @@ impl Execution {
         let outputs = history
             .report
             .as_ref()
-            .and_then(|report| report.summary["outputs"].as_str())
+            .and_then(|report| report.summary[OUTPUTS].as_str())
             .with_context(|| {
                 format!("the processing step of execution {id} has not reported where its outputs are; wait for it with `pipewright execution watch`")
             })?;

@@ -12,10 +12,12 @@ use pipewright::record::{Item, RecordId, names};
 use pipewright_aws::SdkConfig;
 use pipewright_aws::dynamodb::{self, Executions, TableError, item_from_sdk, item_to_sdk, to_sdk};
 
+use serde_json::json;
+
 use crate::environment::Environment;
 use crate::journal::LogBatch;
 use crate::report::Report;
-use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_lines, report_attribute};
+use crate::store::{Body, ObjectError, Objects, Store, StoreError};
 
 /// How long an attempt to upload one file may take: gigabytes over a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -107,7 +109,7 @@ impl Store for Tables {
             .expression_attribute_names("#id", names::ID)
             .expression_attribute_names("#report", names::PROCESSING_STEP_REPORT)
             .expression_attribute_names("#at", names::AT)
-            .expression_attribute_values(":report", to_sdk(&report_attribute(report)))
+            .expression_attribute_values(":report", to_sdk(&report.row().attribute()))
             .expression_attribute_values(":at", AttributeValue::N(report.at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -139,6 +141,7 @@ impl Store for Tables {
 
     // An update, not a put: the job's role may not replace an item whole.
     async fn write_log(&self, id: &RecordId, batch: &LogBatch) -> Result<(), StoreError> {
+        let lines = json!(batch.row(id).lines);
         self.client
             .update_item()
             .table_name(&self.executions)
@@ -146,7 +149,7 @@ impl Store for Tables {
             .key(names::ENTRY, AttributeValue::S(batch.entry.clone()))
             .update_expression("SET #lines = :lines")
             .expression_attribute_names("#lines", names::LINES)
-            .expression_attribute_values(":lines", to_sdk(&log_lines(batch)))
+            .expression_attribute_values(":lines", to_sdk(&lines))
             .send()
             .await
             .map_err(|error| Self::service(&self.executions, "UpdateItem", &error))?;

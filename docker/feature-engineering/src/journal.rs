@@ -9,6 +9,8 @@ use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pipewright::record::RecordId;
+use pipewright::record::rows::{self, StoredLine};
 use pipewright::wording::cut_with_mark;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -93,12 +95,26 @@ impl fmt::Display for Line {
 /// Lines that go into the record as one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogBatch {
-    /// The item's sort key: `log#<epoch ms of the first line, 13 digits>#<n, 4
-    /// digits>`, so that batches sort by time; `n` counts this step's batches
-    /// (modulo 10,000) and parts those that begin within one millisecond.
+    /// The item's sort key, with the number of this step's batches so far.
     pub entry: String,
     /// The lines, none longer than [`MAX_LINE_BYTES`].
     pub lines: Vec<Line>,
+}
+
+impl LogBatch {
+    /// What is stored in the record of execution `id`.
+    pub fn row(&self, id: &RecordId) -> rows::LogBatch {
+        let lines = self.lines.iter().map(|line| StoredLine {
+            at: Some(line.at),
+            level: line.level.to_string(),
+            message: line.msg.clone(),
+        });
+        rows::LogBatch {
+            id: id.to_string(),
+            entry: self.entry.clone(),
+            lines: lines.collect(),
+        }
+    }
 }
 
 /// Which lines wait for the record, and in which batches they go there.
@@ -151,7 +167,7 @@ impl LogQueue {
                 None => {
                     bytes = size;
                     open = Some(LogBatch {
-                        entry: format!("log#{:013}#{:04}", line.at.max(0), self.batches % 10_000),
+                        entry: rows::LogBatch::key(line.at, self.batches),
                         lines: vec![line],
                     });
                     self.batches += 1;

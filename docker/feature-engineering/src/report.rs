@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pipewright::record::rows::StepReport;
 use pipewright::wording::cut_with_mark;
 use serde_json::{Map, Value};
 
@@ -98,6 +99,18 @@ impl Report {
             at: now.max(self.at.saturating_add(1)),
             summary,
             notes: self.notes,
+        }
+    }
+
+    /// What is stored in the record.
+    pub fn row(&self) -> StepReport {
+        StepReport {
+            status: self.status.as_str().to_owned(),
+            stage: Some(self.stage.clone()),
+            reason: self.reason.clone(),
+            at: Some(self.at),
+            summary: self.summary.clone().map_or(Value::Null, Value::Object),
+            notes: self.notes.clone(),
         }
     }
 

@@ -10,6 +10,7 @@ use pipewright::features::{
     self, CatalogueAsset, Destination, FeatureError, Importance, Options, PriceFileErrors,
     PriceSeries, Progress, Summary,
 };
+use pipewright::record::rows::{OUTPUTS, PLOTS};
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright::wording::{self, cut_with_mark, first_of};
@@ -697,8 +698,8 @@ fn record_summary(
         .map(|feature| Value::from(feature.to_string()))
         .collect();
     entries.insert("topFeatures".to_owned(), Value::Array(top));
-    entries.insert("plots".to_owned(), Value::from(made.plots));
-    entries.insert("outputs".to_owned(), Value::String(outputs));
+    entries.insert(PLOTS.to_owned(), Value::from(made.plots));
+    entries.insert(OUTPUTS.to_owned(), Value::String(outputs));
     Ok(entries)
 }
 
@@ -780,7 +781,7 @@ fn panic_text(error: tokio::task::JoinError) -> String {
 mod tests {
     use super::*;
     use crate::testing::{Behaviour, FakeObjects, FakeStore, START, TempDir, journal};
-    use pipewright::record::Item;
+    use pipewright::record::rows::FIGURES;
     use serde_json::json;
 
     const ARN: &str =
@@ -1004,6 +1005,14 @@ mod tests {
         assert_eq!(summary["trainSeries"], train.lines().count());
         let test = scene.objects.text("execution/run-1/test/test.json");
         assert_eq!(summary["testRecords"], test.lines().count());
+        let file = scene.objects.text("execution/run-1/features/summary.json");
+        let file: Value = serde_json::from_str(&file).unwrap();
+        for (name, _) in FIGURES {
+            assert!(
+                file.get(name).or(summary.get(name)).is_some(),
+                "no summary has {name}"
+            );
+        }
 
         let importances = scene.store.importances.lock().unwrap();
         let item = &importances[0];

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipewright::features::{CatalogueAsset, Importance, UNCLASSIFIED};
-use pipewright::record::{ExecutionArn, Item, RecordId};
-use serde_json::Value;
+use pipewright::record::rows::{self, AssetRow};
+use pipewright::record::{ExecutionArn, Item, RecordId, names};
+use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::journal::{EpochMs, Journal, Line, LogBatch};
+use crate::journal::{EpochMs, Journal, LogBatch};
 use crate::report::Report;
 
 /// How many features and classes the item of feature importances keeps; the
@@ -177,7 +178,8 @@ pub enum Claim {
 /// Whether the item `record` belongs to the pipeline execution of that id. The
 /// case of letters doesn't count: SageMaker lower-cases some ARNs.
 pub fn claim(record: &Item, pipeline_execution_id: &str) -> Claim {
-    let Some(arn) = record.get("pipelineExecutionArn").and_then(Value::as_str) else {
+    let arn = record.get(names::PIPELINE_EXECUTION_ARN);
+    let Some(arn) = arn.and_then(Value::as_str) else {
         return Claim::Unknown;
     };
     match ExecutionArn::parse(arn) {
@@ -195,7 +197,7 @@ pub fn claim(record: &Item, pipeline_execution_id: &str) -> Claim {
 /// The training template that was frozen into the record, as JSON; `None`
 /// where start-execution has stored none.
 pub fn frozen_template(record: &Item) -> Option<&Value> {
-    record.get("parameters")
+    record.get(names::PARAMETERS)
 }
 
 /// The asset catalogue from its items, and the tickers that have no class and
@@ -207,121 +209,45 @@ pub fn catalogue_assets(items: &[Item]) -> Result<(Vec<CatalogueAsset>, Vec<Stri
     let mut assets = Vec::with_capacity(items.len());
     let mut unclassified = Vec::new();
     for item in items {
-        let text = |name: &str| {
-            item.get(name)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        };
-        let ticker = text("ticker")
-            .or_else(|| text("Id"))
+        let row = AssetRow::read(item)
             .ok_or_else(|| format!("an item has neither ticker nor Id: {item:?}"))?;
-        let class = text("assetClass").unwrap_or_else(|| {
-            unclassified.push(ticker.to_owned());
-            UNCLASSIFIED
+        let class = row.class.unwrap_or_else(|| {
+            unclassified.push(row.ticker.clone());
+            UNCLASSIFIED.to_owned()
         });
         assets.push(CatalogueAsset {
-            ticker: ticker.to_owned(),
-            class: class.to_owned(),
+            ticker: row.ticker,
+            class,
         });
     }
     unclassified.sort_unstable();
     Ok((assets, unclassified))
 }
 
-/// The value of the record's attribute `processingStepReport`.
-pub fn report_attribute(report: &Report) -> Value {
-    let mut entries = Item::from_iter([
-        ("status".to_owned(), Value::from(report.status.as_str())),
-        ("stage".to_owned(), Value::from(&*report.stage)),
-        ("at".to_owned(), Value::from(report.at)),
-    ]);
-    if let Some(reason) = &report.reason {
-        entries.insert("reason".to_owned(), Value::from(&**reason));
-    }
-    if let Some(summary) = &report.summary {
-        let summary = Value::Object(summary.clone());
-        entries.insert("summary".to_owned(), summary);
-    }
-    if !report.notes.is_empty() {
-        let notes = report.notes.iter().map(|note| Value::from(&**note));
-        entries.insert("notes".to_owned(), Value::Array(notes.collect()));
-    }
-    Value::Object(entries)
-}
-
 /// The item of an execution's feature importances, made at `now`: the most
 /// important features and classes with all their figures.
 pub fn importance_item(id: &RecordId, importance: &Importance, now: EpochMs) -> Item {
-    let text = |text: &str| Value::from(text);
-    let number = |number: f64| Value::from(number);
-    let count = |count: usize| Value::from(count);
-    let entries = |entries: Vec<(&str, Value)>| {
-        let named = entries.into_iter();
-        Value::Object(
-            named
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
-    };
-    let features = importance.features.iter().take(MOST_FEATURES);
-    let features = features.map(|feature| {
-        entries(vec![
-            ("column", text(&feature.column)),
-            ("asset", text(&feature.asset)),
-            ("class", text(&feature.class)),
-            ("importance", number(feature.importance)),
-            ("gain", number(feature.gain)),
-            ("totalGain", number(feature.total_gain)),
-            ("splits", count(feature.splits)),
-        ])
-    });
-    let classes = importance.classes.iter().take(MOST_FEATURES);
-    let classes = classes.map(|class| {
-        entries(vec![
-            ("class", text(&class.class)),
-            ("columns", count(class.columns)),
-            ("importance", number(class.importance)),
-        ])
-    });
-    Item::from_iter([
-        ("Id".to_owned(), text(id.as_str())),
-        ("at".to_owned(), Value::from(now)),
-        ("target".to_owned(), text(&importance.target)),
-        ("rows".to_owned(), count(importance.rows)),
-        (
-            "firstDate".to_owned(),
-            text(&importance.first_date.to_string()),
-        ),
-        (
-            "lastDate".to_owned(),
-            text(&importance.last_date.to_string()),
-        ),
-        ("featureCount".to_owned(), count(importance.features.len())),
-        ("features".to_owned(), Value::Array(features.collect())),
-        ("classCount".to_owned(), count(importance.classes.len())),
-        ("classes".to_owned(), Value::Array(classes.collect())),
-    ])
-}
-
-/// The lines of a log batch as the attribute `lines` of its item.
-pub fn log_lines(batch: &LogBatch) -> Value {
-    let line = |line: &Line| {
-        Value::Object(Item::from_iter([
-            ("at".to_owned(), Value::from(line.at)),
-            ("level".to_owned(), Value::from(line.level.to_string())),
-            ("msg".to_owned(), Value::from(&*line.msg)),
-        ]))
-    };
-    Value::Array(batch.lines.iter().map(line).collect())
+    let (features, classes) = (&importance.features, &importance.classes);
+    rows::item(&json!({
+        "Id": id.as_str(),
+        "at": now,
+        "target": importance.target,
+        "rows": importance.rows,
+        "firstDate": importance.first_date.to_string(),
+        "lastDate": importance.last_date.to_string(),
+        "featureCount": features.len(),
+        "features": features[..features.len().min(MOST_FEATURES)],
+        "classCount": classes.len(),
+        "classes": classes[..classes.len().min(MOST_FEATURES)],
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Level;
+    use crate::journal::{Level, Line};
     use crate::report::Event;
     use pipewright::features::{ClassImportance, FeatureImportance};
-    use serde_json::json;
 
     fn item(json: Value) -> Item {
         match json {
@@ -375,13 +301,13 @@ mod tests {
     fn a_report_has_only_the_members_that_it_knows() {
         let report = Report::begin("merge", 7);
         assert_eq!(
-            report_attribute(&report),
+            report.row().attribute(),
             json!({"at": 7, "stage": "merge", "status": "Running"})
         );
         let mut failed = report.fold(Event::Failed("no CSV".to_owned()), 8);
         failed.notes.push("the log is short".to_owned());
         assert_eq!(
-            report_attribute(&failed),
+            failed.row().attribute(),
             json!({
                 "at": 8, "notes": ["the log is short"], "reason": "no CSV",
                 "stage": "merge", "status": "Failed"
@@ -436,8 +362,9 @@ mod tests {
                 msg: "m".to_owned(),
             }],
         };
+        let id = RecordId::new("run-1").unwrap();
         assert_eq!(
-            log_lines(&batch),
+            batch.row(&id).item()["lines"],
             json!([{"at": 5, "level": "WARN", "msg": "m"}])
         );
     }

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pipewright::record::{Item, RecordId, names};
+use pipewright::record::{Item, RecordId};
 use serde_json::Value;
 
 use crate::journal::{EpochMs, Journal, LogBatch};
 use crate::report::Report;
-use crate::store::{Body, ObjectError, Objects, Store, StoreError, log_lines, report_attribute};
+use crate::store::{Body, ObjectError, Objects, Store, StoreError};
 
 /// A folder of its own for one test, removed at the end.
 pub(crate) struct TempDir(PathBuf);
@@ -184,7 +184,7 @@ impl Store for FakeStore {
                 id: id.to_string(),
             });
         }
-        record.insert("processingStepReport".to_owned(), report_attribute(report));
+        record.insert("processingStepReport".to_owned(), report.row().attribute());
         self.stages.lock().unwrap().push(report.stage.clone());
         Ok(())
     }
@@ -201,11 +201,7 @@ impl Store for FakeStore {
         if !take_call(&self.logs).await {
             return Err(refused("UpdateItem"));
         }
-        let item = Item::from_iter([
-            (names::ID.to_owned(), Value::from(id.as_str())),
-            (names::ENTRY.to_owned(), Value::from(&*batch.entry)),
-            (names::LINES.to_owned(), log_lines(batch)),
-        ]);
+        let item = batch.row(id).item();
         self.items.lock().unwrap().insert(batch.entry.clone(), item);
         Ok(())
     }

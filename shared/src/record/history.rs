@@ -14,7 +14,7 @@ use super::fold::made_by;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
 pub use super::rows::Metric;
-use super::rows::{ChangeRow, Item, TrainingRow};
+use super::rows::{ChangeRow, Item, LogBatch, StepReport, TrainingRow};
 use super::status::{Kind, is_final};
 pub use super::verdict::beside;
 use super::verdict::verdict;
@@ -56,7 +56,7 @@ pub struct History {
     /// What each training job ended with, in the order of their beginning.
     pub trainings: Vec<Training>,
     /// The container's own word on the processing step.
-    pub report: Option<Report>,
+    pub report: Option<StepReport>,
     /// The model's scores, if they were asked for.
     pub score: Option<ModelScore>,
     /// The forecasts that were kept, in the order of their making.
@@ -190,24 +190,6 @@ pub struct StartFailure {
     pub at: Option<i64>,
 }
 
-/// The container's own word on the processing step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// `Running`, `Succeeded`, `Failed` or `Stopped`.
-    pub status: String,
-    /// What it is doing, or did last.
-    pub stage: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// When.
-    pub at: Option<i64>,
-    /// What it made: `rows`, `columns`, `series`, ... as the container wrote it.
-    pub summary: Value,
-    /// What else a reader should know, such as log lines that went missing.
-    pub notes: Vec<String>,
-}
-
 /// A line of the container's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -242,8 +224,8 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
         let entry = text(item, names::ENTRY).unwrap_or_default();
         if entry == names::RECORD_ENTRY {
             record = Some(item);
-        } else if entry.starts_with(names::LOG_PREFIX) {
-            batches.insert(entry.clone(), log_lines(&entry, item));
+        } else if let Some(batch) = LogBatch::read(item) {
+            batches.insert(entry.clone(), log_lines(&entry, batch));
         } else if let Some(row) = ChangeRow::read(item) {
             messages.push(Change::of(row));
         } else if let Some(row) = TrainingRow::read(item) {
@@ -264,7 +246,7 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
     let log: Vec<LogLine> = batches.into_values().flatten().collect();
     let steps = steps(&messages);
     let resources = resources(&messages);
-    let report = record.and_then(report);
+    let report = record.and_then(StepReport::of_record);
     let execution = latest(messages.iter().filter(|m| m.kind == Kind::Execution));
 
     let of_record = |name| record.and_then(|item| text(item, name));
@@ -603,24 +585,6 @@ fn step_failure(status: Option<&str>, steps: &[Step]) -> Option<String> {
     Some(format!("{}: {reason}", step.name))
 }
 
-fn report(record: &Item) -> Option<Report> {
-    let report = record.get(names::PROCESSING_STEP_REPORT)?.as_object()?;
-    Some(Report {
-        status: text(report, "status").unwrap_or_default(),
-        stage: text(report, "stage"),
-        reason: text(report, "reason"),
-        at: number(report, "at"),
-        notes: report
-            .get("notes")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|note| note.as_str().map(str::to_owned))
-            .collect(),
-        summary: report.get("summary").cloned().unwrap_or_default(),
-    })
-}
-
 impl Training {
     fn of(row: TrainingRow) -> Self {
         Self {
@@ -635,17 +599,14 @@ impl Training {
     }
 }
 
-fn log_lines(entry: &str, batch: &Item) -> Vec<LogLine> {
-    let lines = batch.get(names::LINES).and_then(Value::as_array);
+fn log_lines(entry: &str, batch: LogBatch) -> Vec<LogLine> {
+    let lines = batch.lines.into_iter();
     lines
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
         .map(|line| LogLine {
             entry: entry.to_owned(),
-            at: number(line, names::AT),
-            level: text(line, names::LEVEL).unwrap_or_default(),
-            message: text(line, names::MESSAGE).unwrap_or_default(),
+            at: line.at,
+            level: line.level,
+            message: line.message,
         })
         .collect()
 }
@@ -847,7 +808,8 @@ mod tests {
     fn report_log_and_what_is_unknown_are_read_beside_the_changes() {
         let lines = |at: i64| json!([{"at": at, "msg": format!("m{at}"), "level": "info"}]);
         // From text: the macro would not keep how a number is written.
-        let summary: Value = serde_json::from_str(r#"{"rows": 10, "share": 0.10}"#).unwrap();
+        let summary: Value =
+            serde_json::from_str(r#"{"rows": 10, "share": 0.10, "small": 0.00000123}"#).unwrap();
         let items = [
             json!({"Id": "run-1", "entry": "log#0000000000200#0001", "lines": lines(200)}),
             json!({"Id": "run-1", "entry": "log#0000000000100#0002", "lines": lines(101)}),
@@ -870,7 +832,10 @@ mod tests {
             .collect();
         assert_eq!(messages, ["m100", "m101", "m200"]);
         let report = history.report.unwrap();
-        assert_eq!(report.summary.to_string(), r#"{"rows":10,"share":0.10}"#);
+        assert_eq!(
+            report.summary.to_string(),
+            r#"{"rows":10,"share":0.10,"small":0.00000123}"#
+        );
         assert_eq!(report.notes, ["n"]);
         assert_eq!(history.unknown_entries, ["note"]);
         assert_eq!(
@@ -895,7 +860,7 @@ mod tests {
         };
         // From text: the macro would not keep how a number is written.
         let metrics: Value = serde_json::from_str(
-            r#"{"metrics": [{"name": "loss", "value": 0.10, "at": 9}, {"name": "rmse", "value": "NaN"}]}"#,
+            r#"{"metrics": [{"name": "loss", "value": 0.10, "at": 9}, {"name": "rmse", "value": "NaN"}, {"name": "small", "value": 0.00000123}]}"#,
         )
         .unwrap();
         let failed = json!({"status": "Failed", "reason": "AlgorithmError: a\nb"});
@@ -908,6 +873,7 @@ mod tests {
         assert_eq!(second.metrics[0].value.to_string(), "0.10");
         assert_eq!(second.metrics[0].at, Some(9));
         assert_eq!(second.metrics[1].value, "NaN");
+        assert_eq!(second.metrics[2].value.to_string(), "0.00000123");
         assert!(history.unknown_entries.is_empty());
     }
 

@@ -138,12 +138,8 @@ pub const REASON: &str = "reason";
 
 // --- of log batches
 
-/// The lines, each a map of [`AT`], [`MESSAGE`] and [`LEVEL`].
+/// The lines.
 pub const LINES: &str = "lines";
-/// A line's text.
-pub const MESSAGE: &str = "msg";
-/// A line's level.
-pub const LEVEL: &str = "level";
 
 // --- of the table `endpoints`
 

@@ -10,8 +10,9 @@
 
 use serde_json::Value;
 
-use super::history::{Report, Training};
+use super::history::Training;
 use super::model::{Compared, MeasureCompared, ModelScore};
+use super::rows::StepReport;
 
 /// The measures, by the names that they have in the summary; as metrics they
 /// have `test:` before them. All are the better the lower.
@@ -27,7 +28,7 @@ const LEVEL: f64 = 0.05;
 /// What is to be said, a sentence each; nothing where the feature step left no
 /// scores.
 pub(super) fn verdict(
-    report: Option<&Report>,
+    report: Option<&StepReport>,
     trainings: &[Training],
     score: Option<&ModelScore>,
 ) -> Vec<String> {
@@ -235,9 +236,9 @@ mod tests {
     use crate::record::history::Metric;
     use serde_json::json;
 
-    fn report(windows: u64) -> Report {
+    fn report(windows: u64) -> StepReport {
         let score = |method: &str, rmse: Option<f64>, loss: f64| json!({"method": method, "RMSE": rmse, "mean_wQuantileLoss": loss});
-        Report {
+        StepReport {
             status: "Succeeded".to_owned(),
             stage: None,
             reason: None,

@@ -1,14 +1,20 @@
 //! What is stored: the items of the tables, each as a type with its keys.
 
+mod asset;
 mod change;
 mod endpoint;
+mod log;
+mod report;
 mod training;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+pub use asset::AssetRow;
 pub use change::ChangeRow;
 pub use endpoint::EndpointRow;
+pub use log::{LogBatch, StoredLine};
+pub use report::{FIGURES, OUTPUTS, PLOTS, StepReport};
 pub use training::{Metric, TrainingRow};
 
 /// One item of a table: attributes by name. A number keeps its text: a learning rate of `0.0005`
@@ -16,7 +22,7 @@ pub use training::{Metric, TrainingRow};
 pub type Item = Map<String, Value>;
 
 /// The item of a row: what is `None` in it is not stored.
-fn item(row: &impl Serialize) -> Item {
+pub fn item(row: &impl Serialize) -> Item {
     match without_nulls(json!(row)) {
         Value::Object(item) => item,
         _ => Item::new(),

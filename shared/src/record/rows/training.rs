@@ -52,7 +52,11 @@ impl TrainingRow {
 
     /// What an item holds; `None` if it is no such item.
     pub fn read(item: &Item) -> Option<Self> {
-        let row = Self::deserialize(item).ok()?;
+        let mut row = Self::deserialize(item).ok()?;
+        for (place, metric) in row.metrics.iter_mut().enumerate() {
+            // As it is: serde would write some numbers in another way.
+            metric.value = item["metrics"][place]["value"].clone();
+        }
         row.entry.starts_with(TRAINING_PREFIX).then_some(row)
     }
 }
