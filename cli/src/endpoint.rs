@@ -315,8 +315,9 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
     let name = match &which.name {
         Some(name) => name.clone(),
         None => {
-            let record = world.history(&id).await?.record;
-            plan::recorded_name(record.as_ref())
+            let recorded = world.history(&id).await?.attributes().endpoint;
+            recorded
+                .endpoint_name
                 .unwrap_or_else(|| plan::default_name(&which.installation.prefix, &id))
         }
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
-use pipewright::record::{ExecutionArn, History, Item, RecordId, arn_of, is_final, names};
+use pipewright::record::{ExecutionArn, History, Item, Record, RecordId, arn_of, is_final, names};
 use pipewright_aws::dynamodb::{Executions, TableError};
 use pipewright_aws::process::now;
 use tokio::time::Instant;
@@ -381,8 +381,7 @@ async fn refused(
 /// The status that an execution has ended with, by its record; `None` while it goes on.
 pub(crate) async fn ended_as(search: &Search, id: &RecordId) -> Result<Option<String>, TableError> {
     let record = search.executions.record(id).await?;
-    let status = record.and_then(|record| record.get(names::PIPELINE_STATUS).cloned());
-    let status = status.and_then(|status| status.as_str().map(str::to_owned));
+    let status = record.and_then(|record| Record::read(&record).execution.pipeline_status);
     Ok(status.filter(|status| is_final(status)))
 }
 

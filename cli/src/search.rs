@@ -2,11 +2,12 @@
 
 use anyhow::{anyhow, bail};
 use pipewright::nearest::likely;
-use pipewright::record::{ExecutionArn, Item, RecordId, arn_of, event, names, phase, whose};
+use pipewright::record::{
+    ExecutionArn, Item, Record, RecordId, arn_of, event, names, phase, whose,
+};
 use pipewright_aws::dynamodb::{self, Executions, TableError};
 use pipewright_aws::sagemaker::{self, SageMaker};
 use pipewright_aws::{SdkConfig, all};
-use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::installation::Installation;
@@ -214,12 +215,13 @@ impl Search {
     /// What is said of an execution that is not among these, with those of them
     /// that may have been meant.
     fn unknown(&self, text: &str, records: &[(String, Item)]) -> Unknown {
-        let mut candidates: Vec<&str> = Vec::new();
+        let mut candidates = Vec::new();
         for (id, record) in records.iter().rev() {
-            candidates.push(id);
-            let name = record.get(names::DISPLAY_NAME).and_then(Value::as_str);
-            candidates.extend(name.filter(|name| *name != id.as_str()));
+            candidates.push(id.clone());
+            let name = Record::read(record).execution.display_name;
+            candidates.extend(name.filter(|name| name != id));
         }
+        let candidates: Vec<&str> = candidates.iter().map(String::as_str).collect();
         Unknown(format!(
             "there is no execution {text} in table {}{}; {} has the ids",
             self.executions,
@@ -231,9 +233,9 @@ impl Search {
 
 /// Whether an execution has this display name, or this id of SageMaker's own.
 fn is_named(record: &Item, text: &str) -> bool {
-    let name = record.get(names::DISPLAY_NAME).and_then(Value::as_str);
+    let name = Record::read(record).execution.display_name;
     let own = arn_of(record).and_then(|arn| arn.rsplit('/').next());
-    name == Some(text) || own.is_some_and(|own| own.eq_ignore_ascii_case(text))
+    name.as_deref() == Some(text) || own.is_some_and(|own| own.eq_ignore_ascii_case(text))
 }
 
 /// Of ids and names those that were probably meant: what begins so, or else the

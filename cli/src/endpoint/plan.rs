@@ -3,9 +3,8 @@
 
 use pipewright::instance_type::is_instance_type;
 use pipewright::record::history::Step;
-use pipewright::record::{History, Kind, RecordId, made_by, names};
+use pipewright::record::{History, Kind, RecordId, made_by};
 use pipewright::wording::hex;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::argument::InvalidArgument;
@@ -116,10 +115,6 @@ pub(crate) fn default_name(prefix: &str, id: &RecordId) -> String {
 /// [`NoModel`] says why there is none.
 pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoModel> {
     let id = history.id.clone();
-    let of_record = |name: &str| {
-        let record = history.record.as_ref();
-        record.and_then(|record| record[name].as_str().map(str::to_owned))
-    };
     let status = history
         .status
         .clone()
@@ -131,13 +126,14 @@ pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoM
             reason: history.failure_reason.clone(),
         });
     }
-    let Some(model) = of_record(names::MODEL_NAME) else {
+    let of_record = history.attributes().model;
+    let Some(model) = of_record.model_name else {
         return Err(match status.as_str() {
             "Succeeded" => NoModel::NoStep { id },
             _ => NoModel::NotYet { id, status },
         });
     };
-    if of_record(names::MODEL_STATUS).as_deref() == Some("Deleted") {
+    if of_record.model_status.as_deref() == Some("Deleted") {
         return Err(NoModel::Deleted { id, model });
     }
     if !is_made(history) {
@@ -168,16 +164,9 @@ fn is_simulated(history: &History) -> bool {
 /// Whether a step made the model that the record names, whatever the case of
 /// its ARN.
 fn made_the_model(history: &History, step: &Step) -> bool {
-    let record = history.record.as_ref();
-    let arn = record.and_then(|record| record[names::MODEL_ARN].as_str());
-    let made = step.resource_arn.as_deref();
-    arn.zip(made)
-        .is_some_and(|(arn, made)| made.eq_ignore_ascii_case(arn))
-}
-
-/// The name that the record knows an execution's endpoint by.
-pub(crate) fn recorded_name(record: Option<&Value>) -> Option<String> {
-    record?[names::ENDPOINT_NAME].as_str().map(str::to_owned)
+    let arn = history.attributes().model.model_arn;
+    arn.zip(step.resource_arn.as_ref())
+        .is_some_and(|(arn, made)| made.eq_ignore_ascii_case(&arn))
 }
 
 /// Takes an instance type for hosting, such as `ml.m5.large`.
@@ -196,7 +185,7 @@ mod tests {
     use super::*;
     use pipewright::record::history;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const MODEL_ARN: &str = "arn:aws:sagemaker:eu-west-1:123456789012:model/pipelines-k3v9-model";
 

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use pipewright::record::{ExecutionArn, Item, arn_of, is_final, names};
+use pipewright::record::history::StartFailure;
+use pipewright::record::{ExecutionArn, Item, Record, arn_of, is_final};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::render::{self, Writer};
 use super::{Color, Format, Place, now, writer};
@@ -54,57 +54,36 @@ struct Row {
     duration: Option<i64>,
     execution_arn: Option<String>,
     /// That SageMaker refused to start it.
-    start_failure: Option<NotStarted>,
-}
-
-/// Why and when an execution was not started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct NotStarted {
-    reason: String,
-    at: Option<i64>,
-}
-
-impl NotStarted {
-    fn of(failure: &Item) -> Self {
-        let reason = failure.get(names::REASON).and_then(Value::as_str);
-        Self {
-            reason: reason.unwrap_or_default().to_owned(),
-            at: failure.get(names::AT).and_then(Value::as_i64),
-        }
-    }
+    start_failure: Option<StartFailure>,
 }
 
 impl Row {
     /// What the item `record` says of an execution.
     fn of(id: &str, record: &Item, now: i64) -> Self {
-        let text = |name: &str| {
-            let text = record.get(name).and_then(Value::as_str);
-            text.map(str::to_owned)
-        };
-        let moment = |name: &str| record.get(name).and_then(Value::as_i64);
-        let status = text(names::PIPELINE_STATUS);
+        let Record {
+            start, execution, ..
+        } = Record::read(record);
+        let status = execution.pipeline_status;
         let ended = status.as_deref().is_some_and(is_final);
-        let started_at = moment(names::STARTED_AT);
-        let ended_at = moment(names::ENDED_AT)
-            .or_else(|| moment(names::PIPELINE_STATUS_AT))
+        let started_at = execution.started_at;
+        let ended_at = execution
+            .ended_at
+            .or(execution.pipeline_status_at)
             .filter(|_| ended);
         let until = if ended { ended_at } else { Some(now) };
         Self {
             id: id.to_owned(),
-            pipeline: pipeline_of(record),
-            display_name: text(names::DISPLAY_NAME),
-            template_id: text(names::TEMPLATE_ID),
-            created_at: moment(names::CREATED_AT),
+            pipeline: start.pipeline_name.or_else(|| pipeline_of(record)),
+            display_name: execution.display_name,
+            template_id: start.template_id,
+            created_at: start.created_at,
             started_at,
             ended_at,
             duration: started_at
                 .zip(until)
                 .map(|(start, end)| end.saturating_sub(start).max(0)),
-            execution_arn: text(names::PIPELINE_EXECUTION_ARN),
-            start_failure: match record.get(names::START_FAILURE) {
-                Some(Value::Object(failure)) => Some(NotStarted::of(failure)),
-                _ => None,
-            },
+            execution_arn: execution.pipeline_execution_arn,
+            start_failure: start.start_failure,
             status,
         }
     }
@@ -173,16 +152,10 @@ fn write<W: Write>(writer: &mut Writer<W>, rows: &[Row]) -> io::Result<()> {
     writer.table(HEADINGS, &cells)
 }
 
-/// The name of an execution's pipeline: what its start has noted, or else the one in its ARN.
+/// The name of an execution's pipeline by its ARN, which the record has once it is started.
 fn pipeline_of(record: &Item) -> Option<String> {
-    let noted = record.get(names::PIPELINE_NAME).and_then(Value::as_str);
-    match noted {
-        Some(name) => Some(name.to_owned()),
-        None => {
-            let arn = ExecutionArn::parse(arn_of(record)?).ok()?;
-            Some(arn.pipeline_name().to_owned())
-        }
-    }
+    let arn = ExecutionArn::parse(arn_of(record)?).ok()?;
+    Some(arn.pipeline_name().to_owned())
 }
 
 /// Lists executions; there being none is no failure.

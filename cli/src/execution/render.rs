@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use pipewright::record::Kind;
 use pipewright::record::history::{Change, History, LogLine, StartFailure, Step, Training};
 use pipewright::record::model::KeptForecast;
 use pipewright::record::rows::{FIGURES, OUTPUTS, StepReport};
-use pipewright::record::{Kind, names};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -450,9 +450,8 @@ impl<W: Write> Writer<W> {
                 _ => {}
             }
         }
-        let record = history.record.as_ref();
-        let of_record = |name: &str| Some(clean(record?.get(name)?.as_str()?));
-        if let Some(uri) = of_record(names::MODEL_DATA_URL) {
+        if let Some(uri) = history.attributes().model.model_data_url {
+            let uri = clean(&uri);
             let text = if history.steps.iter().any(|step| only_acted(step, &uri)) {
                 format!(
                     "{} (the training was simulated; it would be {uri})",
@@ -690,7 +689,8 @@ mod tests {
     fn model_data_of_a_simulated_training_is_not_passed_off_as_written() {
         let shown = |simulated: bool, data: &str| {
             let mut history = example();
-            history.record.as_mut().unwrap()[names::MODEL_DATA_URL] = json!(data);
+            let record = history.record.as_mut().unwrap();
+            record.insert("modelDataUrl".to_owned(), json!(data));
             let training = &mut history.steps[1];
             training.resource_arn =
                 Some("arn:aws:sagemaker:eu-west-1:1:training-job/job-x2".to_owned());

@@ -2,16 +2,15 @@
 
 use std::io::Read;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use flate2::read::GzDecoder;
 use pipewright::arn::Arn;
 use pipewright::record::rows::OUTPUTS;
-use pipewright::record::{History, Item, RecordId, history, names};
+use pipewright::record::{History, Item, Record, RecordId, history, names};
 use pipewright::training_template::TrainingTemplate;
 use pipewright_aws::dynamodb::Executions;
 use pipewright_aws::{SdkConfig, s3};
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::endpoint::model_of;
@@ -68,14 +67,14 @@ impl Execution {
     }
 
     fn of(id: RecordId, executions: Executions, history: &History) -> anyhow::Result<Self> {
-        let record = history.record.as_ref().unwrap_or(&Value::Null);
-        let text = |name: &str| record[name].as_str().map(str::to_owned);
-        let parameters = &record[names::PARAMETERS];
-        ensure!(
-            !parameters.is_null(),
-            "the record of execution {id} has no training template, which says what a point of its series is: only \
-             executions that start-execution started can be forecast from here"
-        );
+        let record = history.record.as_ref();
+        let parameters = record.and_then(|record| record.get(names::PARAMETERS));
+        let parameters = parameters.with_context(|| {
+            format!(
+                "the record of execution {id} has no training template, which says what a point of its series is: \
+                 only executions that start-execution started can be forecast from here"
+            )
+        })?;
         let template = TrainingTemplate::parse(parameters)
             .map_err(|faults| anyhow!("the training template of execution {id}: {faults}"))?;
         let outputs = history
@@ -89,10 +88,13 @@ impl Execution {
         let account = Arn::parse(arn)
             .map(|arn| arn.account.to_owned())
             .with_context(|| format!("the record of execution {id} has no ARN of the execution"))?;
-        let endpoint = text(names::ENDPOINT_NAME)
-            .filter(|_| text(names::ENDPOINT_STATUS).as_deref() == Some("InService"));
+        let Record {
+            endpoint, model, ..
+        } = history.attributes();
+        let in_service = endpoint.endpoint_status.as_deref() == Some("InService");
+        let endpoint = endpoint.endpoint_name.filter(|_| in_service);
         let artifact = match model_of(history, false) {
-            Ok(_) => text(names::MODEL_DATA_URL).with_context(|| {
+            Ok(_) => model.model_data_url.with_context(|| {
                 format!("the record of execution {id} does not say where its model's artifact lies")
             }),
             Err(none) => Err(none.into()),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepState, Told};
 use pipewright::record::training::ended_trainings;
 use pipewright::record::{
-    Beyond, ChangeRow, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, RecordId, Refusal,
-    Subject, is_final, names, phase, writes,
+    Beyond, ChangeRow, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, Record, RecordId,
+    Refusal, Subject, is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -15,7 +15,6 @@ use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
 use pipewright::record::arn_of;
 use pipewright::record::start::CLOCK_TOLERANCE;
 use pipewright_aws::all;
-use serde_json::Value;
 
 /// What a record says that start-execution put and nobody took up.
 const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
@@ -153,10 +152,14 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             .chain(told.arns(Kind::Package))
             .map(|arn| (arn.to_ascii_lowercase(), arn))
             .collect();
+        let known = Record::read(record);
         for model in models.values() {
             // An ARN may have the name in lower case.
             let last = model.rsplit('/').next().unwrap_or(model);
-            let name = text(record, names::MODEL_NAME)
+            let name = known
+                .model
+                .model_name
+                .as_deref()
                 .filter(|name| name.eq_ignore_ascii_case(last))
                 .unwrap_or(last);
             if let Err(error) = self.model(id, name, model, &told, &beyond).await {
@@ -329,7 +332,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         id: &RecordId,
         record: &Item,
     ) -> Result<Option<ExecutionArn>, Failure> {
-        let created_at = record.get(names::CREATED_AT).and_then(Value::as_i64);
+        let start = Record::read(record).start;
+        let created_at = start.created_at;
         let says_so = record.contains_key(names::START_FAILURE);
         let now = self.now();
         let note = match unstarted(created_at, says_so, now) {
@@ -340,8 +344,8 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             .unwrap_or_default()
             .saturating_sub(CLOCK_TOLERANCE);
         // Before a record said whose it is, all were the shipped pipeline's.
-        let pipeline =
-            text(record, names::PIPELINE_NAME).unwrap_or(&self.settings.shipped_pipeline);
+        let named = start.pipeline_name.as_ref();
+        let pipeline = named.unwrap_or(&self.settings.shipped_pipeline);
         let service = &self.world.service;
         match service.find(pipeline, id.as_str(), since).await? {
             Some(arn) => {
@@ -432,8 +436,4 @@ fn what(event: &Event) -> String {
             event.kind().name().to_owned()
         }
     }
-}
-
-fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name).and_then(Value::as_str)
 }

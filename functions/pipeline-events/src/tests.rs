@@ -1248,7 +1248,7 @@ proptest! {
         let update = writes.update;
         let set = update.set.keys().map(String::as_str);
         let absent = update.set_if_absent.keys().map(String::as_str);
-        let named: Vec<&str> = set.chain(absent).chain(update.remove.iter().copied()).collect();
+        let named: Vec<&str> = set.chain(absent).chain(update.remove.iter().map(String::as_str)).collect();
         let once: std::collections::BTreeSet<&str> = named.iter().copied().collect();
         prop_assert_eq!(named.len(), once.len(), "{:?}", named);
     }

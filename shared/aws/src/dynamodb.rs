@@ -10,10 +10,11 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use pipewright::record::history::StartFailure;
 use pipewright::record::{
     ChangeRow, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, TrainingRow, names,
 };
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
 pub mod endpoints;
 pub mod phases;
@@ -407,10 +408,10 @@ impl Executions {
         reason: &str,
         at: i64,
     ) -> Result<(), TableError> {
-        let failure = Value::Object(Item::from_iter([
-            (names::REASON.to_owned(), Value::from(reason)),
-            (names::AT.to_owned(), Value::from(at)),
-        ]));
+        let failure = json!(StartFailure {
+            reason: reason.to_owned(),
+            at: Some(at),
+        });
         let sent = self
             .table
             .client
@@ -617,7 +618,7 @@ mod tests {
             id: RecordId::new("run-1").unwrap(),
             set: Item::from_iter([("b".to_owned(), Value::from("1"))]),
             set_if_absent: Item::from_iter([("a".to_owned(), Value::from(2))]),
-            remove: BTreeSet::from(["c"]),
+            remove: BTreeSet::from(["c".to_owned()]),
             position: Some(("b", "1".to_owned())),
             arn_key: Some("arn".to_owned()),
             expected: Expected::Exists,

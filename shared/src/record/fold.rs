@@ -10,11 +10,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::event::{Event, Subject};
 use super::id::{ExecutionArn, RecordId};
-use super::rows::{ChangeRow, Item};
+use super::rows::{ChangeRow, Item, record};
 use super::status::{Kind, is_final};
 use super::{names, phase};
 
@@ -55,7 +55,7 @@ pub struct RecordUpdate {
     /// Attributes to write where there are none.
     pub set_if_absent: Item,
     /// Attributes to remove.
-    pub remove: BTreeSet<&'static str>,
+    pub remove: BTreeSet<String>,
     /// The family's position: its attribute (which is in `set`) and its value.
     pub position: Option<(&'static str, String)>,
     /// The lower-cased ARN that the record must have, if it has one.
@@ -125,44 +125,36 @@ pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
     }
 }
 
-/// The attributes of one family: all of them are written or removed together.
+/// The attributes of one family: all of them are written, or removed where they are null, together.
 struct Family {
     position: &'static str,
-    attributes: Vec<(&'static str, Option<Value>)>,
+    attributes: Value,
 }
 
 fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
-    let text = |text: &Option<String>| text.clone().map(Value::String);
-    let number = |number: Option<i64>| number.map(Value::from);
-    let status = || Some(Value::from(event.status.name.as_str()));
-    let family = match &event.subject {
-        Subject::Execution(facts) => Family {
-            position: names::PIPELINE_POSITION,
-            attributes: vec![
-                (names::PIPELINE_STATUS, status()),
-                (names::PIPELINE_STATUS_AT, Some(event.at.into())),
-                (
-                    names::PIPELINE_EXECUTION_ARN,
-                    Some(Value::from(facts.arn.as_str())),
-                ),
-                (names::DISPLAY_NAME, text(&facts.display_name)),
-                (names::DESCRIPTION, text(&facts.description)),
-                (names::STARTED_AT, number(facts.started_at)),
-                (names::ENDED_AT, number(facts.ended_at)),
-                (
-                    names::FAILURE_REASON,
-                    text(&event.failure_reason).or_else(|| text(&beyond.failure_reason)),
-                ),
-                (
-                    names::PHASE,
-                    Some(if is_final(&event.status.name) {
-                        Value::String(phase::ended(event.at))
-                    } else {
-                        Value::from(phase::OPEN)
-                    }),
-                ),
-            ],
-        },
+    let status = Some(event.status.name.clone());
+    let (position, attributes) = match &event.subject {
+        Subject::Execution(facts) => (
+            names::PIPELINE_POSITION,
+            json!(record::Execution {
+                phase: Some(if is_final(&event.status.name) {
+                    phase::ended(event.at)
+                } else {
+                    phase::OPEN.to_owned()
+                }),
+                pipeline_status: status,
+                pipeline_status_at: Some(event.at),
+                pipeline_execution_arn: Some(facts.arn.to_string()),
+                display_name: facts.display_name.clone(),
+                description: facts.description.clone(),
+                started_at: facts.started_at,
+                ended_at: facts.ended_at,
+                failure_reason: event
+                    .failure_reason
+                    .clone()
+                    .or_else(|| beyond.failure_reason.clone()),
+            }),
+        ),
         Subject::Step(facts) => {
             let (position, attribute) = match facts.step_type.as_deref() {
                 Some(MODEL_STEP) => (names::MODEL_STEP_POSITION, names::MODEL_STEP_ARN),
@@ -172,53 +164,47 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 ),
                 _ => return None,
             };
-            Family {
-                position,
-                attributes: vec![(attribute, text(&facts.resource_arn))],
-            }
+            (position, json!({attribute: facts.resource_arn}))
         }
-        Subject::Model(facts) => Family {
-            position: names::MODEL_POSITION,
-            attributes: vec![
-                (names::MODEL_NAME, text(&facts.name)),
-                (names::MODEL_ARN, text(&facts.arn)),
-                (names::MODEL_STATUS, status()),
-                (names::MODEL_DATA_URL, text(&facts.data_url)),
-                (names::MODEL_IMAGE, text(&facts.image)),
-                (names::MODEL_CREATED_AT, number(facts.created_at)),
-            ],
-        },
-        Subject::Package(facts) => Family {
-            position: names::MODEL_PACKAGE_POSITION,
-            attributes: vec![
-                (
-                    names::MODEL_PACKAGE_ARN,
-                    Some(Value::from(facts.arn.as_str())),
-                ),
-                (names::MODEL_PACKAGE_GROUP, text(&facts.group)),
-                (names::MODEL_PACKAGE_VERSION, text(&facts.version)),
-                (names::MODEL_PACKAGE_STATUS, status()),
-                (names::APPROVAL_STATUS, text(&facts.approval_status)),
-                (names::MODEL_PACKAGE_DATA_URL, text(&facts.data_url)),
-                (
-                    names::MODEL_PACKAGE_FAILURE_REASON,
-                    text(&event.failure_reason),
-                ),
-            ],
-        },
-        Subject::Endpoint(facts) => Family {
-            position: names::ENDPOINT_POSITION,
-            attributes: vec![
-                (names::ENDPOINT_NAME, Some(Value::from(facts.name.as_str()))),
-                (names::ENDPOINT_ARN, text(&facts.arn)),
-                (names::ENDPOINT_STATUS, status()),
-                (names::ENDPOINT_CONFIG_NAME, text(&facts.config_name)),
-                (names::ENDPOINT_CREATED_AT, number(facts.created_at)),
-                (names::ENDPOINT_FAILURE_REASON, text(&event.failure_reason)),
-            ],
-        },
+        Subject::Model(facts) => (
+            names::MODEL_POSITION,
+            json!(record::Model {
+                model_name: facts.name.clone(),
+                model_arn: facts.arn.clone(),
+                model_status: status,
+                model_data_url: facts.data_url.clone(),
+                model_image: facts.image.clone(),
+                model_created_at: facts.created_at,
+            }),
+        ),
+        Subject::Package(facts) => (
+            names::MODEL_PACKAGE_POSITION,
+            json!(record::Package {
+                model_package_arn: Some(facts.arn.clone()),
+                model_package_group: facts.group.clone(),
+                model_package_version: facts.version.clone(),
+                model_package_status: status,
+                approval_status: facts.approval_status.clone(),
+                model_package_data_url: facts.data_url.clone(),
+                model_package_failure_reason: event.failure_reason.clone(),
+            }),
+        ),
+        Subject::Endpoint(facts) => (
+            names::ENDPOINT_POSITION,
+            json!(record::Endpoint {
+                endpoint_name: Some(facts.name.clone()),
+                endpoint_arn: facts.arn.clone(),
+                endpoint_status: status,
+                endpoint_config_name: facts.config_name.clone(),
+                endpoint_created_at: facts.created_at,
+                endpoint_failure_reason: event.failure_reason.clone(),
+            }),
+        ),
     };
-    Some(family)
+    Some(Family {
+        position,
+        attributes,
+    })
 }
 
 fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate {
@@ -234,10 +220,10 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
         made: None,
     };
     if let Some(family) = family(event, beyond) {
-        for (name, value) in family.attributes {
+        for (name, value) in family.attributes.as_object().into_iter().flatten() {
             match value {
-                Some(value) => drop(update.set.insert(name.to_owned(), value)),
-                None => drop(update.remove.insert(name)),
+                Value::Null => drop(update.remove.insert(name.clone())),
+                value => drop(update.set.insert(name.clone(), value.clone())),
             }
         }
         let position = event.position();
@@ -433,7 +419,7 @@ impl RecordUpdate {
             after.insert(name.clone(), value.clone());
         }
         for name in &self.remove {
-            after.remove(*name);
+            after.remove(name);
         }
         Ok(after)
     }

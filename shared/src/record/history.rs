@@ -14,7 +14,8 @@ use super::fold::made_by;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
 pub use super::rows::Metric;
-use super::rows::{ChangeRow, Item, LogBatch, StepReport, TrainingRow};
+pub use super::rows::record::StartFailure;
+use super::rows::{ChangeRow, Item, LogBatch, Record, StepReport, TrainingRow};
 use super::status::{Kind, is_final};
 pub use super::verdict::beside;
 use super::verdict::verdict;
@@ -26,7 +27,7 @@ pub struct History {
     /// The record's id.
     pub id: String,
     /// The item `record` as JSON; `None` if nobody wrote one.
-    pub record: Option<Value>,
+    pub record: Option<Item>,
     /// The execution's status, in the API's spelling; `None` before its first
     /// event.
     pub status: Option<String>,
@@ -180,16 +181,6 @@ pub struct Training {
     pub metrics: Vec<Metric>,
 }
 
-/// SageMaker refused to start the execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StartFailure {
-    /// What it said.
-    pub reason: String,
-    /// When.
-    pub at: Option<i64>,
-}
-
 /// A line of the container's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -205,6 +196,11 @@ pub struct LogLine {
 }
 
 impl History {
+    /// What the item `record` holds.
+    pub fn attributes(&self) -> Record {
+        self.record.as_ref().map(Record::read).unwrap_or_default()
+    }
+
     /// Whether the execution goes no further on its own.
     pub fn is_final(&self) -> bool {
         self.status.as_deref().is_some_and(is_final)
@@ -221,7 +217,8 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
     let mut forecasts = Vec::new();
     let mut unknown_entries = Vec::new();
     for item in items {
-        let entry = text(item, names::ENTRY).unwrap_or_default();
+        let entry = item.get(names::ENTRY).and_then(Value::as_str);
+        let entry = entry.unwrap_or_default().to_owned();
         if entry == names::RECORD_ENTRY {
             record = Some(item);
         } else if let Some(batch) = LogBatch::read(item) {
@@ -249,9 +246,10 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
     let report = record.and_then(StepReport::of_record);
     let execution = latest(messages.iter().filter(|m| m.kind == Kind::Execution));
 
-    let of_record = |name| record.and_then(|item| text(item, name));
-    let number_of_record = |name| record.and_then(|item| number(item, name));
-    let status = of_record(names::PIPELINE_STATUS)
+    let of_record = record.map(Record::read).unwrap_or_default();
+    let (started, folded) = (of_record.start, of_record.execution);
+    let status = folded
+        .pipeline_status
         .or_else(|| execution.map(|execution| execution.status.clone()));
     let of_status = status.clone();
     let status_is = |text: &str| of_status.as_deref() == Some(text);
@@ -259,29 +257,23 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
         let changes = messages.iter().map(|message| message.at);
         let lines = log.iter().filter_map(|line| line.at);
         let own = report.iter().filter_map(|report| report.at);
-        changes
-            .chain(lines)
-            .chain(own)
-            .chain(number_of_record(names::CREATED_AT))
+        changes.chain(lines).chain(own).chain(started.created_at)
     };
     History {
         id: id.to_owned(),
-        record: record.cloned().map(Value::Object),
-        failure_reason: of_record(names::FAILURE_REASON)
+        record: record.cloned(),
+        failure_reason: folded
+            .failure_reason
             .or_else(|| execution.and_then(|execution| execution.reason.clone()))
             .or_else(|| step_failure(status.as_deref(), &steps)),
         status,
-        start_failure: record
-            .and_then(|item| item.get(names::START_FAILURE)?.as_object())
-            .map(|failure| StartFailure {
-                reason: text(failure, names::REASON).unwrap_or_default(),
-                at: number(failure, names::AT),
-            }),
-        execution_arn: of_record(names::PIPELINE_EXECUTION_ARN),
-        created_at: number_of_record(names::CREATED_AT),
-        started_at: number_of_record(names::STARTED_AT)
+        start_failure: started.start_failure,
+        execution_arn: folded.pipeline_execution_arn,
+        created_at: started.created_at,
+        started_at: folded
+            .started_at
             .or_else(|| execution.and_then(|execution| execution.started_at)),
-        ended_at: number_of_record(names::ENDED_AT).or_else(|| {
+        ended_at: folded.ended_at.or_else(|| {
             // Not of an end that a retry has left behind.
             let latest = execution.filter(|execution| status_is(&execution.status));
             latest.and_then(|execution| execution.ended_at)
@@ -299,14 +291,6 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
         changes: collapse(messages),
         log,
     }
-}
-
-fn text(item: &Item, name: &str) -> Option<String> {
-    item.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn number(item: &Item, name: &str) -> Option<i64> {
-    item.get(name).and_then(Value::as_i64)
 }
 
 impl Change {

@@ -40,7 +40,7 @@ pub use event::{Event, EventError, Subject};
 pub use fold::{Beyond, Expected, RecordUpdate, Refusal, Writes, made_by, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};
-pub use rows::{ChangeRow, EndpointRow, Item, TrainingRow};
+pub use rows::{ChangeRow, EndpointRow, Item, Record, TrainingRow};
 pub use status::{Kind, Status, is_final};
 pub use training::{EndedTraining, TrainingState};
 pub use whose::Candidate;

@@ -20,10 +20,6 @@ pub const SCORE_ENTRY: &str = "score";
 
 // --- of `record`, written by the start of an execution
 
-/// The pipeline's name; before it was written, all were of the shipped pipeline.
-pub const PIPELINE_NAME: &str = "pipelineName";
-/// The training template's id.
-pub const TEMPLATE_ID: &str = "templateId";
 /// A copy of the training template as it was at the start.
 pub const PARAMETERS: &str = "parameters";
 /// The pipeline parameters sent, name to text.
@@ -41,22 +37,10 @@ pub const START_FAILURE: &str = "startFailure";
 pub const PIPELINE_EXECUTION_ARN: &str = "pipelineExecutionArn";
 /// The execution's ARN in lower case, which conditions compare.
 pub const ARN_KEY: &str = "arnKey";
-/// The execution's status.
-pub const PIPELINE_STATUS: &str = "pipelineStatus";
-/// When it got that status, epoch milliseconds.
-pub const PIPELINE_STATUS_AT: &str = "pipelineStatusAt";
 /// Position of the execution's family.
 pub const PIPELINE_POSITION: &str = "pipelinePosition";
-/// The execution's display name.
-pub const DISPLAY_NAME: &str = "displayName";
-/// The execution's description.
-pub const DESCRIPTION: &str = "description";
 /// When an execution or a step started, epoch milliseconds.
 pub const STARTED_AT: &str = "startedAt";
-/// When an execution or a step ended, epoch milliseconds.
-pub const ENDED_AT: &str = "endedAt";
-/// Why the execution failed.
-pub const FAILURE_REASON: &str = "failureReason";
 /// Where the execution stands for housekeeping (see [`phase`](super::phase)):
 /// `open`, or `ended#` and a day. The partition key of [`PHASE_INDEX`].
 pub const PHASE: &str = "phase";
@@ -80,52 +64,18 @@ pub const MODEL_PACKAGE_STEP_POSITION: &str = "modelPackageStepPosition";
 
 /// The model's name.
 pub const MODEL_NAME: &str = "modelName";
-/// The model's ARN.
-pub const MODEL_ARN: &str = "modelArn";
-/// `Created`, `Deleted` or `Changed`.
-pub const MODEL_STATUS: &str = "modelStatus";
-/// Where the model's artifact lies.
-pub const MODEL_DATA_URL: &str = "modelDataUrl";
-/// The model's image.
-pub const MODEL_IMAGE: &str = "modelImage";
-/// When the model was created, epoch milliseconds.
-pub const MODEL_CREATED_AT: &str = "modelCreatedAt";
 /// Position of the model's family.
 pub const MODEL_POSITION: &str = "modelPosition";
 
 // --- of `record`, the model package
 
-/// The package's ARN.
-pub const MODEL_PACKAGE_ARN: &str = "modelPackageArn";
-/// The package's group.
-pub const MODEL_PACKAGE_GROUP: &str = "modelPackageGroup";
-/// The package's number in its group.
-pub const MODEL_PACKAGE_VERSION: &str = "modelPackageVersion";
-/// The package's status.
-pub const MODEL_PACKAGE_STATUS: &str = "modelPackageStatus";
-/// Whether the package may be deployed.
-pub const APPROVAL_STATUS: &str = "approvalStatus";
-/// Where the package's artifact lies.
-pub const MODEL_PACKAGE_DATA_URL: &str = "modelPackageDataUrl";
-/// Why the package failed.
-pub const MODEL_PACKAGE_FAILURE_REASON: &str = "modelPackageFailureReason";
 /// Position of the package's family.
 pub const MODEL_PACKAGE_POSITION: &str = "modelPackagePosition";
 
 // --- of `record`, the endpoint
 
-/// The endpoint's name.
-pub const ENDPOINT_NAME: &str = "endpointName";
-/// The endpoint's ARN.
-pub const ENDPOINT_ARN: &str = "endpointArn";
-/// The endpoint's status, in the API's spelling.
-pub const ENDPOINT_STATUS: &str = "endpointStatus";
 /// The endpoint's configuration.
 pub const ENDPOINT_CONFIG_NAME: &str = "endpointConfigName";
-/// When the endpoint was created, epoch milliseconds.
-pub const ENDPOINT_CREATED_AT: &str = "endpointCreatedAt";
-/// Why the endpoint failed.
-pub const ENDPOINT_FAILURE_REASON: &str = "endpointFailureReason";
 /// Position of the endpoint's family.
 pub const ENDPOINT_POSITION: &str = "endpointPosition";
 
@@ -133,8 +83,6 @@ pub const ENDPOINT_POSITION: &str = "endpointPosition";
 
 /// When, epoch milliseconds.
 pub const AT: &str = "at";
-/// Why it failed.
-pub const REASON: &str = "reason";
 
 // --- of log batches
 

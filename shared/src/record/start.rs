@@ -6,6 +6,7 @@
 //! anywhere is repeated with the same id.
 
 use pipewright_wording::hex;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -13,7 +14,7 @@ use time::macros::format_description;
 
 use super::event::EXECUTION_ID;
 use super::id::{ExecutionArn, RecordId, arn_of};
-use super::rows::Item;
+use super::rows::{self, Item, Record, record};
 use super::{names, phase};
 use crate::definition::{Definition, ParameterType};
 use crate::nearest::likely;
@@ -223,28 +224,20 @@ pub fn new_record(
     parameters: &Parameters,
     now: i64,
 ) -> Item {
-    let parameters = parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-        .collect();
-    let template = template.map(|template| {
-        [
-            (names::TEMPLATE_ID.to_owned(), Value::String(template.id)),
-            (names::PARAMETERS.to_owned(), Value::Object(template.item)),
-        ]
+    let (template_id, template) = template.map(|one| (one.id, one.item)).unzip();
+    let mut record = rows::item(&record::Start {
+        pipeline_name: Some(pipeline.to_owned()),
+        template_id,
+        created_at: Some(now),
+        start_failure: None,
     });
-    let mut record = Item::from_iter([
+    record.extend(template.map(|item| (names::PARAMETERS.to_owned(), Value::Object(item))));
+    record.extend([
         (names::ID.to_owned(), Value::from(id.as_str())),
         (names::ENTRY.to_owned(), Value::from(names::RECORD_ENTRY)),
-        (names::PIPELINE_NAME.to_owned(), Value::from(pipeline)),
-        (
-            names::PIPELINE_PARAMETERS.to_owned(),
-            Value::Object(parameters),
-        ),
-        (names::CREATED_AT.to_owned(), Value::from(now)),
+        (names::PIPELINE_PARAMETERS.to_owned(), json!(parameters)),
         (names::PHASE.to_owned(), Value::from(phase::OPEN)),
     ]);
-    record.extend(template.into_iter().flatten());
     record
 }
 
@@ -298,10 +291,10 @@ pub struct Taken {
 /// # Errors
 /// [`Taken`] if it was made for something else.
 pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Result<Begun, Taken> {
-    let text = |name: &str| record.get(name).and_then(Value::as_str);
+    let start = Record::read(record).start;
     let taken = |by: String| Taken { id: id.clone(), by };
-    let by_template = text(names::TEMPLATE_ID);
-    match (wanted, by_template, text(names::PIPELINE_NAME)) {
+    let by_template = start.template_id.as_deref();
+    match (wanted, by_template, start.pipeline_name.as_deref()) {
         (Wanted::Template(wanted), Some(other), _) if other != wanted => {
             return Err(taken(format!("an execution of template {other:?}")));
         }
@@ -330,8 +323,7 @@ pub fn begun(id: &RecordId, record: &Item, wanted: Wanted<'_>, now: i64) -> Resu
             arn: arn.to_owned(),
         });
     }
-    let created = record.get(names::CREATED_AT).and_then(Value::as_i64);
-    let since = created.unwrap_or(now);
+    let since = start.created_at.unwrap_or(now);
     Ok(if now.saturating_sub(since) > TOKEN_TRUSTED_FOR {
         Begun::Doubtful {
             since: since.saturating_sub(CLOCK_TOLERANCE),
@@ -390,7 +382,6 @@ pub fn generated_id(now: i64, random: u32) -> RecordId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn template(hyper_params: Value) -> TrainingTemplate {
         let document = json!({

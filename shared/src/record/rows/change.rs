@@ -20,6 +20,7 @@ pub struct ChangeRow {
     /// When, epoch milliseconds.
     pub at: i64,
     /// The change's place in the order of its family.
+    #[serde(default)]
     pub position: String,
     /// The status reported.
     pub status: String,
@@ -58,6 +59,7 @@ pub struct ChangeRow {
     #[serde(default, skip_serializing_if = "is_false")]
     pub reconciled: bool,
     /// The event's detail as canonical JSON text.
+    #[serde(default)]
     pub detail: String,
     /// The detail's length in bytes, where it was cut.
     pub detail_bytes: Option<usize>,

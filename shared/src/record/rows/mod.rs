@@ -4,6 +4,7 @@ mod asset;
 mod change;
 mod endpoint;
 mod log;
+pub mod record;
 mod report;
 mod training;
 
@@ -14,6 +15,7 @@ pub use asset::AssetRow;
 pub use change::ChangeRow;
 pub use endpoint::EndpointRow;
 pub use log::{LogBatch, StoredLine};
+pub use record::Record;
 pub use report::{FIGURES, OUTPUTS, PLOTS, StepReport};
 pub use training::{Metric, TrainingRow};
 
