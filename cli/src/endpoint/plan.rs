@@ -3,7 +3,7 @@
 
 use pipewright::instance_type::is_instance_type;
 use pipewright::record::history::Step;
-use pipewright::record::{History, Kind, RecordId, made_by};
+use pipewright::record::{History, Kind, RecordId};
 use pipewright::wording::hex;
 use sha2::{Digest, Sha256};
 
@@ -148,7 +148,7 @@ pub(crate) fn model_of(history: &History, simulated: bool) -> Result<String, NoM
 /// Whether a step made the model that the record names. A model's tags may name
 /// any execution; a step's event is SageMaker's own word.
 fn is_made(history: &History) -> bool {
-    let is_model_step = |step: &&Step| step.step_type.as_deref() == made_by(Kind::Model);
+    let is_model_step = |step: &&Step| step.step_type.as_deref() == Kind::Model.made_by();
     let mut steps = history.steps.iter().filter(is_model_step);
     steps.any(|step| made_the_model(history, step))
 }

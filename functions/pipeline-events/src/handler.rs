@@ -10,8 +10,7 @@ use pipewright::record::event::{
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
     Beyond, Candidate, ChangeRow, EndedTraining, Event, EventError, ExecutionArn, Expected,
-    InvalidRecordId, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, made_by, whose,
-    writes,
+    InvalidRecordId, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, whose, writes,
 };
 use pipewright_aws::sagemaker::Origin;
 use serde_json::Value;
@@ -524,7 +523,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
                 return Ok((Some(id), outcome));
             }
         }
-        let is_proof = made_by(event.kind()).is_none();
+        let is_proof = event.kind().made_by().is_none();
         let mut last = None;
         for mut candidate in whose::elsewhere(parameter, name, arn)? {
             let id = candidate.id.clone();
@@ -569,7 +568,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         let Candidate { id, expected } = candidate;
         let Writes { mut update, change } = writes(event, &id, beyond);
         update = update.of(expected);
-        if let (Some(_), Some(made)) = (made_by(event.kind()), event.made_arn()) {
+        if let (Some(_), Some(made)) = (event.kind().made_by(), event.made_arn()) {
             update = update.if_made(event.kind(), made);
         }
         let outcome = match self.update(&id, &update).await? {
@@ -619,9 +618,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         let Subject::Step(facts) = &event.subject else {
             return Ok(());
         };
-        let kind = [Kind::Model, Kind::Package]
-            .into_iter()
-            .find(|kind| made_by(*kind) == facts.step_type.as_deref());
+        let kind = Kind::made_by_step(facts.step_type.as_deref());
         let (Some(kind), Some(made)) = (kind, &facts.resource_arn) else {
             return Ok(());
         };

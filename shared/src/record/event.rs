@@ -10,10 +10,11 @@ use pipewright_wording::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::family::Kind;
 use super::id::ExecutionArn;
 use super::moment;
 use super::rows::ChangeRow;
-use super::status::{Kind, Status};
+use super::status::Status;
 use crate::canonical_json;
 
 /// One event of one of the five families we follow.
@@ -201,19 +202,11 @@ impl Event {
     pub fn parse(event: &Value) -> Result<Self, EventError> {
         let detail_type = event["detail-type"].as_str().unwrap_or_default();
         let source_name = event["source"].as_str().unwrap_or_default();
-        let kind = match (source_name, detail_type) {
-            (SOURCE, EXECUTION_CHANGE) => Kind::Execution,
-            (SOURCE, STEP_CHANGE) => Kind::Step,
-            (SOURCE, MODEL_CHANGE) => Kind::Model,
-            (SOURCE, PACKAGE_CHANGE) => Kind::Package,
-            (SOURCE, ENDPOINT_CHANGE) => Kind::Endpoint,
-            _ => {
-                return Err(EventError::NotFollowed {
-                    source_name: source_name.to_owned(),
-                    detail_type: detail_type.to_owned(),
-                });
-            }
-        };
+        let kind = Kind::of_detail_type(detail_type).filter(|_| source_name == SOURCE);
+        let kind = kind.ok_or_else(|| EventError::NotFollowed {
+            source_name: source_name.to_owned(),
+            detail_type: detail_type.to_owned(),
+        })?;
         let malformed = |field: &str, problem: &str| EventError::Malformed {
             detail_type: detail_type.to_owned(),
             field: field.to_owned(),
@@ -270,17 +263,10 @@ impl Event {
         if change.detail_bytes.is_some() {
             return None;
         }
-        let detail_type = match change.kind {
-            Kind::Execution => EXECUTION_CHANGE,
-            Kind::Step => STEP_CHANGE,
-            Kind::Model => MODEL_CHANGE,
-            Kind::Package => PACKAGE_CHANGE,
-            Kind::Endpoint => ENDPOINT_CHANGE,
-        };
         let detail: Value = serde_json::from_str(&change.detail).ok()?;
         let event = Self::parse(&json!({
             "source": SOURCE,
-            "detail-type": detail_type,
+            "detail-type": change.kind.detail_type(),
             "time": change.at,
             "detail": detail,
         }))
@@ -343,13 +329,6 @@ impl Event {
 }
 
 pub(super) const SOURCE: &str = "aws.sagemaker";
-pub(super) const EXECUTION_CHANGE: &str =
-    "SageMaker Model Building Pipeline Execution Status Change";
-pub(super) const STEP_CHANGE: &str =
-    "SageMaker Model Building Pipeline Execution Step Status Change";
-pub(super) const MODEL_CHANGE: &str = "SageMaker Model State Change";
-pub(super) const PACKAGE_CHANGE: &str = "SageMaker Model Package State Change";
-pub(super) const ENDPOINT_CHANGE: &str = "SageMaker Endpoint State Change";
 
 /// When an event happened. EventBridge keeps whole seconds, in which an endpoint can come into
 /// service and fail; the endpoint's own moment of change orders the two.

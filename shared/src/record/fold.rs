@@ -13,9 +13,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::event::{Event, Subject};
+use super::family::Kind;
 use super::id::{ExecutionArn, RecordId};
 use super::rows::{ChangeRow, Item, record};
-use super::status::{Kind, is_final};
+use super::status::is_final;
 use super::{names, phase};
 
 /// The most bytes of names and texts in a change item: DynamoDB takes 409,600, and
@@ -25,12 +26,6 @@ const MAX_ITEM_BYTES: usize = 400_000;
 /// The longest name or status that goes into a key, in bytes (DynamoDB takes
 /// 1,024 for the whole key). The digest tells apart what the cut makes alike.
 pub(super) const MAX_KEY_PART_BYTES: usize = 128;
-
-/// The type of the steps that make models.
-const MODEL_STEP: &str = "Model";
-
-/// The type of the steps that make packages.
-const REGISTER_STEP: &str = "RegisterModel";
 
 /// What one event writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,19 +99,6 @@ pub struct Beyond {
     pub execution: Option<ExecutionArn>,
 }
 
-/// The type of the steps that make what is of this kind; `None` for what no
-/// step makes.
-///
-/// Whoever may tag models, or register packages, can name any execution there.
-/// That a step made them is SageMaker's own word, which nobody else can give.
-pub fn made_by(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Model => Some(MODEL_STEP),
-        Kind::Package => Some(REGISTER_STEP),
-        Kind::Execution | Kind::Step | Kind::Endpoint => None,
-    }
-}
-
 /// What `event` writes to the execution recorded under `id`.
 pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
     Writes {
@@ -133,9 +115,9 @@ struct Family {
 
 fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
     let status = Some(event.status.name.clone());
-    let (position, attributes) = match &event.subject {
-        Subject::Execution(facts) => (
-            names::PIPELINE_POSITION,
+    let mut position = event.kind().family().position;
+    let attributes = match &event.subject {
+        Subject::Execution(facts) => {
             json!(record::Execution {
                 phase: Some(if is_final(&event.status.name) {
                     phase::ended(event.at)
@@ -153,21 +135,15 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                     .failure_reason
                     .clone()
                     .or_else(|| beyond.failure_reason.clone()),
-            }),
-        ),
-        Subject::Step(facts) => {
-            let (position, attribute) = match facts.step_type.as_deref() {
-                Some(MODEL_STEP) => (names::MODEL_STEP_POSITION, names::MODEL_STEP_ARN),
-                Some(REGISTER_STEP) => (
-                    names::MODEL_PACKAGE_STEP_POSITION,
-                    names::MODEL_PACKAGE_STEP_ARN,
-                ),
-                _ => return None,
-            };
-            (position, json!({attribute: facts.resource_arn}))
+            })
         }
-        Subject::Model(facts) => (
-            names::MODEL_POSITION,
+        Subject::Step(facts) => {
+            let made = Kind::made_by_step(facts.step_type.as_deref())?;
+            let made = made.family().made?;
+            position = made.position;
+            json!({made.arn: facts.resource_arn})
+        }
+        Subject::Model(facts) => {
             json!(record::Model {
                 model_name: facts.name.clone(),
                 model_arn: facts.arn.clone(),
@@ -175,10 +151,9 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 model_data_url: facts.data_url.clone(),
                 model_image: facts.image.clone(),
                 model_created_at: facts.created_at,
-            }),
-        ),
-        Subject::Package(facts) => (
-            names::MODEL_PACKAGE_POSITION,
+            })
+        }
+        Subject::Package(facts) => {
             json!(record::Package {
                 model_package_arn: Some(facts.arn.clone()),
                 model_package_group: facts.group.clone(),
@@ -187,10 +162,9 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 approval_status: facts.approval_status.clone(),
                 model_package_data_url: facts.data_url.clone(),
                 model_package_failure_reason: event.failure_reason.clone(),
-            }),
-        ),
-        Subject::Endpoint(facts) => (
-            names::ENDPOINT_POSITION,
+            })
+        }
+        Subject::Endpoint(facts) => {
             json!(record::Endpoint {
                 endpoint_name: Some(facts.name.clone()),
                 endpoint_arn: facts.arn.clone(),
@@ -198,8 +172,8 @@ fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
                 endpoint_config_name: facts.config_name.clone(),
                 endpoint_created_at: facts.created_at,
                 endpoint_failure_reason: event.failure_reason.clone(),
-            }),
-        ),
+            })
+        }
     };
     Some(Family {
         position,
@@ -355,12 +329,8 @@ impl RecordUpdate {
     /// what the event is about made the one with this ARN.
     #[must_use]
     pub fn if_made(mut self, kind: Kind, arn: &str) -> Self {
-        let attribute = match kind {
-            Kind::Model => Some(names::MODEL_STEP_ARN),
-            Kind::Package => Some(names::MODEL_PACKAGE_STEP_ARN),
-            Kind::Execution | Kind::Step | Kind::Endpoint => None,
-        };
-        self.made = attribute.map(|attribute| (attribute, arn.to_owned()));
+        let made = kind.family().made;
+        self.made = made.map(|made| (made.arn, arn.to_owned()));
         self
     }
 

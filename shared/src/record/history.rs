@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fold::made_by;
+use super::family::Kind;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
 pub use super::rows::Metric;
 pub use super::rows::record::StartFailure;
 use super::rows::{ChangeRow, Item, LogBatch, Record, StepReport, TrainingRow};
-use super::status::{Kind, is_final};
+use super::status::is_final;
 pub use super::verdict::beside;
 use super::verdict::verdict;
 
@@ -360,15 +360,13 @@ fn without_strangers(mut messages: Vec<Change>) -> Vec<Change> {
     let made: BTreeSet<(Kind, String)> = messages
         .iter()
         .filter(|message| message.kind == Kind::Step)
-        .flat_map(|step| {
-            [Kind::Model, Kind::Package]
-                .into_iter()
-                .filter(|kind| step.step_type.as_deref() == made_by(*kind))
-                .filter_map(|kind| Some((kind, step.resource_arn.as_ref()?.to_ascii_lowercase())))
+        .filter_map(|step| {
+            let kind = Kind::made_by_step(step.step_type.as_deref())?;
+            Some((kind, step.resource_arn.as_ref()?.to_ascii_lowercase()))
         })
         .collect();
     messages.retain(|message| {
-        made_by(message.kind).is_none()
+        message.kind.made_by().is_none()
             || message
                 .resource_arn
                 .as_ref()
@@ -537,7 +535,7 @@ fn steps(messages: &[Change]) -> Vec<Step> {
 
 fn resources(messages: &[Change]) -> Vec<Resource> {
     grouped(messages, |message| {
-        matches!(message.kind, Kind::Model | Kind::Package | Kind::Endpoint)
+        (!matches!(message.kind, Kind::Execution | Kind::Step))
             .then_some(message.resource.as_deref())
             .flatten()
     })

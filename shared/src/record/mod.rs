@@ -9,6 +9,7 @@
 //! its model, and kept.
 //!
 //! - [`rows`] has what is stored.
+//! - [`Kind`] is a family of events; all that is known of one is in its row of a table.
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
@@ -21,6 +22,7 @@
 //! Moments are epoch milliseconds throughout.
 
 pub mod event;
+mod family;
 pub mod fold;
 pub mod history;
 pub mod id;
@@ -37,10 +39,11 @@ mod verdict;
 pub mod whose;
 
 pub use event::{Event, EventError, Subject};
-pub use fold::{Beyond, Expected, RecordUpdate, Refusal, Writes, made_by, writes};
+pub use family::Kind;
+pub use fold::{Beyond, Expected, RecordUpdate, Refusal, Writes, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};
 pub use rows::{ChangeRow, EndpointRow, Item, Record, TrainingRow};
-pub use status::{Kind, Status, is_final};
+pub use status::{Status, is_final};
 pub use training::{EndedTraining, TrainingState};
 pub use whose::Candidate;

@@ -34,14 +34,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::event::{
-    self, ENDPOINT_CHANGE, EXECUTION_CHANGE, EXECUTION_TAG, Event, EventError, MODEL_CHANGE,
-    PACKAGE_CHANGE, STEP_CHANGE,
-};
-use super::fold::made_by;
+use super::event::{self, EXECUTION_TAG, Event, EventError};
+use super::family::Kind;
 use super::id::ExecutionArn;
 use super::rows::{ChangeRow, without_nulls};
-use super::status::{Kind, is_final};
+use super::status::is_final;
 
 /// What SageMaker answers about an execution. Moments are epoch milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -232,10 +229,7 @@ fn last_part(arn: &str) -> &str {
 
 /// What a step's change item says that it made.
 fn made(change: &ChangeRow) -> Option<(Kind, String)> {
-    let step_type = Some(change.step_type.as_deref()?);
-    let kind = [Kind::Model, Kind::Package]
-        .into_iter()
-        .find(|kind| made_by(*kind) == step_type)?;
+    let kind = Kind::made_by_step(change.step_type.as_deref())?;
     let arn = change.resource_arn.as_ref()?.to_ascii_lowercase();
     (change.kind == Kind::Step).then_some((kind, arn))
 }
@@ -285,13 +279,9 @@ impl Comparison<'_> {
             "executionEndTime": ended,
             "failureReason": state.failure_reason,
         });
-        self.missing(
-            EXECUTION_CHANGE,
-            (Kind::Execution, ""),
-            moment,
-            detail,
-            |latest, event| latest.status == event.status.name,
-        )
+        self.missing((Kind::Execution, ""), moment, detail, |latest, event| {
+            latest.status == event.status.name
+        })
     }
 
     /// A step's change that went missing, if one did.
@@ -322,7 +312,6 @@ impl Comparison<'_> {
             detail["cacheHitResult"] = json!({"sourcePipelineExecutionArn": source});
         }
         self.missing(
-            STEP_CHANGE,
             (Kind::Step, &state.name),
             state.ended_at.or(state.started_at),
             detail,
@@ -356,7 +345,6 @@ impl Comparison<'_> {
             "Tags": tags,
         });
         self.missing(
-            MODEL_CHANGE,
             (Kind::Model, &state.name),
             found.created_at,
             detail,
@@ -380,7 +368,6 @@ impl Comparison<'_> {
             "LastModifiedTime": state.modified_at,
         });
         self.missing(
-            PACKAGE_CHANGE,
             (Kind::Package, &state.arn),
             state.modified_at.or(state.created_at),
             detail,
@@ -420,7 +407,6 @@ impl Comparison<'_> {
         };
         let found = state.found.as_ref();
         self.missing(
-            ENDPOINT_CHANGE,
             (Kind::Endpoint, &state.name),
             found.and_then(|found| found.modified_at.or(found.created_at)),
             detail,
@@ -438,7 +424,6 @@ impl Comparison<'_> {
     /// tells it, or that item is of a later change, or the event may yet come.
     fn missing(
         &self,
-        detail_type: &str,
         (kind, name): (Kind, &str),
         moment: Option<i64>,
         detail: Value,
@@ -455,7 +440,7 @@ impl Comparison<'_> {
         };
         let event = Event::parse(&json!({
             "source": event::SOURCE,
-            "detail-type": detail_type,
+            "detail-type": kind.detail_type(),
             "time": at,
             // What SageMaker does not tell stands in no detail.
             "detail": without_nulls(detail),

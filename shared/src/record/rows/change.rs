@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Item, item};
+use crate::record::family::Kind;
 use crate::record::names::CHANGE_PREFIX;
-use crate::record::status::Kind;
 
 /// The item `change#...`: one message that told a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
