@@ -230,9 +230,19 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             clock: Clock::clone(&clock),
         },
     );
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port))
+    answer_until_stopped(engine, arguments.port, key, clock).await
+}
+
+/// Answers calls until a signal comes, and says first that it does and at which port.
+async fn answer_until_stopped(
+    engine: Engine,
+    port: u16,
+    key: AccessKey,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
-        .with_context(|| format!("cannot listen on 127.0.0.1:{}", arguments.port))?;
+        .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
     let port = listener.local_addr()?.port();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
