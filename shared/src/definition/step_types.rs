@@ -299,6 +299,10 @@ macro_rules! step_types {
             /// The names that the definition language uses, in its order.
             pub const NAMES: &[&str] = &[$($name),*];
 
+            /// Types that the service's model of executions names, and no published
+            /// SDK writes.
+            pub const ANNOUNCED: [&str; 2] = ["Athena", "HubContent"];
+
             /// The kind of that name.
             #[must_use]
             pub fn from_name(name: &str) -> Self {

@@ -49,10 +49,6 @@ pub(super) fn misspelt_as<'k>(object: &Map<String, Value>, known: &[&'k str]) ->
         .collect()
 }
 
-/// Types that the service's model of executions names, and no published SDK
-/// writes.
-const ANNOUNCED: [&str; 2] = ["Athena", "HubContent"];
-
 /// The outcomes of a step that another can wait for.
 const TRIGGERS: [&str; 4] = ["Completed", "Failed", "Stopped", "Any"];
 
@@ -198,7 +194,8 @@ impl Checker<'_> {
         let path = step.path().key("Type");
         match step.member("Type") {
             Some(Value::String(name)) if !name.is_empty() => {
-                if step.kind() != StepKind::Unknown || ANNOUNCED.contains(&name.as_str()) {
+                if step.kind() != StepKind::Unknown || StepKind::ANNOUNCED.contains(&name.as_str())
+                {
                     return;
                 }
                 let found = show(name);
