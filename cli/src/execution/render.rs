@@ -303,8 +303,11 @@ impl<W: Write> Writer<W> {
     /// What a training job ended with: its metrics, and what its container left
     /// where it failed, line by line.
     fn training(&mut self, training: &Training, steps: &[Step]) -> io::Result<()> {
+        // The step says besides that it was no fault of the pipeline.
+        let bare = |reason: &str| reason.trim_start_matches("ClientError: ").to_owned();
+        let reason = training.reason.as_deref().map(bare);
         let told = steps.iter().any(|step| {
-            step.name == training.step_name && step.reason.as_deref() == training.reason.as_deref()
+            step.name == training.step_name && step.reason.as_deref().map(bare) == reason
         });
         let reason = training.reason.as_deref().filter(|_| !told);
         if training.metrics.is_empty() && reason.is_none() {
@@ -654,6 +657,8 @@ mod tests {
             at,
         };
         let mut history = example();
+        let reason = history.steps[1].reason.as_deref().unwrap();
+        let prefixed = format!("ClientError: {reason}");
         history.trainings = vec![
             training(
                 "Failed",
@@ -662,6 +667,7 @@ mod tests {
             ),
             // The step's own line has told this one already.
             training("Failed", history.steps[1].reason.as_deref(), Vec::new()),
+            training("Failed", Some(&prefixed), Vec::new()),
             training(
                 "Completed",
                 None,

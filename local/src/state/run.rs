@@ -431,6 +431,18 @@ impl StepRun {
     }
 }
 
+/// Why a job failed, as its step says it: a program's failure is none of the pipeline's. Where
+/// that leaves no room for the job's own words, they stand alone.
+fn in_pipelines_words(reason: String) -> String {
+    const PREFIX: &str = "ClientError: ";
+    let is_programs = reason.starts_with("AlgorithmError: ");
+    if is_programs && PREFIX.len() + reason.chars().count() <= LONGEST_REASON {
+        format!("{PREFIX}{reason}")
+    } else {
+        reason
+    }
+}
+
 /// `ProcessingJob` becomes `processingJob`, `EMRServerless` `emrServerless`.
 fn camel_case(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
@@ -810,7 +822,7 @@ impl State {
         match end.result {
             JobResult::Succeeded => self.succeed_step(turn, execution, position),
             JobResult::Failed(reason) | JobResult::OutOfTime(reason) => {
-                let reason = execution.explain(reason);
+                let reason = in_pipelines_words(execution.explain(reason));
                 execution.fail_step(turn, position, &reason);
             }
             JobResult::Stopped if execution.steps[position].phase == Phase::Stopping => {

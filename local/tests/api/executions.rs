@@ -355,7 +355,10 @@ async fn a_program_that_fails_fails_its_step_with_its_message_and_uploads_nothin
     let steps = standin.steps(&arn).await;
     assert_eq!(steps.len(), 1, "nothing begins after a failure");
     let reason = "AlgorithmError: the CSV has no rows, exit code: 3";
-    assert_eq!(steps["Process"]["FailureReason"], reason);
+    assert_eq!(
+        steps["Process"]["FailureReason"],
+        format!("ClientError: {reason}")
+    );
     let job = steps["Process"]["Metadata"]["ProcessingJob"]["Arn"]
         .as_str()
         .unwrap();
