@@ -105,6 +105,14 @@ impl NameSource {
         text
     }
 
+    /// A job's name where its definition gives a prefix:
+    /// `<prefix>-<execution id>-<10 characters>-<failed attempts>`, at most 63 long.
+    pub fn prefixed_job_name(&mut self, prefix: &str, execution_id: &str, failed: u32) -> String {
+        const PREFIX_LENGTH: usize = 37;
+        let prefix: String = prefix.chars().take(PREFIX_LENGTH).collect();
+        format!("{prefix}-{execution_id}-{}-{failed}", self.token(10))
+    }
+
     /// A job's or model's name as Pipelines makes it:
     /// `pipelines-<execution id>-<step, shortened>-<10 characters>`, at most 63 long.
     pub fn job_name(&mut self, execution_id: &str, step: &str) -> String {
@@ -170,5 +178,8 @@ mod tests {
         assert!(one.len() <= 63, "{one}");
         assert!(one.starts_with("pipelines-p4jn9xou8a8s-A-step-with-a-very-"));
         assert_eq!(names.token(12).len(), 12);
+        let mine = names.prefixed_job_name(&"prefix-".repeat(9), "p4jn9xou8a8s", 0);
+        assert_eq!(mine.len(), 63, "{mine}");
+        assert!(mine.starts_with("prefix-prefix-"), "{mine}");
     }
 }

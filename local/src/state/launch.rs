@@ -476,11 +476,24 @@ impl State {
         position: usize,
         step: &Step<'_>,
     ) -> Result<Launch, NotLaunched> {
-        let job_name = self.names.job_name(&execution.id, step.name());
-        let variable = step.step_type().makes.map(|made| made.member("Name"));
-        let job = variable.as_deref().map(|name| (name, job_name.as_str()));
+        let step_type = step.step_type();
+        let variable = step_type.makes.map(|made| made.member("Name"));
         let empty = json!({});
         let arguments = step.arguments().unwrap_or(&empty);
+        let prefix = variable
+            .as_ref()
+            .filter(|_| step_type.names_are_prefixes)
+            .and_then(|name| arguments.get(name))
+            .map(|prefix| execution.resolve(turn.now, Some(position), None, prefix))
+            .transpose()?;
+        let job_name = match prefix.as_ref().and_then(Value::as_str) {
+            Some(prefix) => {
+                let failed = execution.steps[position].attempt.saturating_sub(1);
+                self.names.prefixed_job_name(prefix, &execution.id, failed)
+            }
+            None => self.names.job_name(&execution.id, step.name()),
+        };
+        let job = variable.as_deref().map(|name| (name, job_name.as_str()));
         let resolved = execution.resolve(turn.now, Some(position), job, arguments)?;
         let Value::Object(request) = resolved else {
             return Err(NotLaunched::Refused(

@@ -759,15 +759,19 @@ async fn checkpoints_are_there_at_the_start_and_kept_at_the_end_however_it_comes
 }
 
 #[tokio::test]
-async fn a_steps_job_has_its_own_tags_and_those_of_its_execution() {
+async fn a_steps_job_has_the_prefix_and_tags_it_was_given() {
     let standin = StandIn::start("job-tags").await;
     standin.store.put("data/in/a.txt", "content\n");
     let mut step = training_step(json!("s3://data/in/"), json!({}));
     step["Arguments"]["Tags"] = json!([{"Key": "team", "Value": "forecasts"}]);
+    step["Arguments"]["TrainingJobName"] = json!("Mine");
     standin.create("p", &definition(json!([step]))).await;
     let arn = standin.start_execution("p", json!([])).await;
     standin.finished(&arn).await;
     let job = standin.steps(&arn).await["Train"]["Metadata"]["TrainingJob"]["Arn"].clone();
+    let id = arn.rsplit('/').next().unwrap();
+    let name = job.as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(name.starts_with(&format!("Mine-{id}-")), "{name}");
     let listed = standin.call("ListTags", json!({"ResourceArn": job})).await;
     assert_eq!(
         listed["Tags"],
