@@ -157,6 +157,35 @@ async fn a_wrong_definition_is_refused_with_all_its_faults() {
 }
 
 #[tokio::test]
+async fn a_step_may_read_the_other_branch_and_may_not_wait_for_a_failure() {
+    let standin = StandIn::start("branches").await;
+    let function = |name: &str, argument: Value| {
+        json!({"Name": name, "Type": "Lambda", "FunctionArn": "f", "Arguments": {"n": argument},
+            "OutputParameters": [{"OutputName": "doubled", "OutputType": "Integer"}]})
+    };
+    let other = json!({"Get": "Steps.One.OutputParameters['doubled']"});
+    let mut condition = json!({"Name": "CondStep", "Type": "Condition", "Arguments": {
+        "Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}],
+        "IfSteps": [function("One", json!(1))], "ElseSteps": [function("Two", other)]}});
+    let definition =
+        |steps: Value| json!({"Version": "2020-12-01", "Parameters": [], "Steps": steps});
+    standin.create("p", &definition(json!([condition]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded");
+
+    condition["DependsOn"] = json!(["FailStep"]);
+    let fail = json!({"Name": "FailStep", "Type": "Fail", "Arguments": {"ErrorMessage": ""}});
+    let create = json!({"PipelineName": "q", "RoleArn": ROLE, "ClientRequestToken": TOKEN,
+        "PipelineDefinition": definition(json!([condition, fail])).to_string()});
+    let (_, message) = standin.refused("CreatePipeline", create).await;
+    assert!(
+        message.contains("CondStep can not depends on FailStep"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn unknown_operations_and_bodies_that_are_no_json_are_refused() {
     let standin = StandIn::start("unknown").await;
     let (kind, message) = standin.refused("CreateNotebookInstance", json!({})).await;
