@@ -382,7 +382,7 @@ async fn a_transform_that_the_model_refuses_says_what_it_said() {
         (
             "t2",
             &[("DataProcessing", json!({"InputFilter": "x"}))],
-            "is no JSONPath",
+            "is not a JSONPath",
         ),
     ] {
         standin
