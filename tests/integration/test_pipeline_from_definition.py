@@ -89,7 +89,9 @@ def test_what_a_program_printed_is_shown_when_it_fails(system, deployed, copied,
     broken = copied("houses-broken", train=("forest.fit(", "forest.no_such_method("))
     assert run_pipeline.run_pipeline(system, options(broken, tmp_path / "out"), Timer()) == 1
     told = capsys.readouterr().out
-    failure = told[told.index("Step Train failed: ClientError: AlgorithmError: ExecuteUserScriptError:") :]
+    failure = told[
+        told.index("Step Train failed: ClientError: AlgorithmError: ExecuteUserScriptError:") :
+    ]
     assert f"Its output ends with (all of it: {tmp_path / 'out' / 'Train' / 'log.txt'})" in failure
     assert "          | Traceback (most recent call last):" in failure
     assert "has no attribute 'no_such_method'" in failure
