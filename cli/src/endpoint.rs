@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use pipewright::record::reconcile::EndpointFound;
 use pipewright::record::{History, RecordId, history};
 use pipewright_aws::dynamodb;
-use pipewright_aws::dynamodb::endpoints::{Endpoints, Registration};
+use pipewright_aws::dynamodb::endpoints::{Endpoints, Registration, Registry};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::sagemaker::endpoints::Variant;
 use tokio::time::Instant;

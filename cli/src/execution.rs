@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use pipewright::record::history::{LogLine, history};
 use pipewright::record::{ExecutionArn, History, Item, Record, RecordId, arn_of, is_final, names};
-use pipewright_aws::dynamodb::{Executions, TableError};
+use pipewright_aws::dynamodb::{Executions, Records, TableError};
 use pipewright_aws::process::now;
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use pipewright::nearest::likely;
 use pipewright::record::{
     ExecutionArn, Item, Record, RecordId, arn_of, event, names, phase, whose,
 };
-use pipewright_aws::dynamodb::{self, Executions, TableError};
+use pipewright_aws::dynamodb::{self, Executions, Records, TableError};
 use pipewright_aws::sagemaker::{self, SageMaker};
 use pipewright_aws::{SdkConfig, all};
 use tokio::task::JoinSet;

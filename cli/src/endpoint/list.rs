@@ -7,7 +7,7 @@ use clap::Args;
 use pipewright::record::EndpointRow;
 use pipewright_aws::all;
 use pipewright_aws::dynamodb;
-use pipewright_aws::dynamodb::endpoints::Endpoints;
+use pipewright_aws::dynamodb::endpoints::{Endpoints, Registry};
 use pipewright_aws::sagemaker::endpoints::EndpointAnswer;
 use pipewright_aws::sagemaker::{self, SageMaker};
 use serde::Serialize;

@@ -14,7 +14,7 @@ use pipewright::record::start::{
     given_parameters, new_record, parameters_of,
 };
 use pipewright::record::{ExecutionArn, Item, RecordId};
-use pipewright_aws::dynamodb::Creation;
+use pipewright_aws::dynamodb::{Creation, Records};
 use pipewright_aws::lambda;
 use pipewright_aws::process::{now, random};
 use pipewright_aws::sagemaker::Start as Request;

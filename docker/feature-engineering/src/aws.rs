@@ -10,7 +10,9 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use pipewright::record::{Item, RecordId, names};
 use pipewright_aws::SdkConfig;
-use pipewright_aws::dynamodb::{self, Executions, TableError, item_from_sdk, item_to_sdk, to_sdk};
+use pipewright_aws::dynamodb::{
+    self, Executions, Records, TableError, item_from_sdk, item_to_sdk, to_sdk,
+};
 
 use serde_json::json;
 

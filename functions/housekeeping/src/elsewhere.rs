@@ -6,9 +6,11 @@ use pipewright_aws::sagemaker::ExecutionSummary;
 use crate::executions::Looked;
 use crate::handler::Run;
 use crate::plan::{SEARCHED_FOR, is_followed};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use crate::ports::{Clock, Failure, Service, Usage};
 use pipewright::record::arn_of;
 use pipewright_aws::all;
+use pipewright_aws::dynamodb::Records;
+use pipewright_aws::dynamodb::endpoints::Registry;
 
 /// Whether start-execution made this record for the execution, as far as is
 /// known; or the execution has it already.

@@ -6,8 +6,10 @@ use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 use crate::handler::Run;
 use crate::plan::{claims_to_be_ours, kept_anyway, serves};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use crate::ports::{Clock, Failure, Service, Usage};
 use pipewright_aws::all;
+use pipewright_aws::dynamodb::Records;
+use pipewright_aws::dynamodb::endpoints::Registry;
 
 /// An endpoint of ours.
 struct Ours {
@@ -70,7 +72,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
     /// table can't be read.
     async fn registered(&mut self, listed: &[ListedEndpoint]) -> Option<BTreeMap<String, String>> {
         let registry = &self.world.registry;
-        let registered = match all(async |from| registry.registered(from).await).await {
+        let registered = match all(async |from| registry.page(from).await).await {
             Ok(registered) => registered,
             Err(error) => {
                 self.failed("the registered endpoints", error);

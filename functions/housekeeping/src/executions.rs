@@ -11,10 +11,12 @@ use pipewright::record::{
 
 use crate::handler::Run;
 use crate::plan::{DAYS_AFTER_END, Unstarted, choose, unstarted};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use crate::ports::{Clock, Failure, Service, Usage};
 use pipewright::record::arn_of;
 use pipewright::record::start::CLOCK_TOLERANCE;
 use pipewright_aws::all;
+use pipewright_aws::dynamodb::Records;
+use pipewright_aws::dynamodb::endpoints::Registry;
 
 /// What a record says that start-execution put and nobody took up.
 const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
@@ -352,7 +354,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 let arn = ExecutionArn::parse(arn)?;
                 tracing::info!(%id, %arn, "execution found by its name");
                 if !self.settings.dry_run {
-                    self.world.records.claim(id, &arn).await?;
+                    self.world.records.claim_arn(id, &arn).await?;
                 }
                 self.report.executions.found.push(id.to_string());
                 Ok(Some(arn))
@@ -363,7 +365,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                     if !self.settings.dry_run {
                         self.world
                             .records
-                            .note_failure(id, NOT_STARTED, now)
+                            .note_start_failure(id, NOT_STARTED, now)
                             .await?;
                     }
                     self.report.executions.not_started.push(id.to_string());
@@ -387,7 +389,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             if kept == Kept::Yes {
                 writes.update.expected = Expected::Exists;
             }
-            match self.world.records.update(&writes.update).await? {
+            match self.world.records.update_record(&writes.update).await? {
                 // Whoever deleted the record wants none.
                 Some(Refusal::Absent) => return Ok(()),
                 Some(Refusal::OtherExecution) => {
@@ -395,7 +397,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 }
                 Some(Refusal::NotLater | Refusal::NotMade) | None => {}
             }
-            self.world.records.put(&writes.change).await?;
+            self.world.records.put_change(&writes.change).await?;
         }
         let what = what(event);
         tracing::info!(%id, what, status, at = event.at, "change reconciled");

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipewright_aws::dynamodb::Records;
+use pipewright_aws::dynamodb::endpoints::Registry;
+
 use crate::plan::Settings;
-use crate::ports::{Clock, Records, Registry, Service, Usage};
+use crate::ports::{Clock, Service, Usage};
 use crate::report::Report;
 
 /// How long before its deadline a run begins nothing more, milliseconds: what

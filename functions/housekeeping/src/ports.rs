@@ -1,65 +1,16 @@
-//! What housekeeping needs of the world, as small traits: the tables, SageMaker
+//! What housekeeping needs of the world beside the tables, as small traits: SageMaker
 //! and CloudWatch behind them in the function, in-memory ones in its tests.
 //! Whatever lists gives a page at a time.
 
 use pipewright::record::reconcile::{ExecutionState, ModelFound, PackageState, StepState};
-use pipewright::record::{
-    ChangeRow, EndpointRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingRow,
-    TrainingState, event,
-};
+use pipewright::record::{TrainingState, event};
 use pipewright_aws::Page;
 use pipewright_aws::cloudwatch::Metrics;
-use pipewright_aws::dynamodb::Executions;
-use pipewright_aws::dynamodb::endpoints::Endpoints;
-use pipewright_aws::dynamodb::phases::ListedExecution;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use pipewright_aws::sagemaker::{ExecutionSummary, SageMaker, unless_not_found};
 
 /// Why the world did not do what was asked; its message says which part of it.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// The table of executions.
-pub(crate) trait Records {
-    /// The executions in a phase.
-    async fn in_phase(
-        &self,
-        phase: &str,
-        from: Option<String>,
-    ) -> Result<Page<ListedExecution>, Failure>;
-
-    /// The item `record`; `None` if there is none.
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure>;
-
-    /// The change items.
-    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure>;
-
-    /// What training jobs ended with.
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure>;
-
-    /// Makes a conditional update; `Some` says what refused it.
-    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure>;
-
-    /// Writes a change item.
-    async fn put(&self, change: &ChangeRow) -> Result<(), Failure>;
-
-    /// Writes what a training job ended with.
-    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure>;
-
-    /// Stores the execution's ARN unless there is one.
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure>;
-
-    /// Notes, in a record without ARN, why its execution was not started.
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure>;
-}
-
-/// The table of endpoints.
-pub(crate) trait Registry {
-    /// The endpoints that are, or were, ours.
-    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure>;
-
-    /// Notes that an endpoint is gone.
-    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure>;
-}
 
 /// SageMaker. `None` is what does not exist.
 pub(crate) trait Service {
@@ -136,59 +87,6 @@ pub(crate) trait Usage {
 pub(crate) trait Clock {
     /// Epoch milliseconds.
     fn now(&self) -> i64;
-}
-
-impl Records for Executions {
-    async fn in_phase(
-        &self,
-        phase: &str,
-        from: Option<String>,
-    ) -> Result<Page<ListedExecution>, Failure> {
-        Ok(Self::in_phase(self, phase, from).await?)
-    }
-
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
-        Ok(Self::record(self, id).await?)
-    }
-
-    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
-        Ok(Self::changes(self, id).await?)
-    }
-
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure> {
-        Ok(Self::trainings(self, id).await?)
-    }
-
-    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
-        Ok(self.update_record(update).await?)
-    }
-
-    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
-        Ok(self.put_change(change).await?)
-    }
-
-    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
-        Ok(Self::put_training(self, training).await?)
-    }
-
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure> {
-        self.claim_arn(id, arn).await?;
-        Ok(())
-    }
-
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
-        Ok(self.note_start_failure(id, reason, at).await?)
-    }
-}
-
-impl Registry for Endpoints {
-    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure> {
-        Ok(self.page(from).await?)
-    }
-
-    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure> {
-        Ok(Self::mark_deleted(self, name, at).await?)
-    }
 }
 
 impl Service for SageMaker {

@@ -5,12 +5,9 @@ use pipewright::record::reconcile::{
     EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
 };
 use pipewright::record::training::MetricState;
-use pipewright::record::{
-    ChangeRow, EndpointRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
-    TrainingRow, TrainingState, history,
-};
+use pipewright::record::{EndpointRow, History, Item, TrainingState};
 use pipewright_aws::Page;
-use pipewright_aws::dynamodb::phases::ListedExecution;
+use pipewright_aws::dynamodb::memory::{Memory, page};
 use pipewright_aws::sagemaker::ExecutionSummary;
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 use serde_json::{Value, json};
@@ -21,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::handler::Housekeeper;
 use crate::plan::{self, Kept, Request, Settings, Unstarted, choose, unstarted};
-use crate::ports::{Clock, Failure, Records, Registry, Service, Usage};
+use crate::ports::{Clock, Failure, Service, Usage};
 use crate::report::Report;
 
 const NOW: i64 = 1_714_978_800_000;
@@ -36,8 +33,7 @@ fn arn(id: &str) -> String {
 /// The tables, SageMaker and CloudWatch. What is named in `broken` fails.
 #[derive(Default)]
 struct World {
-    items: RefCell<BTreeMap<(String, String), Item>>,
-    registered: RefCell<BTreeMap<String, EndpointRow>>,
+    tables: Memory,
     executions: BTreeMap<String, ExecutionState>,
     names: BTreeMap<String, String>,
     /// What the pipeline lists: ARN and display name.
@@ -51,8 +47,6 @@ struct World {
     tags: BTreeMap<String, Vec<(String, String)>>,
     configs: RefCell<BTreeSet<String>>,
     invocations: BTreeMap<String, f64>,
-    broken: BTreeSet<String>,
-    writes: Cell<usize>,
     /// What passes between two looks at the clock.
     tick: i64,
     now: Cell<i64>,
@@ -60,141 +54,28 @@ struct World {
 
 impl World {
     fn check(&self, what: &str) -> Result<(), Failure> {
-        match self.broken.contains(what) {
+        match self.tables.broken().contains(what) {
             true => Err(format!("{what} is broken").into()),
             false => Ok(()),
         }
     }
 
-    fn put_record(&self, json: &serde_json::Value) {
-        let item = json.as_object().unwrap().clone();
-        let id = item["Id"].as_str().unwrap().to_owned();
-        self.items
-            .borrow_mut()
-            .insert((id, "record".to_owned()), item);
+    fn put_record(&self, json: &Value) {
+        self.tables.put(json.as_object().unwrap().clone());
     }
 
     fn record(&self, id: &str) -> Item {
-        self.items.borrow()[&(id.to_owned(), "record".to_owned())].clone()
-    }
-
-    /// The items of an execution that `read` takes for its own.
-    fn rows<T>(&self, id: &RecordId, read: impl Fn(&Item) -> Option<T>) -> Vec<T> {
-        let items = self.items.borrow();
-        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
-        of_id.filter_map(|(_, item)| read(item)).collect()
+        self.tables.record_of(id).unwrap()
     }
 
     fn history(&self, id: &str) -> History {
-        let items = self.items.borrow();
-        let of_id = items.iter().filter(|((of, _), _)| of == id);
-        history(id, of_id.map(|(_, item)| item))
-    }
-}
-
-/// Pages of two rows.
-fn page<T>(rows: impl IntoIterator<Item = T>, from: Option<String>) -> Page<T> {
-    let start: usize = from.map_or(0, |token| token.parse().unwrap());
-    let mut rows: Vec<T> = rows.into_iter().skip(start).collect();
-    let next = (rows.len() > 2).then(|| (start + 2).to_string());
-    rows.truncate(2);
-    Page { rows, next }
-}
-
-impl Records for &World {
-    async fn in_phase(
-        &self,
-        phase: &str,
-        from: Option<String>,
-    ) -> Result<Page<ListedExecution>, Failure> {
-        self.check(phase)?;
-        let items = self.items.borrow();
-        let rows = items
-            .values()
-            .filter(|item| item.get("phase").and_then(Value::as_str) == Some(phase))
-            .map(|item| ListedExecution {
-                id: item["Id"].as_str().unwrap().to_owned(),
-                since: item.get("createdAt").and_then(Value::as_i64),
-            });
-        Ok(page(rows, from))
+        self.tables.history(id)
     }
 
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
-        self.check(id.as_str())?;
-        let key = (id.to_string(), "record".to_owned());
-        Ok(self.items.borrow().get(&key).cloned())
-    }
-
-    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
-        Ok(self.rows(id, ChangeRow::read))
-    }
-
-    async fn trainings(&self, id: &RecordId) -> Result<Vec<TrainingRow>, Failure> {
-        Ok(self.rows(id, TrainingRow::read))
-    }
-
-    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
-        self.writes.set(self.writes.get() + 1);
-        let key = (update.id.to_string(), "record".to_owned());
-        let mut items = self.items.borrow_mut();
-        match update.apply(items.get(&key)) {
-            Ok(after) => {
-                items.insert(key, after);
-                Ok(None)
-            }
-            Err(refusal) => Ok(Some(refusal)),
-        }
-    }
-
-    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
-        self.writes.set(self.writes.get() + 1);
-        let key = (change.id.clone(), change.entry.clone());
-        self.items.borrow_mut().insert(key, change.item());
-        Ok(())
-    }
-
-    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
-        self.writes.set(self.writes.get() + 1);
-        let key = (training.id.clone(), training.entry.clone());
-        self.items.borrow_mut().insert(key, training.item());
-        Ok(())
-    }
-
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<(), Failure> {
-        self.writes.set(self.writes.get() + 1);
-        let key = (id.to_string(), "record".to_owned());
-        let mut items = self.items.borrow_mut();
-        let record = items.get_mut(&key).unwrap();
-        record.insert("arnKey".to_owned(), Value::String(arn.key()));
-        record.insert("pipelineExecutionArn".to_owned(), Value::from(arn.as_str()));
-        record.remove("startFailure");
-        Ok(())
-    }
-
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
-        self.writes.set(self.writes.get() + 1);
-        let key = (id.to_string(), "record".to_owned());
-        let failure = Value::Object(Item::from_iter([
-            ("reason".to_owned(), Value::from(reason)),
-            ("at".to_owned(), Value::from(at)),
-        ]));
-        let mut items = self.items.borrow_mut();
-        let record = items.get_mut(&key).unwrap();
-        record.insert("startFailure".to_owned(), failure);
-        Ok(())
-    }
-}
-
-impl Registry for &World {
-    async fn registered(&self, from: Option<String>) -> Result<Page<EndpointRow>, Failure> {
-        self.check("the table of endpoints")?;
-        Ok(page(self.registered.borrow().values().cloned(), from))
-    }
-
-    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), Failure> {
-        let mut registered = self.registered.borrow_mut();
-        registered.get_mut(name).unwrap().deleted_at = Some(at);
-        Ok(())
+    /// How often something was written.
+    fn writes(&self) -> usize {
+        let log = self.tables.log();
+        log.iter().filter(|name| **name != "query").count()
     }
 }
 
@@ -337,16 +218,18 @@ fn settings() -> Settings {
 
 fn keep(world: &World, settings: &Settings) -> Report {
     let keeper = Housekeeper {
-        records: world,
-        registry: world,
+        records: &world.tables,
+        registry: &world.tables,
         service: world,
         usage: world,
         clock: world,
     };
     let mut run = pin!(keeper.run(settings, NOW + 5 * MINUTE));
-    match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(report) => report,
-        Poll::Pending => panic!("the world in memory never waits"),
+    loop {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(report) = run.as_mut().poll(&mut context) {
+            return report;
+        }
     }
 }
 
@@ -359,7 +242,7 @@ fn ended(status: &str) -> ExecutionState {
     }
 }
 
-fn started(id: &str) -> serde_json::Value {
+fn started(id: &str) -> Value {
     json!({
         "Id": id, "entry": "record", "createdAt": NOW - 3 * HOUR, "phase": "open",
         "templateId": "t", "pipelineExecutionArn": arn(id), "arnKey": arn(id),
@@ -476,22 +359,22 @@ fn every_kind_of_lost_event_is_mended_and_marked_across_pages() {
 fn what_a_training_ended_with_is_added_where_it_is_missing() {
     let mut world = all_lost();
     keep(&world, &settings());
-    let complete = world.items.borrow().clone();
+    let complete = world.tables.items().clone();
     let key = ("run-1".to_owned(), "training#job-1".to_owned());
-    world.items.borrow_mut().remove(&key).unwrap();
+    world.tables.items().remove(&key).unwrap();
 
     // SageMaker still stops it, or can't be asked, or has it no more.
     world
         .trainings
         .insert("job-1".to_owned(), training("Stopping"));
     assert_eq!(keep(&world, &settings()).executions.reconciled, [""; 0]);
-    world.broken.insert("job-1".to_owned());
+    world.tables.broken().insert("job-1".to_owned());
     let report = keep(&world, &settings());
     assert_eq!(
         report.failures,
         ["execution run-1, training job job-1: job-1 is broken"]
     );
-    world.broken.clear();
+    world.tables.broken().clear();
     world.trainings.clear();
     assert_eq!(keep(&world, &settings()).executions.reconciled, [""; 0]);
 
@@ -503,7 +386,7 @@ fn what_a_training_ended_with_is_added_where_it_is_missing() {
         report.executions.reconciled,
         ["run-1: training job-1 Completed"]
     );
-    assert_eq!(*world.items.borrow(), complete);
+    assert_eq!(*world.tables.items(), complete);
 }
 
 #[test]
@@ -522,14 +405,11 @@ fn a_training_that_ended_just_now_is_left_to_its_event() {
 fn a_second_run_writes_nothing() {
     let world = all_lost();
     keep(&world, &settings());
-    let (items, writes) = (world.items.borrow().clone(), world.writes.get());
+    let (items, writes) = (world.tables.items().clone(), world.writes());
     let report = keep(&world, &settings());
     assert_eq!(report.executions.looked_at, 1, "ended within a week");
     assert_eq!(report.executions.reconciled, [""; 0]);
-    assert_eq!(
-        (&*world.items.borrow(), world.writes.get()),
-        (&items, writes)
-    );
+    assert_eq!((&*world.tables.items(), world.writes()), (&items, writes));
 }
 
 /// A dry run writes and deletes nothing, and says what it would have.
@@ -540,7 +420,7 @@ fn a_dry_run_writes_and_deletes_nothing_and_says_what_it_would_have() {
     world.put_record(&json!({
         "Id": "unstarted", "entry": "record", "createdAt": NOW - 3 * HOUR, "phase": "open",
     }));
-    let before = world.items.borrow().clone();
+    let before = world.tables.items().clone();
     let dry = Settings {
         dry_run: true,
         ..settings()
@@ -550,8 +430,8 @@ fn a_dry_run_writes_and_deletes_nothing_and_says_what_it_would_have() {
     assert_eq!(report.executions.not_started, ["unstarted"]);
     assert_eq!(report.endpoints.would_delete, ["idle"]);
     assert_eq!(report.endpoints.deleted, [""; 0]);
-    assert_eq!(*world.items.borrow(), before);
-    assert_eq!(world.writes.get(), 0);
+    assert_eq!(*world.tables.items(), before);
+    assert_eq!(world.writes(), 0);
     assert_eq!(world.endpoints.borrow().len(), 1);
 }
 
@@ -563,15 +443,16 @@ fn what_fails_stops_nothing_else_and_makes_the_run_an_error_in_the_end() {
         world.put_record(&started(id));
         world.executions.insert(arn(id), ended("Failed"));
     }
-    world.broken = ["a-broken", "m", "ended#2024-05-01"]
+    *world.tables.broken() = ["a-broken", "m", "ended#2024-05-01"]
         .map(str::to_owned)
         .into();
-    world.broken.insert(arn("b-broken"));
+    world.tables.broken().insert(arn("b-broken"));
     add_endpoint(&mut world, "odd", 48);
     add_endpoint(&mut world, "unmeasured", 48);
     add_endpoint(&mut world, "zombie", 48);
     world
-        .broken
+        .tables
+        .broken()
         .extend(["odd", "metrics of unmeasured"].map(str::to_owned));
     let report = keep(&world, &settings());
     assert_eq!(world.history("z-fine").status.as_deref(), Some("Failed"));
@@ -682,10 +563,10 @@ fn an_execution_started_elsewhere_that_no_event_told_of_gets_a_record() {
     assert_eq!(record["arnKey"], Value::String(arn("own1")));
     assert_eq!(world.record("own5")["arnKey"], Value::String(arn("own5")));
 
-    let writes = world.writes.get();
+    let writes = world.writes();
     let again = keep(&world, &settings());
     assert_eq!(again.executions.adopted, [""; 0]);
-    assert_eq!(world.writes.get(), writes);
+    assert_eq!(world.writes(), writes);
 }
 
 fn arn_of(pipeline: &str, id: &str) -> String {
@@ -752,7 +633,7 @@ fn a_record_that_somebody_deleted_does_not_come_back() {
     let mut world = World::default();
     listed(&mut world, &[("own", Some("deleted"), Some("deleted"))]);
     assert_eq!(keep(&world, &settings()).executions.adopted, [""; 0]);
-    assert_eq!(world.writes.get(), 0);
+    assert_eq!(world.writes(), 0);
 }
 
 #[test]
@@ -767,7 +648,7 @@ fn an_execution_whose_events_may_be_under_way_gets_no_record_yet() {
     let early = step("train", "Failed", None);
     world.steps.insert(arn("own"), vec![early]);
     assert_eq!(keep(&world, &settings()).executions.adopted, [""; 0]);
-    assert_eq!(world.writes.get(), 0);
+    assert_eq!(world.writes(), 0);
 }
 
 #[test]
@@ -783,13 +664,13 @@ fn what_fails_of_one_execution_started_elsewhere_stops_no_other() {
             ("own3", None, None),
         ],
     );
-    world.broken = [format!("parameters of {}", arn("own2"))].into();
+    *world.tables.broken() = [format!("parameters of {}", arn("own2"))].into();
     let report = keep(&world, &settings());
     assert_eq!(report.executions.adopted, ["own1", "own3"]);
     assert!(report.error().unwrap().contains(&arn("own2")));
 
     // Nor does a pipeline whose executions can't be listed.
-    world.broken = ["the list of assets".to_owned()].into();
+    *world.tables.broken() = ["the list of assets".to_owned()].into();
     let another = arn_of("named", "own4");
     world.listed.push((another.clone(), None));
     world.executions.insert(another, ended("Succeeded"));
@@ -813,7 +694,7 @@ fn a_dry_run_adopts_nothing_and_says_whom_it_would_have() {
     };
     let report = keep(&world, &dry);
     assert_eq!(report.executions.adopted, ["own"]);
-    assert_eq!(world.writes.get(), 0);
+    assert_eq!(world.writes(), 0);
 }
 
 #[test]
@@ -897,7 +778,7 @@ fn add_endpoint(world: &mut World, name: &str, hours: i64) {
         execution: "served".to_owned(),
         ..EndpointRow::default()
     };
-    world.registered.borrow_mut().insert(name.to_owned(), entry);
+    world.tables.endpoints().insert(name.to_owned(), entry);
     let found = EndpointFound {
         status: "InService".to_owned(),
         created_at: Some(NOW - hours * HOUR),
@@ -966,8 +847,8 @@ fn an_endpoint_that_is_only_tagged_as_ours_is_left_alone() {
     ] {
         add_endpoint(&mut world, name, 48);
     }
-    world.registered.borrow_mut().remove("tagged-only");
-    let mut registered = world.registered.borrow_mut();
+    world.tables.endpoints().remove("tagged-only");
+    let mut registered = world.tables.endpoints();
     registered
         .get_mut("of-another-execution")
         .unwrap()
@@ -984,7 +865,10 @@ fn an_endpoint_that_is_only_tagged_as_ours_is_left_alone() {
 
     // Nothing is deleted while the table can't be read.
     add_endpoint(&mut world, "ours", 48);
-    world.broken.insert("the table of endpoints".to_owned());
+    world
+        .tables
+        .broken()
+        .insert("the table of endpoints".to_owned());
     let report = keep(&world, &settings());
     assert!(report.error().unwrap().contains("the registered endpoints"));
     assert_eq!(report.endpoints.deleted, [""; 0]);
@@ -1011,7 +895,7 @@ fn a_run_deletes_so_many_endpoints_and_leaves_the_rest() {
     for place in 0..7 {
         add_endpoint(&mut world, &format!("idle-{place}"), 48);
     }
-    world.broken.insert("delete idle-0".to_owned());
+    world.tables.broken().insert("delete idle-0".to_owned());
     let report = keep(&world, &settings());
     assert_eq!(
         report.endpoints.deleted.len(),
@@ -1052,7 +936,7 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
             deleted_at: (name == "old").then_some(1),
             ..EndpointRow::default()
         };
-        world.registered.borrow_mut().insert(name.to_owned(), entry);
+        world.tables.endpoints().insert(name.to_owned(), entry);
     }
     world.invocations.insert("forecast".to_owned(), 1.0);
     keep(&world, &settings());
@@ -1069,8 +953,8 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
         Value::from("Deleted")
     );
     let deleted: Vec<bool> = world
-        .registered
-        .borrow()
+        .tables
+        .endpoints()
         .values()
         .map(|entry| entry.deleted_at.is_some())
         .collect();
@@ -1085,7 +969,7 @@ fn what_a_record_says_of_an_endpoint_is_made_right_and_its_end_noted() {
 
 #[test]
 fn a_request_may_ask_for_less_care_and_nothing_unknown() {
-    let request = |json: serde_json::Value| serde_json::from_value::<Request>(json);
+    let request = |json: Value| serde_json::from_value::<Request>(json);
     let asked = settings().asked(&request(json!({})).unwrap()).unwrap();
     assert_eq!(asked, settings());
     let asked = json!({

@@ -12,10 +12,12 @@ use pipewright::record::{
     Beyond, Candidate, ChangeRow, EndedTraining, Event, EventError, ExecutionArn, Expected,
     InvalidRecordId, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, whose, writes,
 };
+use pipewright_aws::dynamodb::endpoints::Registry;
+use pipewright_aws::dynamodb::{Records, TableError};
 use pipewright_aws::sagemaker::Origin;
 use serde_json::Value;
 
-use crate::ports::{Endpoints, Failure, Questions, Records};
+use crate::ports::{Failure, Questions};
 
 /// How many executions' ids are kept while warm. Beyond that the memory is
 /// started afresh: asking again costs one call.
@@ -59,7 +61,7 @@ pub(crate) enum HandlerError {
         /// The record's id.
         id: RecordId,
         /// What the table said.
-        source: Failure,
+        source: TableError,
     },
     /// The event is written, and what its training job ended with is not.
     #[error(
@@ -138,7 +140,7 @@ pub(crate) struct Handler<R, E, Q> {
     pipelines: Mutex<HashMap<String, bool>>,
 }
 
-impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
+impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
     pub(crate) fn new(ours: Ours, records: R, endpoints: E, questions: Q) -> Self {
         Self {
             ours,
@@ -427,9 +429,10 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
     ) -> Result<Outcome, HandlerError> {
         let registered = self
             .endpoints
-            .execution_of(&facts.name)
+            .find(&facts.name)
             .await
-            .map_err(HandlerError::Lookup)?;
+            .map_err(|error| HandlerError::Lookup(error.into()))?
+            .map(|entry| entry.execution);
         let Some(id) = registered else {
             return Ok(Outcome::NotOurs {
                 why: format!("endpoint {} is not registered", facts.name),
@@ -659,7 +662,10 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
             .map_err(failed)?
             .and_then(|state| training.row(id, &state));
         match row {
-            Some(row) => self.records.put_training(&row).await.map_err(failed),
+            Some(row) => {
+                let put = self.records.put_training(&row).await;
+                put.map_err(|error| failed(error.into()))
+            }
             None => {
                 tracing::warn!(%id, job = training.job(), "the training job has not ended, for SageMaker");
                 Ok(())
@@ -673,7 +679,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
         update: &RecordUpdate,
     ) -> Result<Option<Refusal>, HandlerError> {
         self.records
-            .update(update)
+            .update_record(update)
             .await
             .map_err(|source| HandlerError::Write {
                 id: id.clone(),
@@ -683,7 +689,7 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
 
     async fn put(&self, id: &RecordId, change: &ChangeRow) -> Result<(), HandlerError> {
         self.records
-            .put(change)
+            .put_change(change)
             .await
             .map_err(|source| HandlerError::Write {
                 id: id.clone(),
@@ -692,7 +698,8 @@ impl<R: Records, E: Endpoints, Q: Questions> Handler<R, E, Q> {
     }
 
     async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, HandlerError> {
-        self.records.changes(id).await.map_err(HandlerError::Lookup)
+        let changes = self.records.changes(id).await;
+        changes.map_err(|error| HandlerError::Lookup(error.into()))
     }
 
     async fn finish(

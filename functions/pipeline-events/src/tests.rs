@@ -9,15 +9,14 @@ use std::task::{Context, Poll, Waker};
 use pipewright::arn::Home;
 use pipewright::record::training::MetricState;
 use pipewright::record::whose::PIPELINE_TAG;
-use pipewright::record::{
-    ChangeRow, Item, RecordId, RecordUpdate, Refusal, TrainingRow, TrainingState,
-};
+use pipewright::record::{EndpointRow, Item, TrainingState};
+use pipewright_aws::dynamodb::memory::{Fate, Memory, let_others_go_first};
 use pipewright_aws::sagemaker::Origin;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, HandlerError, Ours, Outcome};
-use crate::ports::{Endpoints, Failure, Questions, Records};
+use crate::ports::{Failure, Questions};
 
 const PIPELINE: &str = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/assets";
 const OWN_ID: &str = "k3v9q0zt2m1a";
@@ -26,25 +25,10 @@ fn execution_arn() -> String {
     format!("{PIPELINE}/execution/{OWN_ID}")
 }
 
-type Items = BTreeMap<(String, String), Item>;
-
-/// How a write goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Done,
-    /// Nothing is written, and an error comes back.
-    Refused,
-    /// It is written, and an error comes back.
-    ReplyLost,
-}
-
-/// The tables and SageMaker, in memory. Each operation lets others go first
-/// once, so that whoever polls decides how operations interleave.
+/// The tables and SageMaker, in memory.
 #[derive(Default)]
 struct World {
-    items: Mutex<Items>,
-    fates: Mutex<VecDeque<Fate>>,
-    operations: Mutex<Vec<&'static str>>,
+    tables: Memory,
     /// Parameter `ExecutionId` by execution ARN.
     parameters: BTreeMap<String, String>,
     display_names: BTreeMap<String, String>,
@@ -54,7 +38,6 @@ struct World {
     package_origins: BTreeMap<String, String>,
     /// Tag `pipewright:pipeline` by a pipeline's ARN.
     pipeline_tags: BTreeMap<String, String>,
-    endpoints: BTreeMap<String, String>,
     /// Why an execution failed.
     failure_reason: Option<&'static str>,
     /// Training jobs by name; of any other one, `ended_training` is answered.
@@ -80,33 +63,7 @@ fn ended_training(job: &str) -> TrainingState {
     }
 }
 
-struct LetOthersGoFirst(bool);
-
-impl Future for LetOthersGoFirst {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
 impl World {
-    async fn operation(&self, name: &'static str) -> Result<Fate, Failure> {
-        LetOthersGoFirst(false).await;
-        self.operations.lock().unwrap().push(name);
-        if self.broken {
-            return Err("the world is broken".into());
-        }
-        if name == "query" {
-            return Ok(Fate::Done);
-        }
-        Ok(self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Done))
-    }
-
     fn answer(&self, map: &BTreeMap<String, String>, key: &str) -> Result<Option<String>, Failure> {
         match self.broken {
             true => Err("the world is broken".into()),
@@ -114,83 +71,20 @@ impl World {
         }
     }
 
-    fn item(&self, id: &str, entry: &str) -> Option<Item> {
-        let items = self.items.lock().unwrap();
-        items.get(&(id.to_owned(), entry.to_owned())).cloned()
-    }
-
-    async fn put_item(&self, item: &Item) -> Result<(), Failure> {
-        let fate = self.operation("put").await?;
-        if fate != Fate::Refused {
-            let text = |name: &str| item[name].as_str().unwrap().to_owned();
-            let key = (text("Id"), text("entry"));
-            self.items.lock().unwrap().insert(key, item.clone());
-        }
-        match fate {
-            Fate::Done => Ok(()),
-            _ => Err("connection reset".into()),
-        }
-    }
-
     fn record(&self, id: &str) -> Item {
-        self.item(id, "record")
-            .unwrap_or_else(|| panic!("no record {id}"))
-    }
-}
-
-impl Records for &World {
-    async fn update(&self, update: &RecordUpdate) -> Result<Option<Refusal>, Failure> {
-        let fate = self.operation("update").await?;
-        if fate == Fate::Refused {
-            return Err("throttled".into());
-        }
-        let mut items = self.items.lock().unwrap();
-        let key = (update.id.as_str().to_owned(), "record".to_owned());
-        let refusal = match update.apply(items.get(&key)) {
-            Ok(after) => {
-                items.insert(key, after);
-                None
-            }
-            Err(refusal) => Some(refusal),
-        };
-        match fate {
-            Fate::ReplyLost => Err("connection reset".into()),
-            _ => Ok(refusal),
-        }
-    }
-
-    async fn changes(&self, id: &RecordId) -> Result<Vec<ChangeRow>, Failure> {
-        self.operation("query").await?;
-        let items = self.items.lock().unwrap();
-        let of_id = items.iter().filter(|((of, _), _)| of == id.as_str());
-        Ok(of_id
-            .filter_map(|(_, item)| ChangeRow::read(item))
-            .collect())
-    }
-
-    async fn put(&self, change: &ChangeRow) -> Result<(), Failure> {
-        self.put_item(&change.item()).await
-    }
-
-    async fn put_training(&self, training: &TrainingRow) -> Result<(), Failure> {
-        self.put_item(&training.item()).await
-    }
-}
-
-impl Endpoints for &World {
-    async fn execution_of(&self, endpoint: &str) -> Result<Option<String>, Failure> {
-        self.answer(&self.endpoints, endpoint)
+        let record = self.tables.record_of(id);
+        record.unwrap_or_else(|| panic!("no record {id}"))
     }
 }
 
 impl Questions for &World {
     async fn execution_id(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
-        self.operations.lock().unwrap().push("ask");
+        self.tables.log().push("ask");
         self.answer(&self.parameters, &execution_arn.to_lowercase())
     }
 
     async fn display_name(&self, execution_arn: &str) -> Result<Option<String>, Failure> {
-        self.operations.lock().unwrap().push("ask");
+        self.tables.log().push("ask");
         self.answer(&self.display_names, &execution_arn.to_lowercase())
     }
 
@@ -204,7 +98,7 @@ impl Questions for &World {
 
     async fn tag(&self, arn: &str, name: &str) -> Result<Option<String>, Failure> {
         if name == PIPELINE_TAG {
-            self.operations.lock().unwrap().push("tags");
+            self.tables.log().push("tags");
             return self.answer(&self.pipeline_tags, arn);
         }
         assert_eq!(name, "sagemaker:pipeline-execution-arn");
@@ -219,11 +113,11 @@ impl Questions for &World {
     }
 
     async fn training(&self, job: &str) -> Result<Option<TrainingState>, Failure> {
-        LetOthersGoFirst(false).await;
-        self.operations.lock().unwrap().push("ask");
+        let_others_go_first().await;
+        self.tables.log().push("ask");
         let fate = self.training_fates.lock().unwrap().pop_front();
         match (self.broken, fate) {
-            (true, _) | (_, Some(Fate::Refused | Fate::ReplyLost)) => Err("throttled".into()),
+            (true, _) | (_, Some(Fate::Throttled | Fate::AnswerLost)) => Err("throttled".into()),
             (false, _) => Ok(match self.trainings.get(job) {
                 Some(state) => state.clone(),
                 None => Some(ended_training(job)),
@@ -232,14 +126,14 @@ impl Questions for &World {
     }
 }
 
-type TestHandler<'a> = Handler<&'a World, &'a World, &'a World>;
+type TestHandler<'a> = Handler<&'a Memory, &'a Memory, &'a World>;
 
 fn handler(world: &World) -> TestHandler<'_> {
     let ours = Ours {
         prefix: "pipewright".to_owned(),
         pipelines: vec!["assets".to_owned()],
     };
-    Handler::new(ours, world, world, world)
+    Handler::new(ours, &world.tables, &world.tables, world)
 }
 
 /// Where the function runs.
@@ -354,17 +248,20 @@ fn endpoint(at: i64, status: &str) -> Value {
 fn started_by_us() -> World {
     let arn = execution_arn();
     let record = json!({"Id": "run-1", "entry": "record", "createdAt": T0, "templateId": "t"});
-    let record = record.as_object().unwrap().clone();
+    let endpoint = EndpointRow {
+        name: "forecast".to_owned(),
+        execution: "run-1".to_owned(),
+        ..EndpointRow::default()
+    };
+    let tables = Memory::default();
+    tables.put(record.as_object().unwrap().clone());
+    tables.endpoints().insert(endpoint.name.clone(), endpoint);
     World {
-        items: Mutex::new(Items::from([(
-            ("run-1".to_owned(), "record".to_owned()),
-            record,
-        )])),
+        tables,
         parameters: BTreeMap::from([(arn.clone(), "run-1".to_owned())]),
         display_names: BTreeMap::from([(arn.clone(), "run-1".to_owned())]),
         model_tags: BTreeMap::from([(MODEL.to_owned(), arn)]),
         package_ids: BTreeMap::from([(PACKAGE.to_owned(), "run-1".to_owned())]),
-        endpoints: BTreeMap::from([("forecast".to_owned(), "run-1".to_owned())]),
         failure_reason: Some("Step failure: one or multiple steps failed."),
         ..World::default()
     }
@@ -376,7 +273,7 @@ fn an_executions_event_is_two_writes_and_no_read() {
     let world = started_by_us();
     let result = deliver(&world, &execution(1, "Executing", Some("run-1")));
     assert_eq!(recorded_under(result), ("run-1".to_owned(), true));
-    assert_eq!(*world.operations.lock().unwrap(), ["update", "put"]);
+    assert_eq!(*world.tables.log(), ["update", "put"]);
 }
 
 /// A step's event asks SageMaker for its execution's id once, while the
@@ -392,7 +289,7 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
         let at = i64::try_from(at).unwrap();
         recorded_under(run(handler.handle(&home(), &step(at, "train", status))));
     }
-    let operations = world.operations.lock().unwrap();
+    let operations = world.tables.log();
     assert_eq!(operations[..3], ["ask", "update", "put"]);
     assert_eq!(operations.iter().filter(|name| **name == "ask").count(), 1);
     assert_eq!(operations.len(), 7);
@@ -404,14 +301,11 @@ fn the_end_of_a_training_costs_a_question_and_a_write() {
     let world = started_by_us();
     deliver(&world, &trained(1, "train", "Executing", "job-1")).unwrap();
     assert_eq!(
-        std::mem::take(&mut *world.operations.lock().unwrap()),
+        std::mem::take(&mut *world.tables.log()),
         ["ask", "update", "put"]
     );
     deliver(&world, &trained(2, "train", "Succeeded", "job-1")).unwrap();
-    assert_eq!(
-        *world.operations.lock().unwrap(),
-        ["ask", "update", "put", "ask", "put"]
-    );
+    assert_eq!(*world.tables.log(), ["ask", "update", "put", "ask", "put"]);
 }
 
 /// The last metrics of a training job are in the record when its step has ended, of each attempt
@@ -430,8 +324,7 @@ fn a_trainings_metrics_are_in_the_record_when_its_step_has_ended() {
     deliver(&world, &trained(1, "train", "Failed", "job-0")).unwrap();
     deliver(&world, &trained(2, "train", "Executing", "job-1")).unwrap();
     deliver(&world, &trained(3, "train", "Succeeded", "job-1")).unwrap();
-    let items = world.items.lock().unwrap().clone();
-    let history = pipewright::record::history("run-1", items.values());
+    let history = world.tables.history("run-1");
     let [first, second] = &history.trainings[..] else {
         panic!("{:?}", history.trainings);
     };
@@ -447,7 +340,7 @@ fn a_trainings_metrics_are_in_the_record_when_its_step_has_ended() {
 #[test]
 fn a_training_that_cannot_be_asked_about_loses_no_status() {
     let world = World {
-        training_fates: Mutex::new(VecDeque::from([Fate::Refused])),
+        training_fates: Mutex::new(VecDeque::from([Fate::Throttled])),
         ..started_by_us()
     };
     let event = trained(1, "train", "Failed", "job-1");
@@ -455,7 +348,7 @@ fn a_training_that_cannot_be_asked_about_loses_no_status() {
     assert_eq!(error.kind(), "TrainingNotRecorded");
     assert!(error.to_string().contains("job-1"), "{error}");
     let entries = |world: &World| -> Vec<String> {
-        let items = world.items.lock().unwrap();
+        let items = world.tables.items();
         items.keys().map(|(_, entry)| entry.clone()).collect()
     };
     assert!(
@@ -482,7 +375,7 @@ fn a_training_that_is_not_there_or_has_not_ended_is_left_to_housekeeping() {
         recorded_under(deliver(&world, &trained(1, job, "Stopped", job)));
     }
     // The record and two changes.
-    assert_eq!(world.items.lock().unwrap().len(), 3);
+    assert_eq!(world.tables.items().len(), 3);
 }
 
 /// The worst case, an execution from elsewhere whose parameter and name are both other ones' ids,
@@ -492,7 +385,7 @@ fn the_worst_case_is_four_updates_two_questions_and_one_put() {
     let mut world = started_by_us();
     let taken = ["20240506-070000-000000aa", "20240506-070000-000000bb"];
     let other = json!({"arnKey": "other"}).as_object().unwrap().clone();
-    *world.items.lock().unwrap() = taken
+    *world.tables.items() = taken
         .map(|id| ((id.to_owned(), "record".to_owned()), other.clone()))
         .into();
     world
@@ -503,7 +396,7 @@ fn the_worst_case_is_four_updates_two_questions_and_one_put() {
         .insert(execution_arn(), taken[1].to_owned());
     let result = deliver(&world, &step(1, "train", "Executing"));
     assert_eq!(recorded_under(result), (OWN_ID.to_owned(), true));
-    let operations = world.operations.lock().unwrap();
+    let operations = world.tables.log();
     assert_eq!(
         *operations,
         ["ask", "update", "ask", "update", "update", "update", "put"]
@@ -518,17 +411,17 @@ fn what_a_step_made_costs_a_read_with_either_event() {
     let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
     deliver(&world, &model(1, tags.clone())).unwrap();
     assert_eq!(
-        std::mem::take(&mut *world.operations.lock().unwrap()),
+        std::mem::take(&mut *world.tables.log()),
         ["ask", "update", "put", "query"]
     );
     deliver(&world, &made_model(2)).unwrap();
     assert_eq!(
-        std::mem::take(&mut *world.operations.lock().unwrap()),
+        std::mem::take(&mut *world.tables.log()),
         ["ask", "update", "put", "query", "update"]
     );
     assert_eq!(world.record("run-1")["modelArn"], Value::from(MODEL));
     deliver(&world, &model(3, tags)).unwrap();
-    assert_eq!(*world.operations.lock().unwrap(), ["ask", "update", "put"]);
+    assert_eq!(*world.tables.log(), ["ask", "update", "put"]);
 }
 
 /// A late event adds to the history and changes nothing of the present
@@ -543,7 +436,7 @@ fn a_late_event_leaves_its_change_item_only() {
         world.record("run-1")["pipelineStatus"],
         Value::from("Succeeded")
     );
-    assert_eq!(world.items.lock().unwrap().len(), 3);
+    assert_eq!(world.tables.items().len(), 3);
 }
 
 /// An execution that start-execution did not start goes by SageMaker's own id, whatever name and
@@ -616,7 +509,7 @@ fn a_shared_display_name_is_nobodys_id() {
         for event in events {
             deliver(&world, event).unwrap();
         }
-        world.items.into_inner().unwrap()
+        world.tables.items().clone()
     };
     let ordered = items([&first, &second]);
     assert_eq!(items([&second, &first]), ordered);
@@ -631,11 +524,7 @@ fn an_id_that_belongs_to_another_execution_is_left_alone() {
     let world = started_by_us();
     let claimed = json!({"Id": "run-1", "entry": "record", "arnKey": "arn:of:another"});
     let claimed = claimed.as_object().unwrap().clone();
-    world
-        .items
-        .lock()
-        .unwrap()
-        .insert(("run-1".to_owned(), "record".to_owned()), claimed.clone());
+    world.tables.put(claimed.clone());
     for event in [
         execution(1, "Executing", Some("run-1")),
         step(1, "train", "Starting"),
@@ -733,8 +622,7 @@ fn a_tag_alone_moves_nothing() {
         for event in events {
             deliver(&world, event).unwrap();
         }
-        let items = world.items.lock().unwrap().clone();
-        let history = pipewright::record::history("run-1", items.values());
+        let history = world.tables.history("run-1");
         (world.record("run-1"), history.resources)
     };
     let strangers = [&tagged, &registered, &generated];
@@ -761,7 +649,7 @@ fn a_package_that_names_no_execution_makes_no_record() {
         let outcome = deliver(&world, &event).unwrap();
         assert!(matches!(outcome, Outcome::NotOurs { .. }), "{outcome:?}");
     }
-    assert!(world.items.lock().unwrap().is_empty());
+    assert!(world.tables.items().is_empty());
 }
 
 /// A package that names an execution from elsewhere by SageMaker's own id is recorded, whichever of their events
@@ -780,20 +668,20 @@ fn a_package_of_an_execution_from_elsewhere_is_recorded_in_any_order() {
     let (ordered, shuffled) = (world(), world());
     deliver_all(&ordered, &[execution.clone(), package.clone()]);
     deliver_all(&shuffled, &[package, execution]);
-    let ordered = ordered.items.into_inner().unwrap();
+    let ordered = ordered.tables.items().clone();
     assert!(
         ordered
             .keys()
             .any(|(_, entry)| entry.contains("#Completed#"))
     );
-    assert_eq!(shuffled.items.into_inner().unwrap(), ordered);
+    assert_eq!(shuffled.tables.items().clone(), ordered);
 }
 
 /// Events of another account or region are not ours, nor is what lies there.
 #[test]
 fn an_event_of_another_account_or_region_is_not_ours() {
     let world = started_by_us();
-    let before = world.items.lock().unwrap().clone();
+    let before = world.tables.items().clone();
     let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn()});
     for event in [
         execution(1, "Executing", Some("run-1")),
@@ -822,7 +710,7 @@ fn an_event_of_another_account_or_region_is_not_ours() {
     let tags = json!({"sagemaker:pipeline-execution-arn": execution_arn().replace("eu-", "us-")});
     let outcome = deliver(&world, &model(1, tags)).unwrap();
     assert!(matches!(outcome, Outcome::NotOurs { .. }));
-    assert_eq!(*world.items.lock().unwrap(), before);
+    assert_eq!(*world.tables.items(), before);
 }
 
 /// The execution of another pipeline, and `event` as it would be of that one.
@@ -864,7 +752,7 @@ fn events_of_any_pipeline_are_recorded_as_the_shipped_ones() {
         for event in &events {
             deliver(&world, &of_pipeline(pipeline, event)).unwrap();
         }
-        let items = world.items.into_inner().unwrap();
+        let items = world.tables.items().clone();
         let text = format!("{items:?}").replace(&format!("/{pipeline}/"), "/assets/");
         (
             items.keys().map(|(id, _)| id.clone()).collect::<Vec<_>>(),
@@ -909,7 +797,7 @@ fn a_pipelines_tag_says_whether_its_models_are_followed() {
     deliver_all(&ordered, &events);
     deliver_all(&shuffled, events.iter().rev());
     let asked = |world: &World| {
-        let operations = world.operations.lock().unwrap();
+        let operations = world.tables.log();
         operations.iter().filter(|name| **name == "tags").count()
     };
     // Beside the record, the tag says nothing.
@@ -923,16 +811,16 @@ fn a_pipelines_tag_says_whether_its_models_are_followed() {
     let record = first.record(OWN_ID);
     assert_eq!(record["modelArn"], Value::from(MODEL));
     assert_eq!(record["approvalStatus"], Value::from("Approved"));
-    let ordered = ordered.items.into_inner().unwrap();
-    assert_eq!(shuffled.items.into_inner().unwrap(), ordered);
-    assert_eq!(first.items.into_inner().unwrap(), ordered);
+    let ordered = ordered.tables.items().clone();
+    assert_eq!(shuffled.tables.items().clone(), ordered);
+    assert_eq!(first.tables.items().clone(), ordered);
 
     let foreign = world("another");
     for event in &events[2..4] {
         let outcome = deliver(&foreign, event).unwrap();
         assert!(matches!(outcome, Outcome::NotOurs { .. }), "{outcome:?}");
     }
-    assert!(foreign.items.into_inner().unwrap().is_empty());
+    assert!(foreign.tables.items().clone().is_empty());
 }
 
 /// What SageMaker no longer has is an answer: the event is recorded with what it says.
@@ -941,11 +829,7 @@ fn an_event_of_an_execution_that_is_gone_is_recorded_with_what_it_says() {
     let mut world = started_by_us();
     let arn_key = json!({"Id": "run-1", "entry": "record", "arnKey": execution_arn()});
     let record = arn_key.as_object().unwrap().clone();
-    world
-        .items
-        .lock()
-        .unwrap()
-        .insert(("run-1".to_owned(), "record".to_owned()), record);
+    world.tables.put(record);
     world.parameters.clear();
     world.display_names.clear();
     world.failure_reason = None;
@@ -961,8 +845,8 @@ fn an_event_of_an_execution_that_is_gone_is_recorded_with_what_it_says() {
 fn what_is_not_ours_is_let_go_without_a_trace() {
     let mut world = started_by_us();
     world.model_tags.clear();
-    world.endpoints.clear();
-    let before = world.items.lock().unwrap().clone();
+    world.tables.endpoints().clear();
+    let before = world.tables.items().clone();
     // What is of a pipeline that is not followed, and names an execution that is there.
     let other = execution_of("other");
     world.parameters.insert(other.clone(), "run-2".to_owned());
@@ -986,7 +870,7 @@ fn what_is_not_ours_is_let_go_without_a_trace() {
         let outcome = deliver(&world, &event).unwrap();
         assert!(matches!(outcome, Outcome::NotOurs { .. }), "{event}");
     }
-    assert_eq!(*world.items.lock().unwrap(), before);
+    assert_eq!(*world.tables.items(), before);
 }
 
 #[test]
@@ -1016,6 +900,7 @@ fn an_event_of_ours_that_lacks_what_it_needs_is_an_error() {
 fn what_could_not_be_asked_or_written_is_an_error() {
     let mut world = started_by_us();
     world.broken = true;
+    world.tables.fates().extend([Fate::Throttled; 9]);
     let write = deliver(&world, &execution(1, "Executing", Some("run-1"))).unwrap_err();
     assert_eq!(write.kind(), "WriteFailed");
     let lookup = deliver(&world, &step(1, "train", "Starting")).unwrap_err();
@@ -1152,7 +1037,7 @@ fn deliver_interleaved(world: &World, events: &[Value], choices: &[usize]) {
 
 fn any_fates() -> impl Strategy<Value = VecDeque<Fate>> {
     let fate =
-        prop_oneof![4 => Just(Fate::Done), 1 => Just(Fate::Refused), 1 => Just(Fate::ReplyLost)];
+        prop_oneof![4 => Just(Fate::Done), 1 => Just(Fate::Throttled), 1 => Just(Fate::AnswerLost)];
     prop::collection::vec(fate, 0..60).prop_map(VecDeque::from)
 }
 
@@ -1169,7 +1054,7 @@ fn an_event_of_any_length_fits_into_an_item() {
         event["detail"][long] = "ü".repeat(125_000).into();
         let world = started_by_us();
         deliver_all(&world, &[event]);
-        let items = world.items.lock().unwrap();
+        let items = world.tables.items();
         for item in items.values() {
             let json = serde_json::to_string(item).unwrap();
             assert!(json.len() < 409_600, "{long}: {}", json.len());
@@ -1210,32 +1095,32 @@ proptest! {
         let world = || {
             let world = started_by_us();
             if !known {
-                world.items.lock().unwrap().clear();
+                world.tables.items().clear();
             }
             world
         };
         let expected = world();
         deliver_all(&expected, &events);
-        let expected = expected.items.into_inner().unwrap();
+        let expected = expected.tables.items().clone();
 
         let mut deliveries: Vec<Value> = order.iter().map(|index| index.get(&events).clone()).collect();
         deliveries.extend(events.iter().rev().cloned());
 
         let one_by_one = World {
-            fates: Mutex::new(fates.clone()),
             training_fates: Mutex::new(training_fates.clone()),
             ..world()
         };
+        *one_by_one.tables.fates() = fates.clone();
         deliver_all(&one_by_one, &deliveries);
-        prop_assert_eq!(&one_by_one.items.into_inner().unwrap(), &expected);
+        prop_assert_eq!(&one_by_one.tables.items().clone(), &expected);
 
         let at_once = World {
-            fates: Mutex::new(fates),
             training_fates: Mutex::new(training_fates),
             ..world()
         };
+        *at_once.tables.fates() = fates;
         deliver_interleaved(&at_once, &deliveries, &choices);
-        prop_assert_eq!(&at_once.items.into_inner().unwrap(), &expected);
+        prop_assert_eq!(&at_once.tables.items().clone(), &expected);
     }
 
     /// What an update sets, sets where there is nothing, and removes are never the same attribute, which DynamoDB
@@ -1267,7 +1152,7 @@ proptest! {
             .max_by_key(|event| event.position());
         let status = latest.map(|event| Value::String(event.status.name));
         prop_assert_eq!(record.get("pipelineStatus"), status.as_ref());
-        let items = world.items.lock().unwrap();
+        let items = world.tables.items();
         let changes = items.keys().filter(|(_, entry)| entry.starts_with("change#")).count();
         let distinct: std::collections::BTreeSet<String> = events.iter().map(Value::to_string).collect();
         prop_assert_eq!(changes, distinct.len());

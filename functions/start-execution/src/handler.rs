@@ -8,12 +8,12 @@ use pipewright::record::start::{
 };
 use pipewright::record::{ExecutionArn, InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
-use pipewright_aws::dynamodb::Creation;
+use pipewright_aws::dynamodb::{Creation, Records, TableError};
 use pipewright_aws::sagemaker::Start;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
+use crate::ports::{Failure, Image, Pipeline, StartError, Templates};
 
 /// DynamoDB's limit on a partition key, in bytes.
 const LONGEST_TEMPLATE_ID: usize = 2_048;
@@ -129,7 +129,7 @@ pub(crate) enum HandlerError {
     },
     /// A table could not be read or written, before anything was started.
     #[error("nothing was started: {0}")]
-    Table(#[source] Failure),
+    Table(#[from] TableError),
 }
 
 impl HandlerError {
@@ -213,7 +213,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
         // What a record exists for needs no template any more: it may have
         // been edited, or be gone.
         if let Some(id) = &asked
-            && let Some(record) = self.records.record(id).await.map_err(HandlerError::Table)?
+            && let Some(record) = self.records.record(id).await?
         {
             return self.take_up(id, &request.template_id, &record, now).await;
         }
@@ -227,24 +227,14 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
             item: frozen,
         };
         let record = new_record(&id, &self.ours.pipeline, Some(template), &parameters, now);
-        match self
-            .records
-            .create(&record)
-            .await
-            .map_err(HandlerError::Table)?
-        {
+        match self.records.create_record(&record).await? {
             Creation::Created => self.start(&id, &record, now).await,
             Creation::Exists(record) => self.take_up(&id, &request.template_id, &record, now).await,
         }
     }
 
     async fn template(&self, id: &str) -> Result<(Item, TrainingTemplate), HandlerError> {
-        let item = self
-            .templates
-            .template(id)
-            .await
-            .map_err(HandlerError::Table)?;
-        let Some(item) = item else {
+        let Some(item) = self.templates.template(id).await? else {
             return Err(HandlerError::UnknownTemplate { id: id.to_owned() });
         };
         match TrainingTemplate::parse(&Value::Object(item.clone())) {
@@ -336,7 +326,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
                 // So that the record says why nothing happens.
                 let noted = self
                     .records
-                    .note_failure(id, &source.to_string(), now)
+                    .note_start_failure(id, &source.to_string(), now)
                     .await;
                 if let Err(error) = noted {
                     tracing::error!(%id, %error, "could not note why the start failed");
@@ -362,7 +352,8 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
             source,
         };
         let ours = ExecutionArn::parse(arn).map_err(|error| unfinished(error.into()))?;
-        let stored = self.records.claim(id, &ours).await.map_err(unfinished)?;
+        let stored = self.records.claim_arn(id, &ours).await;
+        let stored = stored.map_err(|error| unfinished(error.into()))?;
         claimed(id, &ours, &stored)?;
         Ok(answer(id, arn, already_started))
     }

@@ -1,8 +1,8 @@
-//! What the handler needs of the world, as small traits: the tables and
-//! SageMaker behind them in the function, in-memory ones in its tests.
+//! What the handler needs of the world beside the records, as small traits: AWS
+//! behind them in the function, in-memory ones in its tests.
 
-use pipewright::record::{ExecutionArn, Item, RecordId, names};
-use pipewright_aws::dynamodb::{Creation, Executions, Table};
+use pipewright::record::{Item, names};
+use pipewright_aws::dynamodb::{Table, TableError};
 use pipewright_aws::ecr;
 use pipewright_aws::sagemaker::{SageMaker, Start};
 
@@ -12,23 +12,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The table of training templates.
 pub(crate) trait Templates {
     /// The template's item; `None` if there is none.
-    async fn template(&self, id: &str) -> Result<Option<Item>, Failure>;
-}
-
-/// The table of executions.
-pub(crate) trait Records {
-    /// The item `record`; `None` if there is none.
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure>;
-
-    /// Writes a record that must not exist yet.
-    async fn create(&self, record: &Item) -> Result<Creation, Failure>;
-
-    /// Stores the execution's ARN unless there is one; answers with what the
-    /// record then has of both spellings.
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, Failure>;
-
-    /// Notes why the execution was not started.
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure>;
+    async fn template(&self, id: &str) -> Result<Option<Item>, TableError>;
 }
 
 /// The image that the pipeline's processing step runs.
@@ -59,26 +43,8 @@ pub(crate) enum StartError {
 }
 
 impl Templates for Table {
-    async fn template(&self, id: &str) -> Result<Option<Item>, Failure> {
-        Ok(self.get(names::ID, id).await?)
-    }
-}
-
-impl Records for Executions {
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
-        Ok(Self::record(self, id).await?)
-    }
-
-    async fn create(&self, record: &Item) -> Result<Creation, Failure> {
-        Ok(self.create_record(record).await?)
-    }
-
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, Failure> {
-        Ok(self.claim_arn(id, arn).await?)
-    }
-
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
-        Ok(self.note_start_failure(id, reason, at).await?)
+    async fn template(&self, id: &str) -> Result<Option<Item>, TableError> {
+        self.get(names::ID, id).await
     }
 }
 

@@ -1,35 +1,25 @@
 //! The handler against a world in memory: what is started, and how often.
 
-use pipewright::record::{ExecutionArn, Item, RecordId};
-use pipewright_aws::dynamodb::Creation;
+use pipewright::record::Item;
+use pipewright_aws::dynamodb::TableError;
+use pipewright_aws::dynamodb::memory::{Fate, Memory};
 use pipewright_aws::sagemaker::Start;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use crate::handler::{Answer, Handler, HandlerError, Ours};
-use crate::ports::{Failure, Image, Pipeline, Records, StartError, Templates};
+use crate::ports::{Failure, Image, Pipeline, StartError, Templates};
 
 const NOW: i64 = 1_714_978_800_000;
 
-/// What goes wrong in a call, at one of its operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// The operation doesn't happen, and an error comes back.
-    Before,
-    /// The operation happens, and an error comes back.
-    After,
-}
-
-/// The tables and SageMaker, in memory. Each operation lets others go first
-/// once, so that whoever polls decides how operations interleave.
+/// The tables and SageMaker, in memory. What SageMaker does has its fate as well.
 #[derive(Default)]
 struct World {
     templates: BTreeMap<String, Item>,
-    records: Mutex<BTreeMap<String, Item>>,
+    tables: Memory,
     /// Executions by token; SageMaker answers a known token with its execution.
     executions: Mutex<BTreeMap<String, (Start, String)>>,
     /// Whether SageMaker has forgotten its tokens.
@@ -39,22 +29,6 @@ struct World {
     image_missing: bool,
     /// The default instance type of the training, where it makes no use of a GPU.
     cpu_training: Option<&'static str>,
-    /// Faults of the operations to come; none left = all is well.
-    faults: Mutex<Vec<Option<Fault>>>,
-}
-
-struct LetOthersGoFirst(bool);
-
-impl Future for LetOthersGoFirst {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
 }
 
 impl World {
@@ -68,21 +42,8 @@ impl World {
         }
     }
 
-    async fn operation<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
-        LetOthersGoFirst(false).await;
-        let fault = self.faults.lock().unwrap().pop().flatten();
-        if fault == Some(Fault::Before) {
-            return Err("throttled".into());
-        }
-        let done = work();
-        match fault {
-            None => Ok(done),
-            Some(_) => Err("connection reset".into()),
-        }
-    }
-
     fn record(&self, id: &str) -> Option<Item> {
-        self.records.lock().unwrap().get(id).cloned()
+        self.tables.record_of(id)
     }
 
     fn started(&self) -> Vec<Start> {
@@ -94,61 +55,16 @@ impl World {
     }
 
     fn change(&self, id: &str, change: impl FnOnce(&mut Item)) {
-        change(self.records.lock().unwrap().get_mut(id).unwrap());
+        let mut record = self.record(id).unwrap();
+        change(&mut record);
+        self.tables.put(record);
     }
 }
 
 impl Templates for &World {
-    async fn template(&self, id: &str) -> Result<Option<Item>, Failure> {
-        self.operation(|| self.templates.get(id).cloned()).await
-    }
-}
-
-impl Records for &World {
-    async fn record(&self, id: &RecordId) -> Result<Option<Item>, Failure> {
-        self.operation(|| World::record(self, id.as_str())).await
-    }
-
-    async fn create(&self, record: &Item) -> Result<Creation, Failure> {
-        self.operation(|| {
-            let id = record["Id"].as_str().unwrap().to_owned();
-            let mut records = self.records.lock().unwrap();
-            match records.get(&id) {
-                Some(existing) => Creation::Exists(existing.clone()),
-                None => {
-                    records.insert(id, record.clone());
-                    Creation::Created
-                }
-            }
-        })
-        .await
-    }
-
-    async fn claim(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, Failure> {
-        self.operation(|| {
-            let mut records = self.records.lock().unwrap();
-            let record = records.get_mut(id.as_str()).unwrap();
-            let put = |record: &mut Item, name: &str, value: String| {
-                record
-                    .entry(name.to_owned())
-                    .or_insert(Value::String(value));
-            };
-            put(record, "arnKey", arn.key());
-            put(record, "pipelineExecutionArn", arn.as_str().to_owned());
-            record.remove("startFailure");
-            record.clone()
-        })
-        .await
-    }
-
-    async fn note_failure(&self, id: &RecordId, reason: &str, at: i64) -> Result<(), Failure> {
-        let failure = json!({"reason": reason, "at": at});
-        self.operation(|| {
-            World::change(self, id.as_str(), |record| {
-                record.insert("startFailure".to_owned(), failure);
-            });
-        })
-        .await
+    async fn template(&self, id: &str) -> Result<Option<Item>, TableError> {
+        let found = || self.templates.get(id).cloned();
+        self.tables.operation("get", id, found).await
     }
 }
 
@@ -158,7 +74,8 @@ impl Image for &World {
     }
 
     async fn exists(&self) -> Result<bool, Failure> {
-        self.operation(|| !self.image_missing).await
+        let is_there = || !self.image_missing;
+        Ok(self.tables.operation("get", "image", is_there).await?)
     }
 }
 
@@ -180,19 +97,20 @@ impl Pipeline for &World {
             });
             arn.clone()
         };
-        self.operation(work).await.map_err(StartError::Unknown)
+        let started = self.tables.operation("update", "pipeline", work).await;
+        started.map_err(|error| StartError::Unknown(error.into()))
     }
 
     async fn find(&self, start: &Start, since: i64) -> Result<Option<String>, Failure> {
         assert!(since < NOW);
-        self.operation(|| {
+        let work = || {
             let executions = self.executions.lock().unwrap();
             let found = executions
                 .values()
                 .find(|(known, _)| known.display_name == start.display_name);
             found.map(|(_, arn)| arn.clone())
-        })
-        .await
+        };
+        Ok(self.tables.operation("get", "pipeline", work).await?)
     }
 }
 
@@ -208,13 +126,13 @@ fn template(id: &str) -> Item {
     document.as_object().unwrap().clone()
 }
 
-fn handler(world: &World) -> Handler<&World, &World, &World, &World> {
+fn handler(world: &World) -> Handler<&World, &Memory, &World, &World> {
     let ours = Ours {
         pipeline: "assets".to_owned(),
         package_group: "assets".to_owned(),
         cpu_training: world.cpu_training.map(str::to_owned),
     };
-    Handler::new(ours, world, world, vec![world], world)
+    Handler::new(ours, world, &world.tables, vec![world], world)
 }
 
 fn call(world: &World, request: &Value) -> Result<Answer, HandlerError> {
@@ -296,15 +214,8 @@ fn the_same_id_with_another_template_is_a_conflict() {
 #[test]
 fn an_id_that_an_execution_from_elsewhere_has_is_a_conflict() {
     let world = World::with_template();
-    let record = json!({"Id": "run-1", "arnKey": "a"})
-        .as_object()
-        .unwrap()
-        .clone();
-    world
-        .records
-        .lock()
-        .unwrap()
-        .insert("run-1".to_owned(), record);
+    let record = json!({"Id": "run-1", "entry": "record", "arnKey": "a"});
+    world.tables.put(record.as_object().unwrap().clone());
     assert_eq!(
         call(&world, &request("run-1")).unwrap_err().kind(),
         "Conflict"
@@ -414,7 +325,7 @@ fn what_a_call_left_is_not_started_without_the_image_either() {
 fn nothing_is_started_while_it_is_unknown_whether_the_image_is_there() {
     let world = World::with_template();
     // The operations in their order: the record's look-up, the template's, the image's.
-    *world.faults.lock().unwrap() = vec![Some(Fault::Before), None, None];
+    *world.tables.fates() = [Fate::Done, Fate::Done, Fate::Throttled].into();
     let error = call(&world, &request("run-1")).unwrap_err();
     assert_eq!(error.kind(), "ImageUnknown");
     assert!(world.record("run-1").is_none());
@@ -498,7 +409,7 @@ fn bad_requests_start_nothing_and_say_what_is_wrong() {
         }
     }
     assert!(world.started().is_empty());
-    assert!(world.records.lock().unwrap().is_empty());
+    assert!(world.tables.items().is_empty());
 }
 
 proptest! {
@@ -510,12 +421,13 @@ proptest! {
     fn calls_with_one_id_start_one_execution(
         calls in 1_usize..=10,
         choices in prop::collection::vec(0_usize..16, 1..60),
-        faults in prop::collection::vec(
-            prop_oneof![3 => Just(None), 1 => Just(Some(Fault::Before)), 1 => Just(Some(Fault::After))],
+        fates in prop::collection::vec(
+            prop_oneof![3 => Just(Fate::Done), 1 => Just(Fate::Throttled), 1 => Just(Fate::AnswerLost)],
             0..40,
         ),
     ) {
-        let world = World { faults: Mutex::new(faults), ..World::with_template() };
+        let world = World::with_template();
+        *world.tables.fates() = fates.into();
         let handler = handler(&world);
         let request = request("run-1");
         let start = || Box::pin(handler.handle(&request, NOW, 7));

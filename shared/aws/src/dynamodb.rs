@@ -7,17 +7,16 @@ use std::str::FromStr;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use pipewright::record::history::StartFailure;
-use pipewright::record::{
-    ChangeRow, ExecutionArn, Expected, Item, RecordId, RecordUpdate, Refusal, TrainingRow, names,
-};
-use serde_json::{Number, Value, json};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pipewright::record::{Expected, Item, RecordId, RecordUpdate, names};
+use serde_json::{Number, Value};
 
 pub mod endpoints;
-pub mod phases;
+pub mod memory;
+mod records;
+
+pub use records::{Creation, ListedExecution, Records};
 
 /// A DynamoDB client made from `config`.
 #[must_use]
@@ -53,6 +52,9 @@ pub enum TableError {
         /// The record's id.
         id: String,
     },
+    /// A listing does not end.
+    #[error(transparent)]
+    Endless(#[from] crate::EndlessListing),
     /// An item holds a value that we never write.
     #[error("table {table}: attribute {attribute} {value}")]
     Unreadable {
@@ -220,15 +222,6 @@ impl Table {
     }
 }
 
-/// What became of a record that was to be created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
-    /// It was created.
-    Created,
-    /// There is one already, and this is it.
-    Exists(Item),
-}
-
 /// The table `executions`.
 #[derive(Debug, Clone)]
 pub struct Executions {
@@ -241,65 +234,6 @@ impl Executions {
         Self {
             table: Table::new(client, table),
         }
-    }
-
-    /// Makes a conditional update of an item `record`; `Some` says which
-    /// condition refused it.
-    ///
-    /// # Errors
-    /// [`TableError`] if it is not known to be either written or refused.
-    pub async fn update_record(
-        &self,
-        update: &RecordUpdate,
-    ) -> Result<Option<Refusal>, TableError> {
-        let expression = Expression::of(update);
-        let sent = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(Some(key(update.id.as_str(), names::RECORD_ENTRY)))
-            .set_update_expression(expression.update)
-            .set_condition_expression(expression.condition)
-            .set_expression_attribute_names(non_empty(expression.names))
-            .set_expression_attribute_values(non_empty(expression.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = sent else { return Ok(None) };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let before = failed
-                    .item()
-                    .filter(|item| !item.is_empty())
-                    .map(|item| self.table.item(item))
-                    .transpose()?;
-                update
-                    .refusal(before.as_ref())
-                    .map(Some)
-                    .ok_or_else(|| TableError::Unexplained {
-                        table: self.table.name.clone(),
-                        id: update.id.to_string(),
-                    })
-            }
-            _ => Err(TableError::service("UpdateItem", &self.table.name, &error)),
-        }
-    }
-
-    /// Writes a change item.
-    ///
-    /// # Errors
-    /// [`TableError`] if it is not known to be written.
-    pub async fn put_change(&self, change: &ChangeRow) -> Result<(), TableError> {
-        self.put(&change.item()).await
-    }
-
-    /// Writes what a training job ended with.
-    ///
-    /// # Errors
-    /// [`TableError`] if it is not known to be written.
-    pub async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError> {
-        self.put(&training.item()).await
     }
 
     /// Writes an item that keeps what was asked of an execution's model.
@@ -320,114 +254,6 @@ impl Executions {
             .await
             .map_err(|error| TableError::service("PutItem", &self.table.name, &error))?;
         Ok(())
-    }
-
-    /// Writes a record that must not exist yet.
-    ///
-    /// # Errors
-    /// [`TableError`] if it is not known to be either written or there.
-    pub async fn create_record(&self, record: &Item) -> Result<Creation, TableError> {
-        let sent = self
-            .table
-            .client
-            .put_item()
-            .table_name(&self.table.name)
-            .set_item(Some(item_to_sdk(record)))
-            .condition_expression("attribute_not_exists(#id)")
-            .expression_attribute_names("#id", names::ID)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = sent else {
-            return Ok(Creation::Created);
-        };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => match failed.item() {
-                Some(item) => Ok(Creation::Exists(self.table.item(item)?)),
-                None => Err(TableError::service("PutItem", &self.table.name, &error)),
-            },
-            _ => Err(TableError::service("PutItem", &self.table.name, &error)),
-        }
-    }
-
-    /// Reads the item `record`, consistently; `None` if there is none.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be read.
-    pub async fn record(&self, id: &RecordId) -> Result<Option<Item>, TableError> {
-        let answer = self
-            .table
-            .client
-            .get_item()
-            .table_name(&self.table.name)
-            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| TableError::service("GetItem", &self.table.name, &error))?;
-        answer.item().map(|item| self.table.item(item)).transpose()
-    }
-
-    /// Stores an execution's ARN, unless the record has one; gives back the
-    /// ARN that the record has after that.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be written, or the record is gone.
-    pub async fn claim_arn(&self, id: &RecordId, arn: &ExecutionArn) -> Result<Item, TableError> {
-        let answer = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
-            .update_expression(
-                "SET #key = if_not_exists(#key, :key), #arn = if_not_exists(#arn, :arn) REMOVE #failure",
-            )
-            .condition_expression("attribute_exists(#id)")
-            .expression_attribute_names("#id", names::ID)
-            .expression_attribute_names("#key", names::ARN_KEY)
-            .expression_attribute_names("#arn", names::PIPELINE_EXECUTION_ARN)
-            .expression_attribute_names("#failure", names::START_FAILURE)
-            .expression_attribute_values(":key", AttributeValue::S(arn.key()))
-            .expression_attribute_values(":arn", AttributeValue::S(arn.as_str().to_owned()))
-            .return_values(ReturnValue::UpdatedNew)
-            .send()
-            .await
-            .map_err(|error| TableError::service("UpdateItem", &self.table.name, &error))?;
-        self.table
-            .item(answer.attributes().unwrap_or(&HashMap::new()))
-    }
-
-    /// Notes in a record without ARN why its execution was not started.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be written.
-    pub async fn note_start_failure(
-        &self,
-        id: &RecordId,
-        reason: &str,
-        at: i64,
-    ) -> Result<(), TableError> {
-        let failure = json!(StartFailure {
-            reason: reason.to_owned(),
-            at: Some(at),
-        });
-        let sent = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(Some(key(id.as_str(), names::RECORD_ENTRY)))
-            .update_expression("SET #failure = :failure")
-            .condition_expression("attribute_exists(#id) AND attribute_not_exists(#key)")
-            .expression_attribute_names("#id", names::ID)
-            .expression_attribute_names("#key", names::ARN_KEY)
-            .expression_attribute_names("#failure", names::START_FAILURE)
-            .expression_attribute_values(":failure", to_sdk(&failure))
-            .send()
-            .await;
-        // Refused, it was started after all, by another call.
-        unless_refused(sent, &self.table.name)
     }
 
     /// Reads all items of an execution, consistently, in the order of their
@@ -451,6 +277,11 @@ impl Executions {
         last: &str,
     ) -> Result<Vec<Item>, TableError> {
         self.query(id.as_str(), Some((first, last))).await
+    }
+
+    async fn beginning_with(&self, id: &RecordId, prefix: &str) -> Result<Vec<Item>, TableError> {
+        // `$` comes after `#`.
+        self.entries(id, prefix, &prefix.replace('#', "$")).await
     }
 
     async fn query(
@@ -611,6 +442,7 @@ impl fmt::Display for Executions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::collections::BTreeSet;
 
     fn update() -> RecordUpdate {
@@ -711,5 +543,132 @@ mod tests {
             error.to_string(),
             "table t: attribute a is \"x\", which is not a number"
         );
+    }
+
+    /// The parts of an expression between `by`, which counts outside of brackets only.
+    fn parts<'a>(text: &'a str, by: &str) -> Vec<&'a str> {
+        let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+        for (place, character) in text.char_indices() {
+            depth += i32::from(character == '(') - i32::from(character == ')');
+            if depth == 0 && text[place..].starts_with(by) {
+                parts.push(&text[start..place]);
+                start = place + by.len();
+            }
+        }
+        parts.push(&text[start..]);
+        parts
+    }
+
+    fn argument<'a>(text: &'a str, function: &str) -> Option<&'a str> {
+        let arguments = text.strip_prefix(function)?.strip_prefix('(')?;
+        arguments.strip_suffix(')')
+    }
+
+    /// Whether a condition holds of an item, as DynamoDB reads it: of what is not there it says nothing.
+    fn holds(condition: &str, expression: &Expression, item: &Item) -> bool {
+        let of = |part: &&str| holds(part, expression, item);
+        let stored = |name: &str| item.get(&expression.names[name]).and_then(Value::as_str);
+        let is_there = |name: &str| item.contains_key(&expression.names[name]);
+        let (any, all) = (parts(condition, " OR "), parts(condition, " AND "));
+        if any.len() > 1 {
+            return any.iter().any(of);
+        }
+        if all.len() > 1 {
+            return all.iter().all(of);
+        }
+        if let Some(inner) = argument(condition, "") {
+            return of(&inner);
+        }
+        if let Some(name) = argument(condition, "attribute_exists") {
+            return is_there(name);
+        }
+        if let Some(name) = argument(condition, "attribute_not_exists") {
+            return !is_there(name);
+        }
+        let [name, operator, value] = condition.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{condition}");
+        };
+        let value = expression.values[value].as_s().unwrap().as_str();
+        stored(name).is_some_and(|stored| match operator {
+            "=" => stored == value,
+            "<" => stored < value,
+            other => panic!("{other}"),
+        })
+    }
+
+    /// The item after an update, as DynamoDB makes it.
+    fn updated(expression: &Expression, before: &Item) -> Item {
+        let mut after = before.clone();
+        let text = format!(" {}", expression.update.as_deref().unwrap_or_default());
+        let (sets, removes) = text.split_once(" REMOVE ").unwrap_or((&text, ""));
+        for set in parts(sets.trim_start_matches(" SET "), ", ") {
+            let (name, value) = set.split_once(" = ").unwrap();
+            let name = &expression.names[name];
+            let value = match argument(value, "if_not_exists") {
+                Some(_) if after.contains_key(name) => continue,
+                Some(arguments) => arguments.split_once(", ").unwrap().1,
+                None => value,
+            };
+            after.insert(name.clone(), from_sdk(&expression.values[value]).unwrap());
+        }
+        for name in removes.split(", ").filter(|name| !name.is_empty()) {
+            after.remove(&expression.names[name]);
+        }
+        after
+    }
+
+    /// What DynamoDB is told to do, and under which conditions, is what the model does, for every record.
+    #[test]
+    fn the_model_does_what_dynamodb_is_told() {
+        let keys = json!({"Id": "run-1", "entry": "record"});
+        let mut records = vec![None];
+        for arn in [None, Some("ours"), Some("others")] {
+            for created in [None, Some(1)] {
+                for position in [None, Some("0"), Some("1"), Some("2")] {
+                    for made in [None, Some("m"), Some("n")] {
+                        let attributes = json!({
+                            "arnKey": arn, "createdAt": created, "b": position, "modelStepArn": made, "c": "x",
+                        });
+                        let mut record = keys.as_object().unwrap().clone();
+                        let attributes = attributes.as_object().unwrap().clone().into_iter();
+                        record.extend(attributes.filter(|(_, value)| !value.is_null()));
+                        records.push(Some(record));
+                    }
+                }
+            }
+        }
+        for expected in [Expected::Anything, Expected::Exists, Expected::Started] {
+            for arn in [None, Some("ours")] {
+                for position in [None, Some("1")] {
+                    for made in [None, Some("m")] {
+                        // Only of a record that is there is asked what its steps made.
+                        if made.is_some() && expected == Expected::Anything {
+                            continue;
+                        }
+                        let update = RecordUpdate {
+                            arn_key: arn.map(str::to_owned),
+                            position: position.map(|position| ("b", position.to_owned())),
+                            made: made.map(|made| (names::MODEL_STEP_ARN, made.to_owned())),
+                            expected,
+                            ..update()
+                        };
+                        let expression = Expression::of(&update);
+                        for record in &records {
+                            let before = record.clone().unwrap_or_default();
+                            let condition = expression.condition.as_deref();
+                            let may =
+                                condition.is_none_or(|text| holds(text, &expression, &before));
+                            let model = update.apply(record.as_ref());
+                            assert_eq!(model.is_ok(), may, "{update:?} of {record:?}");
+                            if let Ok(after) = model {
+                                let mut told = keys.as_object().unwrap().clone();
+                                told.extend(updated(&expression, &before));
+                                assert_eq!(after, told, "{update:?} of {record:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -19,6 +19,31 @@ pub enum Registration {
     OfAnother(String),
 }
 
+/// What functions ask of the table of endpoints.
+#[expect(
+    async_fn_in_trait,
+    reason = "who needs futures that may be sent knows the table's type"
+)]
+pub trait Registry {
+    /// Reads an endpoint's entry, consistently; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    async fn find(&self, endpoint: &str) -> Result<Option<EndpointRow>, TableError>;
+
+    /// A page of the entries.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    async fn page(&self, from: Option<String>) -> Result<Page<EndpointRow>, TableError>;
+
+    /// Notes that an endpoint is gone.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be written.
+    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), TableError>;
+}
+
 /// The table `endpoints`.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
@@ -36,67 +61,6 @@ impl Endpoints {
     /// The table's name.
     pub fn table(&self) -> &str {
         self.table.name()
-    }
-
-    /// Reads an endpoint's entry, consistently; `None` if there is none.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be read.
-    pub async fn find(&self, endpoint: &str) -> Result<Option<EndpointRow>, TableError> {
-        let item = self.table.get(names::ENDPOINTS_KEY, endpoint).await?;
-        Ok(item.as_ref().and_then(EndpointRow::read))
-    }
-
-    /// A page of the entries.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be read.
-    pub async fn page(&self, from: Option<String>) -> Result<Page<EndpointRow>, TableError> {
-        let start = from.map(|name| {
-            let key = (names::ENDPOINTS_KEY.to_owned(), AttributeValue::S(name));
-            HashMap::from([key])
-        });
-        let answer = self
-            .table
-            .client
-            .scan()
-            .table_name(&self.table.name)
-            .consistent_read(true)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(|error| TableError::service("Scan", &self.table.name, &error))?;
-        let mut rows = Vec::new();
-        for item in answer.items() {
-            rows.extend(EndpointRow::read(&self.table.item(item)?));
-        }
-        let next = answer
-            .last_evaluated_key()
-            .and_then(|key| key.get(names::ENDPOINTS_KEY)?.as_s().ok())
-            .cloned();
-        Ok(Page { rows, next })
-    }
-
-    /// Notes that an endpoint is gone.
-    ///
-    /// # Errors
-    /// [`TableError`] if the table could not be written.
-    pub async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), TableError> {
-        let sent = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .key(names::ENDPOINTS_KEY, AttributeValue::S(name.to_owned()))
-            .update_expression("SET #deleted = :at")
-            .condition_expression("attribute_exists(#execution)")
-            .expression_attribute_names("#deleted", names::ENDPOINTS_DELETED_AT)
-            .expression_attribute_names("#execution", names::ENDPOINTS_EXECUTION)
-            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
-            .send()
-            .await;
-        // Refused, somebody took its entry away.
-        unless_refused(sent, &self.table.name)
     }
 
     /// Registers an endpoint for an execution, unless it is registered for
@@ -143,5 +107,56 @@ impl Endpoints {
             }
             _ => Err(failed(&error)),
         }
+    }
+}
+
+impl Registry for Endpoints {
+    async fn find(&self, endpoint: &str) -> Result<Option<EndpointRow>, TableError> {
+        let item = self.table.get(names::ENDPOINTS_KEY, endpoint).await?;
+        Ok(item.as_ref().and_then(EndpointRow::read))
+    }
+
+    async fn page(&self, from: Option<String>) -> Result<Page<EndpointRow>, TableError> {
+        let start = from.map(|name| {
+            let key = (names::ENDPOINTS_KEY.to_owned(), AttributeValue::S(name));
+            HashMap::from([key])
+        });
+        let answer = self
+            .table
+            .client
+            .scan()
+            .table_name(&self.table.name)
+            .consistent_read(true)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| TableError::service("Scan", &self.table.name, &error))?;
+        let mut rows = Vec::new();
+        for item in answer.items() {
+            rows.extend(EndpointRow::read(&self.table.item(item)?));
+        }
+        let next = answer
+            .last_evaluated_key()
+            .and_then(|key| key.get(names::ENDPOINTS_KEY)?.as_s().ok())
+            .cloned();
+        Ok(Page { rows, next })
+    }
+
+    async fn mark_deleted(&self, name: &str, at: i64) -> Result<(), TableError> {
+        let sent = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .key(names::ENDPOINTS_KEY, AttributeValue::S(name.to_owned()))
+            .update_expression("SET #deleted = :at")
+            .condition_expression("attribute_exists(#execution)")
+            .expression_attribute_names("#deleted", names::ENDPOINTS_DELETED_AT)
+            .expression_attribute_names("#execution", names::ENDPOINTS_EXECUTION)
+            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
+            .send()
+            .await;
+        // Refused, somebody took its entry away.
+        unless_refused(sent, &self.table.name)
     }
 }
