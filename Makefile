@@ -163,7 +163,12 @@ fuzz: ## Look for inputs that break what reads definitions, events, custom resou
 # In the order of the files: the last ones, of templates alone, are the shortest.
 PYTEST_WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp ## Run the tests of templates and of the whole running system
+# What the tests of pages look with, where a Chromium is installed.
+AXE := tests/browser/node_modules
+$(AXE)/.package-lock.json: tests/browser/package-lock.json
+	@npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel error
+
+test-python: build $(VENV)/test.stamp $(VENV)/lambda.stamp $(AXE)/.package-lock.json ## Run the tests of templates and of the whole running system
 	$(VENV)/bin/pytest $(PYTEST_WORKERS) tests
 
 # What SAM and checkov need in other versions than the tests do. checkov's skips stand, with their
@@ -245,7 +250,7 @@ bench-program:
 
 clean: ## Remove what was built, installed and run here
 	cargo clean
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) $(CUSTOM_RESOURCE)/node_modules $(EVENTS_BASELINE)/node_modules .local
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(BENCH_VENV) $(GLUONTS_VENV) $(SDK_VENV) $(CUSTOM_RESOURCE)/node_modules $(EVENTS_BASELINE)/node_modules $(AXE) .local
 
 # Python packages only from files with hashes, into a venv of this checkout.
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes

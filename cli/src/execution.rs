@@ -16,8 +16,11 @@ use crate::installation::Installation;
 use crate::output::{self, Text};
 use crate::search::{Found, Search};
 
+mod compare;
+mod known;
 mod list;
 pub(crate) mod render;
+mod report;
 mod start;
 
 use render::{Style, Writer};
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Show what happened so far.
     Show(Show),
+    Report(report::Report),
+    Compare(compare::Compare),
     /// List the executions that are open, and those that ended lately, the
     /// newest first.
     List(list::List),
@@ -176,6 +181,8 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Start(arguments) => start::start(arguments).await,
         Command::Watch(arguments) => watch(arguments).await,
         Command::Show(arguments) => show(arguments).await,
+        Command::Compare(arguments) => compare::compare(arguments).await,
+        Command::Report(arguments) => report::report(arguments).await,
         Command::List(arguments) => list::list(arguments).await,
         Command::Stop(arguments) => stop(&arguments).await,
         Command::Retry(arguments) => retry(&arguments).await,

@@ -44,18 +44,31 @@ def fetch(system, execution_id, pipeline_execution_arn, directory):
     definition_file, record_file = below.file("definition.json"), below.file("record.json")
     paths += [definition_file, record_file]
     definition_file.write_text(definition["PipelineDefinition"])
-    record = subprocess.run(
-        system.command(
-            *("execution", "show", execution_id),
-            *("--table", system.outputs["ExecutionsTableName"]),
-            *("--format", "json"),
-        ),
-        env={**os.environ, **system.environment()},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+    record = ask(system, "execution", "show", execution_id, "--format", "json")
+    record.check_returncode()
     record_file.write_bytes(record.stdout)
     return sorted(paths)
+
+
+def write_report(system, execution, directory):
+    """Write the page of an execution, by its id or ARN, beside its outputs; gives its path."""
+    page = Below(directory).file("report.html")
+    options = ["--force", "--output", page]
+    for log in sorted((directory / "logs").glob("*.log")):
+        # What a training of SageMaker's algorithms writes; other logs have no losses.
+        if "#quality_metric: " in log.read_text(errors="replace"):
+            options += ["--training-log", f"{log.stem}={log}"]
+    ask(system, "execution", "report", execution, *options).check_returncode()
+    return page
+
+
+def ask(system, *arguments):
+    """Run a command of the command line about this system's executions, with what it prints kept."""
+    table = ("--table", system.outputs["ExecutionsTableName"])
+    environment = {**os.environ, **system.environment()}
+    return subprocess.run(
+        system.command(*arguments, *table), env=environment, stdout=subprocess.PIPE
+    )
 
 
 def fetch_models(system, arn, directory):

@@ -10,7 +10,7 @@ from ops.console import say, shorten
 from ops.data import read_template
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE
 from ops.local import training
-from ops.local.outputs import fetch, outputs_folder, tell_failure
+from ops.local.outputs import fetch, outputs_folder, tell_failure, write_report
 from ops.local.system import STACK
 from ops.pipeline import pipelines
 from ops.stack.deployer import StackProgress
@@ -134,6 +134,8 @@ def run(system, options, timer):
             tell_failure(system.jobs_of(arn), step, log)
     if status == 0 and (directory / "model").is_dir():
         status = forecast(system, execution_id, directory, timer)
+    page = write_report(system, execution_id, directory)
+    timer.headline(f"All of it on one page, for a browser: {shorten(page)}")
     return status
 
 

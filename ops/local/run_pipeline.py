@@ -5,12 +5,15 @@ import datetime
 from ops.below import Below
 from ops.console import say, shorten
 from ops.local import steps
-from ops.local.outputs import outputs_folder, tell_failure
+from ops.local.outputs import ask, outputs_folder, tell_failure, write_report
 from ops.local.run import deployment_progress, start_and_deploy
 from ops.local.system import STACK
 from ops.pipeline import from_definition, pipelines
 from ops.pipeline.from_definition import PipelineFromDefinition
 from ops.stack.ownership import own_pipeline
+
+# How many seconds the record of an execution that has ended may take to say so.
+RECORDED_WITHIN = 60
 
 # The exit status of a pipeline that succeeded without anything having run.
 NOTHING_RAN = 3
@@ -83,9 +86,13 @@ def run_pipeline(system, options, timer):
             tell_failure(system.jobs_of(arn), step, directory / step["StepName"] / "log.txt")
     reason = execution.get("FailureReason")
     say(f"Execution {execution_id}: {status}{f': {reason}' if reason else ''}")
-    if status != "Succeeded":
-        return 1
-    return tell_simulated(ended, options.simulate)
+    succeeded = status == "Succeeded"
+    exit_status = tell_simulated(ended, options.simulate) if succeeded else 1
+    # Events come one by one; the record is whole once it has been watched to its end.
+    ask(system, "execution", "watch", arn, "--timeout", str(RECORDED_WITHIN))
+    page = write_report(system, arn, directory)
+    timer.headline(f"All of it on one page, for a browser: {shorten(page)}")
+    return exit_status
 
 
 def tell_simulated(ended, accepted):

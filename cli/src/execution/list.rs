@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::render::{self, Writer};
 use super::{Color, Format, Place, now, writer};
 use crate::output;
+use crate::search::Search;
 
 /// Milliseconds of a day.
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -158,21 +159,42 @@ fn pipeline_of(record: &Item) -> Option<String> {
     Some(arn.pipeline_name().to_owned())
 }
 
+/// Those that are open or ended within `days`, the newest first; of one pipeline, if one is named.
+async fn rows(
+    search: &Search,
+    pipeline: Option<&str>,
+    days: u16,
+    now: i64,
+) -> anyhow::Result<Vec<Row>> {
+    let records = search.recent(days, now).await?;
+    let mut rows: Vec<Row> = records
+        .iter()
+        .map(|(id, record)| Row::of(id, record, now))
+        .collect();
+    if let Some(wanted) = pipeline {
+        let is_wanted = |name: &String| name.eq_ignore_ascii_case(wanted);
+        rows.retain(|row| row.pipeline.as_ref().is_some_and(is_wanted));
+    }
+    Ok(ordered(rows, now.saturating_sub(i64::from(days) * DAY)))
+}
+
+/// The ids of the same executions, in the same order.
+pub(super) async fn newest(
+    search: &Search,
+    pipeline: Option<&str>,
+    days: u16,
+    now: i64,
+) -> anyhow::Result<Vec<String>> {
+    let rows = rows(search, pipeline, days, now).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
 /// Lists executions; there being none is no failure.
 pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
     let search = arguments.place.search().await;
     let now = now();
-    let mut rows: Vec<Row> = search
-        .recent(arguments.days, now)
-        .await?
-        .iter()
-        .map(|(id, record)| Row::of(id, record, now))
-        .collect();
-    if let Some(wanted) = &arguments.pipeline {
-        let is_wanted = |name: &String| name.eq_ignore_ascii_case(wanted);
-        rows.retain(|row| row.pipeline.as_ref().is_some_and(is_wanted));
-    }
-    let rows = ordered(rows, now.saturating_sub(i64::from(arguments.days) * DAY));
+    let pipeline = arguments.pipeline.as_deref();
+    let rows = rows(&search, pipeline, arguments.days, now).await?;
     match arguments.format {
         Format::Json => output::write_json(&rows)?,
         Format::Text if rows.is_empty() => writeln!(

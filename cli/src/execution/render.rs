@@ -500,7 +500,7 @@ fn only_acted(step: &Step, model_data: &str) -> bool {
 }
 
 /// A figure of the summary in one line; lists of lists and maps are for files.
-fn figure(value: &Value) -> Option<String> {
+pub(super) fn figure(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(clean(text)),
@@ -516,7 +516,7 @@ fn figure(value: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use pipewright::record::history::{Metric, history};
     use pipewright::record::{Beyond, Event, Item, RecordId, writes};
@@ -533,7 +533,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn example() -> History {
+    pub(in super::super) fn example() -> History {
         let id = RecordId::new("run-1").unwrap();
         let step = |time: &str, name: &str, status: &str, more: Value| {
             let mut detail = json!({

@@ -130,20 +130,20 @@ impl Execution {
 }
 
 /// The account's S3.
-struct Bucket<'a> {
+pub(crate) struct Bucket<'a> {
     client: s3::Client,
     owner: &'a str,
 }
 
 impl<'a> Bucket<'a> {
-    fn new(config: &SdkConfig, owner: &'a str) -> Self {
+    pub(crate) fn new(config: &SdkConfig, owner: &'a str) -> Self {
         Self {
             client: s3::client(config),
             owner,
         }
     }
 
-    async fn read(&self, url: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn read(&self, url: &str) -> anyhow::Result<Vec<u8>> {
         let (bucket, key) = object(url)?;
         Ok(s3::read(&self.client, self.owner, bucket, key, MOST).await?)
     }

@@ -144,30 +144,72 @@ impl SageMaker {
         execution_arn: &str,
         name: &str,
     ) -> Result<Option<String>, SageMakerError> {
-        let mut token = None;
+        let mut from = None;
         loop {
-            let answer = self
-                .client
-                .list_pipeline_parameters_for_execution()
-                .pipeline_execution_arn(execution_arn)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| {
-                    SageMakerError::of("ListPipelineParametersForExecution", execution_arn, &error)
-                })?;
-            let found = answer
-                .pipeline_parameters()
-                .iter()
-                .find(|parameter| parameter.name() == Some(name));
-            if let Some(parameter) = found {
-                return Ok(parameter.value().map(str::to_owned));
+            let page = self.execution_parameters(execution_arn, from).await?;
+            let mut parameters = page.rows.into_iter();
+            if let Some((_, value)) = parameters.find(|(parameter, _)| parameter == name) {
+                return Ok(Some(value));
             }
-            token = answer.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
+            from = page.next.filter(|token| !token.is_empty());
+            if from.is_none() {
                 return Ok(None);
             }
         }
+    }
+
+    /// A page of the parameters of an execution, each with its value: that which it was started
+    /// with, or else the definition's default.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer.
+    pub async fn execution_parameters(
+        &self,
+        execution_arn: &str,
+        from: Option<String>,
+    ) -> Result<Page<(String, String)>, SageMakerError> {
+        let answer = self
+            .client
+            .list_pipeline_parameters_for_execution()
+            .pipeline_execution_arn(execution_arn)
+            .set_next_token(from)
+            .send()
+            .await
+            .map_err(|error| {
+                SageMakerError::of("ListPipelineParametersForExecution", execution_arn, &error)
+            })?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok(Page {
+            rows: answer
+                .pipeline_parameters()
+                .iter()
+                .map(|parameter| (text(parameter.name()), text(parameter.value())))
+                .collect(),
+            next: answer.next_token,
+        })
+    }
+
+    /// The definition that an execution runs by: its pipeline's as it was at the start.
+    ///
+    /// # Errors
+    /// [`SageMakerError`] if SageMaker did not answer, or if there is no such execution.
+    pub async fn execution_definition(
+        &self,
+        execution_arn: &str,
+    ) -> Result<String, SageMakerError> {
+        self.client
+            .describe_pipeline_definition_for_execution()
+            .pipeline_execution_arn(execution_arn)
+            .send()
+            .await
+            .map(|answer| answer.pipeline_definition.unwrap_or_default())
+            .map_err(|error| {
+                SageMakerError::of(
+                    "DescribePipelineDefinitionForExecution",
+                    execution_arn,
+                    &error,
+                )
+            })
     }
 
     /// The value of a tag; `None` if the resource has no such tag.

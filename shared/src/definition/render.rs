@@ -23,6 +23,8 @@ struct Drawing<'a> {
     steps: Vec<Step<'a>>,
     lines: BTreeMap<(usize, usize), Line>,
     layers: Vec<usize>,
+    /// The status of each step, where there is one.
+    statuses: Vec<Option<String>>,
 }
 
 impl<'a> Drawing<'a> {
@@ -80,9 +82,19 @@ impl<'a> Drawing<'a> {
             layers[step] = layer;
         }
         Self {
+            statuses: vec![None; steps.len()],
             steps,
             lines,
             layers,
+        }
+    }
+
+    /// What stands below a step's name.
+    fn second_line(&self, step: usize) -> String {
+        let kind = self.steps[step].type_name();
+        match &self.statuses[step] {
+            Some(status) => format!("{kind}: {status}"),
+            None => kind.to_owned(),
         }
     }
 }
@@ -213,7 +225,19 @@ struct Layout {
 /// a condition's branches.
 #[must_use]
 pub fn svg(definition: &Definition) -> String {
-    let drawing = Drawing::new(definition);
+    svg_with_status(definition, |_| None)
+}
+
+/// The graph as [`svg`], with the status that `status_of` gives a step written on its card and
+/// shown by the card's colour; a step without one is drawn as in [`svg`].
+#[must_use]
+pub fn svg_with_status<'s>(
+    definition: &Definition,
+    status_of: impl Fn(&str) -> Option<&'s str>,
+) -> String {
+    let mut drawing = Drawing::new(definition);
+    let statuses = drawing.steps.iter().map(|step| status_of(step.name()));
+    drawing.statuses = statuses.map(|status| status.map(str::to_owned)).collect();
     let mut layout = lay_out(&drawing);
     let left = layout
         .places
@@ -260,13 +284,9 @@ fn top_of_layer(layer: usize) -> f64 {
     u32::try_from(layer).map_or(0.0, f64::from) * (NODE_HEIGHT + LAYER_GAP) + MARGIN
 }
 
-fn width_of(step: &Step<'_>) -> f64 {
+fn width_of(step: &Step<'_>, second_line: &str) -> f64 {
     // The middle width of a character of a 13 px sans-serif, a bit generous.
-    let characters = step
-        .name()
-        .chars()
-        .count()
-        .max(step.type_name().chars().count());
+    let characters = step.name().chars().count().max(second_line.chars().count());
     (u32::try_from(characters).map_or(0.0, f64::from) * 8.0 + 36.0).max(140.0)
 }
 
@@ -277,7 +297,7 @@ fn lay_out(drawing: &Drawing<'_>) -> Layout {
         .enumerate()
         .map(|(index, step)| Place {
             step: Some(index),
-            width: width_of(step),
+            width: width_of(step, &drawing.second_line(index)),
             x: 0.0,
             above: Vec::new(),
             below: Vec::new(),
@@ -495,12 +515,14 @@ fn draw_cards(text: &mut String, drawing: &Drawing<'_>, layout: &Layout) {
         let Some(index) = place.step else { continue };
         let step = &drawing.steps[index];
         let (x, y) = (place.x - place.width / 2.0, top_of(drawing, index));
+        let status = drawing.statuses[index].as_deref();
+        let (fill, stroke) = status.map_or(("#ffffff", "#aab7b8"), colours_of);
         push(
             text,
             format_args!(
                 "<g><title>{title}</title>\
                  <rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{NODE_HEIGHT}\" rx=\"8\" \
-                 fill=\"#ffffff\" stroke=\"#aab7b8\"/>\
+                 fill=\"{fill}\" stroke=\"{stroke}\"/>\
                  <rect x=\"{x:.1}\" y=\"{bar:.1}\" width=\"4\" height=\"{inner}\" rx=\"2\" fill=\"{colour}\"/>\
                  <text x=\"{left:.1}\" y=\"{first:.1}\" font-size=\"13\" font-weight=\"600\" \
                  fill=\"#16191f\">{name}</text>\
@@ -514,9 +536,19 @@ fn draw_cards(text: &mut String, drawing: &Drawing<'_>, layout: &Layout) {
                 first = y + 23.0,
                 second = y + 39.0,
                 name = escape_xml(step.name()),
-                kind = escape_xml(step.type_name()),
+                kind = escape_xml(&drawing.second_line(index)),
             ),
         );
+    }
+}
+
+/// A card's background and border, by the status of its step.
+fn colours_of(status: &str) -> (&'static str, &'static str) {
+    match status {
+        "Succeeded" => ("#e9f7ec", "#1d8102"),
+        "Failed" => ("#fdecea", "#d13212"),
+        "Stopping" | "Stopped" => ("#fff6dd", "#8d6605"),
+        _ => ("#e8f1fb", "#0073bb"),
     }
 }
 

@@ -1,0 +1,751 @@
+//! An execution's record as a page of HTML: what stands where. `page.html` says how.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use pipewright::record::History;
+use pipewright::record::history::{Change, LogLine, Step, Training};
+use pipewright::record::rows::{FIGURES, OUTPUTS};
+use pipewright::wording::count;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tera::{Context, Tera};
+
+use super::super::render::{figure, moment, span, status as status_of, subject, time_of_day};
+use super::charts;
+
+/// Log lines that a browser lays out together, once they are looked at.
+const BLOCK: usize = 400;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What the page is made from, besides the record.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// The pipeline definition's graph as SVG, coloured by status.
+    pub(super) graph: Option<String>,
+    /// Name, value and default of each of the execution's parameters.
+    pub(super) parameters: Vec<Parameter>,
+    /// The training's log, by the name of its step.
+    pub(super) curves: Vec<(String, charts::Curve)>,
+    /// The tables of the kept forecasts, in the record's order; `None` where one could not be read.
+    pub(super) forecasts: Vec<Option<charts::Fan>>,
+    /// What could not be had for the page, and why.
+    pub(super) notes: Vec<String>,
+}
+
+/// A parameter of the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// The definition's default; empty where it has none.
+    pub(super) default: String,
+    /// Whether the value is another than the default.
+    pub(super) changed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Named {
+    name: String,
+    value: String,
+}
+
+impl Named {
+    fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// A status with the colour family that shows it.
+#[derive(Debug, Serialize)]
+struct Status {
+    text: String,
+    tone: &'static str,
+}
+
+impl Status {
+    fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let tone = tone(&text);
+        Self { text, tone }
+    }
+}
+
+/// `good`, `bad`, `warn` or `busy`, by a status's first word.
+pub(super) fn tone(status: &str) -> &'static str {
+    match status.split(' ').next().unwrap_or_default() {
+        "Succeeded" | "Completed" | "InService" | "Created" => "good",
+        "Failed" | "CompletedWithFailures" => "bad",
+        "Stopping" | "Stopped" | "Deleting" | "Deleted" => "warn",
+        "" => "",
+        _ => "busy",
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Timeline {
+    length: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    kind: String,
+    status: Status,
+    start: String,
+    duration: String,
+    /// Where the bar begins, in per cent of the timeline.
+    left: String,
+    /// How wide it is, likewise.
+    width: String,
+    remarks: Vec<String>,
+}
+
+/// When the execution began and ended, as far as is known; for an open one, the end is `now`.
+fn limits(history: &History, now: i64) -> Option<(i64, i64)> {
+    let steps = history.steps.iter();
+    let begin = history
+        .started_at
+        .or(history.created_at)
+        .into_iter()
+        .chain(steps.clone().filter_map(|step| step.started_at))
+        .min()?;
+    let end = if history.is_final() {
+        history
+            .ended_at
+            .into_iter()
+            .chain(steps.filter_map(|step| step.ended_at))
+            .max()
+            .or(history.last_seen)
+            .unwrap_or(begin)
+    } else {
+        now
+    };
+    Some((begin, end.max(begin)))
+}
+
+fn timeline(history: &History, now: i64) -> Timeline {
+    let (begin, end) = limits(history, now).unwrap_or_default();
+    let rows = history
+        .steps
+        .iter()
+        .map(|step| row(step, begin, end))
+        .collect();
+    Timeline {
+        length: span(begin, end),
+        rows,
+    }
+}
+
+fn row(step: &Step, begin: i64, end: i64) -> Row {
+    let percent = |millis: i64| {
+        let length = (end - begin).max(1);
+        let tenths = i128::from(millis.clamp(0, length)) * 1000 / i128::from(length);
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    let (start, stop) = (step.started_at, step.ended_at);
+    let mut remarks: Vec<String> = step.reason.iter().cloned().collect();
+    if step.simulated {
+        let why = step
+            .simulated_reason
+            .as_deref()
+            .unwrap_or("no reason given");
+        remarks.push(format!("Simulated: {why}"));
+    }
+    if let Some(arn) = &step.cache_hit_arn {
+        remarks.push(format!("From the cache: the result of {arn}"));
+    }
+    if step.retries > 0 {
+        remarks.push(format!("Failed and taken up again {}", times(step.retries)));
+    }
+    Row {
+        name: step.name.clone(),
+        kind: step.step_type.clone().unwrap_or_default(),
+        status: Status::new(step.status.clone()),
+        start: start.map(time_of_day).unwrap_or_default(),
+        duration: start.map_or_else(String::new, |start| match stop {
+            Some(stop) => span(start, stop),
+            None => format!("{} so far", span(start, end)),
+        }),
+        left: percent(start.unwrap_or(begin) - begin),
+        width: percent(start.map_or(0, |start| stop.unwrap_or(end) - start)),
+        remarks,
+    }
+}
+
+fn times(number: usize) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        number => format!("{number} times"),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreTable {
+    title: String,
+    rows: Vec<ScoreRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScoreRow {
+    measure: String,
+    model: String,
+    baseline: String,
+    windows: String,
+    p: String,
+    tone: &'static str,
+}
+
+/// Four significant digits, as the verdict writes figures.
+fn short_number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "an exponent of ten")]
+    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12);
+    format!("{value:.*}", usize::try_from(digits).unwrap_or(0))
+}
+
+fn scores(history: &History) -> Vec<ScoreTable> {
+    let Some(score) = &history.score else {
+        return Vec::new();
+    };
+    std::iter::once(&score.all_series)
+        .chain(&score.predicted)
+        .map(|compared| ScoreTable {
+            title: match &compared.asset {
+                Some(asset) => format!(
+                    "{asset} alone, {}",
+                    count(compared.observations, "held-out value")
+                ),
+                None => format!(
+                    "All {} series, {}",
+                    compared.series,
+                    count(compared.observations, "held-out value")
+                ),
+            },
+            rows: compared
+                .measures
+                .iter()
+                .map(|measure| ScoreRow {
+                    measure: measure.measure.clone(),
+                    model: short_number(measure.model),
+                    baseline: format!("{} ({})", short_number(measure.baseline), measure.method),
+                    windows: format!("{} / {}", measure.better, measure.worse),
+                    p: short_number(measure.p),
+                    tone: if measure.model < measure.baseline {
+                        "good"
+                    } else {
+                        "bad"
+                    },
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+#[derive(Debug, Serialize)]
+struct TrainingPart {
+    name: String,
+    metrics: Vec<Named>,
+    curve: Option<String>,
+    curve_text: String,
+}
+
+fn training(training: &Training, curves: &[(String, charts::Curve)]) -> TrainingPart {
+    let curve = curves
+        .iter()
+        .find(|(step, _)| *step == training.step_name)
+        .map(|(_, curve)| curve);
+    TrainingPart {
+        name: training.step_name.clone(),
+        metrics: training
+            .metrics
+            .iter()
+            .filter_map(|metric| Some(Named::new(&metric.name, figure(&metric.value)?)))
+            .collect(),
+        curve: curve.and_then(charts::Curve::svg),
+        curve_text: curve.map(charts::Curve::sentence).unwrap_or_default(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ForecastPart {
+    text: String,
+    chart: Option<String>,
+}
+
+fn forecasts(history: &History, tables: &[Option<charts::Fan>]) -> Vec<ForecastPart> {
+    let tables = tables
+        .iter()
+        .map(Option::as_ref)
+        .chain(std::iter::repeat(None));
+    history
+        .forecasts
+        .iter()
+        .zip(tables)
+        .map(|(kept, table)| ForecastPart {
+            text: format!(
+                "{}, {} to {}, {} samples, made {} by {}. Table: {}",
+                kept.assets.join(", "),
+                kept.first_date,
+                kept.last_date,
+                kept.samples,
+                kept.made_at,
+                kept.source,
+                kept.table
+            ),
+            chart: table.and_then(charts::Fan::svg),
+        })
+        .collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Share {
+    name: String,
+    value: String,
+    width: String,
+}
+
+/// `MSFT_BB_MA (79.1 %)`, as the summary has them, in parts.
+fn top_feature(text: &str) -> Share {
+    let parts = text
+        .strip_suffix(" %)")
+        .and_then(|text| text.rsplit_once(" ("))
+        .filter(|(_, share)| {
+            share
+                .parse::<f64>()
+                .is_ok_and(|share| (0.0..=100.0).contains(&share))
+        });
+    match parts {
+        Some((name, share)) => Share {
+            name: name.to_owned(),
+            value: format!("{share} %"),
+            width: share.to_owned(),
+        },
+        None => Share {
+            name: text.to_owned(),
+            value: String::new(),
+            width: "0".to_owned(),
+        },
+    }
+}
+
+/// A list of objects as a table: its columns are the members of the first one.
+fn table(value: &Value) -> (Vec<String>, Vec<Vec<String>>) {
+    let rows: Vec<_> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .collect();
+    let columns: Vec<String> = rows
+        .first()
+        .map(|row| row.keys().cloned().collect())
+        .unwrap_or_default();
+    let cells = rows
+        .iter()
+        .map(|row| {
+            columns
+                .iter()
+                .map(|name| row.get(name).and_then(figure).unwrap_or_default())
+                .collect()
+        })
+        .collect();
+    (columns, cells)
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    name: String,
+    value: String,
+    copy: bool,
+}
+
+fn places(history: &History) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        places.push(Place {
+            name: name.to_owned(),
+            copy: value.starts_with("s3://") || value.starts_with("arn:"),
+            value: value.to_owned(),
+        });
+    };
+    if let Some(arn) = &history.execution_arn {
+        add("Execution", arn);
+    }
+    match history
+        .report
+        .as_ref()
+        .map(|report| &report.summary[OUTPUTS])
+    {
+        Some(Value::String(uri)) => add("Outputs", uri),
+        Some(Value::Object(uris)) => {
+            for (name, uri) in uris {
+                add(name, uri.as_str().unwrap_or_default());
+            }
+        }
+        _ => {}
+    }
+    let record = history.attributes();
+    for (title, value) in [
+        ("Model data", &record.model.model_data_url),
+        ("Model image", &record.model.model_image),
+        ("Model package", &record.package.model_package_arn),
+        ("Endpoint", &record.endpoint.endpoint_arn),
+    ] {
+        if let Some(value) = value {
+            add(title, value);
+        }
+    }
+    for step in &history.steps {
+        if let Some(arn) = &step.resource_arn {
+            add(&format!("Step {}", step.name), arn);
+        }
+    }
+    places
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'a str,
+    text: &'a str,
+}
+
+fn line(line: &LogLine) -> Line<'_> {
+    Line {
+        time: line.at.map(time_of_day).unwrap_or_default(),
+        level: &line.level,
+        text: &line.message,
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Reported {
+    time: String,
+    what: String,
+    status: Status,
+    reason: String,
+}
+
+fn reported(change: &Change) -> Reported {
+    Reported {
+        time: time_of_day(change.at),
+        what: subject(change),
+        status: Status::new(status_of(change)),
+        reason: change.reason.clone().unwrap_or_default(),
+    }
+}
+
+fn facts(history: &History, now: i64) -> Vec<Named> {
+    let mut facts = Vec::new();
+    if let Some(begin) = history.started_at.or(history.created_at)
+        && let Some(text) = moment(begin)
+    {
+        facts.push(Named::new("Started", text));
+    }
+    if let Some(text) = history.ended_at.and_then(moment) {
+        facts.push(Named::new("Ended", text));
+    }
+    if let Some((begin, end)) = limits(history, now) {
+        let name = if history.is_final() {
+            "Duration"
+        } else {
+            "Running for"
+        };
+        facts.push(Named::new(name, span(begin, end)));
+    }
+    let package = history.attributes().package;
+    for (name, value) in [
+        ("Model package", package.model_package_version),
+        ("Approval", package.approval_status),
+    ] {
+        facts.extend(value.map(|value| Named::new(name, value)));
+    }
+    facts
+}
+
+fn reasons(history: &History) -> Vec<Named> {
+    let start = history
+        .start_failure
+        .iter()
+        .map(|failure| Named::new("SageMaker refused to start it:", &failure.reason));
+    let own = history
+        .failure_reason
+        .iter()
+        .map(|reason| Named::new("Why it failed:", reason));
+    let container = history.report.iter().filter_map(|report| {
+        Some(Named::new(
+            "The container's own word:",
+            report.reason.as_ref()?,
+        ))
+    });
+    start.chain(own).chain(container).collect()
+}
+
+/// The whole page, which needs nothing but itself: no request leaves it.
+///
+/// `now` is in epoch milliseconds: an open execution's steps last until then.
+pub(super) fn page(history: &History, more: &More, now: i64) -> Result<String, tera::Error> {
+    let summary = history.report.as_ref().map(|report| &report.summary);
+    let of_summary = |name: &str| summary.map_or(&Value::Null, |summary| &summary[name]);
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(figure)
+            .collect()
+    };
+    let (asset_columns, asset_days) = table(of_summary("assetDays"));
+    let mut notes = more.notes.clone();
+    notes.extend(
+        history
+            .report
+            .iter()
+            .flat_map(|report| report.notes.clone()),
+    );
+    let mut levels: Vec<&str> = history.log.iter().map(|line| line.level.as_str()).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let log: Vec<Vec<Line<'_>>> = history
+        .log
+        .chunks(BLOCK)
+        .map(|block| block.iter().map(line).collect())
+        .collect();
+    let changed = more
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.changed)
+        .count();
+
+    let mut context = Context::new();
+    context.insert("title", &history.id);
+    context.insert("pipeline", &pipeline(history));
+    context.insert(
+        "status",
+        &Status::new(
+            history
+                .status
+                .as_deref()
+                .unwrap_or(if history.start_failure.is_some() {
+                    "Failed to start"
+                } else {
+                    "Not started yet"
+                }),
+        ),
+    );
+    context.insert("facts", &facts(history, now));
+    context.insert("reasons", &reasons(history));
+    context.insert("notes", &notes);
+    context.insert("timeline", &timeline(history, now));
+    context.insert("graph", &more.graph);
+    context.insert("verdict", &history.verdict);
+    context.insert("scores", &scores(history));
+    let trainings: Vec<_> = history
+        .trainings
+        .iter()
+        .map(|one| training(one, &more.curves))
+        .filter(|one| one.curve.is_some() || !one.metrics.is_empty())
+        .collect();
+    context.insert("trainings", &trainings);
+    context.insert("forecasts", &forecasts(history, &more.forecasts));
+    let figures: Vec<_> = FIGURES
+        .iter()
+        .filter(|(name, _)| !["topFeatures", "warnings"].contains(name))
+        .filter_map(|(name, words)| Some(Named::new(*words, figure(of_summary(name))?)))
+        .collect();
+    context.insert("figures", &figures);
+    context.insert("warnings", &texts(of_summary("warnings")));
+    let top: Vec<_> = texts(of_summary("topFeatures"))
+        .iter()
+        .map(|text| top_feature(text))
+        .collect();
+    context.insert("top_features", &top);
+    context.insert("asset_columns", &asset_columns);
+    context.insert("asset_days", &asset_days);
+    context.insert("parameters", &more.parameters);
+    let parameters = count(more.parameters.len(), "parameter");
+    let parameters_note = match changed {
+        0 => format!("{parameters}, each at the definition's default if it has one."),
+        1 => format!("{parameters}, of which one, in bold, is not at the definition's default."),
+        _ => format!(
+            "{parameters}, of which {changed}, in bold, are not at the definition's default."
+        ),
+    };
+    context.insert("parameters_note", &parameters_note);
+    context.insert("places", &places(history));
+    context.insert("levels", &levels);
+    context.insert("log", &log);
+    context.insert("log_lines", &history.log.len());
+    let changes: Vec<_> = history.changes.iter().map(reported).collect();
+    context.insert("changes", &changes);
+    context.insert("changes_title", &count(changes.len(), "change"));
+    context.insert("version", env!("CARGO_PKG_VERSION"));
+    context.insert("made_at", &moment(now).unwrap_or_default());
+    context.insert("style", STYLE);
+    context.insert("script", SCRIPT);
+    context.insert("script_digest", &BASE64.encode(Sha256::digest(SCRIPT)));
+
+    let mut engine = Tera::new();
+    engine.add_raw_template("page.html", include_str!("page.html"))?;
+    engine.render("page.html", &context)
+}
+
+/// The pipeline's name, of its ARN.
+fn pipeline(history: &History) -> String {
+    let arn = history.execution_arn.as_deref().unwrap_or_default();
+    arn.split_once(":pipeline/")
+        .and_then(|(_, rest)| rest.split('/').next())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipewright::record::history::{Metric, StartFailure};
+    use serde_json::json;
+
+    const NOW: i64 = 1_714_979_000_000;
+
+    /// What no record that we write has, but whoever may write to the table could put there.
+    const HOSTILE: &str = "\"'></p><script>alert(1)</script><img src=x onerror=alert(1)>";
+
+    fn example() -> History {
+        super::super::super::render::tests::example()
+    }
+
+    /// The page without its own script.
+    fn without_script(page: &str) -> String {
+        page.replace(SCRIPT, "")
+    }
+
+    /// No text of a record, such as a step's name, a reason or a line of a log, becomes markup or script of the page.
+    #[test]
+    fn nothing_that_is_stored_becomes_markup() {
+        let mut history = example();
+        history.id = HOSTILE.to_owned();
+        history.failure_reason = Some(HOSTILE.to_owned());
+        history.start_failure = Some(StartFailure {
+            reason: HOSTILE.to_owned(),
+            at: None,
+        });
+        history.steps[0].name = HOSTILE.to_owned();
+        history.steps[0].status = HOSTILE.to_owned();
+        history.changes[0].step_name = Some(HOSTILE.to_owned());
+        history.execution_arn = Some(format!(
+            "arn:aws:sagemaker:r:1:pipeline/{HOSTILE}/execution/x"
+        ));
+        history.verdict.push(HOSTILE.to_owned());
+        history.log.push(LogLine {
+            entry: String::new(),
+            at: Some(NOW),
+            level: HOSTILE.to_owned(),
+            message: HOSTILE.to_owned(),
+        });
+        history.trainings.push(Training {
+            step_name: HOSTILE.to_owned(),
+            job_arn: HOSTILE.to_owned(),
+            status: "Completed".to_owned(),
+            reason: None,
+            started_at: None,
+            ended_at: None,
+            metrics: vec![Metric {
+                name: HOSTILE.to_owned(),
+                value: json!(HOSTILE),
+                at: None,
+            }],
+        });
+        let report = history.report.as_mut().unwrap();
+        report.notes.push(HOSTILE.to_owned());
+        report.summary = json!({
+            "rows": HOSTILE, "outputs": {HOSTILE: HOSTILE}, "topFeatures": [HOSTILE, "\" onload=x (5 %)"],
+            "warnings": [HOSTILE], "assetDays": [{HOSTILE: HOSTILE}],
+        });
+        let more = More {
+            parameters: vec![Parameter {
+                name: HOSTILE.to_owned(),
+                value: HOSTILE.to_owned(),
+                default: HOSTILE.to_owned(),
+                changed: true,
+            }],
+            notes: vec![HOSTILE.to_owned()],
+            ..More::default()
+        };
+        let page = without_script(&page(&history, &more, NOW).unwrap());
+        assert_eq!(page.matches("<script").count(), 1, "the page's own");
+        assert!(!page.contains("<img"));
+        assert!(!page.contains("\" onload"));
+    }
+
+    /// A page of an execution lets the browser load nothing, and run no script but its own.
+    #[test]
+    fn the_page_loads_nothing_and_runs_its_own_script_alone() {
+        let page = page(&example(), &More::default(), NOW).unwrap();
+        let digest = BASE64.encode(Sha256::digest(SCRIPT));
+        assert!(page.contains("default-src 'none'"));
+        assert!(page.contains(&format!("script-src 'sha256-{digest}'")));
+        assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
+        for loads in ["src=", "href=", "url(", "@import"] {
+            assert!(!page.contains(loads), "{loads}");
+        }
+    }
+
+    #[test]
+    fn the_page_says_what_the_record_says() {
+        let page = page(&example(), &More::default(), NOW).unwrap();
+        for told in [
+            "<title>run-1: Failed</title>",
+            "<strong>Why it failed:</strong>",
+            "Simulated: no runner",
+            ">1 min 05 s<",
+            "s3://models/execution/run-1/",
+            "<dt>limiting asset</dt><dd>XOM</dd>",
+        ] {
+            assert!(page.contains(told), "{told} is not in {page}");
+        }
+        // Of 121 s, the first step takes those from 1 to 66.
+        assert!(page.contains("left:0.8%;width:53.7%"), "{page}");
+    }
+
+    #[test]
+    fn an_execution_that_is_not_there_yet_has_a_page() {
+        let history = pipewright::record::history::history("run-1", &[]);
+        let page = page(&history, &More::default(), NOW).unwrap();
+        assert!(page.contains("Not started yet"));
+    }
+
+    #[test]
+    fn a_share_is_a_bar_and_another_text_stays_as_it_is() {
+        let share = top_feature("A_LAG_1 (96.4 %)");
+        assert_eq!(
+            (share.name.as_str(), share.width.as_str()),
+            ("A_LAG_1", "96.4")
+        );
+        for other in ["A", "A (x %)", "A (900 %)", "A (1 %"] {
+            assert_eq!(top_feature(other).name, other);
+        }
+    }
+
+    #[test]
+    fn figures_have_four_significant_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.025_549_814, "0.02555"),
+            (3.602_57, "3.603"),
+            (123_456.7, "123457"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(short_number(value), text);
+        }
+    }
+}
