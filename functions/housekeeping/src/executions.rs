@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipewright::definition::StepKind;
 use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepState, Told};
 use pipewright::record::training::ended_trainings;
 use pipewright::record::{
@@ -139,18 +140,18 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         }
 
         // What the steps made; each on its own, since each may fail.
-        let made = |key| {
+        let made = |kind| {
             steps
                 .iter()
                 .filter_map(|step| step.made.as_ref())
-                .filter(move |made| made.key == key)
+                .filter(move |made| made.kind == kind)
                 .map(|made| made.arn.as_str())
         };
-        let models: BTreeMap<String, &str> = made("model")
+        let models: BTreeMap<String, &str> = made(StepKind::Model)
             .chain(told.arns(Kind::Model))
             .map(|arn| (arn.to_ascii_lowercase(), arn))
             .collect();
-        let packages: BTreeMap<String, &str> = made("registerModel")
+        let packages: BTreeMap<String, &str> = made(StepKind::RegisterModel)
             .chain(told.arns(Kind::Package))
             .map(|arn| (arn.to_ascii_lowercase(), arn))
             .collect();

@@ -1,6 +1,7 @@
 //! Housekeeping against a world in memory, whose listings have pages of two
 //! rows.
 
+use pipewright::definition::StepKind;
 use pipewright::record::reconcile::{
     EndpointFound, ExecutionState, Made, ModelFound, PackageState, StepState,
 };
@@ -249,16 +250,15 @@ fn started(id: &str) -> Value {
     })
 }
 
-fn step(name: &str, status: &str, made: Option<(&'static str, &'static str, &str)>) -> StepState {
+fn step(name: &str, status: &str, made: Option<(StepKind, &str)>) -> StepState {
     StepState {
         name: name.to_owned(),
         status: status.to_owned(),
         started_at: Some(NOW - 3 * HOUR),
         ended_at: Some(NOW - 2 * HOUR),
         failure_reason: (status == "Failed").then(|| "no capacity".to_owned()),
-        made: made.map(|(key, step_type, arn)| Made {
-            key,
-            step_type,
+        made: made.map(|(kind, arn)| Made {
+            kind,
             arn: arn.to_owned(),
         }),
         cache_hit_arn: None,
@@ -294,14 +294,14 @@ fn all_lost() -> World {
             step(
                 "features",
                 "Succeeded",
-                Some(("processingJob", "Processing", "arn:p")),
+                Some((StepKind::Processing, "arn:p")),
             ),
-            step("train", "Succeeded", Some(("trainingJob", "Training", JOB))),
-            step("model", "Succeeded", Some(("model", "Model", model))),
+            step("train", "Succeeded", Some((StepKind::Training, JOB))),
+            step("model", "Succeeded", Some((StepKind::Model, model))),
             step(
                 "register",
                 "Succeeded",
-                Some(("registerModel", "RegisterModel", package)),
+                Some((StepKind::RegisterModel, package)),
             ),
             step("deploy", "Failed", None),
         ],

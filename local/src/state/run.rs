@@ -6,7 +6,7 @@ use super::launch::{Launch, NotLaunched};
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::event::Event;
-use pipewright::definition::{Definition, Resource, Side, StepType};
+use pipewright::definition::{Definition, Resource, Side, StepType, in_events};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -294,7 +294,7 @@ impl Execution {
         };
         let mut metadata = Map::new();
         if !step.metadata.is_null() {
-            let member = camel_case(step.step_type.metadata);
+            let member = step.step_type.event_member();
             metadata.insert(member, in_camel_case(&step.metadata));
         }
         if let Some(reason) = &step.simulated {
@@ -443,37 +443,12 @@ fn in_pipelines_words(reason: String) -> String {
     }
 }
 
-/// `ProcessingJob` becomes `processingJob`, `EMRServerless` `emrServerless`.
-fn camel_case(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let capitals = letters
-        .iter()
-        .take_while(|letter| letter.is_ascii_uppercase())
-        .count();
-    // The last capital of several begins the next word, unless the name ends with it.
-    let lowered = if capitals > 1 && capitals < letters.len() {
-        capitals - 1
-    } else {
-        capitals
-    };
-    letters
-        .iter()
-        .enumerate()
-        .map(|(index, letter)| {
-            if index < lowered {
-                letter.to_ascii_lowercase()
-            } else {
-                *letter
-            }
-        })
-        .collect()
-}
-
+/// An answer of the service as events spell its members.
 fn in_camel_case(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
-            .map(|(name, value)| (camel_case(name), in_camel_case(value)))
+            .map(|(name, value)| (in_events(name), in_camel_case(value)))
             .collect::<Map<_, _>>()
             .into(),
         other => other.clone(),
@@ -842,10 +817,6 @@ mod tests {
 
     #[test]
     fn names_of_metadata_become_camel_case_as_in_the_documented_events() {
-        assert_eq!(camel_case("ProcessingJob"), "processingJob");
-        assert_eq!(camel_case("EMRServerless"), "emrServerless");
-        assert_eq!(camel_case("EMR"), "emr");
-        assert_eq!(camel_case("AutoMLJob"), "autoMLJob");
         assert_eq!(
             in_camel_case(&json!({"Arn": "A", "OutputParameters": [{"Name": "X"}]})),
             json!({"arn": "A", "outputParameters": [{"Name": "X"}]})

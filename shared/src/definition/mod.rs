@@ -31,5 +31,5 @@ pub(crate) use reference::walk;
 pub use reference::{Function, Owner, Reference};
 pub use source::{DuplicateKey, ParseError, Position, SourceMap};
 pub use step_types::{
-    Arguments, Beside, NamedItems, Need, Properties, Resource, StepKind, StepType,
+    Arguments, Beside, NamedItems, Need, Properties, Resource, StepKind, StepType, in_events,
 };

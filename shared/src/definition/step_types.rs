@@ -260,6 +260,12 @@ impl StepType {
         self.kind == StepKind::Unknown || self.beside.iter().any(|(name, _)| *name == member)
     }
 
+    /// Its member in the metadata of events: `processingJob`, `model`.
+    #[must_use]
+    pub fn event_member(&self) -> String {
+        in_events(self.metadata)
+    }
+
     /// Whether this member of the request is told again by the description of
     /// what the step makes.
     #[must_use]
@@ -272,6 +278,20 @@ impl StepType {
         let has = |shape: Option<shapes::Shape>| shape.and_then(|shape| shape.member(member));
         has(shapes::request(request)).is_some() && has(shapes::description(description)).is_some()
     }
+}
+
+/// A member of the service's answers as events spell it: `ProcessingJob` becomes
+/// `processingJob`, `EMRServerless` `emrServerless`.
+#[must_use]
+pub fn in_events(member: &str) -> String {
+    let capitals = member.bytes().take_while(u8::is_ascii_uppercase).count();
+    // The last capital of several begins the next word, unless the name ends with it.
+    let lowered = if capitals > 1 && capitals < member.len() {
+        capitals - 1
+    } else {
+        capitals
+    };
+    member[..lowered].to_ascii_lowercase() + &member[lowered..]
 }
 
 macro_rules! step_types {
@@ -610,7 +630,20 @@ const DECIDED_OF_CLUSTERS: [&str; 5] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Properties, StepKind, TYPES, shapes};
+    use super::{Arguments, Properties, StepKind, TYPES, in_events, shapes};
+
+    #[test]
+    fn members_become_camel_case_as_in_the_documented_events() {
+        for (member, told) in [
+            ("ProcessingJob", "processingJob"),
+            ("EMRServerless", "emrServerless"),
+            ("EMR", "emr"),
+            ("AutoMLJob", "autoMLJob"),
+            ("CallbackToken", "callbackToken"),
+        ] {
+            assert_eq!(in_events(member), told);
+        }
+    }
 
     #[test]
     fn every_row_is_found_by_its_kind_and_its_name() {

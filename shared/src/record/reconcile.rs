@@ -39,6 +39,7 @@ use super::family::Kind;
 use super::id::ExecutionArn;
 use super::rows::{ChangeRow, without_nulls};
 use super::status::is_final;
+use crate::definition::StepKind;
 
 /// What SageMaker answers about an execution. Moments are epoch milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,10 +80,8 @@ pub struct StepState {
 /// What a step made or ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// The key in the metadata of the step's events: `processingJob`, `model`.
-    pub key: &'static str,
-    /// The step's type in the definition: `Processing`, `Model`.
-    pub step_type: &'static str,
+    /// What type of step it is of.
+    pub kind: StepKind,
     /// The ARN of the job, model or package.
     pub arn: String,
 }
@@ -292,10 +291,13 @@ impl Comparison<'_> {
         let told = self.told.of_subject(Kind::Step, &state.name);
         let step_type = told
             .and_then(|latest| latest.step_type.as_deref())
-            .or_else(|| state.made.as_ref().map(|made| made.step_type));
+            .or_else(|| state.made.as_ref().map(|made| made.kind.step_type().name));
         let mut metadata = Map::new();
         if let Some(made) = &state.made {
-            metadata.insert(made.key.to_owned(), json!({"arn": made.arn}));
+            metadata.insert(
+                made.kind.step_type().event_member(),
+                json!({"arn": made.arn}),
+            );
         }
         let mut detail = json!({
             "pipelineArn": self.pipeline_arn(),

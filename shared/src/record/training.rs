@@ -298,8 +298,7 @@ mod tests {
             name: "Train".to_owned(),
             status: "Succeeded".to_owned(),
             made: Some(crate::record::reconcile::Made {
-                key: "trainingJob",
-                step_type: "Training",
+                kind: crate::definition::StepKind::Training,
                 arn: JOB.to_owned(),
             }),
             ..StepState::default()

@@ -3,6 +3,7 @@
 
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::{PipelineExecutionStep, PipelineExecutionStepMetadata};
+use pipewright::definition::StepKind;
 use pipewright::record::TrainingState;
 use pipewright::record::reconcile::{ExecutionState, Made, ModelFound, PackageState, StepState};
 use pipewright::record::training::MetricState;
@@ -231,64 +232,50 @@ fn step_state(step: &PipelineExecutionStep) -> StepState {
 /// What a step made, of the types that have an ARN. SageMaker does not say a
 /// step's type; what it made tells.
 fn made(metadata: &PipelineExecutionStepMetadata) -> Option<Made> {
+    use StepKind as Kind;
     let found = [
         (
-            "processingJob",
-            "Processing",
+            Kind::Processing,
             metadata.processing_job().and_then(|job| job.arn()),
         ),
         (
-            "trainingJob",
-            "Training",
+            Kind::Training,
             metadata.training_job().and_then(|job| job.arn()),
         ),
         (
-            "transformJob",
-            "Transform",
+            Kind::Transform,
             metadata.transform_job().and_then(|job| job.arn()),
         ),
         (
-            "tuningJob",
-            "Tuning",
+            Kind::Tuning,
             metadata.tuning_job().and_then(|job| job.arn()),
         ),
         (
-            "autoMLJob",
-            "AutoML",
+            Kind::AutoMl,
             metadata.auto_ml_job().and_then(|job| job.arn()),
         ),
+        (Kind::Model, metadata.model().and_then(|model| model.arn())),
         (
-            "model",
-            "Model",
-            metadata.model().and_then(|model| model.arn()),
-        ),
-        (
-            "registerModel",
-            "RegisterModel",
+            Kind::RegisterModel,
             metadata.register_model().and_then(|model| model.arn()),
         ),
         (
-            "lambda",
-            "Lambda",
+            Kind::Lambda,
             metadata.lambda().and_then(|lambda| lambda.arn()),
         ),
         (
-            "endpointConfig",
-            "EndpointConfig",
+            Kind::EndpointConfig,
             metadata.endpoint_config().and_then(|config| config.arn()),
         ),
         (
-            "endpoint",
-            "Endpoint",
+            Kind::Endpoint,
             metadata.endpoint().and_then(|endpoint| endpoint.arn()),
         ),
     ];
-    found
-        .into_iter()
-        .find_map(|(key, step_type, arn)| Some((key, step_type, arn?)))
-        .map(|(key, step_type, arn)| Made {
-            key,
-            step_type,
-            arn: arn.to_owned(),
+    found.into_iter().find_map(|(kind, arn)| {
+        Some(Made {
+            kind,
+            arn: arn?.to_owned(),
         })
+    })
 }

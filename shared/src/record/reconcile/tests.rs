@@ -223,8 +223,7 @@ fn a_lost_step_keeps_its_reason_its_job_and_its_cache_hit() {
         ended_at: Some(T0 + 4000),
         failure_reason: Some("no capacity".to_owned()),
         made: Some(Made {
-            key: "model",
-            step_type: "Model",
+            kind: StepKind::Model,
             arn: "arn:m".to_owned(),
         }),
         cache_hit_arn: Some("arn:other".to_owned()),
@@ -416,8 +415,7 @@ fn missing(told: &Told, happened: &[Happened]) -> Vec<Event> {
             started_at: Some(change.started_at),
             ended_at: is_final(change.status).then_some(change.at),
             made: (change.status == "Succeeded").then(|| Made {
-                key: "model",
-                step_type: "Model",
+                kind: StepKind::Model,
                 arn: "arn:m".to_owned(),
             }),
             ..StepState::default()
