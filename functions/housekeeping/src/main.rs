@@ -1,13 +1,12 @@
 //! Scheduled: mends records whose events went missing, and deletes endpoints
 //! that nobody uses.
 
-use std::sync::Arc;
-
 use anyhow::bail;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use pipewright_aws::cloudwatch::{self, Metrics};
 use pipewright_aws::dynamodb::Executions;
 use pipewright_aws::dynamodb::endpoints::Endpoints;
+use pipewright_aws::function::failure;
 use pipewright_aws::process::{list_variable, number_variable, variable};
 use pipewright_aws::sagemaker::SageMaker;
 use pipewright_aws::{dynamodb, function, logging, process, sagemaker};
@@ -25,9 +24,9 @@ mod report;
 mod tests;
 
 use handler::Housekeeper;
-use plan::{Request, Settings};
+use plan::{Request, RunSettings};
 use ports::Clock;
-use report::Report;
+use report::RunReport;
 
 /// How many executions a run looks at: some five calls each, within the
 /// function's time.
@@ -42,62 +41,48 @@ async fn main() -> anyhow::Result<()> {
     let settings = settings()?;
     let config = function::config();
     let tables = dynamodb::client(&config);
-    let keeper = Arc::new(Housekeeper {
+    let keeper = Housekeeper {
         records: Executions::new(tables.clone(), variable("EXECUTIONS_TABLE")?),
         registry: Endpoints::new(tables, variable("ENDPOINTS_TABLE")?),
         service: SageMaker::new(sagemaker::client(&config)),
         usage: Metrics::new(cloudwatch::client(&config)),
         clock: SystemClock,
+    };
+    let state = (keeper, settings);
+    let serving = function::serve(state, async |state, event: LambdaEvent<Value>| {
+        let (keeper, settings) = &*state;
+        let request = Request::deserialize(&event.payload)
+            .map_err(|error| failure("InvalidRequest", &error))?;
+        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let asked = settings
+            .asked(&request)
+            .map_err(|error| failure("InvalidRequest", &error))?;
+        let report = keeper.run(&asked, deadline).await;
+        answer(&report, &settings.prefix)
     });
-    let settings = Arc::new(settings);
-    let service = service_fn(move |event: LambdaEvent<Value>| {
-        let (keeper, settings) = (Arc::clone(&keeper), Arc::clone(&settings));
-        async move {
-            let request = Request::deserialize(&event.payload)
-                .map_err(|error| diagnostic("InvalidRequest", &error.to_string()))?;
-            let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-            let asked = settings
-                .asked(&request)
-                .map_err(|error| diagnostic("InvalidRequest", &error.to_string()))?;
-            let report = keeper.run(&asked, deadline).await;
-            answer(&report, &settings.prefix)
-        }
-    });
-    lambda_runtime::run(service)
-        .await
-        .map_err(anyhow::Error::from_boxed)
+    Ok(serving.await?)
 }
 
 /// Logs what was done, tells the metrics, and makes the run an error if
 /// anything failed.
-fn answer(report: &Report, prefix: &str) -> Result<Value, Diagnostic> {
-    let json = serde_json::to_value(report)
-        .map_err(|error| diagnostic("UnwritableReport", &error.to_string()))?;
+fn answer(report: &RunReport, prefix: &str) -> Result<Value, Diagnostic> {
+    let json = serde_json::to_value(report).map_err(|error| failure("UnwritableReport", &error))?;
     tracing::info!(report = %json, "housekeeping done");
-    if let Err(error) = report.metrics(prefix, SystemClock.now()).emit() {
-        tracing::error!(%error, "metrics could not be written");
-    }
+    function::tell(&report.metrics(prefix, SystemClock.now()));
     match report.error() {
         None => Ok(json),
-        Some(error) => Err(diagnostic("HousekeepingFailed", &error)),
+        Some(error) => Err(failure("HousekeepingFailed", &error)),
     }
 }
 
-fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
-    Diagnostic {
-        error_type: error_type.to_owned(),
-        error_message: error_message.to_owned(),
-    }
-}
-
-fn settings() -> anyhow::Result<Settings> {
+fn settings() -> anyhow::Result<RunSettings> {
     let hours: i64 = number_variable("IDLE_ENDPOINT_HOURS")?;
     let delete_endpoints = match variable("IDLE_ENDPOINT_ACTION")?.as_str() {
         "Delete" => true,
         "Report" => false,
         other => bail!("IDLE_ENDPOINT_ACTION is {other:?}; it must be Delete or Report"),
     };
-    Ok(Settings {
+    Ok(RunSettings {
         prefix: variable("PREFIX")?,
         shipped_pipeline: variable("PIPELINE_NAME")?,
         pipelines: list_variable("PIPELINE_NAMES"),

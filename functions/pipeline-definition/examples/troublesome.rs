@@ -37,5 +37,5 @@ impl Handler for Troublesome {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), lambda_runtime::Error> {
     logging::init(logging::Libraries::WarningsAtMost)?;
-    custom_resource::run(Troublesome).await
+    Ok(custom_resource::run(Troublesome).await?)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_smithy_types::timeout::TimeoutConfig;
 use pipeline_definition::PipelineDefinition;
 use pipeline_definition::s3::S3Store;
-use pipewright_aws::{CONNECT_TIMEOUT, custom_resource, logging};
+use pipewright_aws::{CONNECT_TIMEOUT, custom_resource, function, logging};
 
 /// How long one attempt of a call to S3 may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const OPERATION: Duration = Duration::from_secs(14);
 async fn main() -> Result<(), lambda_runtime::Error> {
     // The events hold a secret address, which libraries would write to the log.
     logging::init(logging::Libraries::WarningsAtMost)?;
-    let config = pipewright_aws::function::config()
+    let config = function::config()
         .into_builder()
         .timeout_config(
             TimeoutConfig::builder()
@@ -31,5 +31,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         )
         .build();
     let store = S3Store::new(pipewright_aws::s3::client(&config));
-    custom_resource::run(PipelineDefinition::new(store)).await
+    Ok(custom_resource::run(PipelineDefinition::new(store)).await?)
 }

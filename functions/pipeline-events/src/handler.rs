@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright::arn::Home;
 use pipewright::record::event::{
     EXECUTION_TAG, EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts,
@@ -15,8 +16,8 @@ use pipewright::record::{
 use pipewright_aws::dynamodb::endpoints::Registry;
 use pipewright_aws::dynamodb::{Records, TableError};
 use pipewright_aws::sagemaker::Origin;
-use serde_json::Value;
 
+use crate::envelope::parsed;
 use crate::ports::{Failure, Questions};
 
 /// How many executions' ids are kept while warm. Beyond that the memory is
@@ -52,6 +53,9 @@ pub(crate) enum HandlerError {
     /// It is one of ours and can't be read.
     #[error("{0}")]
     Malformed(EventError),
+    /// It does not have the form of EventBridge's events.
+    #[error("the event cannot be read: {0}")]
+    Envelope(String),
     /// Nobody could say whose it is.
     #[error("could not find the record of the event: {0}")]
     Lookup(#[source] Failure),
@@ -92,7 +96,7 @@ impl HandlerError {
     /// The name for Lambda's `errorType`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Malformed(_) => "MalformedEvent",
+            Self::Malformed(_) | Self::Envelope(_) => "MalformedEvent",
             Self::Lookup(_) => "LookupFailed",
             Self::Write { .. } => "WriteFailed",
             Self::Training { .. } => "TrainingNotRecorded",
@@ -163,12 +167,16 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
     /// step, read the execution's changes as well. Of a model or package whose
     /// execution has no record, the pipeline's tags are asked for, once while
     /// the process is warm.
-    pub(crate) async fn handle(&self, home: &Home, event: &Value) -> Result<Outcome, HandlerError> {
+    pub(crate) async fn handle(
+        &self,
+        home: &Home,
+        event: &EventBridgeEvent,
+    ) -> Result<Outcome, HandlerError> {
         let not_ours = |why: String| Ok(Outcome::NotOurs { why });
         if let Some(why) = sent_elsewhere(home, event) {
             return not_ours(why);
         }
-        let event = match Event::parse(event) {
+        let event = match parsed(event) {
             Ok(event) => event,
             Err(error @ EventError::NotFollowed { .. }) => return not_ours(error.to_string()),
             Err(error) => return Err(HandlerError::Malformed(error)),
@@ -715,12 +723,13 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
 
 /// Why an event that says where it was sent is not ours, if it was sent
 /// elsewhere.
-fn sent_elsewhere(home: &Home, event: &Value) -> Option<String> {
-    let other = |field: &str, ours: &str| {
-        let theirs = event[field].as_str()?;
-        (theirs != ours).then(|| format!("event of {field} {theirs}"))
+fn sent_elsewhere(home: &Home, event: &EventBridgeEvent) -> Option<String> {
+    let other = |field: &str, theirs: Option<&str>, ours: &str| {
+        let theirs = theirs.filter(|theirs| *theirs != ours)?;
+        Some(format!("event of {field} {theirs}"))
     };
-    other("account", &home.account).or_else(|| other("region", &home.region))
+    other("account", event.account.as_deref(), &home.account)
+        .or_else(|| other("region", event.region.as_deref(), &home.region))
 }
 
 /// The ARN of what an event is about, where it tells.

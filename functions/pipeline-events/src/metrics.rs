@@ -1,21 +1,21 @@
 //! What CloudWatch is told of an event: which kind it was, what became of it,
 //! how old it was by then, and what in it nobody knew.
 
-use pipewright::record::Event;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright_aws::metrics::{Metrics, Unit};
-use serde_json::Value;
 
+use crate::envelope::parsed;
 use crate::handler::{HandlerError, Outcome};
 
 /// The metrics of an event that was handled at `now` (epoch milliseconds). It
-/// is read once more for them, which takes microseconds.
+/// is read once more for them, which takes microseconds. Without an event, it could not be read.
 pub(crate) fn of(
     stack: &str,
-    event: &Value,
+    event: Option<&EventBridgeEvent>,
     result: &Result<Outcome, HandlerError>,
     now: i64,
 ) -> Metrics {
-    let event = Event::parse(event).ok();
+    let event = event.and_then(|event| parsed(event).ok());
     let kind = event.as_ref().map_or("other", |event| event.kind().name());
     let outcome = match result {
         Ok(Outcome::Recorded { latest: true, .. }) => "recorded",
@@ -49,7 +49,12 @@ pub(crate) fn of(
 mod tests {
     use super::*;
     use pipewright::record::RecordId;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn of(event: &Value, result: &Result<Outcome, HandlerError>, now: i64) -> Value {
+        let event = crate::envelope::received(event.clone()).ok();
+        super::of("p", event.as_ref(), result, now).to_json()
+    }
 
     fn step(status: &str) -> Value {
         json!({
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_recorded_event_has_kind_outcome_age_and_what_was_unknown() {
-        let line = of("p", &step("Novel"), &recorded(true), 1_714_978_801_500).to_json();
+        let line = of(&step("Novel"), &recorded(true), 1_714_978_801_500);
         assert_eq!(
             (&line["Kind"], &line["Outcome"]),
             (&json!("step"), &json!("recorded"))
@@ -80,7 +85,7 @@ mod tests {
         );
         assert_eq!(line["UnknownEventFields"], json!(1.0));
         assert_eq!(line["UnknownEventStatuses"], json!(1.0));
-        let known = of("p", &step("Failed"), &recorded(false), 0).to_json();
+        let known = of(&step("Failed"), &recorded(false), 0);
         assert_eq!(known["Outcome"], "late");
         assert!(known.get("UnknownEventStatuses").is_none(), "zeros cost");
         assert_eq!(known["EventAge"], json!(0.0), "never negative");
@@ -89,11 +94,11 @@ mod tests {
     #[test]
     fn what_is_not_recorded_is_counted_only() {
         let why = "elsewhere".to_owned();
-        let line = of("p", &step("Failed"), &Ok(Outcome::NotOurs { why }), 5).to_json();
+        let line = of(&step("Failed"), &Ok(Outcome::NotOurs { why }), 5);
         assert_eq!(line["Outcome"], "notOurs");
         assert!(line.get("EventAge").is_none());
         let failure = Err(HandlerError::Lookup("broken".into()));
-        let line = of("p", &json!(null), &failure, 5).to_json();
+        let line = of(&json!(null), &failure, 5);
         assert_eq!(
             (&line["Kind"], &line["Outcome"]),
             (&json!("other"), &json!("failed"))

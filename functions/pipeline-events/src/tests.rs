@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright::arn::Home;
 use pipewright::record::training::MetricState;
 use pipewright::record::whose::PIPELINE_TAG;
@@ -15,6 +16,7 @@ use pipewright_aws::sagemaker::Origin;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::envelope::received;
 use crate::handler::{Handler, HandlerError, Ours, Outcome};
 use crate::ports::{Failure, Questions};
 
@@ -152,8 +154,13 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// An event as the function reads it.
+fn read(event: &Value) -> Result<EventBridgeEvent, HandlerError> {
+    received(event.clone()).map_err(|error| HandlerError::Envelope(error.to_string()))
+}
+
 fn deliver(world: &World, event: &Value) -> Result<Outcome, HandlerError> {
-    run(handler(world).handle(&home(), event))
+    run(handler(world).handle(&home(), &read(event)?))
 }
 
 fn recorded_under(result: Result<Outcome, HandlerError>) -> (String, bool) {
@@ -287,7 +294,9 @@ fn a_steps_event_asks_once_while_the_process_is_warm() {
         .enumerate()
     {
         let at = i64::try_from(at).unwrap();
-        recorded_under(run(handler.handle(&home(), &step(at, "train", status))));
+        recorded_under(run(
+            handler.handle(&home(), &read(&step(at, "train", status)).unwrap())
+        ));
     }
     let operations = world.tables.log();
     assert_eq!(operations[..3], ["ask", "update", "put"]);
@@ -1008,7 +1017,8 @@ fn with_extra(mut event: Value, extra: Option<i64>) -> Value {
 fn deliver_all<'a>(world: &World, events: impl IntoIterator<Item = &'a Value>) {
     let (handler, home) = (handler(world), home());
     for event in events {
-        while run(handler.handle(&home, event)).is_err() {}
+        let event = read(event).unwrap();
+        while run(handler.handle(&home, &event)).is_err() {}
     }
 }
 
@@ -1017,8 +1027,9 @@ fn deliver_all<'a>(world: &World, events: impl IntoIterator<Item = &'a Value>) {
 fn deliver_interleaved(world: &World, events: &[Value], choices: &[usize]) {
     type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Outcome, HandlerError>> + 'a>>;
     let (handler, home) = (handler(world), home());
+    let events: Vec<EventBridgeEvent> = events.iter().map(|event| read(event).unwrap()).collect();
     let start = |event| -> Delivery<'_> { Box::pin(handler.handle(&home, event)) };
-    let mut under_way: Vec<(&Value, Delivery<'_>)> =
+    let mut under_way: Vec<(&EventBridgeEvent, Delivery<'_>)> =
         events.iter().map(|event| (event, start(event))).collect();
     let mut choices = choices.iter().cycle();
     let mut context = Context::from_waker(Waker::noop());

@@ -1,13 +1,12 @@
 //! Creates an execution record and starts the pipeline with every parameter of
 //! its training template.
 
-use std::sync::Arc;
-
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use pipewright_aws::dynamodb::{Executions, Table};
+use pipewright_aws::function::failure;
 use pipewright_aws::process::{now, optional_variable, random, variable};
 use pipewright_aws::sagemaker::SageMaker;
-use pipewright_aws::{dynamodb, ecr, logging, sagemaker};
+use pipewright_aws::{dynamodb, ecr, function, logging, sagemaker};
 use serde_json::Value;
 
 mod handler;
@@ -20,7 +19,7 @@ use handler::{Answer, Handler, HandlerError, Ours};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     logging::init(logging::Libraries::AsConfigured)?;
-    let config = pipewright_aws::function::config();
+    let config = function::config();
     let tables = dynamodb::client(&config);
     let images = ecr::client(&config);
     let mut needed = vec![ecr::Image::new(
@@ -35,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
         needed.push(ecr::Image::new(images, repository, tag));
         cpu_training = Some(variable("TRAINING_INSTANCE_TYPE")?);
     }
-    let handler = Arc::new(Handler::new(
+    let handler = Handler::new(
         Ours {
             pipeline: variable("PIPELINE_NAME")?,
             package_group: variable("MODEL_PACKAGE_GROUP_NAME")?,
@@ -45,14 +44,11 @@ async fn main() -> anyhow::Result<()> {
         Executions::new(tables, variable("EXECUTIONS_TABLE")?),
         needed,
         SageMaker::new(sagemaker::client(&config)),
-    ));
-    let service = service_fn(move |event: LambdaEvent<Value>| {
-        let handler = Arc::clone(&handler);
-        async move { answer(handler.handle(&event.payload, now(), random()).await) }
+    );
+    let serving = function::serve(handler, async |handler, event: LambdaEvent<Value>| {
+        answer(handler.handle(&event.payload, now(), random()).await)
     });
-    lambda_runtime::run(service)
-        .await
-        .map_err(anyhow::Error::from_boxed)
+    Ok(serving.await?)
 }
 
 /// Logs how it went, and gives the error a name that callers can act on.
@@ -69,10 +65,7 @@ fn answer(result: Result<Answer, HandlerError>) -> Result<Answer, Diagnostic> {
         }
         Err(error) => {
             tracing::error!(kind = error.kind(), %error, "execution not started");
-            Err(Diagnostic {
-                error_type: error.kind().to_owned(),
-                error_message: error.to_string(),
-            })
+            Err(failure(error.kind(), &error))
         }
     }
 }

@@ -32,7 +32,7 @@
 //! #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 //! async fn main() -> Result<(), lambda_runtime::Error> {
 //!     logging::init(logging::Libraries::WarningsAtMost)?;
-//!     custom_resource::run(Greeting).await
+//!     Ok(custom_resource::run(Greeting).await?)
 //! }
 //! ```
 //!
@@ -41,12 +41,12 @@
 //! panics.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use pipewright::arn::Home;
 use pipewright::custom_resource::{
     Envelope, EnvelopeError, Failure, Handler, LogLocation, Operation, Outcome, Reply, ReplyError,
@@ -56,6 +56,8 @@ use pipewright::custom_resource::{
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::function::{self, RuntimeError, failure};
+use crate::process::{now, optional_variable};
 use crate::{CONNECT_TIMEOUT, READ_TIMEOUT, error_chain, http_connector};
 
 /// The test-only switch: set to `1`, it lets a reply go to this machine, by
@@ -66,47 +68,60 @@ pub const ALLOW_LOOPBACK: &str = "PIPEWRIGHT_ALLOW_LOOPBACK_RESPONSE_URL";
 ///
 /// # Errors
 /// When the Lambda runtime's interface cannot be reached.
-pub async fn run<H: Handler>(handler: H) -> Result<(), lambda_runtime::Error> {
-    let handler = Arc::new(handler);
-    let transport = Arc::new(HttpTransport::default());
-    let loopback = std::env::var(ALLOW_LOOPBACK).is_ok_and(|value| value == "1");
+pub async fn run<H: Handler>(handler: H) -> Result<(), RuntimeError> {
+    let loopback = optional_variable(ALLOW_LOOPBACK).is_some_and(|value| value == "1");
     if loopback {
         tracing::warn!("replies may go to this machine, since {ALLOW_LOOPBACK} is set");
     }
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let handler = Arc::clone(&handler);
-        let transport = Arc::clone(&transport);
-        async move {
-            let home = Home::of(&event.context.invoked_function_arn);
-            let region = match &home {
-                Some(home) => home.region.clone(),
-                None => std::env::var("AWS_REGION").unwrap_or_default(),
-            };
-            let policy = UrlPolicy::of_region(region);
-            let invocation = Invocation {
-                now: since_epoch(wall_clock()),
-                deadline: Duration::from_millis(event.context.deadline),
-                log: LogLocation {
-                    group: event.context.env_config.log_group.clone(),
-                    stream: event.context.env_config.log_stream.clone(),
-                    invocation: event.context.request_id.clone(),
-                },
-                policy: if loopback {
-                    policy.or_loopback()
-                } else {
-                    policy
-                },
-                account: home.map(|home| home.account),
-            };
-            respond(event.payload.get(), &invocation, &handler, &*transport)
-                .await
-                .map_err(|error| Diagnostic {
-                    error_type: "CustomResource.NotAnswered".to_owned(),
-                    error_message: error.to_string(),
-                })
-        }
-    }))
-    .await
+    let driver = Driver {
+        handler: Arc::new(handler),
+        transport: HttpTransport::default(),
+        loopback,
+    };
+    function::serve(driver, Driver::invoked).await
+}
+
+/// What all invocations share.
+struct Driver<H> {
+    handler: Arc<H>,
+    transport: HttpTransport,
+    loopback: bool,
+}
+
+impl<H: Handler> Driver<H> {
+    async fn invoked(self: Arc<Self>, event: LambdaEvent<Box<RawValue>>) -> Result<(), Diagnostic> {
+        let context = event.context;
+        let home = Home::of(&context.invoked_function_arn);
+        let region = match &home {
+            Some(home) => home.region.clone(),
+            None => optional_variable("AWS_REGION").unwrap_or_default(),
+        };
+        let policy = UrlPolicy::of_region(region);
+        let invocation = Invocation {
+            // A clock before 1970 is as good as none: the deadline is then not believed.
+            now: Duration::from_millis(u64::try_from(now()).unwrap_or_default()),
+            deadline: Duration::from_millis(context.deadline),
+            log: LogLocation {
+                group: context.env_config.log_group.clone(),
+                stream: context.env_config.log_stream.clone(),
+                invocation: context.request_id.clone(),
+            },
+            policy: if self.loopback {
+                policy.or_loopback()
+            } else {
+                policy
+            },
+            account: home.map(|home| home.account),
+        };
+        respond(
+            event.payload.get(),
+            &invocation,
+            &self.handler,
+            &self.transport,
+        )
+        .await
+        .map_err(|error| failure("CustomResource.NotAnswered", &error))
+    }
 }
 
 /// What the driver needs to know of an invocation.
@@ -402,25 +417,14 @@ fn without_secret(text: &str, url: &ResponseUrl) -> String {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the deadline is a time of day, and this is where a Lambda program begins"
-)]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
-fn since_epoch(time: SystemTime) -> Duration {
-    // A clock before 1970 is as good as none: the deadline is then not believed.
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
+    use aws_lambda_events::cloudformation::{
+        CloudFormationCustomResourceRequest, CloudFormationCustomResourceResponse,
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -800,5 +804,51 @@ mod tests {
         let url = ResponseUrl::parse(url, &policy()).unwrap();
         assert_eq!(without_secret("dns error", &url), "dns error");
         assert!(!without_secret("bad /k?X-Amz-Signature=1", &url).contains("Signature"));
+    }
+
+    #[test]
+    fn requests_are_of_the_published_type_and_no_reply_needs_more_than_it() {
+        let fixtures = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fixtures/pipeline-definition"
+        );
+        for file in std::fs::read_dir(fixtures).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let request: CloudFormationCustomResourceRequest = serde_json::from_str(&text).unwrap();
+            let envelope =
+                Envelope::read(&text, &UrlPolicy::of_region("eu-west-1").or_loopback()).unwrap();
+            let (_, operation) = envelope.request(&envelope.subject(), "1").unwrap();
+            let same = match &request {
+                CloudFormationCustomResourceRequest::Create(_) => operation == Operation::Create,
+                CloudFormationCustomResourceRequest::Update(of) => {
+                    matches!(operation, Operation::Update { physical_id, .. } if physical_id == of.physical_resource_id)
+                }
+                CloudFormationCustomResourceRequest::Delete(of) => {
+                    matches!(operation, Operation::Delete { physical_id } if physical_id == of.physical_resource_id)
+                }
+                _ => false,
+            };
+            assert!(same, "{text}");
+
+            let log = LogLocation::default();
+            let done = Resource::new("made/it").with("A", "1").into();
+            let done = Reply::new(&envelope, &done, &log).unwrap();
+            let published: CloudFormationCustomResourceResponse =
+                serde_json::from_slice(done.as_bytes()).unwrap();
+            assert_eq!(published.physical_resource_id, "made/it");
+            assert_eq!(published.data["A"], "1");
+            // A failure is not written as that type: it would have to give attributes and whether
+            // they are masked. A success would have a reason that is null, and its attributes stand
+            // in another order in each process, so that what fits a reply could not be counted
+            // before it is written.
+            let failed = failed(Failure::new("bad"), &envelope.subject());
+            let failed = Reply::new(&envelope, &failed, &log).unwrap();
+            let mut failed: Value = serde_json::from_slice(failed.as_bytes()).unwrap();
+            failed["NoEcho"] = json!(false);
+            failed["Data"] = json!({});
+            let published: CloudFormationCustomResourceResponse =
+                serde_json::from_value(failed).unwrap();
+            assert_eq!(published.reason.as_deref(), Some("bad"));
+        }
     }
 }

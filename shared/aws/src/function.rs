@@ -1,4 +1,9 @@
-//! The configuration of a deployed function: from environment variables alone.
+//! The shell of the Lambda functions: their configuration, from environment variables alone, the
+//! loop that serves invocations, and how they fail and count. Variables and the clock are in
+//! [`process`](crate::process).
+
+use std::fmt;
+use std::sync::Arc;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
@@ -7,7 +12,51 @@ use aws_smithy_async::rt::sleep::default_async_sleep;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedTimeSource};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::metrics::Metrics;
 use crate::{http_client, timeouts};
+
+/// Why a function ended that is to serve for ever.
+#[derive(Debug, thiserror::Error)]
+#[error("the Lambda runtime's interface cannot be used: {0}")]
+pub struct RuntimeError(lambda_runtime::Error);
+
+/// Serves a function until its process ends: each invocation is a call of `handle`, one after
+/// the other, with what the function has made before the first one.
+///
+/// # Errors
+/// When the interface of the Lambda runtime cannot be used.
+pub async fn serve<S, E, A, F>(
+    state: S,
+    handle: impl Fn(Arc<S>, LambdaEvent<E>) -> F,
+) -> Result<(), RuntimeError>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+    F: Future<Output = Result<A, Diagnostic>>,
+{
+    let state = Arc::new(state);
+    let service = service_fn(|event| handle(Arc::clone(&state), event));
+    lambda_runtime::run(service).await.map_err(RuntimeError)
+}
+
+/// A failed invocation: the name by which callers tell failures apart, and what went wrong.
+pub fn failure(kind: &str, error: &impl fmt::Display) -> Diagnostic {
+    Diagnostic {
+        error_type: kind.to_owned(),
+        error_message: error.to_string(),
+    }
+}
+
+/// Writes metrics. That they could not be written is logged, and fails no invocation.
+pub fn tell(metrics: &Metrics) {
+    if let Err(error) = metrics.emit() {
+        tracing::error!(%error, "metrics could not be written");
+    }
+}
 
 /// The configuration that a Lambda function makes its clients from: the HTTP
 /// client, retries and time limits of [`config`](crate::config), and everything

@@ -37,6 +37,7 @@ pub mod dynamodb;
 pub mod ecr;
 #[cfg(feature = "eventbridge")]
 pub mod eventbridge;
+#[cfg(feature = "function")]
 pub mod function;
 #[cfg(feature = "lambda")]
 pub mod lambda;

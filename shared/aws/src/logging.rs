@@ -34,7 +34,7 @@ pub enum Libraries {
 
 /// What decides the shape of log lines; [`Settings::from_env`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct LogSettings {
     /// JSON lines (`AWS_LAMBDA_LOG_FORMAT=JSON`) instead of text.
     pub json: bool,
     /// A filter in the syntax of `RUST_LOG`: `RUST_LOG` if set, else
@@ -45,7 +45,7 @@ pub struct Settings {
     pub libraries: Libraries,
 }
 
-impl Settings {
+impl LogSettings {
     /// Reads `AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL` and `RUST_LOG`.
     #[must_use]
     pub fn from_env(libraries: Libraries) -> Self {
@@ -69,7 +69,7 @@ impl Settings {
 /// # Errors
 /// When the process has a subscriber already.
 pub fn init(libraries: Libraries) -> Result<(), TryInitError> {
-    let settings = Settings::from_env(libraries);
+    let settings = LogSettings::from_env(libraries);
     subscriber(&settings, std::io::stderr).try_init()?;
     if let Err(error) = settings.filter.parse::<Targets>() {
         tracing::warn!(
@@ -83,7 +83,7 @@ pub fn init(libraries: Libraries) -> Result<(), TryInitError> {
 /// The subscriber behind [`init`], writing wherever `writer` says. A filter
 /// that cannot be read counts as the default one.
 pub fn subscriber<W>(
-    settings: &Settings,
+    settings: &LogSettings,
     writer: W,
 ) -> impl tracing::Subscriber + Send + Sync + 'static
 where
@@ -143,7 +143,7 @@ mod tests {
     /// What comes of a line of ours and two of a library.
     fn logged(json: bool, filter: &str, libraries: Libraries) -> String {
         let lines = Lines::default();
-        let settings = Settings {
+        let settings = LogSettings {
             json,
             filter: filter.to_owned(),
             libraries,

@@ -200,8 +200,21 @@ impl Event {
     /// fault; [`EventError::Malformed`] for one of ours that lacks its time,
     /// its subject or its status.
     pub fn parse(event: &Value) -> Result<Self, EventError> {
-        let detail_type = event["detail-type"].as_str().unwrap_or_default();
-        let source_name = event["source"].as_str().unwrap_or_default();
+        let text = |name: &str| event[name].as_str().unwrap_or_default();
+        let (time, detail) = (&event["time"], &event["detail"]);
+        Self::of(text("source"), text("detail-type"), time, detail)
+    }
+
+    /// As [`Event::parse`], by the parts of an EventBridge event that count.
+    ///
+    /// # Errors
+    /// As [`Event::parse`].
+    pub fn of(
+        source_name: &str,
+        detail_type: &str,
+        time: &Value,
+        detail: &Value,
+    ) -> Result<Self, EventError> {
         let kind = Kind::of_detail_type(detail_type).filter(|_| source_name == SOURCE);
         let kind = kind.ok_or_else(|| EventError::NotFollowed {
             source_name: source_name.to_owned(),
@@ -212,12 +225,12 @@ impl Event {
             field: field.to_owned(),
             problem: problem.to_owned(),
         };
-        let at = match moment::read(&event["time"]) {
+        let at = match moment::read(time) {
             Ok(Some(at)) => at,
             Ok(None) => return Err(malformed("time", "is missing")),
             Err(error) => return Err(malformed("time", &error.to_string())),
         };
-        let Value::Object(object) = &event["detail"] else {
+        let Value::Object(object) = detail else {
             return Err(malformed("detail", "is missing or no object"));
         };
         let mut reader = Reader::new(detail_type, object);
@@ -228,7 +241,7 @@ impl Event {
             Kind::Package => reader.package(),
             Kind::Endpoint => reader.endpoint(),
         }?;
-        let detail = canonical_json(&event["detail"]);
+        let detail = canonical_json(detail);
         let digest = digest(&detail);
         let previous_status = read
             .previous
