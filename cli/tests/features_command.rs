@@ -357,7 +357,7 @@ fn json_is_one_document_and_nothing_else() {
 }
 
 #[test]
-fn a_folder_with_something_in_it_is_replaced_only_by_force_and_only_if_a_run_wrote_it() {
+fn a_folder_is_replaced_only_by_force_and_only_if_a_run_wrote_it() {
     let scene = Scene::new("force");
     scene.template(|_| ());
     fs::create_dir(scene.path("out")).unwrap();

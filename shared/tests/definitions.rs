@@ -125,7 +125,7 @@ fn what_is_extracted_fills_back_with_proposed_keys_and_with_others() {
 }
 
 #[test]
-fn the_sdks_asset_prediction_is_the_shipped_template_but_for_names_and_the_profiler() {
+fn the_sdks_asset_prediction_is_the_shipped_one_but_for_names() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/definitions");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     // Printed by samples/pipelines/asset_prediction.py.

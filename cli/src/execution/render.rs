@@ -632,7 +632,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_a_coloured_style_writes_escapes_and_a_text_from_outside_never_does() {
+    fn only_a_coloured_style_writes_escapes_and_no_text_from_outside() {
         let plain = written(Style::Plain, |writer| writer.summary(&example()));
         assert!(!plain.contains('\u{1b}'));
         let colored = written(Style::Colored, |writer| writer.summary(&example()));

@@ -310,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_ends_in_csv_is_taken_or_told_and_its_name_has_no_control_character(
+        fn what_ends_in_csv_is_taken_or_told_without_control_characters(
             name in prop::collection::vec(any::<u8>().prop_filter("a name", |b| !matches!(*b, 0 | b'/')), 0..12),
         ) {
             let name = [&name[..], b".csv"].concat();

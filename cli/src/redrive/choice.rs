@@ -1,6 +1,6 @@
 //! Which messages are to be replayed, or discarded.
 
-use super::message::{Failure, Kind, NotAnEnvelope};
+use super::message::{Failure, MessageKind, NotAnEnvelope};
 use crate::installation::has_function;
 
 /// The fewest characters that stand for an id.
@@ -104,14 +104,16 @@ impl Wish {
             ));
         }
         match failure.kind {
-            Kind::Event => Verdict::Replay(failure),
-            Kind::Request if named => Verdict::Replay(failure),
-            Kind::Request => Verdict::Spared(
+            MessageKind::Event => Verdict::Replay(failure),
+            MessageKind::Request if named => Verdict::Replay(failure),
+            MessageKind::Request => Verdict::Spared(
                 "a request, no event: --all leaves it alone; name it with --message to repeat it"
                     .to_owned(),
             ),
-            Kind::CustomResource if named && self.custom_resources => Verdict::Replay(failure),
-            Kind::CustomResource => {
+            MessageKind::CustomResource if named && self.custom_resources => {
+                Verdict::Replay(failure)
+            }
+            MessageKind::CustomResource => {
                 let why = "CloudFormation no longer waits for it; name it with --message and add --custom-resource if \
                            it is to be repeated"
                     .to_owned();
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_replayed_where_it_is_named_and_a_custom_resource_where_that_is_asked_for_too() {
+    fn a_request_is_replayed_only_where_it_is_asked_for() {
         let named = wish(false, &["12345678"], false);
         let id = "12345678-9";
         assert!(matches!(

@@ -60,7 +60,7 @@ impl fmt::Debug for Payload {
 
 /// What kind of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     /// An event, which may be delivered as often as one likes.
     Event,
     /// CloudFormation's request to a custom resource.
@@ -77,7 +77,7 @@ pub(crate) struct Failure {
     /// What it was invoked with.
     pub(crate) payload: Payload,
     /// What kind of thing that is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: MessageKind,
     /// The same in words: what it is about, and of which execution.
     pub(crate) subject: String,
     /// Why it went wrong.
@@ -221,7 +221,7 @@ fn function_name(arn: &str) -> Option<&str> {
 }
 
 /// What kind of thing a document is, and what it is about.
-fn subject(document: &Value) -> (Kind, String) {
+fn subject(document: &Value) -> (MessageKind, String) {
     let text = |name: &str| document[name].as_str().unwrap_or("?");
     let is = |name: &str| document[name].is_string();
     if is("ResponseURL") || (is("RequestType") && is("LogicalResourceId")) {
@@ -231,14 +231,17 @@ fn subject(document: &Value) -> (Kind, String) {
             text("LogicalResourceId"),
             text("RequestType")
         );
-        return (Kind::CustomResource, words);
+        return (MessageKind::CustomResource, words);
     }
     if is("detail-type") {
         let words = Event::parse(document).map_or_else(
             |_| format!("event {:?}", text("detail-type")),
             |event| about(&event),
         );
-        return (Kind::Event, format!("{words}, event of {}", text("time")));
+        return (
+            MessageKind::Event,
+            format!("{words}, event of {}", text("time")),
+        );
     }
     if is("templateId") {
         let words = format!(
@@ -246,9 +249,9 @@ fn subject(document: &Value) -> (Kind, String) {
             document["executionId"].as_str().unwrap_or("without an id"),
             text("templateId")
         );
-        return (Kind::Request, words);
+        return (MessageKind::Request, words);
     }
-    (Kind::Request, "a request of unknown kind".to_owned())
+    (MessageKind::Request, "a request of unknown kind".to_owned())
 }
 
 /// `step Train Failed, execution k3v9q0zt2m1a`.
@@ -351,7 +354,7 @@ mod tests {
     fn an_undelivered_event_says_its_target_its_cause_and_its_subject() {
         let failure = unwrap(Source::UndeliveredEvents, &fixture("undelivered-step")).unwrap();
         assert_eq!(failure.function, "pipewright-pipeline-events");
-        assert_eq!(failure.kind, Kind::Event);
+        assert_eq!(failure.kind, MessageKind::Event);
         assert_eq!(
             failure.subject,
             "step Feature-Engineering-Step Executing, execution k3v9q0zt2m1a, event of 2026-01-01T07:00:04Z"
@@ -399,7 +402,7 @@ mod tests {
     fn a_custom_resource_shows_nothing_of_its_response_url() {
         let message = fixture("failed-custom-resource");
         let failure = unwrap(Source::FailedInvocations, &message).unwrap();
-        assert_eq!(failure.kind, Kind::CustomResource);
+        assert_eq!(failure.kind, MessageKind::CustomResource);
         assert_eq!(
             failure.subject,
             "custom resource PipelineDefinition of stack pipewright-PipelineStack: Update"
@@ -427,7 +430,7 @@ mod tests {
     #[test]
     fn a_request_to_start_is_none_of_an_event() {
         let failure = unwrap(Source::FailedInvocations, &fixture("failed-start")).unwrap();
-        assert_eq!(failure.kind, Kind::Request);
+        assert_eq!(failure.kind, MessageKind::Request);
         assert_eq!(
             failure.subject,
             "start of execution run-1 of template sample"

@@ -390,7 +390,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_reaches_exactly_one_batch_in_order_and_no_batch_is_too_large(
+        fn every_line_is_in_one_batch_in_order_and_no_batch_is_too_large(
             sizes in prop::collection::vec(0usize..20_000, 0..60),
             seals in prop::collection::vec(any::<bool>(), 60),
         ) {

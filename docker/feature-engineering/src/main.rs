@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(outcome.exit_status()))
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<step::Outcome> {
+async fn run(arguments: &Arguments) -> anyhow::Result<step::StepOutcome> {
     let variable = |name: &str| std::env::var(name).ok();
     let layout = Layout::new(ml_root(variable));
     let journal = Journal::new(clock(), Box::new(io::stdout()));

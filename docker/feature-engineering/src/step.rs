@@ -52,7 +52,7 @@ const LISTED: usize = 20;
 
 /// How the step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum StepOutcome {
     /// All outputs are in their places and the record says so.
     Succeeded,
     /// Another host does the step.
@@ -63,7 +63,7 @@ pub enum Outcome {
     Stopped(String),
 }
 
-impl Outcome {
+impl StepOutcome {
     /// The program's exit status; a stopped one's is a shell's for SIGTERM.
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -192,7 +192,7 @@ pub async fn run<S, O>(
     variable: impl Fn(&str) -> Option<String>,
     connect: impl AsyncFnOnce(&Environment, &str) -> (S, O),
     stop: impl Future<Output = &'static str>,
-) -> Outcome
+) -> StepOutcome
 where
     S: Store,
     O: Objects,
@@ -202,10 +202,10 @@ where
         Ok(outcome) => outcome,
         Err(error) => {
             journal.error(error.to_string());
-            Outcome::Failed(error.to_string())
+            StepOutcome::Failed(error.to_string())
         }
     };
-    if let Outcome::Failed(reason) | Outcome::Stopped(reason) = &outcome
+    if let StepOutcome::Failed(reason) | StepOutcome::Stopped(reason) = &outcome
         && let Err(error) = write_message(&job.layout.message(), reason)
     {
         journal.error(error.to_string());
@@ -220,7 +220,7 @@ async fn attempt<S: Store, O: Objects>(
     variable: impl Fn(&str) -> Option<String>,
     connect: impl AsyncFnOnce(&Environment, &str) -> (S, O),
     stop: impl Future<Output = &'static str>,
-) -> Result<Outcome, StepError> {
+) -> Result<StepOutcome, StepError> {
     let journal = job.journal;
     let config = read_if_there(&job.layout.resource_config())?;
     match hosts::role(config.as_deref())? {
@@ -228,7 +228,7 @@ async fn attempt<S: Store, O: Objects>(
             journal.info(format!(
                 "host {this} has nothing to do: the step runs on host {primary} alone, an instance count of 1 is enough"
             ));
-            return Ok(Outcome::Bystander);
+            return Ok(StepOutcome::Bystander);
         }
         Role::Primary { hosts: 1, .. } => {}
         Role::Primary { hosts, .. } => journal.warn(format!(
@@ -253,7 +253,7 @@ async fn attempt<S: Store, O: Objects>(
         signal = &mut stop => {
             let reason = format!("stopped by {signal} before the step began");
             journal.warn(reason.clone());
-            return Ok(Outcome::Stopped(reason));
+            return Ok(StepOutcome::Stopped(reason));
         }
     };
 
@@ -309,12 +309,12 @@ async fn attempt<S: Store, O: Objects>(
         ));
     }
     Ok(match (result, told) {
-        (Ok(_), Ok(())) => Outcome::Succeeded,
-        (Ok(_), Err(error)) => Outcome::Failed(format!(
+        (Ok(_), Ok(())) => StepOutcome::Succeeded,
+        (Ok(_), Err(error)) => StepOutcome::Failed(format!(
             "the outputs are complete, but the record was not told: {error}"
         )),
-        (Err(Ended::Failed(error)), _) => Outcome::Failed(error.to_string()),
-        (Err(Ended::Stopped(signal)), _) => Outcome::Stopped(format!("stopped by {signal}")),
+        (Err(Ended::Failed(error)), _) => StepOutcome::Failed(error.to_string()),
+        (Err(Ended::Stopped(signal)), _) => StepOutcome::Stopped(format!("stopped by {signal}")),
     })
 }
 
@@ -902,7 +902,7 @@ mod tests {
                 .collect()
         }
 
-        async fn run_until(&self, stop: impl Future<Output = &'static str>) -> Outcome {
+        async fn run_until(&self, stop: impl Future<Output = &'static str>) -> StepOutcome {
             let layout = Layout::new(self.dir.path());
             let job = Job {
                 execution_id: &self.execution_id,
@@ -926,14 +926,14 @@ mod tests {
             .await
         }
 
-        async fn run(&self) -> Outcome {
+        async fn run(&self) -> StepOutcome {
             self.run_until(std::future::pending()).await
         }
 
         /// Runs a job that must fail before it has any output, and gives the
         /// reason, which stands in the message, in the report and in the log.
         async fn fails(&self) -> String {
-            let Outcome::Failed(reason) = self.run().await else {
+            let StepOutcome::Failed(reason) = self.run().await else {
                 panic!("it did not fail: {}", self.journal.full());
             };
             assert_eq!(self.outputs(), [""; 0], "no output may be left");
@@ -957,7 +957,7 @@ mod tests {
         let scene = Scene::new("step-success");
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1047,7 +1047,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(
                 scene.run().await,
-                Outcome::Succeeded,
+                StepOutcome::Succeeded,
                 "{}",
                 scene.journal.full()
             );
@@ -1170,7 +1170,7 @@ mod tests {
     async fn an_output_folder_that_cannot_be_written_fails_the_step() {
         let scene = Scene::new("step-folder");
         fs::write(scene.dir.path().join("processing/train"), "a file").unwrap();
-        let Outcome::Failed(reason) = scene.run().await else {
+        let StepOutcome::Failed(reason) = scene.run().await else {
             panic!("it did not fail");
         };
         assert!(reason.contains("processing/train"), "{reason}");
@@ -1183,7 +1183,7 @@ mod tests {
         *scene.store.logs.lock().unwrap() = Behaviour::Fails;
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1198,10 +1198,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_importance_that_cannot_be_stored_is_tried_again_and_then_fails_the_step() {
+    async fn an_importance_that_cannot_be_stored_fails_the_step_after_retries() {
         let scene = Scene::new("step-importance-throttled");
         *scene.store.importance_writes.lock().unwrap() = Behaviour::FailsTimes(2);
-        assert_eq!(scene.run().await, Outcome::Succeeded);
+        assert_eq!(scene.run().await, StepOutcome::Succeeded);
         assert_eq!(scene.store.importances.lock().unwrap().len(), 1);
 
         let scene = Scene::new("step-importance-refused");
@@ -1216,7 +1216,7 @@ mod tests {
         *scene.store.reads.lock().unwrap() = Behaviour::FailsTimes(3);
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1226,7 +1226,7 @@ mod tests {
     async fn a_record_that_cannot_be_read_fails_the_step_without_a_report() {
         let scene = Scene::new("step-unreadable");
         *scene.store.reads.lock().unwrap() = Behaviour::Fails;
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         assert!(
             scene
                 .message()
@@ -1239,7 +1239,7 @@ mod tests {
     async fn a_success_that_the_record_cannot_be_told_is_a_failure_of_the_job() {
         let scene = Scene::new("step-untold");
         *scene.store.reports.lock().unwrap() = Behaviour::Fails;
-        let Outcome::Failed(reason) = scene.run().await else {
+        let StepOutcome::Failed(reason) = scene.run().await else {
             panic!("it did not fail");
         };
         assert!(reason.contains("the outputs are complete, but"), "{reason}");
@@ -1250,7 +1250,7 @@ mod tests {
     async fn without_a_record_the_step_says_how_to_start_it() {
         let scene = Scene::new("step-norecord");
         scene.store.items.lock().unwrap().clear();
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         let message = scene.message();
         assert!(
             message.contains("start this pipeline with start-execution"),
@@ -1271,7 +1271,7 @@ mod tests {
             "pipelineExecutionArn": ARN.replace("abc123", "zzz")
         });
         scene.set_record(&other);
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         assert!(
             scene
                 .message()
@@ -1301,7 +1301,7 @@ mod tests {
         *scene.store.later_record.lock().unwrap() = Some((4, late));
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1320,7 +1320,7 @@ mod tests {
         scene.set_record(&json!({"Id": "run-1", "parameters": template()}));
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1337,11 +1337,11 @@ mod tests {
     async fn an_incomplete_environment_and_a_bad_id_are_told_in_the_message() {
         let mut scene = Scene::new("step-environment");
         scene.missing_variable = Some("MODELS_BUCKET");
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         assert!(scene.message().contains("lacks MODELS_BUCKET"));
         scene.missing_variable = None;
         scene.execution_id = "a/b".to_owned();
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         assert!(
             scene.message().contains("--executionid"),
             "{}",
@@ -1359,13 +1359,13 @@ mod tests {
             .join("processing/input/code/run-fe-step.sh");
         fs::create_dir_all(script.parent().unwrap()).unwrap();
         fs::write(script, "abc").unwrap();
-        assert_eq!(scene.run().await, Outcome::Succeeded);
+        assert_eq!(scene.run().await, StepOutcome::Succeeded);
         // FIPS 180-4's own example.
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let told = scene.store.log_lines();
         assert!(told.iter().any(|line| line.contains(digest)), "{told:?}");
         let without = Scene::new("step-no-executor");
-        assert_eq!(without.run().await, Outcome::Succeeded);
+        assert_eq!(without.run().await, StepOutcome::Succeeded);
         let told = without.store.log_lines();
         assert!(
             told.iter()
@@ -1378,7 +1378,7 @@ mod tests {
     async fn a_job_whose_account_is_not_known_writes_nothing() {
         let scene = Scene::new("step-account");
         fs::remove_file(scene.dir.path().join("config/processingjobconfig.json")).unwrap();
-        assert!(matches!(scene.run().await, Outcome::Failed(_)));
+        assert!(matches!(scene.run().await, StepOutcome::Failed(_)));
         let message = scene.message();
         assert!(message.contains("processingjobconfig.json"), "{message}");
         assert!(scene.objects.keys().is_empty());
@@ -1394,7 +1394,7 @@ mod tests {
         )
         .unwrap();
         let outcome = scene.run().await;
-        assert_eq!(outcome, Outcome::Bystander);
+        assert_eq!(outcome, StepOutcome::Bystander);
         assert_eq!(outcome.exit_status(), 0);
         assert!(scene.outputs().is_empty());
         assert!(scene.objects.keys().is_empty());
@@ -1418,7 +1418,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             scene.run().await,
-            Outcome::Succeeded,
+            StepOutcome::Succeeded,
             "{}",
             scene.journal.full()
         );
@@ -1442,7 +1442,10 @@ mod tests {
             "SIGTERM"
         };
         let outcome = scene.run_until(uploading).await;
-        assert_eq!(outcome, Outcome::Stopped("stopped by SIGTERM".to_owned()));
+        assert_eq!(
+            outcome,
+            StepOutcome::Stopped("stopped by SIGTERM".to_owned())
+        );
         assert_eq!(outcome.exit_status(), 143);
         assert!(scene.outputs().is_empty(), "{:?}", scene.outputs());
         let report = scene.store.report();
@@ -1465,7 +1468,7 @@ mod tests {
         let scene = Scene::new("step-stopped-early");
         *scene.store.reads.lock().unwrap() = Behaviour::Hangs;
         let outcome = scene.run_until(std::future::ready("SIGTERM")).await;
-        assert!(matches!(outcome, Outcome::Stopped(_)));
+        assert!(matches!(outcome, StepOutcome::Stopped(_)));
         assert_eq!(scene.store.report(), Value::Null);
         assert!(scene.message().contains("stopped by SIGTERM"));
     }

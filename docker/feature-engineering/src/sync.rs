@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_is_stopped_ends_within_half_a_minute_even_if_nothing_answers() {
+    async fn a_stopped_job_ends_within_half_a_minute_even_if_nothing_answers() {
         let scene = Scene::new();
         *scene.store.logs.lock().unwrap() = Behaviour::Hangs;
         *scene.store.reports.lock().unwrap() = Behaviour::Hangs;

@@ -19,8 +19,8 @@ use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use forecasting_deepar::layout::Layout;
 use forecasting_deepar::log::{Clock, Log};
-use forecasting_deepar::serve::{self, Server, Settings};
-use forecasting_deepar::train::{self, Job, Outcome};
+use forecasting_deepar::serve::{self, Server, ServerSettings};
+use forecasting_deepar::train::{self, Job, TrainingOutcome};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long requests that are being answered may go on when the server is stopped.
@@ -112,7 +112,9 @@ fn train(layout: &Layout, log: &Log, cpus: usize, resume: bool) -> anyhow::Resul
         is_stopped: &|| stopped.load(Ordering::Relaxed),
     };
     Ok(match train::run(&job) {
-        Ok(Outcome::Finished | Outcome::Stopped | Outcome::Bystander) => ExitCode::SUCCESS,
+        Ok(TrainingOutcome::Finished | TrainingOutcome::Stopped | TrainingOutcome::Bystander) => {
+            ExitCode::SUCCESS
+        }
         Err(fault) => ExitCode::from(fault.exit_status()),
     })
 }
@@ -171,7 +173,7 @@ fn serve(
         "SAGEMAKER_BIND_TO_HOST" => host.clone().or_else(|| variable(name)),
         _ => variable(name),
     };
-    let started = Settings::read(options, cpus)
+    let started = ServerSettings::read(options, cpus)
         .map_err(anyhow::Error::from)
         .and_then(|settings| Ok((serve::load(layout)?, settings)));
     let (model, settings) = match started {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipewright_aws::dynamodb::Records;
 use pipewright_aws::dynamodb::endpoints::Registry;
 
-use crate::plan::Settings;
+use crate::plan::RunSettings;
 use crate::ports::{Clock, Service, Usage};
-use crate::report::Report;
+use crate::report::RunReport;
 
 /// How long before its deadline a run begins nothing more, milliseconds: what
 /// is under way then still ends, retries included.
@@ -26,29 +26,29 @@ pub(crate) struct Housekeeper<R, G, S, U, C> {
 /// One run of it.
 pub(crate) struct Run<'a, R, G, S, U, C> {
     pub(crate) world: &'a Housekeeper<R, G, S, U, C>,
-    pub(crate) settings: &'a Settings,
+    pub(crate) settings: &'a RunSettings,
     /// Nothing is begun from this moment on, epoch milliseconds.
     stop_at: i64,
     /// The keys of the executions that were seen to have a record.
     pub(crate) recorded: BTreeSet<String>,
     /// The pipelines that records were seen of: ARN by its lower case.
     pub(crate) seen_pipelines: BTreeMap<String, String>,
-    pub(crate) report: Report,
+    pub(crate) report: RunReport,
 }
 
 impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Housekeeper<R, G, S, U, C> {
     /// Does what there is to do until shortly before `deadline` (epoch
     /// milliseconds). A failure is noted in the report and stops nothing else.
-    pub(crate) async fn run(&self, settings: &Settings, deadline: i64) -> Report {
+    pub(crate) async fn run(&self, settings: &RunSettings, deadline: i64) -> RunReport {
         let mut run = Run {
             world: self,
             settings,
             stop_at: deadline.saturating_sub(MARGIN),
             recorded: BTreeSet::new(),
             seen_pipelines: BTreeMap::new(),
-            report: Report {
+            report: RunReport {
                 dry_run: settings.dry_run,
-                ..Report::default()
+                ..RunReport::default()
             },
         };
         run.executions().await;

@@ -41,7 +41,7 @@ const KEEP_TAG: &str = "pipewright:keep";
 
 /// What one run may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct RunSettings {
     /// The installation's prefix.
     pub(crate) prefix: String,
     /// The name of the pipeline that the installation has of its own.
@@ -88,7 +88,7 @@ pub(crate) struct OutOfRange {
     hours: u16,
 }
 
-impl Settings {
+impl RunSettings {
     /// These settings, as far as the request does not ask for others.
     ///
     /// # Errors

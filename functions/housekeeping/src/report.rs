@@ -11,7 +11,7 @@ const FAILURES_NAMED: usize = 10;
 /// What a run did, or in a dry run would have done.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+pub(crate) struct RunReport {
     /// Whether nothing was to be written or deleted.
     pub(crate) dry_run: bool,
     /// Executions.
@@ -70,7 +70,7 @@ pub(crate) struct Endpoints {
     pub(crate) failed: usize,
 }
 
-impl Report {
+impl RunReport {
     /// The metrics of a run: how many executions are open, and what there was
     /// besides. A metric costs by the hours in which it is told, so zeros are
     /// not.

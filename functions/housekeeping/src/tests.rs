@@ -18,9 +18,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::handler::Housekeeper;
-use crate::plan::{self, Kept, Request, Settings, Unstarted, choose, unstarted};
+use crate::plan::{self, Kept, Request, RunSettings, Unstarted, choose, unstarted};
 use crate::ports::{Clock, Failure, Service, Usage};
-use crate::report::Report;
+use crate::report::RunReport;
 
 const NOW: i64 = 1_714_978_800_000;
 const MINUTE: i64 = 60_000;
@@ -203,8 +203,8 @@ impl Clock for &World {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> RunSettings {
+    RunSettings {
         prefix: "pipewright".to_owned(),
         shipped_pipeline: "assets".to_owned(),
         pipelines: vec!["named".to_owned(), "Assets".to_owned()],
@@ -217,7 +217,7 @@ fn settings() -> Settings {
     }
 }
 
-fn keep(world: &World, settings: &Settings) -> Report {
+fn keep(world: &World, settings: &RunSettings) -> RunReport {
     let keeper = Housekeeper {
         records: &world.tables,
         registry: &world.tables,
@@ -421,7 +421,7 @@ fn a_dry_run_writes_and_deletes_nothing_and_says_what_it_would_have() {
         "Id": "unstarted", "entry": "record", "createdAt": NOW - 3 * HOUR, "phase": "open",
     }));
     let before = world.tables.items().clone();
-    let dry = Settings {
+    let dry = RunSettings {
         dry_run: true,
         ..settings()
     };
@@ -688,7 +688,7 @@ fn what_fails_of_one_execution_started_elsewhere_stops_no_other() {
 fn a_dry_run_adopts_nothing_and_says_whom_it_would_have() {
     let mut world = World::default();
     listed(&mut world, &[("own", None, None)]);
-    let dry = Settings {
+    let dry = RunSettings {
         dry_run: true,
         ..settings()
     };
@@ -698,7 +698,7 @@ fn a_dry_run_adopts_nothing_and_says_whom_it_would_have() {
 }
 
 #[test]
-fn a_record_without_execution_says_so_in_the_end_and_is_not_taken_for_open() {
+fn a_record_without_execution_says_so_and_is_not_taken_for_open() {
     let world = World::default();
     world.put_record(&json!({
         "Id": "run-1", "entry": "record", "createdAt": NOW - 2 * HOUR, "phase": "open",
@@ -903,7 +903,7 @@ fn a_run_deletes_so_many_endpoints_and_leaves_the_rest() {
         "a failed one does not count"
     );
     assert_eq!(report.endpoints.left, 1);
-    let only_report = Settings {
+    let only_report = RunSettings {
         delete_endpoints: false,
         ..settings()
     };
@@ -1023,7 +1023,7 @@ fn a_runs_metrics_say_what_it_did() {
     assert_eq!(line["OldestOpenExecutionAge"], json!(10_800.0));
     assert_eq!(line["OpenExecutions"], json!(1.0));
     assert!(line.get("HousekeepingFailures").is_none(), "zeros cost");
-    let dry = Report {
+    let dry = RunReport {
         dry_run: true,
         ..report
     };
@@ -1033,7 +1033,7 @@ fn a_runs_metrics_say_what_it_did() {
             .get("EndpointsDeleted")
             .is_none()
     );
-    let nothing = Report::default().metrics("pipewright", NOW).to_json();
+    let nothing = RunReport::default().metrics("pipewright", NOW).to_json();
     assert_eq!(nothing["OpenExecutions"], json!(0.0), "a sign of life");
     assert_eq!(nothing.as_object().unwrap().len(), 3);
 }

@@ -5,7 +5,7 @@ use pipewright::custom_resource::{Failure, Handler, Request, Resource};
 use pipewright::template::{self, FillError, FillErrors, regions};
 use serde_json::{Map, Value};
 
-use crate::location::{Creation, Location, Made, PhysicalId, sha256};
+use crate::location::{Creation, Location, MadeNote, PhysicalId, sha256};
 use crate::properties::{Properties, TemplateSource};
 use crate::store::{Bucket, Store, StoreError, Version};
 
@@ -77,7 +77,7 @@ impl<S: Store> PipelineDefinition<S> {
             str::to_owned,
         );
         let definition = fill(&template, &properties.values, &executor_uri)?;
-        let made = Made {
+        let made = MadeNote {
             definition: sha256(definition.as_bytes()),
             script: given_executor.is_none().then_some(script),
         };
@@ -888,7 +888,7 @@ mod tests {
         assert!(failure.to_string().contains("Shape"), "{failure}");
         let (bucket, _) = first.0.split_once('/').unwrap();
         let id = PhysicalId::parse(&first.0, OWNER).unwrap();
-        let made = Made {
+        let made = MadeNote {
             definition: id.sha256.clone(),
             script: Some(sha256(EXECUTOR.as_bytes())),
         };

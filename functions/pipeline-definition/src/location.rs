@@ -38,7 +38,7 @@ const GIVEN: &str = "given";
 
 /// Which definition and script came of certain properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
+pub struct MadeNote {
     /// The digest of the definition's bytes.
     pub definition: String,
     /// The digest of the script's bytes; none where the properties name one.
@@ -119,7 +119,7 @@ impl Location {
     /// The key of the note that `made` came of the properties whose digest is
     /// `properties`.
     #[must_use]
-    pub fn note_key(&self, properties: &str, made: &Made) -> String {
+    pub fn note_key(&self, properties: &str, made: &MadeNote) -> String {
         let script = made.script.as_deref().unwrap_or(GIVEN);
         format!("{}{properties}/{}/{script}", self.notes(), made.definition)
     }
@@ -127,14 +127,14 @@ impl Location {
     /// The digest of the properties and what came of them, by the key of a
     /// note; none for any other key.
     #[must_use]
-    pub fn note<'a>(&self, key: &'a str) -> Option<(&'a str, Made)> {
+    pub fn note<'a>(&self, key: &'a str) -> Option<(&'a str, MadeNote)> {
         let (properties, rest) = key.strip_prefix(&self.notes())?.split_once('/')?;
         let (definition, script) = rest.split_once('/')?;
         let shaped = is_sha256(properties)
             && is_sha256(definition)
             && (is_sha256(script) || script == GIVEN);
         shaped.then(|| {
-            let made = Made {
+            let made = MadeNote {
                 definition: definition.to_owned(),
                 script: (script != GIVEN).then(|| script.to_owned()),
             };
@@ -321,7 +321,7 @@ mod tests {
         let location = location();
         let (properties, definition) = (sha256(b"p"), sha256(b"d"));
         for script in [None, Some(sha256(b"s"))] {
-            let made = Made {
+            let made = MadeNote {
                 definition: definition.clone(),
                 script,
             };

@@ -224,7 +224,7 @@ fn an_id_that_an_execution_from_elsewhere_has_is_a_conflict() {
 }
 
 #[test]
-fn a_call_that_died_before_it_stored_the_arn_is_taken_up_with_the_frozen_parameters() {
+fn a_call_that_died_before_its_arn_goes_on_with_frozen_parameters() {
     let mut world = World::with_template();
     call(&world, &request("run-1")).unwrap();
     world.change("run-1", |record| {
@@ -238,7 +238,7 @@ fn a_call_that_died_before_it_stored_the_arn_is_taken_up_with_the_frozen_paramet
 }
 
 #[test]
-fn long_after_the_execution_is_searched_by_name_before_it_is_started_again() {
+fn long_after_an_execution_is_searched_by_name_before_a_new_start() {
     let mut world = World::with_template();
     call(&world, &request("run-1")).unwrap();
     world.tokens_forgotten = true;

@@ -331,7 +331,7 @@ async fn create_model(standin: &StandIn, container: Value) {
 }
 
 #[tokio::test]
-async fn a_transform_asks_the_models_program_for_each_record_and_keeps_the_names() {
+async fn a_transform_asks_the_program_for_each_record_and_keeps_names() {
     let standin = start("transforms").await;
     create_model(&standin, container()).await;
     standin.store.put(

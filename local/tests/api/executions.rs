@@ -338,7 +338,7 @@ async fn a_condition_that_does_not_hold_takes_the_other_branch() {
 }
 
 #[tokio::test]
-async fn a_program_that_fails_fails_its_step_with_its_message_and_uploads_nothing() {
+async fn a_failed_program_fails_its_step_with_its_message_and_no_upload() {
     let standin = StandIn::start("fails").await;
     standin.store.put("data/in/a.txt", "content\n");
     let script = r#"echo x > "$1/out/half"; mkdir -p "$1/../output";
@@ -663,7 +663,7 @@ const UNTIL_STOPPED: &str =
 
 /// A training that is stopped keeps the model that it has until then.
 #[tokio::test]
-async fn a_training_that_is_stopped_by_a_call_of_its_own_keeps_its_model_and_fails_its_step() {
+async fn a_training_stopped_by_a_call_keeps_its_model_and_fails_its_step() {
     let standin = StandIn::start("stop-training").await;
     standin.store.put("data/in/a.txt", "content\n");
     let train = scripted_training(UNTIL_STOPPED, json!({}));
@@ -735,7 +735,7 @@ async fn why_a_training_failed_is_told_whole_up_to_the_services_limit() {
 
 /// Checkpoints are there when a training begins, and kept when it ends, however that comes.
 #[tokio::test]
-async fn checkpoints_are_there_at_the_start_and_kept_at_the_end_however_it_comes() {
+async fn checkpoints_are_there_at_the_start_and_kept_however_it_ends() {
     let standin = StandIn::start("checkpoints").await;
     standin.store.put("data/in/a.txt", "content\n");
     standin

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use pipewright_forecast::calendar::Period;
-use pipewright_forecast::deepar::{Filling, Settings, Trainer};
+use pipewright_forecast::deepar::{Filling, ModelSettings, Trainer};
 use pipewright_forecast::hyperparameters::Likelihood;
 use pipewright_forecast::series::Series;
 use pipewright_matmul::random::Random;
@@ -14,8 +14,8 @@ use rand_distr::{Beta, Distribution, Exp1, Gamma, Poisson, StandardNormal, Stude
 
 const LEVELS: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 
-fn settings(likelihood: Likelihood) -> Settings {
-    Settings {
+fn settings(likelihood: Likelihood) -> ModelSettings {
+    ModelSettings {
         frequency: "D".parse().unwrap(),
         context_length: 14,
         prediction_length: 7,

@@ -27,7 +27,7 @@ pub enum Subject {
 
 /// How it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChangeKind {
     /// It is only in the second definition.
     Added,
     /// It is only in the first definition.
@@ -59,7 +59,7 @@ pub struct Change {
     /// What it is about.
     pub subject: Subject,
     /// How it changed.
-    pub kind: Kind,
+    pub kind: ChangeKind,
 }
 
 /// The keys by which items of lists are told apart.
@@ -93,7 +93,7 @@ pub fn diff(before: &Definition, after: &Definition) -> Vec<Change> {
     if !members.is_empty() {
         changes.push(Change {
             subject: Subject::Document,
-            kind: Kind::Changed(members),
+            kind: ChangeKind::Changed(members),
         });
     }
     changes.extend(diff_parameters(before, after));
@@ -104,7 +104,7 @@ pub fn diff(before: &Definition, after: &Definition) -> Vec<Change> {
 fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
     let (old, new) = (before.parameters(), after.parameters());
     let mut changes = Vec::new();
-    let mut report = |name: &str, kind: Kind| {
+    let mut report = |name: &str, kind: ChangeKind| {
         changes.push(Change {
             subject: Subject::Parameter(name.to_owned()),
             kind,
@@ -115,7 +115,7 @@ fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
     let old_by_name: HashMap<_, _> = old_names.iter().copied().zip(&old).collect();
     for (parameter, name) in new.iter().zip(&new_names) {
         match old_by_name.get(name) {
-            None => report(parameter.name(), Kind::Added),
+            None => report(parameter.name(), ChangeKind::Added),
             Some(was) => {
                 let mut members = Vec::new();
                 for key in keys_of(was.members(), parameter.members(), &[]) {
@@ -127,7 +127,7 @@ fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
                     );
                 }
                 if !members.is_empty() {
-                    report(parameter.name(), Kind::Changed(members));
+                    report(parameter.name(), ChangeKind::Changed(members));
                 }
             }
         }
@@ -135,7 +135,7 @@ fn diff_parameters(before: &Definition, after: &Definition) -> Vec<Change> {
     let new_names: HashSet<_> = new_names.into_iter().collect();
     for (parameter, name) in old.iter().zip(&old_names) {
         if !new_names.contains(name) {
-            report(parameter.name(), Kind::Removed);
+            report(parameter.name(), ChangeKind::Removed);
         }
     }
     changes
@@ -164,7 +164,7 @@ fn diff_steps(before: &Definition, after: &Definition) -> Vec<Change> {
         .filter(|index| !known.contains(&old_names[*index]))
         .collect();
     let mut changes = Vec::new();
-    let mut report = |step: &Step<'_>, kind: Kind| {
+    let mut report = |step: &Step<'_>, kind: ChangeKind| {
         changes.push(Change {
             subject: Subject::Step {
                 name: step.name().to_owned(),
@@ -177,7 +177,7 @@ fn diff_steps(before: &Definition, after: &Definition) -> Vec<Change> {
         if let Some(was) = old_by_name.get(name).copied() {
             let members = changed_members(&old, &old[was], &new, step, &[]);
             if !members.is_empty() {
-                report(step, Kind::Changed(members));
+                report(step, ChangeKind::Changed(members));
             }
             continue;
         }
@@ -188,13 +188,13 @@ fn diff_steps(before: &Definition, after: &Definition) -> Vec<Change> {
             Some(position) => {
                 let was = gone.remove(position);
                 let from = old[was].name().to_owned();
-                report(step, Kind::Renamed { from });
+                report(step, ChangeKind::Renamed { from });
             }
-            None => report(step, Kind::Added),
+            None => report(step, ChangeKind::Added),
         }
     }
     for was in gone {
-        report(&old[was], Kind::Removed);
+        report(&old[was], ChangeKind::Removed);
     }
     changes
 }
@@ -384,10 +384,10 @@ impl fmt::Display for Change {
             Subject::Step { name, step_type } => format!("step {name} ({step_type})"),
         };
         match &self.kind {
-            Kind::Added => write!(f, "+ {subject}"),
-            Kind::Removed => write!(f, "- {subject}"),
-            Kind::Renamed { from } => write!(f, "~ {subject}, was named {from}"),
-            Kind::Changed(members) => {
+            ChangeKind::Added => write!(f, "+ {subject}"),
+            ChangeKind::Removed => write!(f, "- {subject}"),
+            ChangeKind::Renamed { from } => write!(f, "~ {subject}, was named {from}"),
+            ChangeKind::Changed(members) => {
                 write!(f, "~ {subject}")?;
                 members
                     .iter()

@@ -655,7 +655,7 @@ mod tests {
     }
 
     #[test]
-    fn without_coefficients_two_differences_continue_the_line_and_none_says_nothing() {
+    fn without_coefficients_two_differences_continue_the_line() {
         let prices = prices(40);
         let line = Arima::fit(&prices, 0, 2).unwrap().predict(&prices);
         assert!(line[0].is_nan() && line[1].is_nan());

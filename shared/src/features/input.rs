@@ -1008,7 +1008,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_with_faults_still_names_assets_and_classes_that_may_be_unknown() {
+    fn a_document_with_faults_still_names_unknown_assets_and_classes() {
         let asset = |ticker: &str, class: &str| CatalogueAsset {
             ticker: ticker.to_owned(),
             class: class.to_owned(),

@@ -677,7 +677,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_value_wins_over_a_provided_one_and_provided_ones_may_be_left_over() {
+    fn a_given_value_wins_over_a_provided_one_which_may_be_unused() {
         let text = render(
             r#"["{{ A }}", "{{ B }}"]"#,
             &map(json!({"A": "mine"})),

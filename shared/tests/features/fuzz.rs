@@ -18,7 +18,7 @@ const INPUTS: usize = 20_000;
 const RUNS: usize = 1_500;
 
 #[test]
-fn no_price_file_makes_the_reader_panic_and_what_it_accepts_is_ordered_and_finite() {
+fn no_price_file_panics_and_what_is_accepted_is_ordered_and_finite() {
     let seeds: [&[u8]; 6] = [
         b"Date,Close\n2018-01-02,1.5\n2018-01-03,2\n2018-01-04,-0.25\n",
         b"\xef\xbb\xbfDate,Close\r\n2018-01-02,1.5\r\n\r\n2018-01-03,\r\n",
@@ -240,7 +240,7 @@ fn no_template_makes_the_parser_panic_whatever_its_bytes_and_values() {
 /// Settings that the parser accepts are computed with, or refused with a
 /// sentence; the autoencoder is left out for its time.
 #[test]
-fn no_accepted_template_makes_the_step_panic_or_write_a_number_that_is_not_finite() {
+fn no_accepted_template_panics_or_writes_a_number_that_is_not_finite() {
     let mut seed = full_template();
     seed["feMeta"]["autoEncoderSettings"] = json!({"enabled": false});
     let mut random = Random(3);

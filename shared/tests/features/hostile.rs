@@ -308,7 +308,7 @@ fn files_without_enough_rows_are_refused() {
 }
 
 #[test]
-fn tickers_of_any_letters_keep_their_columns_and_none_can_leave_its_folder() {
+fn tickers_of_any_letters_keep_their_columns_and_their_folder() {
     let dates = weekdays(150);
     let tickers = [
         "BRK.B", "A_B", "A_BB_Up", "^GSPC", "x=y", "日経", "-", "__", "a b", "AE_0x", "\"q\"",

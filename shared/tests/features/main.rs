@@ -249,7 +249,7 @@ fn missing_values_are_empty_cells_and_numbers_come_back_from_the_csv() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes_for_any_threads_and_any_order_of_assets() {
+fn the_same_input_gives_the_same_bytes_for_any_threads_and_order() {
     let mut template = template(end_of_training());
     with_arima(&mut template);
     with_autoencoder(&mut template);
@@ -343,7 +343,7 @@ fn no_fitted_column_depends_on_later_prices() {
 }
 
 #[test]
-fn arima_columns_stand_between_indicators_and_low_pass_and_predict_the_next_day() {
+fn arima_columns_follow_the_indicators_and_predict_the_next_day() {
     let mut document = template(end_of_training());
     with_arima(&mut document);
     let set = run(&document, assets(150), 2).unwrap();
@@ -386,7 +386,7 @@ fn arima_of_too_short_or_constant_prices_is_refused_or_warned_of() {
 }
 
 #[test]
-fn autoencoder_columns_come_last_and_are_made_from_all_but_the_predicted_asset() {
+fn autoencoder_columns_come_last_and_leave_out_the_predicted_asset() {
     let mut document = template(end_of_training());
     with_autoencoder(&mut document);
     let set = run(&document, assets(150), 2).unwrap();
@@ -699,7 +699,7 @@ fn assets_without_a_common_date_are_refused() {
 }
 
 #[test]
-fn a_window_or_step_longer_than_the_data_is_refused_with_the_rows_it_needs() {
+fn a_window_or_step_beyond_the_data_is_refused_with_the_rows_needed() {
     let message = refused(|document, _| {
         document["feMeta"]["taSettings"]["rsi"]["window"] = json!(1_000_000);
     });
@@ -724,7 +724,7 @@ fn a_window_or_step_longer_than_the_data_is_refused_with_the_rows_it_needs() {
 }
 
 #[test]
-fn test_windows_beyond_the_data_are_refused_with_both_dates_and_the_number_that_fits() {
+fn test_windows_beyond_the_data_are_refused_with_what_fits() {
     let message = refused(|document, _| document["deepARMeta"]["testWindows"] = json!(12));
     assert!(message.contains("prices end on 2018-07-27, before the last test window does: 12 windows of 7 calendar days from 2018-05-21 end on 2018-08-12; 9 windows fit"), "{message}");
     let message = refused(|document, _| {

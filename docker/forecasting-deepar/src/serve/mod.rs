@@ -42,7 +42,7 @@ pub use body::BodyError;
 pub use request::{
     Configuration, Instance, MOST_INSTANCES, MOST_NUMBERS, MOST_SAMPLES, RequestFault, Rules,
 };
-pub use settings::{SettingFault, Settings};
+pub use settings::{ServerSettings, SettingFault};
 
 /// How many records are forecast between two looks at whether the client is still
 /// there and whether other workers have become idle.
@@ -92,7 +92,7 @@ pub fn load(layout: &Layout) -> Result<Model, ModelError> {
 pub struct Server {
     model: Model,
     rules: Rules,
-    settings: Settings,
+    settings: ServerSettings,
     log: Log,
     workers: Arc<Semaphore>,
     bodies: Semaphore,
@@ -101,7 +101,7 @@ pub struct Server {
 impl Server {
     /// Serves a model, and tells of it in a log.
     #[must_use]
-    pub fn new(model: Model, settings: Settings, log: Log) -> Self {
+    pub fn new(model: Model, settings: ServerSettings, log: Log) -> Self {
         let trained = model.settings();
         let prediction_length = trained.prediction_length;
         let rules = Rules {

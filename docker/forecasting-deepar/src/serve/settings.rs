@@ -13,7 +13,7 @@ const PORT: u16 = 8080;
 
 /// How a model is served.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct ServerSettings {
     /// The address to bind.
     pub host: String,
     /// The port to bind.
@@ -48,7 +48,7 @@ pub enum SettingFault {
     Configuration(RequestFault),
 }
 
-impl Settings {
+impl ServerSettings {
     /// Reads the environment through `get` (a variable's value by its name); `cpus`
     /// is the number of this machine's processors. A variable that is empty counts
     /// as none.
@@ -207,17 +207,17 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    fn read(variables: &[(&str, &str)]) -> Result<ServerSettings, String> {
         let get = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Settings::read(get, 3).map_err(|faults| faults.to_string())
+        ServerSettings::read(get, 3).map_err(|faults| faults.to_string())
     }
 
     #[test]
     fn an_empty_environment_has_deepars_defaults() {
-        let expected = Settings {
+        let expected = ServerSettings {
             host: "0.0.0.0".to_owned(),
             port: 8080,
             workers: 3,

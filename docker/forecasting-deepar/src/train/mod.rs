@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use pipewright_forecast::deepar::{Checkpoint, Model, Settings, Trainer};
+use pipewright_forecast::deepar::{Checkpoint, Model, ModelSettings, Trainer};
 use pipewright_forecast::hyperparameters::{Cardinality, DynamicFeatures, Hyperparameters};
 use pipewright_forecast::metrics::Metric;
 use pipewright_forecast::series::{RecordRules, Series, TestSet, TrainingSet};
@@ -55,7 +55,7 @@ pub struct Job<'a> {
 
 /// How a training ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TrainingOutcome {
     /// There is a model.
     Finished,
     /// There is the best model up to the moment at which the job was stopped.
@@ -68,7 +68,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`Fault`], which has been logged.
-pub fn run(job: &Job<'_>) -> Result<Outcome, Fault> {
+pub fn run(job: &Job<'_>) -> Result<TrainingOutcome, Fault> {
     let attempt = || {
         // Of an earlier job under the same root.
         remove(&job.layout.failure())?;
@@ -97,7 +97,7 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("it left no text").to_owned()
 }
 
-fn attempt(job: &Job<'_>) -> Result<Outcome, Fault> {
+fn attempt(job: &Job<'_>) -> Result<TrainingOutcome, Fault> {
     let began = job.log.now();
     let log = job.log;
     log.addition(format_args!(
@@ -113,7 +113,7 @@ fn attempt(job: &Job<'_>) -> Result<Outcome, Fault> {
             log.addition(format_args!(
                 "host {this} has nothing to do: {primary} trains alone, an instance count of 1 is enough"
             ));
-            return Ok(Outcome::Bystander);
+            return Ok(TrainingOutcome::Bystander);
         }
     };
     if hosts > 1 {
@@ -193,7 +193,7 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn run(&self, hosts: usize) -> Result<Outcome, Fault> {
+    fn run(&self, hosts: usize) -> Result<TrainingOutcome, Fault> {
         let log = self.job.log;
         log.info("Detected entry point for worker worker");
         if let Some(patience) = self.hyperparameters.early_stopping_patience {
@@ -204,7 +204,7 @@ impl Training<'_> {
         let checkpoint = self.find_checkpoint()?;
         let seed = self.seed(checkpoint.as_ref());
         let (training, test) = self.read_channels(hosts)?;
-        let settings = Settings::new(
+        let settings = ModelSettings::new(
             &self.hyperparameters,
             &training.cardinality,
             training.num_dynamic_feat,
@@ -245,9 +245,9 @@ impl Training<'_> {
             ],
         );
         Ok(if is_stopped {
-            Outcome::Stopped
+            TrainingOutcome::Stopped
         } else {
-            Outcome::Finished
+            TrainingOutcome::Finished
         })
     }
 

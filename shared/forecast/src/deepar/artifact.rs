@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Checkpoint, Filling, Model, Plan, Settings, Summary};
+use super::{Checkpoint, Filling, Model, ModelSettings, Plan, Summary};
 use crate::calendar::Frequency;
 use crate::hyperparameters::Likelihood;
 
@@ -96,7 +96,7 @@ struct Progress {
 }
 
 impl Header {
-    fn of(settings: &Settings, default_scale: f32, weights: usize) -> Self {
+    fn of(settings: &ModelSettings, default_scale: f32, weights: usize) -> Self {
         Self {
             frequency: settings.frequency.to_string(),
             context_length: settings.context_length,
@@ -127,7 +127,7 @@ impl Header {
         self.default_scale as f32
     }
 
-    fn settings(&self) -> Result<Settings, ArtifactError> {
+    fn settings(&self) -> Result<ModelSettings, ArtifactError> {
         let damaged = |what: String| ArtifactError::Damaged(what);
         let frequency: Frequency = self
             .frequency
@@ -137,7 +137,7 @@ impl Header {
             .into_iter()
             .find(|likelihood| likelihood.name() == self.likelihood)
             .ok_or_else(|| damaged(format!("unknown likelihood `{}`", self.likelihood)))?;
-        let settings = Settings {
+        let settings = ModelSettings {
             frequency,
             context_length: self.context_length,
             prediction_length: self.prediction_length,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::train::tests::evaluate;
 use super::window::Track;
-use super::{Filling, Plan, Settings};
+use super::{Filling, ModelSettings, Plan};
 use crate::calendar::Frequency;
 use crate::hyperparameters::Likelihood;
 use crate::series::Series;
@@ -43,7 +43,7 @@ fn series(value: &Value, frequency: Frequency) -> Series {
 /// The largest difference of loss, raw numbers and gradient, the last two relative
 /// to the largest of theirs.
 fn difference<T: Real>(case: &Value, likelihood: Likelihood) -> f64 {
-    let settings = Settings {
+    let settings = ModelSettings {
         frequency: "M".parse().unwrap(),
         context_length: 6,
         prediction_length: 3,

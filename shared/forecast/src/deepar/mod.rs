@@ -47,7 +47,7 @@ use window::Inputs;
 
 /// What a network is made for and how it is trained.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct ModelSettings {
     /// The time between two points.
     pub frequency: Frequency,
     /// Points before a forecast that the network is unrolled over, at least 1.
@@ -82,7 +82,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Settings {
+impl ModelSettings {
     /// The settings of a training with these hyperparameters on series with these
     /// features. Missing values are sampled, as DeepAR does it.
     #[must_use]
@@ -161,7 +161,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(settings: &Settings, default_scale: f32) -> Self {
+    fn new(settings: &ModelSettings, default_scale: f32) -> Self {
         let inputs = Inputs {
             frequency: settings.frequency,
             lags: settings.frequency.lags(),
@@ -241,7 +241,7 @@ impl Plan {
 /// A trained network.
 #[derive(Debug, Clone)]
 pub struct Model {
-    settings: Settings,
+    settings: ModelSettings,
     plan: Plan,
     weights: Vec<f32>,
     training: Summary,
@@ -266,7 +266,7 @@ pub struct Summary {
 impl Model {
     /// What the model is made for and how it was trained.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ModelSettings {
         &self.settings
     }
 

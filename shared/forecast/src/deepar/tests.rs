@@ -4,8 +4,8 @@ use super::*;
 use crate::calendar::Period;
 use crate::series::Series;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> ModelSettings {
+    ModelSettings {
         frequency: "D".parse().unwrap(),
         context_length: 10,
         prediction_length: 4,
@@ -52,7 +52,7 @@ fn go_on(_: BatchReport) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn trained(settings: Settings, series: Vec<Series>, threads: usize) -> (Model, Vec<u64>) {
+fn trained(settings: ModelSettings, series: Vec<Series>, threads: usize) -> (Model, Vec<u64>) {
     let mut trainer = Trainer::new(settings, series, threads).unwrap();
     let mut losses = Vec::new();
     while !trainer.is_finished() {
@@ -76,7 +76,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
         assert_eq!(bytes(&one), bytes(&model));
         assert_eq!(losses, others);
     }
-    let other_seed = Settings {
+    let other_seed = ModelSettings {
         seed: 6,
         ..settings()
     };
@@ -85,7 +85,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 
 #[test]
 fn training_lowers_the_loss_and_the_best_epoch_is_kept() {
-    let settings = Settings {
+    let settings = ModelSettings {
         epochs: 25,
         patience: Some(4),
         ..settings()
@@ -129,7 +129,7 @@ fn a_resumed_training_ends_in_the_same_bits() {
     }
     assert_eq!(bytes(&whole), bytes(&second.model().unwrap()));
 
-    let other = Settings {
+    let other = ModelSettings {
         cells: 9,
         ..settings()
     };
@@ -348,7 +348,7 @@ fn constant_zero_enormous_and_tiny_targets_stay_finite() {
             cases.push((name, wave.iter().map(|value| value * scale).collect()));
         }
         for (name, target) in cases {
-            let settings = Settings {
+            let settings = ModelSettings {
                 likelihood,
                 batch: 8,
                 epochs: 2,

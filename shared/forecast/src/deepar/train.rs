@@ -33,7 +33,7 @@ use thiserror::Error;
 
 use super::network::{Part, Zoneout};
 use super::window::{Filling, Track, Window};
-use super::{Model, Plan, Settings, Summary, count};
+use super::{Model, ModelSettings, Plan, Summary, count};
 use crate::likelihood::MOST_PARAMETERS;
 use crate::series::Series;
 
@@ -147,7 +147,7 @@ pub struct EpochReport {
 /// it, to the bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    pub(super) settings: Settings,
+    pub(super) settings: ModelSettings,
     pub(super) default_scale: f32,
     pub(super) weights: Vec<f32>,
     pub(super) first: Vec<f32>,
@@ -236,7 +236,7 @@ impl Trainer {
     /// If a setting is 0 that must not be, or a series' categories or dynamic
     /// features are not those of the settings.
     pub fn new(
-        settings: Settings,
+        settings: ModelSettings,
         series: Vec<Series>,
         threads: usize,
     ) -> Result<Self, TrainError> {
@@ -943,8 +943,8 @@ pub(super) mod tests {
         )
     }
 
-    fn settings(likelihood: Likelihood) -> Settings {
-        Settings {
+    fn settings(likelihood: Likelihood) -> ModelSettings {
+        ModelSettings {
             frequency: "D".parse().unwrap(),
             context_length: 6,
             prediction_length: 3,
@@ -1034,7 +1034,7 @@ pub(super) mod tests {
             assert_eq!(k, passes);
             assert!((p - share).abs() < 1e-15);
         }
-        let settings = Settings {
+        let settings = ModelSettings {
             batch: 32,
             ..settings(Likelihood::Gaussian)
         };

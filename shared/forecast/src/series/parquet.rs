@@ -66,7 +66,7 @@ fn unreadable(fault: &impl ToString) -> Vec<RecordFault> {
 
 /// How a column's cells are to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CellKind {
     Text,
     /// Whole numbers of which so many are a second, since 1970.
     Time(i64),
@@ -83,7 +83,7 @@ enum Kind {
 struct Found {
     name: &'static str,
     index: usize,
-    kind: Kind,
+    kind: CellKind,
     /// The definition level from which on there is a value.
     present: i16,
     /// For each list around the value, from the outermost, the definition level
@@ -104,23 +104,24 @@ fn find_columns(
     rules: &RecordRules,
 ) -> Result<FoundColumns, Vec<RecordFault>> {
     let mut faults = Vec::new();
-    let mut find = |name, required: bool, depths: &[usize], fits: fn(Kind) -> bool, expected| {
-        let found = find_column(schema, name, depths, fits, expected);
-        let found = found.map_err(|fault| faults.push(fault)).ok()?;
-        if found.is_none() && required {
-            faults.push(RecordFault::Missing {
-                field: name,
-                near: None,
-            });
-        }
-        found
-    };
-    let is_number = |kind| matches!(kind, Kind::Whole | Kind::Real);
+    let mut find =
+        |name, required: bool, depths: &[usize], fits: fn(CellKind) -> bool, expected| {
+            let found = find_column(schema, name, depths, fits, expected);
+            let found = found.map_err(|fault| faults.push(fault)).ok()?;
+            if found.is_none() && required {
+                faults.push(RecordFault::Missing {
+                    field: name,
+                    near: None,
+                });
+            }
+            found
+        };
+    let is_number = |kind| matches!(kind, CellKind::Whole | CellKind::Real);
     let start = find(
         "start",
         true,
         &[0],
-        |kind| !matches!(kind, Kind::Whole | Kind::Real),
+        |kind| !matches!(kind, CellKind::Whole | CellKind::Real),
         "a text, a timestamp or a date",
     );
     let target = find("target", true, &[1], is_number, "a list of numbers");
@@ -130,7 +131,7 @@ fn find_columns(
             "cat",
             matches!(given, Cardinality::Given(_)),
             &[0, 1],
-            |kind| kind == Kind::Whole,
+            |kind| kind == CellKind::Whole,
             "a list of whole numbers",
         ),
     };
@@ -160,7 +161,7 @@ fn find_column(
     schema: &SchemaDescriptor,
     name: &'static str,
     depths: &[usize],
-    fits: fn(Kind) -> bool,
+    fits: fn(CellKind) -> bool,
     expected: &'static str,
 ) -> Result<Option<Found>, RecordFault> {
     let columns = schema.columns().iter().enumerate();
@@ -229,26 +230,26 @@ fn lists_around(schema: &SchemaDescriptor, column: &ColumnDescriptor) -> Vec<i16
 }
 
 /// What a column's values are, or `None` if they are none that a record has.
-fn kind(column: &ColumnDescriptor) -> Option<Kind> {
+fn kind(column: &ColumnDescriptor) -> Option<CellKind> {
     let logical = column.logical_type_ref();
     match (column.physical_type(), logical, column.converted_type()) {
-        (Physical::FLOAT | Physical::DOUBLE, _, _) => Some(Kind::Real),
-        (Physical::INT96, _, _) => Some(Kind::Int96),
+        (Physical::FLOAT | Physical::DOUBLE, _, _) => Some(CellKind::Real),
+        (Physical::INT96, _, _) => Some(CellKind::Int96),
         (
             Physical::BYTE_ARRAY,
             None | Some(LogicalType::String),
             ConvertedType::NONE | ConvertedType::UTF8,
-        ) => Some(Kind::Text),
+        ) => Some(CellKind::Text),
         (Physical::INT64, Some(LogicalType::Timestamp(time)), _) => {
-            Some(Kind::Time(match time.unit {
+            Some(CellKind::Time(match time.unit {
                 TimeUnit::MILLIS => 1_000,
                 TimeUnit::MICROS => 1_000_000,
                 TimeUnit::NANOS => 1_000_000_000,
             }))
         }
-        (Physical::INT64, None, ConvertedType::TIMESTAMP_MILLIS) => Some(Kind::Time(1_000)),
-        (Physical::INT64, None, ConvertedType::TIMESTAMP_MICROS) => Some(Kind::Time(1_000_000)),
-        (Physical::INT32, _, ConvertedType::DATE) => Some(Kind::Days),
+        (Physical::INT64, None, ConvertedType::TIMESTAMP_MILLIS) => Some(CellKind::Time(1_000)),
+        (Physical::INT64, None, ConvertedType::TIMESTAMP_MICROS) => Some(CellKind::Time(1_000_000)),
+        (Physical::INT32, _, ConvertedType::DATE) => Some(CellKind::Days),
         // 64 bits without a sign would come as negative numbers.
         (Physical::INT64, _, ConvertedType::UINT_64) => None,
         (
@@ -261,7 +262,7 @@ fn kind(column: &ColumnDescriptor) -> Option<Kind> {
             | ConvertedType::INT_64
             | ConvertedType::UINT_8
             | ConvertedType::UINT_16,
-        ) => Some(Kind::Whole),
+        ) => Some(CellKind::Whole),
         _ => None,
     }
 }
@@ -496,8 +497,8 @@ impl<'a> Columns<'a> {
                     return missing("start", faults);
                 };
                 let seconds = match kind {
-                    Kind::Time(a_second) => number.div_euclid(a_second),
-                    Kind::Days => number.saturating_mul(86_400),
+                    CellKind::Time(a_second) => number.div_euclid(a_second),
+                    CellKind::Days => number.saturating_mul(86_400),
                     _ => number,
                 };
                 rules.frequency.period_of_seconds(seconds)

@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_with_a_missing_input_are_missing_and_the_predicted_asset_is_no_input() {
+    fn rows_that_miss_an_input_are_missing_and_the_target_is_not_one() {
         let encoded = encoded(&columns(), 2);
         assert_eq!((encoded.units.len(), encoded.report.inputs), (7, 7));
         // A change needs the row before as well.
