@@ -72,7 +72,7 @@ struct Read {
 pub(crate) async fn run(arguments: Redrive) -> anyhow::Result<ExitCode> {
     let asks = arguments.discard && !arguments.yes && !arguments.dry_run;
     if asks && !confirm::somebody_is_there() {
-        anyhow::bail!("messages are discarded only with --yes where nobody can be asked");
+        anyhow::bail!("messages are discarded only with --yes where no question can be asked");
     }
     let config = pipewright_aws::config().await;
     let queues = sqs::client(&config);
@@ -111,28 +111,7 @@ async fn redrive(
     held: &[(Source, Held<sqs::Queue>)],
     functions: &lambda::Functions,
 ) -> anyhow::Result<ExitCode> {
-    let mut messages = Vec::new();
-    for (place, (source, held)) in held.iter().enumerate() {
-        let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-        let more = held
-            .receive(limit)
-            .await
-            .map_err(|error| anyhow::anyhow!(error))?;
-        for message in held.messages() {
-            let failure = unwrap(*source, &message);
-            messages.push(Read {
-                place,
-                message,
-                failure,
-            });
-        }
-        if more {
-            say(&format!(
-                "{}: there may be more than these; see --limit",
-                source.name()
-            ))?;
-        }
-    }
+    let messages = receive(arguments.limit, held).await?;
     let chosen = arguments.all || !arguments.message.is_empty();
     let wish = Wish {
         prefix: arguments.installation.prefix.clone(),
@@ -174,50 +153,13 @@ async fn redrive(
                 tally.left += 1;
             }
             Verdict::Replay(failure) => {
-                let outcome = held
-                    .replay(
-                        &read.message,
-                        functions,
-                        &failure.function,
-                        &failure.payload,
-                    )
-                    .await;
-                match outcome {
-                    Ok(answer) => {
-                        say(&format!("    replayed: {}", outcome_of(&answer)))?;
-                        tally.replayed += 1;
-                    }
-                    Err(error) => {
-                        say(&format!("    left: {}", shown(&error.to_string())))?;
-                        tally.left += 1;
-                        tally.unmet += 1;
-                    }
-                }
+                replay(held, &read.message, functions, failure, &mut tally).await?;
             }
             Verdict::Discard if arguments.dry_run => {
                 say("    would be discarded")?;
                 tally.left += 1;
             }
-            Verdict::Discard => {
-                let question = format!("Delete message {} for good?", shown(&read.message.id));
-                let why_left = if !arguments.yes && !confirm::yes(&question).await? {
-                    Some("nobody said yes".to_owned())
-                } else {
-                    let outcome = held.discard(&read.message).await;
-                    outcome.err().map(|error| shown(&error.to_string()))
-                };
-                match why_left {
-                    None => {
-                        say("    discarded")?;
-                        tally.discarded += 1;
-                    }
-                    Some(why) => {
-                        say(&format!("    left: {why}"))?;
-                        tally.left += 1;
-                        tally.unmet += 1;
-                    }
-                }
-            }
+            Verdict::Discard => discard(arguments.yes, held, &read.message, &mut tally).await?,
         }
     }
     say(&tally.sentence(arguments.discard))?;
@@ -226,6 +168,86 @@ async fn redrive(
     } else {
         ExitCode::from(crate::FAILURE)
     })
+}
+
+/// The messages of all queues, at most `limit` of each.
+async fn receive(limit: u32, held: &[(Source, Held<sqs::Queue>)]) -> anyhow::Result<Vec<Read>> {
+    let mut messages = Vec::new();
+    for (place, (source, held)) in held.iter().enumerate() {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = held
+            .receive(limit)
+            .await
+            .map_err(|error| anyhow::anyhow!(error))?;
+        for message in held.messages() {
+            let failure = unwrap(*source, &message);
+            messages.push(Read {
+                place,
+                message,
+                failure,
+            });
+        }
+        if more {
+            say(&format!(
+                "{}: there may be more than these; see --limit",
+                source.name()
+            ))?;
+        }
+    }
+    Ok(messages)
+}
+
+/// Hands a message on to its function, and says what came of it.
+async fn replay(
+    held: &Held<sqs::Queue>,
+    message: &Message,
+    functions: &lambda::Functions,
+    failure: &Failure,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let outcome = held
+        .replay(message, functions, &failure.function, &failure.payload)
+        .await;
+    match outcome {
+        Ok(answer) => {
+            tally.replayed += 1;
+            say(&format!("    replayed: {}", outcome_of(&answer)))?;
+        }
+        Err(error) => {
+            tally.left += 1;
+            tally.unmet += 1;
+            say(&format!("    left: {}", shown(&error.to_string())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a message, unless the answer is not yes, and says what came of it.
+async fn discard(
+    yes: bool,
+    held: &Held<sqs::Queue>,
+    message: &Message,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let question = format!("Delete message {} for good?", shown(&message.id));
+    let why_left = if !yes && !confirm::yes(&question).await? {
+        Some("the answer was not yes".to_owned())
+    } else {
+        let outcome = held.discard(message).await;
+        outcome.err().map(|error| shown(&error.to_string()))
+    };
+    match why_left {
+        None => {
+            tally.discarded += 1;
+            say("    discarded")?;
+        }
+        Some(why) => {
+            tally.left += 1;
+            tally.unmet += 1;
+            say(&format!("    left: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// What became of the messages.

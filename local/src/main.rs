@@ -141,10 +141,8 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn serve(arguments: Serve) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&arguments.run_dir)
-        .with_context(|| format!("cannot make --run-dir {}", arguments.run_dir.display()))?;
-    let run_dir = absolute(&arguments.run_dir)?;
+/// The folders of programs by the repository that they stand for; each server is among them.
+fn app_dirs(arguments: &Serve) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let mut app_dirs = BTreeMap::new();
     for (repository, folder) in &arguments.runners {
         let folder = absolute(folder)?;
@@ -152,13 +150,18 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             bail!("--runner {repository}=... is given twice");
         }
     }
-    if let Some(unknown) = arguments
-        .servers
-        .iter()
-        .find(|server| !app_dirs.contains_key(*server))
-    {
+    let mut servers = arguments.servers.iter();
+    if let Some(unknown) = servers.find(|server| !app_dirs.contains_key(*server)) {
         bail!("--server {unknown} has no --runner {unknown}=APPDIR");
     }
+    Ok(app_dirs)
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&arguments.run_dir)
+        .with_context(|| format!("cannot make --run-dir {}", arguments.run_dir.display()))?;
+    let run_dir = absolute(&arguments.run_dir)?;
+    let app_dirs = app_dirs(&arguments)?;
     let pythons = pythons(&arguments, &run_dir)?;
     let containers = match &arguments.containers {
         Some(engine) => Some(Containers {
