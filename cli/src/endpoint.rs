@@ -97,7 +97,7 @@ pub(crate) struct Create {
     /// How many of them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
     instance_count: i32,
-    /// Serve a model that only the local stand-in pretended to train.
+    /// Serve a model whose training was only simulated by the local stand-in.
     #[arg(long)]
     simulated: bool,
 }
@@ -377,7 +377,7 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
 /// Asks the person at the terminal.
 async fn confirmed(name: &str, endpoint: &EndpointFound) -> anyhow::Result<bool> {
     if !confirm::somebody_is_there() {
-        bail!("endpoint {name} is deleted only with --yes where nobody can be asked");
+        bail!("endpoint {name} is deleted only with --yes where no question can be asked");
     }
     let status = status(endpoint).unwrap_or("unknown status");
     confirm::yes(&format!("Delete endpoint {name} ({status})?")).await

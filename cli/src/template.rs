@@ -17,7 +17,7 @@ use crate::output::{Output, pretty, stderr, stdout, write};
 /// Work with templates of pipeline definitions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a template of a definition: today's values become holes.
+    /// Make a template of a definition: today's values become keys.
     Extract {
         /// The definition, the output of `pipeline.definition()`; `-` reads
         /// standard input.

@@ -45,7 +45,7 @@ impl fmt::Debug for AccessKey {
 /// The environment holds no access key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} is not set, and nobody could call: give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which \
+    "{0} is not set, and no call could be signed: give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which \
      callers sign with"
 )]
 pub struct MissingKey(&'static str);

@@ -126,7 +126,7 @@ fn start(name: &str) -> (Program, u64, PathBuf) {
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
             .env("AWS_REGION", "eu-west-1")
-            // Nobody listens there: events are lost, which must stop nothing.
+            // Nothing listens there: events are lost, which must stop nothing.
             .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -385,7 +385,7 @@ fn any_json(dice: &mut Dice, depth: usize, out: &mut String) {
         r#""\ud83d""#,
         r#""Parameters.P""#,
         r#""Steps.S.Outputs['a'][99999999999999999999]""#,
-        r#""{{ hole }}""#,
+        r#""{{ key }}""#,
     ];
     const KEYS: [&str; 17] = [
         "Get",

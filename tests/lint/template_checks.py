@@ -691,7 +691,7 @@ def code_is_where_cargo_lambda_puts_it(project: Project) -> Findings:
 
 
 def definition_gets_the_values_of_its_template(project: Project) -> Findings:
-    """What the stack gives for the shipped definition is what its template has holes for."""
+    """What the stack gives for the shipped definition is what its template has keys for."""
     text = (ROOT / "shared/templates/asset-prediction.json.tera").read_text()
     tags = re.findall(r"\{\{-?(.*?)-?\}\}|\{%-?\s*(?:if|elif|for \w+ in)(.*?)-?%\}", text, re.DOTALL)
     wanted = {

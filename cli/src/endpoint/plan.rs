@@ -90,7 +90,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), InvalidName> {
     }
 }
 
-/// The name of an execution's endpoint where nobody chose one:
+/// The name of an execution's endpoint where none was chosen:
 /// `<prefix>-<execution id>`. An id that is too long for that, or has upper-case
 /// letters, which two ids may differ by alone, is told apart by its digest.
 pub(crate) fn default_name(prefix: &str, id: &RecordId) -> String {
@@ -109,7 +109,7 @@ pub(crate) fn default_name(prefix: &str, id: &RecordId) -> String {
 
 /// The name of the model that an execution trained.
 ///
-/// `simulated` takes one that only a stand-in pretended to train.
+/// `simulated` takes one whose training was only simulated.
 ///
 /// # Errors
 /// [`NoModel`] says why there is none.
@@ -153,7 +153,7 @@ fn is_made(history: &History) -> bool {
     steps.any(|step| made_the_model(history, step))
 }
 
-/// Whether a stand-in only pretended to train the model, or to make it.
+/// Whether the training of the model, or its making, was only simulated.
 fn is_simulated(history: &History) -> bool {
     history.steps.iter().any(|step| {
         step.simulated
@@ -270,11 +270,11 @@ mod tests {
 
     #[test]
     fn a_simulated_model_is_served_only_where_that_is_wanted() {
-        let mut acted = create();
-        acted["simulated"] = true.into();
+        let mut simulated = create();
+        simulated["simulated"] = true.into();
         for steps in [
             [json!({"stepType": "Training", "simulated": true}), create()],
-            [json!({"stepType": "Training"}), acted],
+            [json!({"stepType": "Training"}), simulated],
         ] {
             let history = history_of(&trained(), &steps);
             let refused = model_of(&history, false).unwrap_err();

@@ -487,7 +487,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Whether a step's job, which would have written the model data there (its name
-/// is part of the path), was only acted.
+/// is part of the path), was only simulated.
 fn only_acted(step: &Step, model_data: &str) -> bool {
     let job = step.resource_arn.as_deref().map(last_part);
     step.simulated
@@ -705,10 +705,11 @@ pub(super) mod tests {
         };
         let data = "s3://models/run-1/Job-x2/output/model.tar.gz";
         assert!(shown(false, data).contains(&format!("model data  {data}\n")));
-        let acted = shown(true, data);
+        let simulated = shown(true, data);
         assert!(
-            acted.contains("model data  none was written (the training was simulated; it would be"),
-            "{acted}"
+            simulated
+                .contains("model data  none was written (the training was simulated; it would be"),
+            "{simulated}"
         );
         let other = "s3://models/run-0/model.tar.gz";
         assert!(shown(true, other).contains(&format!("model data  {other}\n")));

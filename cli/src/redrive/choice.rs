@@ -28,7 +28,7 @@ pub(crate) enum Verdict<'a> {
     Replay(&'a Failure),
     /// It is deleted, whatever it says.
     Discard,
-    /// It stays, since nobody asked for it.
+    /// It stays, since it was not asked for.
     NotChosen,
     /// It stays, since all does not mean it; the text says how to choose it.
     Spared(String),

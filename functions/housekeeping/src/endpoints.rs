@@ -1,4 +1,4 @@
-//! Endpoints: what their records say, and those that nobody uses.
+//! Endpoints: what their records say, and those that are not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 return;
             }
         };
-        // Without the table nobody knows which endpoints are ours.
+        // Without the table it is unknown which endpoints are ours.
         let Some(registered) = self.registered(&listed).await else {
             return;
         };

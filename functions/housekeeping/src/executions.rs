@@ -19,7 +19,7 @@ use pipewright_aws::all;
 use pipewright_aws::dynamodb::Records;
 use pipewright_aws::dynamodb::endpoints::Registry;
 
-/// What a record says that start-execution put and nobody took up.
+/// What a record says that start-execution put, and of which no execution came.
 const NOT_STARTED: &str = "the start did not finish, and SageMaker has no execution of this name; \
                            call start-execution again with this id to start it";
 

@@ -1,5 +1,5 @@
 //! Scheduled: mends records whose events went missing, and deletes endpoints
-//! that nobody uses.
+//! that are not used.
 
 use anyhow::bail;
 use lambda_runtime::{Diagnostic, LambdaEvent};

@@ -18,7 +18,7 @@ const NOT_STARTED_AFTER: i64 = 60 * 60 * 1000;
 /// For how many days after its end an execution is looked at.
 pub(crate) const DAYS_AFTER_END: u16 = 7;
 
-/// Beyond this age, milliseconds, nobody searches for an execution any more.
+/// Beyond this age, milliseconds, an execution is no longer searched for.
 pub(crate) const SEARCHED_FOR: i64 = DAYS_AFTER_END as i64 * 24 * 60 * 60 * 1000;
 
 /// How often housekeeping runs, milliseconds: what is too much for one run is

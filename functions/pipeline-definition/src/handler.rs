@@ -465,7 +465,7 @@ fn fill(
             images.debugger_rules.as_deref().unwrap_or_default().into(),
         );
     }
-    // A value may come from a parameter with NoEcho; the region is nobody's secret.
+    // A value may come from a parameter with NoEcho; the region is not a secret.
     let filled = template::fill_unseen(template, values, &provided, &["Region"]).map_err(
         |FillErrors(errors)| {
             let faults = errors
@@ -518,7 +518,7 @@ mod tests {
     use super::*;
     use crate::memory::{Call, MemoryStore, OWNER, Trouble};
 
-    /// A template with one hole in a text and one outside of texts.
+    /// A template with one key in a text and one outside of texts.
     const TEMPLATE: &str = r#"{"Version":"2020-12-01","Steps":[
         {"Name":"{{ Name }}","Type":"Fail","Arguments":{"ErrorMessage":"{{ ExecutorS3Uri }}"}}
     ]}"#;

@@ -543,7 +543,7 @@ impl World {
             let Some((prefix, _)) = key.split_once(&format!("/{digest}/")) else {
                 continue;
             };
-            // A definition that nobody knows of keeps the scripts and marks beside it.
+            // A definition that is unknown to all keeps the scripts and marks beside it.
             let root = format!("{prefix}/{digest}/");
             let excused = self.unknown.iter().any(|(of, unknown)| {
                 *of == bucket

@@ -56,7 +56,7 @@ pub(crate) enum HandlerError {
     /// It does not have the form of EventBridge's events.
     #[error("the event cannot be read: {0}")]
     Envelope(String),
-    /// Nobody could say whose it is.
+    /// Whose it is could not be found out.
     #[error("could not find the record of the event: {0}")]
     Lookup(#[source] Failure),
     /// The table did not take it.
@@ -369,7 +369,7 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         }
         Ok(Outcome::NotOurs {
             why: match facts.execution_id.as_ref().or(asked.as_ref()) {
-                Some(id) => format!("package that names execution {id}, which nobody started"),
+                Some(id) => format!("package that names execution {id}, which does not exist"),
                 None => "package that names no execution".to_owned(),
             },
         })

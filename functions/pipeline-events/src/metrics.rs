@@ -1,5 +1,5 @@
 //! What CloudWatch is told of an event: which kind it was, what became of it,
-//! how old it was by then, and what in it nobody knew.
+//! how old it was by then, and what in it was unknown.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright_aws::metrics::{Metrics, Unit};

@@ -25,7 +25,7 @@ struct World {
     /// Whether SageMaker has forgotten its tokens.
     tokens_forgotten: bool,
     refuses: Option<&'static str>,
-    /// Whether nobody has pushed the image yet.
+    /// Whether the image is not pushed yet.
     image_missing: bool,
     /// The default instance type of the training, where it makes no use of a GPU.
     cpu_training: Option<&'static str>,

@@ -54,7 +54,7 @@ impl StopSignal {
                 return grace;
             }
             if self.0.changed().await.is_err() {
-                // Whoever could stop the job is gone: nobody will.
+                // What could stop the job is gone.
                 std::future::pending::<()>().await;
             }
         }

@@ -856,7 +856,7 @@ impl ProcessGroups {
 
     fn signal(&self, signal: Signal) {
         for group in &self.0 {
-            // An error means that nobody is left in the group.
+            // An error means that the group has no process left.
             if let Err(error) = kill_process_group(*group, signal) {
                 tracing::trace!(?group, "no process to signal: {error}");
             }

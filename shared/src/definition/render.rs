@@ -199,7 +199,7 @@ const MARGIN: f64 = 24.0;
 /// The width that a long line takes where it passes a layer.
 const LANE: f64 = 12.0;
 /// How many places of long lines are laid out; more would cost too much, and
-/// nobody could follow them.
+/// they could not be followed.
 const MOST_LANES: usize = 20_000;
 
 /// A place in a layer: a step, or where a long line passes.

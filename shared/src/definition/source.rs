@@ -193,7 +193,7 @@ fn parse_syntax(text: &str) -> Result<Value, ParseError> {
         } else if text[..position.offset_in(text)].ends_with('{')
             && text[position.offset_in(text)..].starts_with('{')
         {
-            "not JSON: a template's hole stands here; fill the template first".to_owned()
+            "not JSON: a template's key stands here; fill the template first".to_owned()
         } else if text.starts_with('\u{feff}') {
             "not JSON: a byte order mark stands before it; save the text as UTF-8 without one"
                 .to_owned()
@@ -555,7 +555,7 @@ mod tests {
     fn a_hole_of_a_template_is_named_as_such() {
         let message = parse("{\"a\": {{ n }}}").unwrap_err().to_string();
         assert!(
-            message.contains("a template's hole stands here"),
+            message.contains("a template's key stands here"),
             "{message}"
         );
     }

@@ -1,4 +1,4 @@
-//! Making a template of a definition: values of today become holes.
+//! Making a template of a definition: values of today become keys.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -44,13 +44,13 @@ impl fmt::Display for Static {
 /// Why no template can be made with a map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtractError {
-    /// A key that a hole cannot name.
+    /// A key that a template cannot name.
     #[error(
-        "{0:?} is no key: a hole names a letter or _, then letters, digits and _, and no word of \
+        "{0:?} is not a key: one is a letter or _, then letters, digits and _, and not a word of \
          the template language"
     )]
     Key(String),
-    /// A value that no hole takes.
+    /// A value that no key takes.
     #[error(
         "the value {key:?} is {kind}: a value is a text, a number, a boolean, or a list of texts"
     )]
@@ -81,7 +81,7 @@ impl fmt::Display for ExtractErrors {
 impl std::error::Error for ExtractErrors {}
 
 /// Makes a template: wherever a value of the map stands in the definition, its
-/// key's hole takes its place. Texts are replaced inside longer texts too, the
+/// key takes its place. Texts are replaced inside longer texts too, the
 /// longest value first (an ARN before the bucket's name in it; of equal ones,
 /// the first in the map); numbers and booleans where exactly they stand; a list
 /// of texts where exactly that array stands. Keys of objects stay.
@@ -197,7 +197,7 @@ impl<'m> Patterns<'m> {
 #[derive(Clone, Copy)]
 enum Part<'t> {
     Literal(&'t str),
-    Hole(&'t str),
+    Key(&'t str),
 }
 
 struct Writer<'m> {
@@ -220,7 +220,7 @@ impl<'m> Writer<'m> {
                     .iter()
                     .find(|(_, plain)| same(plain, value))
                 {
-                    Some((key, _)) => self.hole(key),
+                    Some((key, _)) => self.key(key),
                     None => self.template.push_str(&value.to_string()),
                 }
             }
@@ -281,7 +281,7 @@ impl<'m> Writer<'m> {
         }
     }
 
-    fn hole(&mut self, key: &'m str) {
+    fn key(&mut self, key: &'m str) {
         self.used.insert(key);
         self.template.push_str("{{ ");
         self.template.push_str(key);
@@ -293,15 +293,15 @@ impl<'m> Writer<'m> {
         self.template.push('"');
         for (index, part) in parts.iter().enumerate() {
             match part {
-                Part::Hole(key) => {
+                Part::Key(key) => {
                     // The key of the map, which outlives the text.
                     if let Some((key, _)) = self.patterns.texts.iter().find(|(name, _)| name == key)
                     {
-                        self.hole(key);
+                        self.key(key);
                     }
                 }
                 Part::Literal(literal) => {
-                    self.literal(literal, matches!(parts.get(index + 1), Some(Part::Hole(_))));
+                    self.literal(literal, matches!(parts.get(index + 1), Some(Part::Key(_))));
                     for (look, found) in looks::find(literal, &self.accounts) {
                         self.remaining.push(Static {
                             path: path.clone().into_owned(),
@@ -316,7 +316,7 @@ impl<'m> Writer<'m> {
     }
 
     /// Writes a text as it stands in a JSON string, so that nothing in it opens
-    /// a hole, a tag or a comment.
+    /// a key, a tag or a comment.
     fn literal(&mut self, text: &str, before_hole: bool) {
         let quoted = Value::from(text).to_string();
         let escaped = &quoted[1..quoted.len() - 1];
@@ -362,7 +362,7 @@ fn split<'t>(text: &'t str, patterns: &[(&'t str, &'t str)]) -> Vec<Part<'t>> {
                 if at > 0 {
                     cut.push(Part::Literal(&literal[..at]));
                 }
-                cut.push(Part::Hole(key));
+                cut.push(Part::Key(key));
                 literal = &literal[at + value.len()..];
             }
             if !literal.is_empty() {

@@ -25,7 +25,7 @@ const LONGEST: usize = 4 << 20;
 /// The longest part of a value that a message shows, in characters.
 const LONGEST_VALUE: usize = 60;
 
-/// The filter that is put behind bare holes.
+/// The filter that is put behind bare keys.
 const BARE: &str = "pipewright_bare";
 
 /// A filled template.
@@ -60,12 +60,12 @@ pub enum FillError {
         /// The key most like it that is given and not used.
         nearest: Option<String>,
     },
-    /// A value is given that the template has no hole for.
-    #[error("the value {name:?} is given, but the template has no such hole{}", hint(nearest.as_deref()))]
+    /// A value is given that the template has no key for.
+    #[error("the value {name:?} is given, but the template has no such key{}", hint(nearest.as_deref()))]
     Unused {
         /// The key.
         name: String,
-        /// The hole most like it.
+        /// The key most like it.
         nearest: Option<String>,
     },
     /// A value is of a kind that fits nowhere.
@@ -78,15 +78,15 @@ pub enum FillError {
         /// What kind the value is of.
         kind: &'static str,
     },
-    /// A list stands in a hole.
+    /// A list stands in a key.
     #[error(
-        "template, {position}: {name:?} is a list, and a hole takes a single value: \
+        "template, {position}: {name:?} is a list, and a key takes a single value: \
          use {{% for item in {name} %}}"
     )]
     ListInHole {
         /// The key.
         name: String,
-        /// Where the hole is.
+        /// Where the key is.
         position: Position,
     },
     /// A single value stands where a list is gone through.
@@ -99,7 +99,7 @@ pub enum FillError {
         /// Where the tag is.
         position: Position,
     },
-    /// A hole outside of a JSON string got something that is no number or boolean.
+    /// A key outside of a JSON string got something that is no number or boolean.
     #[error(
         "template, {position}: {{{{ {name} }}}} stands outside of a JSON string and takes a number \
          or a boolean, not {value}"
@@ -107,7 +107,7 @@ pub enum FillError {
     Bare {
         /// The key.
         name: String,
-        /// Where the hole is.
+        /// Where the key is.
         position: Position,
         /// The value, shortened.
         value: String,
@@ -157,7 +157,7 @@ impl std::error::Error for FillErrors {}
 
 /// Fills a template, parses what comes out and checks it.
 ///
-/// `values` must name every hole's key and nothing else; `provided` are values
+/// `values` must name every key and nothing else; `provided` are values
 /// that stand in where `values` has none of that name, and may be left over.
 ///
 /// A value is a text, a number, a boolean, or a list of these. In a JSON string
@@ -211,10 +211,10 @@ pub(super) fn filled(
     let text = render(template, values, provided)?;
     let definition =
         Definition::parse(&text).map_err(|error| FillErrors(vec![FillError::Result(error)]))?;
-    // Every hole has been filled: what looks like one came with a value.
+    // Every key has been filled: what looks like one came with a value.
     let findings = check::check(&definition)
         .into_iter()
-        .filter(|finding| finding.code != Code::Hole)
+        .filter(|finding| finding.code != Code::UnfilledKey)
         .collect();
     Ok((definition, findings))
 }
@@ -307,7 +307,7 @@ fn engine() -> Tera {
             Ok(text)
         } else {
             Err(tera::Error::message(format!(
-                "a hole outside of a JSON string takes a number or a boolean, not {}",
+                "a key outside of a JSON string takes a number or a boolean, not {}",
                 short(&text, LONGEST_VALUE)
             )))
         }
@@ -368,14 +368,14 @@ struct Insertion {
     origin: usize,
 }
 
-/// Puts a check behind every bare hole. Returns what was inserted, so that the
+/// Puts a check behind every bare key. Returns what was inserted, so that the
 /// engine's places can be led back.
 fn guard_bare_holes(template: &str, pieces: &[Piece]) -> (String, Vec<Insertion>) {
     let mut guarded = String::with_capacity(template.len());
     let mut insertions = Vec::new();
     let mut copied = 0;
     for piece in pieces {
-        let Piece::Hole {
+        let Piece::Key {
             expression,
             quoted: false,
         } = piece
@@ -463,7 +463,7 @@ fn missing_and_unused(
         .collect();
     let mut first_places: BTreeMap<&str, usize> = BTreeMap::new();
     for piece in pieces {
-        let (Piece::Hole { expression, .. }
+        let (Piece::Key { expression, .. }
         | Piece::Tag {
             content: expression,
         }) = piece;
@@ -536,7 +536,7 @@ fn scalar(value: &Value) -> Option<tera::Value> {
     }
 }
 
-/// Values that do not fit the holes and tags they are used in directly. Names
+/// Values that do not fit the keys and tags they are used in directly. Names
 /// of loops are left to the engine.
 fn misplaced(template: &str, pieces: &[Piece], given: &BTreeMap<&str, &Value>) -> Vec<FillError> {
     let mut errors = Vec::new();
@@ -575,7 +575,7 @@ fn misplaced(template: &str, pieces: &[Piece], given: &BTreeMap<&str, &Value>) -
                     _ => {}
                 }
             }
-            Piece::Hole { expression, quoted } => {
+            Piece::Key { expression, quoted } => {
                 let name = &template[expression.clone()];
                 let shadowed: HashSet<&str> = loops.iter().flatten().copied().collect();
                 let Some(value) = given.get(name).filter(|_| !shadowed.contains(name)) else {
@@ -670,8 +670,8 @@ mod tests {
                 "template, line 1, column 7: no value is given for \"Kms\"",
                 "template, line 1, column 29: no value is given for \"RoleArn\": did you mean \"RolArn\"?",
                 "template, line 2, column 12: no value is given for \"Bucket\"",
-                "the value \"RolArn\" is given, but the template has no such hole: did you mean \"RoleArn\"?",
-                "the value \"Extra\" is given, but the template has no such hole",
+                "the value \"RolArn\" is given, but the template has no such key: did you mean \"RoleArn\"?",
+                "the value \"Extra\" is given, but the template has no such key",
             ]
         );
     }
@@ -713,8 +713,8 @@ mod tests {
                 "the value \"A\" is null: a value is a text, a number, a boolean, or a list of these",
                 "the value \"B\" is an object: a value is a text, a number, a boolean, or a list of these",
                 "the value \"C[1]\" is null: a value is a text, a number, a boolean, or a list of these",
-                "template, line 1, column 28: \"C\" is a list, and a hole takes a single value: use {% for item in C %}",
-                "template, line 1, column 39: \"D\" is a list, and a hole takes a single value: use {% for item in D %}",
+                "template, line 1, column 28: \"C\" is a list, and a key takes a single value: use {% for item in C %}",
+                "template, line 1, column 39: \"D\" is a list, and a key takes a single value: use {% for item in D %}",
             ]
         );
     }

@@ -201,7 +201,7 @@ fn look_at(text: &str, at: usize, accounts: &Accounts) -> Option<(Look, Range<us
         return (rest[..end].split(':').count() >= 6).then(|| (Look::Arn, until(end)));
     }
     if let Some(name) = rest.strip_prefix("s3://") {
-        // Without a name the bucket is a hole or joined to it.
+        // Without a name the bucket is a key or joined to it.
         let end = bucket_length(name);
         return (end > 0).then(|| (Look::Bucket, at + 5..at + 5 + end));
     }

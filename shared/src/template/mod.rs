@@ -1,7 +1,7 @@
 //! Templates of pipeline definitions: making one of a definition, filling its
-//! holes with values, and the images that differ by region.
+//! keys with values, and the images that differ by region.
 //!
-//! A template is the JSON text of a definition with holes `{{ Name }}`, and
+//! A template is the JSON text of a definition with keys `{{ Name }}`, and
 //! with `{% if %}` and `{% for %}` around what is optional or repeated.
 
 mod buffer;

@@ -1,6 +1,6 @@
-//! The pieces of a template: its text, its holes, its tags.
+//! The pieces of a template: its text, its keys, its tags.
 //!
-//! The place of a hole in the JSON text decides what it takes, so this follows
+//! The place of a key in the JSON text decides what it takes, so this follows
 //! the JSON strings of the text through the template: each branch of an `if`
 //! and each round of a `for` must leave the text as it found it, inside a
 //! string or outside.
@@ -13,7 +13,7 @@ use crate::definition::Position;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// `{{ expression }}`
-    Hole {
+    Key {
         /// Where the expression stands, without braces, dashes and blanks.
         expression: Range<usize>,
         /// Whether it stands in a JSON string.
@@ -106,7 +106,7 @@ pub(super) fn scan(template: &str) -> Result<Vec<Piece>, Vec<ScanError>> {
         at = end + 2;
         let content = trim(template, start + 2..end);
         match marker {
-            b'{' => pieces.push(Piece::Hole {
+            b'{' => pieces.push(Piece::Key {
                 expression: content,
                 quoted: state.in_string,
             }),
@@ -276,12 +276,12 @@ pub(super) fn position(template: &str, at: usize) -> Position {
 mod tests {
     use super::{Piece, names, scan};
 
-    fn holes(template: &str) -> Vec<(&str, bool)> {
+    fn keys(template: &str) -> Vec<(&str, bool)> {
         scan(template)
             .unwrap()
             .into_iter()
             .filter_map(|piece| match piece {
-                Piece::Hole { expression, quoted } => Some((&template[expression], quoted)),
+                Piece::Key { expression, quoted } => Some((&template[expression], quoted)),
                 Piece::Tag { .. } => None,
             })
             .collect()
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_hole_is_quoted_when_it_stands_in_a_json_string() {
         assert_eq!(
-            holes(
+            keys(
                 r#"{"a\"{{- x -}}": {{ y }}, "{{ "}}" ~ z }}":{# {{ no }} #} {% raw %}"{{ {% endraw %}{{ w }}"}"#
             ),
             [
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn branches_may_add_to_a_string_but_not_open_or_close_one() {
         assert_eq!(
-            holes(r#"["s{% if a %}/{{ a }}{% elif b %}{% else %}-{% endif %}", {{ c }}]"#),
+            keys(r#"["s{% if a %}/{{ a }}{% elif b %}{% else %}-{% endif %}", {{ c }}]"#),
             [("a", true), ("c", false)]
         );
         let errors = scan(r#"[{% if a %}"x{% else %}1{% endif %}]"#).unwrap_err();

@@ -1,4 +1,4 @@
-//! Filling a template with values that nobody may see.
+//! Filling a template with values that may be secret.
 //!
 //! A value may come from a parameter with `NoEcho`, and what is said of a
 //! template that cannot be filled is shown to whoever may see the stack. A
@@ -16,7 +16,7 @@ use super::fill::{FillError, FillErrors, Filled, filled};
 use crate::definition::{Finding, JsonPath, Position, Segment};
 
 /// Values shorter than this, in bytes, stand for themselves: they occur in any
-/// text, and nobody's secret is so short.
+/// text, and no secret is so short.
 const SHORTEST: usize = 6;
 
 /// Fills a template as [`fill`](super::fill), and quotes no value in what it
@@ -317,13 +317,13 @@ mod tests {
     #[test]
     fn a_value_is_told_by_its_name_however_it_is_spelt() {
         let long = "s3cret".repeat(40);
-        for (hole, value) in [
+        for (key, value) in [
             ("{{ Name }}", "hunter2 secret"),
             ("{{ Name }}", "hunter2\"secret"),
             ("{{ Name }}", "hunter2\n\tsecret\u{1}"),
             ("{{ Name | upper }}", "hunter2-secret-value!"),
         ] {
-            let told = told(&step(hole), json!({"Name": value}));
+            let told = told(&step(key), json!({"Name": value}));
             assert!(
                 told.contains("$.Steps[0].Name: \"(the value of Name)\" is no step's name"),
                 "{told}"

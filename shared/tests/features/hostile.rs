@@ -1,4 +1,4 @@
-//! Inputs that nobody should give: each has a defined result or an error that
+//! Inputs that should not be given: each has a defined result or an error that
 //! names what is wrong, and no output ever holds anything but finite numbers.
 
 use pipewright::features::{

@@ -569,7 +569,7 @@ fn an_argument_that_pipelines_were_seen_to_refuse_is_doubtful() {
     );
 }
 
-/// Python's print of an object is an error; braces that look like a hole are a warning, since SageMaker takes them.
+/// Python's print of an object is an error; braces that look like a key are a warning, since SageMaker takes them.
 #[test]
 fn texts_that_belong_to_another_language_are_told() {
     for (text, code) in [

@@ -150,7 +150,7 @@ codes! {
     UnknownFunction = Error "E_FUNC", "A function that does not exist.";
     UnknownParameter = Error "E_UNKNOWN_PARAM", "A parameter is read that is not declared.";
     UnknownVariable = Error "E_UNKNOWN_EXEC", "An execution variable is read that does not exist.";
-    Hole = Warning "W_HOLE", "A text that looks like a hole of a template that was left unfilled.";
+    UnfilledKey = Warning "W_HOLE", "A text that looks like a key of a template that was left unfilled.";
     Printed = Error "E_PRINTED", "A text that is Python's print of an object.";
     ForeignFunction = Warning "W_FOREIGN", "A function of CloudFormation, which is not resolved within a definition.";
 }

@@ -1,4 +1,4 @@
-//! Names that may have been meant, names that are allowed, and holes that were
+//! Names that may have been meant, names that are allowed, and keys that were
 //! left.
 
 use crate::nearest::{likely, within_edits};
@@ -216,7 +216,7 @@ pub(super) fn show(text: &str) -> String {
 
 /// The first `{{ name ... }}` in a text, but for CloudFormation's
 /// `{{resolve:...}}`.
-pub(super) fn hole(text: &str) -> Option<&str> {
+pub(super) fn unfilled(text: &str) -> Option<&str> {
     let mut from = 0;
     while let Some(open) = text[from..].find("{{") {
         let start = from + open;
@@ -239,7 +239,7 @@ pub(super) fn hole(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meant, choice, hole, meant, one_of, show};
+    use super::{Meant, choice, meant, one_of, show, unfilled};
 
     #[test]
     fn a_wrong_name_gets_the_near_one_or_all_there_are() {
@@ -295,10 +295,10 @@ mod tests {
 
     #[test]
     fn a_hole_is_two_braces_around_a_name() {
-        assert_eq!(hole("s3://{{ bucket }}/x"), Some("{{ bucket }}"));
-        assert_eq!(hole("{{-a|b-}}"), Some("{{-a|b-}}"));
-        assert_eq!(hole("{{ }} {{1}} {\"a\":{\"b\":1}} }}{{"), None);
-        assert_eq!(hole("{{resolve:ssm:/team/token}} {{x}}"), Some("{{x}}"));
+        assert_eq!(unfilled("s3://{{ bucket }}/x"), Some("{{ bucket }}"));
+        assert_eq!(unfilled("{{-a|b-}}"), Some("{{-a|b-}}"));
+        assert_eq!(unfilled("{{ }} {{1}} {\"a\":{\"b\":1}} }}{{"), None);
+        assert_eq!(unfilled("{{resolve:ssm:/team/token}} {{x}}"), Some("{{x}}"));
     }
 
     #[test]

@@ -540,7 +540,7 @@ fn property_files_and_output_parameters_are_declared_soundly() {
 }
 
 #[test]
-fn holes_are_found_where_values_stand() {
+fn keys_are_found_where_values_stand() {
     assert_eq!(
         reading(r#"["s3://{{ Bucket }}/x"]"#),
         ["W_HOLE $.Steps[1].Arguments.x[0]"]
@@ -588,7 +588,7 @@ fn time_does_not_grow_with_the_square_of_the_faults() {
             format!(
                 r#"{{"Name":"step-{n}","Type":"Callback","SqsQueueUrl":"q","DependsOn":["step-{}"],
                     "Arguments":{{"a":{{"Get":"Steps.stp-{n}.OutputParameters['o']"}},
-                    "b":{{"Get":"Parameters.Missing"}},"c":"{{{{ hole }}}}"}},"OutputParameters":[]}}"#,
+                    "b":{{"Get":"Parameters.Missing"}},"c":"{{{{ key }}}}"}},"OutputParameters":[]}}"#,
                 n + 1
             )
         })

@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
-use super::names::hole;
+use super::names::unfilled;
 use super::{Checker, Code};
 use crate::definition::path::JsonPath;
 use crate::definition::reference::{walk, walk_step};
 
 /// How CloudFormation's values get into a definition.
 pub(super) const CURE_OF_FOREIGN: &str = "SageMaker does not resolve CloudFormation's functions \
-    within a definition; make a hole {{ Name }} of it in a template, or write the definition as \
+    within a definition; make a key {{ Name }} of it in a template, or write the definition as \
     one text in Fn::Sub";
 
 /// The function of CloudFormation that an object is: `Ref` or `Fn::...`.
@@ -111,18 +111,18 @@ impl Checker<'_> {
                      text of a pipeline variable, not str() or an f-string"
                 );
                 found.push((Code::Printed, path.clone().into_owned(), message));
-            } else if let Some(part) = hole(text) {
+            } else if let Some(part) = unfilled(text) {
                 let message = format!(
-                    "{part} looks like a template's hole that was left unfilled; SageMaker takes \
+                    "{part} looks like a template's key that was left unfilled; SageMaker takes \
                      it as it is"
                 );
-                found.push((Code::Hole, path.clone().into_owned(), message));
+                found.push((Code::UnfilledKey, path.clone().into_owned(), message));
             } else if let Some(part) = placeholder(text) {
                 let message = format!(
                     "{part} looks like a placeholder of CloudFormation or Terraform that was left \
                      unfilled; SageMaker takes it as it is"
                 );
-                found.push((Code::Hole, path.clone().into_owned(), message));
+                found.push((Code::UnfilledKey, path.clone().into_owned(), message));
             }
         };
         for parameter in self.parameters {
