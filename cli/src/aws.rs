@@ -7,6 +7,7 @@ use pipewright_aws::s3::ObjectError;
 use pipewright_aws::sagemaker::SageMakerError;
 use pipewright_aws::sagemaker_runtime::InvocationError;
 use pipewright_aws::sqs::QueueError;
+use pipewright_aws::sts::CallerError;
 
 /// A command's error, with the cure in front where the environment lacks what
 /// every call needs: the SDK's own words are about the last source that it
@@ -28,6 +29,7 @@ fn is_of_aws(error: &anyhow::Error) -> bool {
         || error.is::<SageMakerError>()
         || error.is::<ObjectError>()
         || error.is::<InvocationError>()
+        || error.is::<CallerError>()
 }
 
 fn cure(lacking: &Lacking) -> String {

@@ -1,6 +1,7 @@
 //! `pipewright features`: the processing step on local files, with no AWS and
 //! no record.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -14,21 +15,23 @@ use clap::{Args, Subcommand, ValueEnum};
 use pipewright::definition::source;
 use pipewright::features::{
     self, Destination, FeatureError, FeatureSet, Options, Progress, Proposal, Stage, Stages,
-    assets_and_faults, unknown_names,
+    assets_and_faults,
 };
-use pipewright::training_template::{Freq, TrainingTemplate, settings};
+use pipewright::training_template::{TrainingTemplate, settings};
 use pipewright::wording;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::definition::{read, shown};
-use crate::output::{Output, clean, pretty, stderr, stdout, write};
+use crate::output::{Output, pretty, stderr, stdout, write};
 
+pub(crate) mod check;
 mod folder;
 mod out;
 mod progress;
 mod show;
 
+use check::file_warnings;
 use folder::Folder;
 use out::Out;
 use progress::Teller;
@@ -56,7 +59,7 @@ pub(crate) enum Command {
     /// last date and the number of prices.
     ///
     /// Exit status: 0 without faults, 1 with faults; warnings alone are no fault.
-    Check(Check),
+    Check(check::Check),
     /// List the columns that a template makes, each with its formula, the rows
     /// of its warm-up, and whether it looks ahead.
     Describe(Describe),
@@ -100,24 +103,12 @@ struct Assets {
 pub(crate) struct Init {
     #[command(flatten)]
     assets: Assets,
-    /// The asset whose price is to be forecast.
+    /// The asset whose price is to be forecast; without it, the one with the most
+    /// prices.
     #[arg(long, value_name = "TICKER")]
-    predict: String,
+    predict: Option<String>,
     #[command(flatten)]
     output: Output,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    #[command(flatten)]
-    assets: Assets,
-    /// The training template; `-` reads standard input. Without one, the price
-    /// files are looked at by themselves.
-    #[arg(long, value_name = "FILE")]
-    template: Option<PathBuf>,
-    /// For people, or for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -164,7 +155,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// For people.
     Text,
     /// For programs: one JSON document.
@@ -184,7 +175,7 @@ fn stages() -> impl TypedValueParser<Value = Stage> {
 pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Init(arguments) => init(&arguments),
-        Command::Check(arguments) => check(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Describe(arguments) => describe(&arguments),
         Command::Run(arguments) => make_interruptibly(arguments).await,
         Command::Schema(arguments) => schema(&arguments),
@@ -209,7 +200,7 @@ fn read_json(file: &Path) -> Result<Value> {
     source::parse(&read(file)?).with_context(|| format!("{} cannot be read as JSON", shown(file)))
 }
 
-fn warn(warnings: &[String]) -> Result<()> {
+pub(crate) fn warn(warnings: &[String]) -> Result<()> {
     let text: String = warnings
         .iter()
         .map(|warning| format!("warning: {warning}\n"))
@@ -235,10 +226,14 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
     let threads = Options::default().threads;
     let assets = folder.read(folder.catalogue.clone(), threads, warnings)?;
     let of_files = file_warnings(&assets);
+    let predicted = match &arguments.predict {
+        Some(ticker) => ticker.clone(),
+        None => longest(&assets),
+    };
     let Proposal {
         template: document,
         note,
-    } = match features::propose(&assets, &arguments.predict) {
+    } = match features::propose(&assets, &predicted) {
         Ok(proposal) => proposal,
         Err(error) => {
             warnings.extend(of_files);
@@ -260,6 +255,14 @@ fn propose(arguments: &Init, warnings: &mut Vec<String>) -> Result<Value> {
     Ok(document)
 }
 
+/// The asset with the most prices, of several the first.
+fn longest(assets: &[(features::CatalogueAsset, features::PriceSeries)]) -> String {
+    let most = assets
+        .iter()
+        .min_by_key(|(_, series)| Reverse(series.prices.len()));
+    most.map_or_else(String::new, |(asset, _)| asset.ticker.clone())
+}
+
 /// A fault of the template that was proposed, with nothing to do but what can be
 /// done about the data: `init` takes no settings.
 fn proposed_fault(fault: &FeatureError) -> String {
@@ -269,116 +272,6 @@ fn proposed_fault(fault: &FeatureError) -> String {
         ),
         other => format!("\n  {other}"),
     }
-}
-
-fn check(arguments: &Check) -> Result<ExitCode> {
-    let mut faults: Vec<String> = Vec::new();
-    let mut warnings = Vec::new();
-    let mut template = None;
-    let mut unusable = None;
-    if let Some(file) = &arguments.template {
-        let document = read_json(file)?;
-        match TrainingTemplate::parse(&document) {
-            Ok(usable) => template = Some(usable),
-            Err(error) => {
-                let found = error.faults().iter();
-                faults.extend(found.map(|fault| format!("{}: {fault}", shown(file))));
-                unusable = Some((document, error));
-            }
-        }
-    }
-    let mut checked = None;
-    let mut files = Value::Array(Vec::new());
-    match Folder::open(&arguments.assets.folder, &mut warnings) {
-        Err(error) => faults.push(format!("{error:#}")),
-        Ok(folder) => {
-            // Without a template that can be used, every file may be meant.
-            let needed = match &template {
-                Some(template) => {
-                    let (needed, found) = assets_and_faults(template, &folder.catalogue);
-                    faults.extend(found.iter().map(ToString::to_string));
-                    needed
-                }
-                None => {
-                    if let Some((document, error)) = &unusable {
-                        let found = unknown_names(document, error.faults(), &folder.catalogue);
-                        faults.extend(found.iter().map(ToString::to_string));
-                    }
-                    folder.catalogue.clone()
-                }
-            };
-            let threads = Options::default().threads;
-            let read = folder.read(needed.clone(), threads, &mut warnings);
-            files = folder.listing(&needed, read.as_deref().unwrap_or_default());
-            match (read, &template) {
-                (Err(error), _) => faults.extend(error.sentences()),
-                (Ok(assets), Some(template)) if faults.is_empty() => {
-                    let mut of_files = file_warnings(&assets);
-                    of_files.extend(spacing_notes(&assets, Some(template.deepar.freq)));
-                    match features::check(template, assets) {
-                        Ok(found) => {
-                            warnings.extend(found.warnings.iter().cloned());
-                            checked = Some(found);
-                        }
-                        Err(found) => {
-                            warnings.extend(of_files);
-                            faults.extend(found.iter().map(ToString::to_string));
-                        }
-                    }
-                }
-                (Ok(assets), _) => {
-                    warnings.extend(file_warnings(&assets));
-                    warnings.extend(spacing_notes(&assets, None));
-                }
-            }
-        }
-    }
-    let fine = faults.is_empty();
-    // Also for programs: whoever reads the JSON tells them on.
-    let cleaned =
-        |texts: Vec<String>| -> Vec<String> { texts.iter().map(|one| clean(one)).collect() };
-    let (faults, warnings) = (cleaned(faults), cleaned(warnings));
-    let text = match arguments.format {
-        Format::Json => {
-            let found = show::checked_json(checked.as_ref(), &faults, &warnings, files);
-            pretty(&found)
-        }
-        Format::Text => {
-            let faults = faults.iter().map(|fault| format!("error: {fault}\n"));
-            let warnings = warnings
-                .iter()
-                .map(|warning| format!("warning: {warning}\n"));
-            let found: String = faults.chain(warnings).collect();
-            found
-                + &match (&checked, &arguments.template) {
-                    (Some(checked), Some(file)) => show::checked_text(checked, &shown(file)),
-                    (None, None) if fine => {
-                        let files = files.as_array().map_or(0, Vec::len);
-                        format!("price files: {files}, no fault\n")
-                    }
-                    _ => String::new(),
-                }
-        }
-    };
-    write(&mut stdout(), text.as_bytes())?;
-    Ok(ExitCode::from(u8::from(!fine)))
-}
-
-/// What is doubtful about price files.
-fn file_warnings(assets: &[(features::CatalogueAsset, features::PriceSeries)]) -> Vec<String> {
-    let series = assets.iter().map(|(_, series)| series);
-    series
-        .flat_map(|series| series.warnings.iter().cloned())
-        .collect()
-}
-
-/// Those of price files that are not daily, and not of `freq`.
-fn spacing_notes(
-    assets: &[(features::CatalogueAsset, features::PriceSeries)],
-    freq: Option<Freq>,
-) -> Vec<String> {
-    let series = assets.iter().map(|(_, series)| series);
-    series.filter_map(|one| one.spacing_note(freq)).collect()
 }
 
 fn describe(arguments: &Describe) -> Result<ExitCode> {

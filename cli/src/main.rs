@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod argument;
 mod aws;
 mod confirm;
+mod data;
 mod definition;
 mod endpoint;
 mod execution;
@@ -53,6 +54,9 @@ enum Command {
     /// Make features from price files on this machine.
     #[command(subcommand)]
     Features(features::Command),
+    /// Import, list and remove prices and training templates.
+    #[command(subcommand)]
+    Data(data::Command),
     Forecast(model::forecast::Arguments),
     Score(model::score::Arguments),
 }
@@ -81,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Definition(command) => definition::run(command),
             Command::Template(command) => template::run(command),
             Command::Features(command) => features::run(command).await,
+            Command::Data(command) => data::run(command).await,
             Command::Forecast(arguments) => model::forecast::run(arguments).await,
             Command::Score(arguments) => model::score::run(arguments).await,
         };

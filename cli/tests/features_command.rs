@@ -595,6 +595,18 @@ fn control_characters_of_files_are_not_told() {
         &format!("Date,Close\n2020-01-01,{hostile}\n"),
     );
     assert!(plain(&["check", "--assets", "prices"]).contains("pwned"));
+    for format in ["text", "json"] {
+        let mut called = Command::new(env!("CARGO_BIN_EXE_pipewright"));
+        let import = ["data", "import", "--assets", "prices", "--format", format];
+        called.current_dir(&scene.0).args(import);
+        let told = told(&called.output().unwrap());
+        assert!(told.contains("pwned"), "{told}");
+        assert!(
+            told.chars()
+                .all(|letter| letter == '\n' || !letter.is_control()),
+            "{told:?}"
+        );
+    }
     plain(&RUN);
     let text = scene.fails(&["check", "--assets", "prices", "--format", "json"]);
     let found: Value = serde_json::from_str(&text).unwrap();
@@ -603,6 +615,26 @@ fn control_characters_of_files_are_not_told() {
         !fault.chars().any(char::is_control),
         "who reads the JSON tells it on: {fault:?}"
     );
+}
+
+#[test]
+fn without_predict_the_asset_with_the_most_prices_is_predicted() {
+    let scene = Scene::new("longest");
+    let predicted = || {
+        let text = scene.succeeds(&["init", "--assets", "prices"]);
+        let template: Value = serde_json::from_str(&text).unwrap();
+        template["predictedAsset"].clone()
+    };
+    // Of as many, the first.
+    assert_eq!(predicted(), "AAA");
+    let prices = fs::read_to_string(scene.path("prices/AAA.csv")).unwrap();
+    let without_the_first: Vec<&str> = prices
+        .lines()
+        .take(1)
+        .chain(prices.lines().skip(2))
+        .collect();
+    scene.write("prices/AAA.csv", &without_the_first.join("\n"));
+    assert_eq!(predicted(), "B.B");
 }
 
 #[test]

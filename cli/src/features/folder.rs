@@ -14,7 +14,7 @@ use pipewright::features::{
 use pipewright::training_template::ticker_fault;
 use pipewright::wording::first_of;
 use pipewright_files::{below, bounded};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// The file with the assets' classes.
 const CATALOGUE: &str = "assets.csv";
@@ -32,6 +32,25 @@ pub(super) struct Folder {
     pub(super) catalogue: Vec<CatalogueAsset>,
     /// What `assets.csv` says of assets, by ticker.
     descriptions: BTreeMap<String, String>,
+}
+
+/// A price file that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PriceFile {
+    pub(crate) ticker: String,
+    /// Its name in the folder.
+    pub(crate) file: String,
+    pub(crate) asset_class: String,
+    pub(crate) description: String,
+    /// Of its prices, where it could be read, as all below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_date: Option<String>,
+    /// How many rows have a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prices: Option<usize>,
 }
 
 /// Why what looks like a price file is not taken for one.
@@ -168,33 +187,38 @@ impl Folder {
         })
     }
 
-    /// The price files of assets, for programs that take the same ones: with
-    /// their dates and rows where they were read.
+    /// Whether an asset's prices lie here.
+    pub(super) fn has(&self, ticker: &str) -> bool {
+        let tickers = self.catalogue.iter().map(|asset| &*asset.ticker);
+        tickers.into_iter().any(|one| one == ticker)
+    }
+
+    /// The price files of assets: with their dates and rows where they were read.
     pub(super) fn listing(
         &self,
         assets: &[CatalogueAsset],
         read: &[(CatalogueAsset, PriceSeries)],
-    ) -> Value {
+    ) -> Vec<PriceFile> {
         let read: BTreeMap<&str, &PriceSeries> = read
             .iter()
             .map(|(asset, series)| (&*asset.ticker, series))
             .collect();
         let one = |asset: &CatalogueAsset| {
-            let ticker = &asset.ticker;
-            let description = self.descriptions.get(ticker);
-            let mut one = json!({
-                "ticker": ticker,
-                "file": format!("{ticker}.csv"),
-                "assetClass": asset.class,
-                "description": description.map_or("", String::as_str),
-            });
-            if let Some(series) = read.get(ticker.as_str()) {
-                let day = |date: Option<&time::Date>| date.map(ToString::to_string);
-                one["firstDate"] = day(series.dates.first()).into();
-                one["lastDate"] = day(series.dates.last()).into();
-                one["prices"] = series.prices.len().into();
+            let series = read.get(asset.ticker.as_str());
+            let day = |date: Option<&time::Date>| date.map(ToString::to_string);
+            PriceFile {
+                ticker: asset.ticker.clone(),
+                file: format!("{}.csv", asset.ticker),
+                asset_class: asset.class.clone(),
+                description: self
+                    .descriptions
+                    .get(&asset.ticker)
+                    .cloned()
+                    .unwrap_or_default(),
+                first_date: series.and_then(|series| day(series.dates.first())),
+                last_date: series.and_then(|series| day(series.dates.last())),
+                prices: series.map(|series| series.prices.len()),
             }
-            one
         };
         assets.iter().map(one).collect()
     }

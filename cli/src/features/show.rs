@@ -10,6 +10,8 @@ use pipewright::features::{
 use pipewright::wording;
 use serde_json::{Value, json};
 
+use super::check::Found;
+
 /// Lists in text name no more than this many; the JSON has all.
 const LISTED: usize = 10;
 
@@ -194,13 +196,14 @@ pub(super) fn checked_text(checked: &Checked, template: &str) -> String {
     )
 }
 
-/// What a check found, for programs; `files` are the price files it looked at.
-pub(super) fn checked_json(
-    checked: Option<&Checked>,
-    faults: &[String],
-    warnings: &[String],
-    files: Value,
-) -> Value {
+/// What a check found, for programs.
+pub(super) fn checked_json(all: &Found) -> Value {
+    let Found {
+        faults,
+        warnings,
+        checked,
+        files,
+    } = all;
     let mut found = json!({ "faults": faults, "warnings": warnings, "files": files });
     if let Some(checked) = checked {
         found["alignment"] = checked.alignment.name().into();

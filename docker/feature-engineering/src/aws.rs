@@ -10,9 +10,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use pipewright::record::{Item, RecordId, names};
 use pipewright_aws::SdkConfig;
-use pipewright_aws::dynamodb::{
-    self, Executions, Records, TableError, item_from_sdk, item_to_sdk, to_sdk,
-};
+use pipewright_aws::dynamodb::{self, Executions, Records, Table, TableError, to_sdk};
 
 use serde_json::json;
 
@@ -75,21 +73,8 @@ impl Store for Tables {
     }
 
     async fn catalogue(&self) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        let mut pages = self
-            .client
-            .scan()
-            .table_name(&self.assets)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Self::service(&self.assets, "Scan", &error))?;
-            for item in page.items() {
-                let item = item_from_sdk(&self.assets, item).map_err(table_error)?;
-                items.push(item);
-            }
-        }
-        Ok(items)
+        let assets = Table::new(self.client.clone(), &*self.assets);
+        assets.items().await.map_err(table_error)
     }
 
     async fn write_report(&self, id: &RecordId, report: &Report) -> Result<(), StoreError> {
@@ -131,14 +116,8 @@ impl Store for Tables {
     }
 
     async fn write_importance(&self, item: &Item) -> Result<(), StoreError> {
-        self.client
-            .put_item()
-            .table_name(&self.importances)
-            .set_item(Some(item_to_sdk(item)))
-            .send()
-            .await
-            .map_err(|error| Self::service(&self.importances, "PutItem", &error))?;
-        Ok(())
+        let importances = Table::new(self.client.clone(), &*self.importances);
+        importances.put(item).await.map_err(table_error)
     }
 
     // An update, not a put: the job's role may not replace an item whole.

@@ -217,6 +217,54 @@ impl Table {
         answer.item().map(|item| self.item(item)).transpose()
     }
 
+    /// Reads all items; for small tables.
+    ///
+    /// # Errors
+    /// [`TableError`] if the table could not be read.
+    pub async fn items(&self) -> Result<Vec<Item>, TableError> {
+        let mut items = Vec::new();
+        let scan = self.client.scan().table_name(&self.name);
+        let mut pages = scan.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| TableError::service("Scan", &self.name, &error))?;
+            for item in page.items() {
+                items.push(self.item(item)?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// Writes an item, in the place of one with the same key.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be written.
+    pub async fn put(&self, item: &Item) -> Result<(), TableError> {
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item_to_sdk(item)))
+            .send()
+            .await
+            .map_err(|error| TableError::service("PutItem", &self.name, &error))?;
+        Ok(())
+    }
+
+    /// Deletes the item whose partition key `key` is `value` (of a table without sort key); there
+    /// being none is no failure.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be gone.
+    pub async fn delete(&self, key: &str, value: &str) -> Result<(), TableError> {
+        self.client
+            .delete_item()
+            .table_name(&self.name)
+            .key(key, AttributeValue::S(value.to_owned()))
+            .send()
+            .await
+            .map_err(|error| TableError::service("DeleteItem", &self.name, &error))?;
+        Ok(())
+    }
+
     fn item(&self, item: &HashMap<String, AttributeValue>) -> Result<Item, TableError> {
         item_from_sdk(&self.name, item)
     }
@@ -241,19 +289,7 @@ impl Executions {
     /// # Errors
     /// [`TableError`] if it is not known to be written.
     pub async fn keep(&self, item: &Item) -> Result<(), TableError> {
-        self.put(item).await
-    }
-
-    async fn put(&self, item: &Item) -> Result<(), TableError> {
-        self.table
-            .client
-            .put_item()
-            .table_name(&self.table.name)
-            .set_item(Some(item_to_sdk(item)))
-            .send()
-            .await
-            .map_err(|error| TableError::service("PutItem", &self.table.name, &error))?;
-        Ok(())
+        self.table.put(item).await
     }
 
     /// Reads all items of an execution, consistently, in the order of their

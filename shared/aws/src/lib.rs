@@ -52,6 +52,8 @@ pub mod sagemaker;
 pub mod sagemaker_runtime;
 #[cfg(feature = "sqs")]
 pub mod sqs;
+#[cfg(feature = "sts")]
+pub mod sts;
 
 /// How long a TCP and TLS connection may take before the attempt is given up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 
 /// The endpoint override for S3 alone; the SDK prefers it to `AWS_ENDPOINT_URL`.
 const S3_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
@@ -32,6 +33,8 @@ pub enum ObjectError {
         bucket: String,
         /// The key.
         key: String,
+        /// The service's error code, where it gave one.
+        code: Option<String>,
         /// What was said.
         message: String,
     },
@@ -47,6 +50,27 @@ pub enum ObjectError {
     },
 }
 
+impl ObjectError {
+    fn call<E>(operation: &'static str, bucket: &str, key: &str, error: &E) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata,
+    {
+        Self::Call {
+            operation,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            code: error.code().map(str::to_owned),
+            message: crate::error_chain(error),
+        }
+    }
+
+    /// Whether the bucket has no such object.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Call { code: Some(code), .. } if code == "NoSuchKey")
+    }
+}
+
 /// The bytes of an object, in a bucket of the account `owner`.
 ///
 /// # Errors
@@ -59,12 +83,6 @@ pub async fn read(
     key: &str,
     most: usize,
 ) -> Result<Vec<u8>, ObjectError> {
-    let call = |message| ObjectError::Call {
-        operation: "GetObject",
-        bucket: bucket.to_owned(),
-        key: key.to_owned(),
-        message,
-    };
     let mut object = client
         .get_object()
         .bucket(bucket)
@@ -72,10 +90,16 @@ pub async fn read(
         .key(key)
         .send()
         .await
-        .map_err(|error| call(crate::error_chain(&error)))?;
+        .map_err(|error| ObjectError::call("GetObject", bucket, key, &error))?;
     let mut bytes = Vec::new();
     while let Some(chunk) = object.body.next().await {
-        let chunk = chunk.map_err(|error| call(crate::error_chain(&error)))?;
+        let chunk = chunk.map_err(|error| ObjectError::Call {
+            operation: "GetObject",
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            code: None,
+            message: crate::error_chain(&error),
+        })?;
         if bytes.len() + chunk.len() > most {
             return Err(ObjectError::TooLarge {
                 bucket: bucket.to_owned(),
@@ -109,10 +133,27 @@ pub async fn write(
         .body(bytes.into())
         .send()
         .await;
-    sent.map(drop).map_err(|error| ObjectError::Call {
-        operation: "PutObject",
-        bucket: bucket.to_owned(),
-        key: key.to_owned(),
-        message: crate::error_chain(&error),
-    })
+    sent.map(drop)
+        .map_err(|error| ObjectError::call("PutObject", bucket, key, &error))
+}
+
+/// Deletes an object, in a bucket of the account `owner`; there being none is no failure.
+///
+/// # Errors
+/// [`ObjectError`]: it may not be deleted, or the bucket is another account's.
+pub async fn delete(
+    client: &Client,
+    owner: &str,
+    bucket: &str,
+    key: &str,
+) -> Result<(), ObjectError> {
+    let sent = client
+        .delete_object()
+        .bucket(bucket)
+        .expected_bucket_owner(owner)
+        .key(key)
+        .send()
+        .await;
+    sent.map(drop)
+        .map_err(|error| ObjectError::call("DeleteObject", bucket, key, &error))
 }

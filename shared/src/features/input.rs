@@ -26,6 +26,9 @@ const BASE_ASSETS: &str = "feMeta.baseAssets";
 const INDICATOR_ASSETS: &str = "feMeta.taSettings.assets";
 const ARIMA_ASSETS: &str = "feMeta.arimaSettings.assets";
 
+/// Those that have lists of them.
+const ASSET_LISTS: [&str; 3] = [BASE_ASSETS, INDICATOR_ASSETS, ARIMA_ASSETS];
+
 /// The setting that names classes.
 const FFT_CLASSES: &str = "feMeta.fftSettings.assetClasses";
 
@@ -129,24 +132,17 @@ pub fn unknown_names(
     faults: &[Fault],
     catalogue: &[CatalogueAsset],
 ) -> Vec<FeatureError> {
-    let at = |path: &str| document.pointer(&format!("/{}", path.replace('.', "/")));
-    let items = |path: &str| -> Vec<(String, &str)> {
-        let items = at(path).and_then(Value::as_array).into_iter().flatten();
-        items
-            .enumerate()
-            .filter_map(|(i, item)| Some((format!("{path}[{i}]"), item.as_str()?)))
-            .collect()
+    let items = |path: &'static str| {
+        listed_at(document, path).map(move |(i, name)| (format!("{path}[{i}]"), name))
     };
-    let predicted = at(PREDICTED).and_then(Value::as_str);
-    let predicted = predicted.map(|ticker| (PREDICTED.to_owned(), ticker));
-    let lists = [BASE_ASSETS, INDICATOR_ASSETS, ARIMA_ASSETS];
+    let predicted = predicted_in(document);
     let assets = predicted
+        .map(|ticker| (PREDICTED.to_owned(), ticker))
         .into_iter()
-        .chain(lists.into_iter().flat_map(items))
+        .chain(ASSET_LISTS.into_iter().flat_map(items))
         .filter(|(_, ticker)| catalogue.iter().all(|asset| asset.ticker != *ticker))
         .map(|(setting, ticker)| unknown_asset(setting, ticker, catalogue));
     let classes = items(FFT_CLASSES)
-        .into_iter()
         .filter(|(_, class)| catalogue.iter().all(|asset| asset.class != *class))
         .map(|(setting, class)| unknown_class(setting, class, catalogue));
     let told = |unknown: &FeatureError| match unknown {
@@ -159,6 +155,31 @@ pub fn unknown_names(
         .chain(classes)
         .filter(|unknown| !told(unknown))
         .collect()
+}
+
+/// The settings of a stored training template, valid or not, that name an asset; `"all"` names
+/// none.
+pub fn settings_naming(document: &Value, ticker: &str) -> Vec<&'static str> {
+    let predicted = (predicted_in(document) == Some(ticker)).then_some(PREDICTED);
+    let lists = ASSET_LISTS
+        .into_iter()
+        .filter(|path| listed_at(document, path).any(|(_, name)| name == ticker));
+    predicted.into_iter().chain(lists).collect()
+}
+
+fn predicted_in(document: &Value) -> Option<&str> {
+    document.get(PREDICTED).and_then(Value::as_str)
+}
+
+/// The texts of a list in a document, as far as it is one, with their places in it.
+fn listed_at<'a>(
+    document: &'a Value,
+    path: &str,
+) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+    let list = document.pointer(&format!("/{}", path.replace('.', "/")));
+    let items = list.and_then(Value::as_array).into_iter().flatten();
+    let texts = items.enumerate();
+    texts.filter_map(|(i, item)| Some((i, item.as_str()?)))
 }
 
 fn unknown_asset(setting: String, ticker: &str, catalogue: &[CatalogueAsset]) -> FeatureError {
@@ -1426,5 +1447,27 @@ mod tests {
                 prop_assert_eq!(prices, &common);
             }
         }
+    }
+
+    #[test]
+    fn a_template_names_assets_in_its_lists_but_not_by_all() {
+        let template = json!({
+            "Id": "t",
+            "predictedAsset": "AAA",
+            "feMeta": {
+                "baseAssets": ["AAA", "BBB"],
+                "taSettings": {"assets": ["BBB"]},
+                "arimaSettings": {"assets": "none"},
+            },
+        });
+        let predicted = ["predictedAsset", "feMeta.baseAssets"];
+        assert_eq!(settings_naming(&template, "AAA"), predicted);
+        let lists = ["feMeta.baseAssets", "feMeta.taSettings.assets"];
+        assert_eq!(settings_naming(&template, "BBB"), lists);
+        let none: [&str; 0] = [];
+        assert_eq!(settings_naming(&template, "CCC"), none);
+        let everything = json!({"Id": "t", "feMeta": {"baseAssets": "all"}});
+        assert_eq!(settings_naming(&everything, "AAA"), none);
+        assert_eq!(settings_naming(&json!({"Id": "t"}), "AAA"), none);
     }
 }

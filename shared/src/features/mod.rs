@@ -83,7 +83,7 @@ pub use error::{
 pub use feature_set::{FeatureSet, SERIES_PRICES};
 pub use input::{
     CatalogueAsset, FAULTS_LISTED, Limit, PriceSeries, assets_and_faults, assets_needed,
-    read_price_files, read_prices, unknown_names,
+    read_price_files, read_prices, settings_naming, unknown_names,
 };
 pub use outputs::{Destination, Output};
 pub use proposal::{Proposal, ProposalError, propose};

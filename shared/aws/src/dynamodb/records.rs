@@ -223,11 +223,11 @@ impl Records for Executions {
     }
 
     async fn put_change(&self, change: &ChangeRow) -> Result<(), TableError> {
-        self.put(&change.item()).await
+        self.table.put(&change.item()).await
     }
 
     async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError> {
-        self.put(&training.item()).await
+        self.table.put(&training.item()).await
     }
 
     async fn create_record(&self, record: &Item) -> Result<Creation, TableError> {
