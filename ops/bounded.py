@@ -3,8 +3,6 @@
 import os
 import stat
 
-# A hundred years of days are one of these MiB.
-LARGEST_PRICES = 64 << 20
 # Templates, lists of assets, values.
 LARGEST_TEXT = 16 << 20
 

@@ -29,6 +29,8 @@ class Target:
     identity: str
     """The ARN of who deploys."""
     is_local: bool = False
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What a program has to have in its environment besides this process's to work on it."""
     # CloudFormation limits how often it may be asked; the local one doesn't.
     interval: float = 3.0
     timeout: float = 3600.0
@@ -74,14 +76,16 @@ def of_account(region):
         caller = client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise OpsError(_unknown(error)) from error
-    return Target(client, region, caller["Account"], caller["Arn"])
+    variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    return Target(client, region, caller["Account"], caller["Arn"], False, variables)
 
 
 def of_system(system):
     """A running LocalSystem."""
     caller = system.client("sts").get_caller_identity()
     region = system.client("sts").meta.region_name
-    return Target(system.client, region, caller["Account"], caller["Arn"], True, 0.1, 300.0)
+    account, arn = caller["Account"], caller["Arn"]
+    return Target(system.client, region, account, arn, True, system.environment(), 0.1, 300.0)
 
 
 def of_environment_file(path):
@@ -113,6 +117,5 @@ def of_environment_file(path):
         return clients[service]
 
     caller = client("sts").get_caller_identity()
-    return Target(
-        client, variables["AWS_REGION"], caller["Account"], caller["Arn"], True, 0.1, 300.0
-    )
+    region, account, arn = variables["AWS_REGION"], caller["Account"], caller["Arn"]
+    return Target(client, region, account, arn, True, variables, 0.1, 300.0)

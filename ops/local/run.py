@@ -1,13 +1,13 @@
 """`make run`: one execution of the shipped pipeline, from prices to a forecast."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 
-from ops import LOCAL, OpsError, checking
+from ops import LOCAL, OpsError, bounded, command_line
 from ops.console import say, shorten
-from ops.data import read_template
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE
 from ops.local import training
 from ops.local.outputs import fetch, outputs_folder, tell_failure, write_report
@@ -55,32 +55,40 @@ def start_and_deploy(system, timer):
     return system.deploy(deployment_progress())
 
 
-def proposed_template(options):
-    """A training template that `pipewright features init` proposes for prices of one's own; gives its file.
-
-    It predicts the asset with the most prices.
-    """
-    found = checking.look(options.binaries, options.assets)
-    checking.refuse(found.faults, found.warnings, say, "started")
-    predicted = max(found.assets, key=lambda asset: asset.prices).ticker
-    file = LOCAL / "proposed-template.json"
-    command = [
-        *(options.binaries / "pipewright", "features", "init", "--force"),
-        *("--assets", options.assets, "--predict", predicted, "--output", file),
-    ]
-    proposed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if said := proposed.stderr.strip():
-        say(said)
-    if proposed.returncode != 0:
+def features(options, command, *arguments):
+    """Run a command of `pipewright features` on the prices; raises OpsError where it finds faults."""
+    program = command_line.program(options.binaries)
+    command = [program, "features", command, "--assets", options.assets, *arguments]
+    if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
         raise OpsError(
-            "no training template can be proposed for these prices; nothing was started. "
-            "TEMPLATE=FILE takes your own."
+            "what is said above was found in the prices and the template; nothing was started"
         )
+
+
+def proposed_template(options):
+    """A training template that `pipewright features init` proposes for prices of one's own; gives its file."""
+    file = LOCAL / "proposed-template.json"
+    features(options, "init", "--force", "--output", file)
+    predicted = read_template(file)["predictedAsset"]
     say(
         f"No TEMPLATE= is given: {predicted}, which has the most prices, is predicted by the training "
         f"template that `pipewright features init` proposes, {shorten(file)}"
     )
     return file
+
+
+def read_template(path):
+    """A training template's file, parsed."""
+    try:
+        return json.loads(bounded.read(path, bounded.LARGEST_TEXT).decode())
+    except bounded.Unfit as error:
+        raise OpsError(f"cannot read the training template: {error}") from error
+    except OSError as error:
+        raise OpsError(f"cannot read the training template {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise OpsError(f"{path} is not in UTF-8; save it as UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise OpsError(f"{path} is no JSON: {error}") from error
 
 
 def check_data(options):
@@ -95,8 +103,7 @@ def check_data(options):
     read_template(options.template)
     # Of the samples it is known.
     if (options.assets, options.template) != (SAMPLE_ASSETS, SAMPLE_TEMPLATE):
-        found = checking.look(options.binaries, options.assets, options.template)
-        checking.refuse(found.faults, found.warnings, say, "started")
+        features(options, "check", "--template", options.template)
 
 
 def bring_up(system, options, timer):
@@ -108,12 +115,14 @@ def bring_up(system, options, timer):
     outputs = start_and_deploy(system, timer)
     say(f"          pipeline {outputs['PipelineName']}, defined by")
     say(f"          {outputs['PipelineDefinitionS3Uri']}")
-    tickers = system.import_assets(options.assets)
-    template_id = system.import_template(template)
-    timer.headline(f"Imported {len(tickers)} assets and the training template {template_id}")
+    timer.headline("Importing prices and the training template")
+    file = system.directory / "training-template.json"
+    file.write_text(json.dumps(template))
+    for line in system.import_data(options.assets, file).splitlines():
+        say(f"          {line}")
     if epochs:
         say(f"          with at most {epochs} epochs of training; EPOCHS=N takes another number")
-    return template_id
+    return template["Id"]
 
 
 def run(system, options, timer):

@@ -21,7 +21,8 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from ops import ROOT, OpsError, checking, data, image
+from ops import ROOT, OpsError, command_line, image
+from ops.inputs import of_import
 from ops.local.supervise import ServiceFailed, Supervisor, listen
 from ops.stack.deployer import Deployer
 from ops.stack.ownership import installation
@@ -295,15 +296,18 @@ class LocalSystem:
             image.put_stand_in(ecr, trainer, parameters["TrainingImageTag"])
         return self.outputs
 
-    def import_assets(self, directory):
-        """Upload price files and list them in the assets table; gives the tickers."""
-        found = checking.look(self.binaries, directory)
-        checking.refuse(found.faults, [], lambda _: None, "imported")
-        return data.import_assets(self.client, self.outputs, directory, found.assets)
-
-    def import_template(self, template):
-        """Store a training template (a dict); gives its id."""
-        return data.import_template(self.client, self.outputs, template)
+    def import_data(self, assets=None, template=None):
+        """Import a folder of prices and a training template's file; gives what is said of it."""
+        imported = subprocess.run(
+            self.command("data", "import", "--prefix", STACK, *of_import(assets, template)),
+            env={**os.environ, **self.environment()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if imported.returncode:
+            raise OpsError(imported.stdout.strip())
+        return imported.stdout
 
     def start_execution(self, template_id, execution_id=None):
         """Invoke the start function; gives its answer or raises OpsError."""
@@ -324,4 +328,4 @@ class LocalSystem:
 
     def command(self, *arguments):
         """The command line's program with arguments, for this system's tables."""
-        return [self.binaries / "pipewright", *arguments]
+        return [command_line.program(self.binaries), *arguments]

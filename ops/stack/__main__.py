@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,12 +24,11 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops import LOCAL, ROOT, OpsError, prices
+from ops import LOCAL, ROOT, OpsError, command_line
 from ops import target as targets
 from ops.account import region_of_environment
 from ops.console import say
-from ops.data import import_assets, import_template, read_template
-from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE, path_of
+from ops.inputs import of_import, path_of
 from ops.local.announcement import Announcement
 from ops.local.system import PREFERRED_PORTS, LocalSystem, private_folder
 from ops.stack import policy, settings
@@ -252,52 +252,28 @@ def check(options):
     return report(target, chosen.stack, outputs_of(chosen, target))
 
 
+def run_data(options, command, *arguments):
+    """Run a command of `pipewright data` on an installation; gives its exit status."""
+    program = command_line.program(options.binaries)
+    chosen, target = existing(options)
+    outputs_of(chosen, target)
+    ran = subprocess.run(
+        [program, "data", command, "--prefix", chosen.prefix, *arguments],
+        env={**os.environ, **target.variables},
+    )
+    return ran.returncode
+
+
 def fill(options):
     """`make import`."""
-    wanted = prices.plan(options.assets, options.template, SAMPLE_ASSETS, SAMPLE_TEMPLATE)
-    found = prices.look(options.binaries, wanted, say)
-    chosen, target = existing(options)
-    outputs = outputs_of(chosen, target)
-    if not wanted.template:
-        say("No TEMPLATE: checking each price file by itself, and importing no template")
-    if not wanted.assets:
-        say("No ASSETS: importing the training template alone")
-    before = prices.catalogue(target.client, outputs)
-    prices.check(options.binaries, target.client, outputs, before, wanted, found, say)
-    template = read_template(wanted.template) if wanted.template else None
-    imported = []
-    if wanted.assets:
-        imported = import_assets(target.client, outputs, wanted.assets, found.assets)
-        say(f"Imported {len(imported)} assets")
-    if template:
-        say(f"Imported the training template {import_template(target.client, outputs, template)}")
-    for sentence in prices.after_import(before, imported):
-        say(sentence)
-    return 0
+    return run_data(options, "import", *of_import(options.assets, options.template))
 
 
 def remove(options):
     """`make remove-assets`."""
     if not options.ticker:
         raise OpsError('name the assets to take out: ASSETS="AAA BBB"')
-    chosen, target = existing(options)
-    outputs = outputs_of(chosen, target)
-    tickers = list(dict.fromkeys(options.ticker))
-    listed = prices.catalogue(target.client, outputs)
-    if wrong := list(prices.unknown(tickers, listed)):
-        raise OpsError("; ".join(wrong) + ". Nothing was removed")
-    say(f"In account {target.account}, region {target.region}, this takes out of {chosen.prefix}:")
-    for ticker in tickers:
-        say(f"  {ticker}: its item in the catalogue and its price file")
-    for sentence in prices.still_named(prices.templates(target.client, outputs), tickers):
-        say(sentence)
-    if not options.yes and not confirm("Go on? Type yes", "yes"):
-        say("Nothing was removed.")
-        return 1
-    for ticker in tickers:
-        prices.remove(target.client, outputs, ticker)
-    say(f"Removed {len(tickers)} asset(s); the catalogue has {len(listed) - len(tickers)} now.")
-    return 0
+    return run_data(options, "remove", *["--yes"] * options.yes, "--", *options.ticker)
 
 
 def print_policy(options):

@@ -3,13 +3,14 @@
 import concurrent.futures
 import contextlib
 import copy
+import decimal
 import json
 import os
 import subprocess
 import time
 from pathlib import Path
 
-from boto3.dynamodb.types import TypeDeserializer
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from ops import ROOT
 from ops.local.announcement import Announcement
@@ -35,6 +36,12 @@ FAMILIES = ("model", "endpoint")
 def of_events(name):
     """Whether events write an attribute of the record."""
     return name in OF_EVENTS or name.startswith(FAMILIES)
+
+
+def as_item(values):
+    """A JSON object as an item of DynamoDB's."""
+    numbers = json.loads(json.dumps(values), parse_float=decimal.Decimal)
+    return {name: TypeSerializer().serialize(value) for name, value in numbers.items()}
 
 
 def wait_for(condition, within=20.0):
@@ -99,6 +106,16 @@ class System(LocalSystem):
             timeout=timeout,
         )
         return process.returncode, process.stdout
+
+    def import_assets(self, directory):
+        """Import a folder of prices."""
+        self.import_data(directory)
+
+    def import_template(self, template):
+        """Store a training template (a dict), whatever is wrong with it; gives its id."""
+        table = self.outputs["TrainingTemplatesTableName"]
+        self.client("dynamodb").put_item(TableName=table, Item=as_item(template))
+        return template["Id"]
 
     def items(self, execution_id):
         """The items of an execution as plain values, in the order of their keys."""

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 
-from harness import BINARIES
+from harness import BINARIES, as_item
 from ops import ROOT
-from ops.data import to_attribute
 from ops.local.supervise import listen
 from ops.local.system import REGION, LocalSystem
 
@@ -57,9 +56,7 @@ def job_aws(directory):
 
 
 def put(system, table, item):
-    system.client("dynamodb").put_item(
-        TableName=table, Item={key: to_attribute(value) for key, value in item.items()}
-    )
+    system.client("dynamodb").put_item(TableName=table, Item=as_item(item))
 
 
 def epoch_ms(date):

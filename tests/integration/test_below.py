@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness import BINARIES, SAMPLES
-from ops import OpsError, bounded, checking, data, prices
+from ops import OpsError, bounded
 from ops.below import Below, NameRefused, file_name
 from ops.local import outputs
+from ops.local.run import read_template
 from ops.pipeline.pipelines import OwnPipeline, upload
 
 PARTS = [
@@ -167,17 +168,6 @@ def test_fetching_outputs_writes_nothing_outside_of_their_folder(tmp_path, key):
             outputs.outputs_folder(types.SimpleNamespace(out=None), name)
 
 
-@pytest.mark.parametrize("ticker", ["../outside", "/tmp/outside", "a/b", "x\0"])
-def test_a_catalogues_id_that_is_a_path_is_refused(tmp_path, ticker):
-    """An import writes nothing for an asset of the catalogue whose id is no file's name, and says so."""
-    directory = tmp_path / "prices"
-    directory.mkdir()
-    bucket = Bucket()
-    with pytest.raises(OpsError, match="no file's name"):
-        prices._download(lambda service: bucket, "assets", ["GOOD", ticker], Below(directory))
-    assert sorted(tree(tmp_path)) == [directory]
-
-
 def test_a_link_out_of_a_pipelines_directory_is_not_uploaded(tmp_path):
     """What a link in a pipeline's directory leads to outside of it is not uploaded."""
     directory = tmp_path / "mine"
@@ -205,23 +195,19 @@ def special(directory):
 def test_prices_that_are_no_regular_files_are_refused_by_name(tmp_path):
     """A pipe or a device that has a price file's name is refused by it, and not waited for."""
     special(tmp_path / "prices")
-    checked = subprocess.run(
-        [BINARIES / "pipewright", "features", "check", "--assets", tmp_path / "prices"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert checked.returncode != 0
-    said = checked.stdout + checked.stderr
-    assert "PIPE.csv" in said and "a named pipe" in said, said
-    assert "ZERO.csv" in said and "a device" in said, said
-    fake = types.SimpleNamespace(put_object=lambda **_: None, put_item=lambda **_: None)
-    outputs = {"AssetsBucketName": "b", "AssetsTableName": "t"}
-    with pytest.raises(data.PricesUnreadable, match="PIPE.csv is a named pipe"):
-        pipe = checking.Asset("PIPE", "PIPE.csv", "", "", "2020-01-02", "2020-01-02", 1)
-        data.import_assets(lambda service: fake, outputs, tmp_path / "prices", [pipe])
+    for command in (("features", "check"), ("data", "import")):
+        checked = subprocess.run(
+            [BINARIES / "pipewright", *command, "--assets", tmp_path / "prices"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert checked.returncode != 0
+        said = checked.stdout + checked.stderr
+        assert "PIPE.csv" in said and "a named pipe" in said, said
+        assert "ZERO.csv" in said and "a device" in said, said
     with pytest.raises(OpsError, match="is a device"):
-        data.read_template("/dev/zero")
+        read_template("/dev/zero")
 
 
 def test_a_definition_that_is_no_regular_file_is_refused(tmp_path):

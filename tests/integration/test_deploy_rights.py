@@ -6,16 +6,16 @@ name. tests/lint/test_deploy_policy.py is for that.
 
 import functools
 import json
+import subprocess
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, System
-from ops import ROOT, checking, prices
+from harness import BINARIES, SAMPLES, System
+from ops import ROOT
 from ops import target as targets
-from ops.data import import_assets, import_template
 from ops.local.system import ACCOUNT, REGION
 from ops.stack import policy, settings
 from ops.stack.bring_up import bring_up
@@ -56,9 +56,14 @@ def narrow(tmp_path_factory):
                 config=Config(s3={"addressing_style": "path"}, proxies={}),
             )
 
+        variables = {
+            **system.environment(),
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
         identity = client("sts").get_caller_identity()["Arn"]
         assert identity.endswith(":user/deployer")
-        yield targets.Target(client, REGION, ACCOUNT, identity, True, 0.1, 300.0)
+        yield targets.Target(client, REGION, ACCOUNT, identity, True, variables, 0.1, 300.0)
 
 
 def test_the_printed_rights_are_enough_to_deploy_use_and_remove(narrow):
@@ -71,13 +76,21 @@ def test_the_printed_rights_are_enough_to_deploy_use_and_remove(narrow):
     outputs = bring_up(ROOT, narrow, chosen, code, True, quiet, quiet)
     needed, hints = verify(narrow, PREFIX, outputs)
     assert [check for check in needed + hints if check.fault] == []
-    folder = SAMPLES / "sp500-20"
-    assets = checking.look(BINARIES, folder).assets
-    assert len(import_assets(narrow.client, outputs, folder, assets)) == 20
-    import_template(narrow.client, outputs, SAMPLE_TEMPLATE)
-    stored = prices.templates(narrow.client, outputs)
-    assert list(prices.still_named(stored, prices.catalogue(narrow.client, outputs)))
-    prices.remove(narrow.client, outputs, "XOM")
+
+    def data(*arguments):
+        command = [BINARIES / "pipewright", "data", *arguments, "--prefix", PREFIX]
+        ran = subprocess.run(
+            command, env=narrow.variables, capture_output=True, text=True, timeout=60
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    folder, template = SAMPLES / "sp500-20", SAMPLES / "training-template.json"
+    assert "Imported 20 assets" in data("import", "--assets", folder, "--template", template)
+    # What the catalogue has already is read from the bucket.
+    assert "the catalogue's 20 assets" in data("import", "--template", template)
+    assert "XOM" in data("list")
+    assert "names XOM in" in data("remove", "XOM", "--yes")
     response = narrow.client("lambda").invoke(
         FunctionName=outputs["StartExecutionFunctionName"],
         Payload=json.dumps({"templateId": "none"}).encode(),

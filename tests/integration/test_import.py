@@ -1,6 +1,7 @@
 """`make import` and `make remove-assets`: what is wrong stays out, and what came in can go again."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES
-from ops import prices
+from ops.inputs import of_import
 
 MAIN = (sys.executable, "-m", "ops.stack")
 
@@ -48,14 +49,13 @@ def own(tmp_path):
 
 def state(system):
     """The catalogue, the price files and the ids of the templates."""
-    templates = system.client("dynamodb").scan(
-        TableName=system.outputs["TrainingTemplatesTableName"]
-    )["Items"]
-    return (
-        prices.catalogue(system.client, system.outputs),
-        system.keys("AssetsBucketName"),
-        sorted(item["Id"]["S"] for item in templates),
+    tables = [system.outputs[f"{name}TableName"] for name in ("Assets", "TrainingTemplates")]
+    assets, templates = (
+        {item["Id"]["S"]: item for item in system.client("dynamodb").scan(TableName=table)["Items"]}
+        for table in tables
     )
+    classes = {ticker: item["assetClass"]["S"] for ticker, item in assets.items()}
+    return classes, system.keys("AssetsBucketName"), sorted(templates)
 
 
 def template_file(directory, **changes):
@@ -65,47 +65,11 @@ def template_file(directory, **changes):
 
 
 def test_the_samples_are_what_is_imported_where_nothing_is_named():
-    sample = (Path("prices"), Path("template"))
     mine = Path("mine")
-    assert prices.plan(None, None, *sample) == prices.Plan(*sample)
-    assert prices.plan(mine, None, *sample) == prices.Plan(mine, None)
-    assert prices.plan(None, mine, *sample) == prices.Plan(None, mine)
-
-
-def test_an_import_says_what_else_the_catalogue_has():
-    assert list(prices.after_import(["A"], ["A", "B"])) == ["The catalogue has 2 assets now."]
-    count, others = prices.after_import([f"X{n}" for n in range(7)], ["X0", "B"])
-    assert "8 assets" in count
-    assert others.startswith("6 of them were there before")
-    assert "X1, X2, X3, X4, X5 and 1 more" in others
-    assert 'baseAssets "all"' in others
-    # A training template alone brings no assets, and none were to come.
-    assert list(prices.after_import(["A"], [])) == ["The catalogue has 1 assets now."]
-
-
-def test_an_unknown_ticker_is_told_with_the_nearest():
-    assert list(prices.unknown(["JPM", "jpn"], {"JPM": "", "XOM": ""})) == [
-        "jpn is not in the catalogue; the nearest is JPM"
-    ]
-
-
-def test_a_template_names_assets_in_its_lists_but_not_by_all():
-    template = {
-        "Id": "t",
-        "predictedAsset": "AAA",
-        "feMeta": {
-            "baseAssets": ["AAA", "BBB"],
-            "taSettings": {"assets": ["BBB"]},
-            "arimaSettings": {"assets": "none"},
-        },
-    }
-    assert list(prices.settings_naming(template, "AAA")) == ["predictedAsset", "feMeta.baseAssets"]
-    lists = ["feMeta.baseAssets", "feMeta.taSettings.assets"]
-    assert list(prices.settings_naming(template, "BBB")) == lists
-    assert list(prices.still_named([template], ["CCC"])) == []
-    everything = {"Id": "t", "feMeta": {"baseAssets": "all"}}
-    assert list(prices.settings_naming(everything, "AAA")) == []
-    assert list(prices.settings_naming({"Id": "t"}, "AAA")) == []
+    both = ["--assets", SAMPLES / "sp500-20", "--template", SAMPLES / "training-template.json"]
+    assert of_import(None, None) == both
+    assert of_import(mine, None) == ["--assets", mine]
+    assert of_import(None, mine) == ["--template", mine]
 
 
 def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
@@ -199,3 +163,52 @@ def test_assets_come_beside_those_that_are_there_and_go_again(system, make, own,
         TableName=system.outputs["TrainingTemplatesTableName"], Key={"Id": {"S": "own"}}
     )
     assert state(system) == before
+
+
+def test_what_there_is_is_listed_and_a_template_goes_as_well(system, tmp_path):
+    template = template_file(tmp_path, predictedAsset="JPM")
+    status, told = system.call("data", "import", "--template", template, "--format", "json")
+    assert status == 0, told
+    assert json.loads(told)["trainingTemplate"] == "own"
+    status, told = system.call("data", "list")
+    assert status == 0, told
+    (row,) = (line for line in told.splitlines() if line.startswith("JPM "))
+    assert row.split()[2:] == ["2010-01-04", "2022-12-28", "3270"]
+    assert re.search(r"^own +JPM ", told, re.M)
+    status, told = system.call("data", "list", "--format", "json")
+    listed = json.loads(told)
+    assert len(listed["assets"]) == 20
+    assert [each["id"] for each in listed["trainingTemplates"]] == [SAMPLE_TEMPLATE["Id"], "own"]
+    status, told = system.call("data", "remove", "--template", "owm", "--yes")
+    assert status == 1
+    assert "owm is not among the training templates; the nearest is own" in told
+    # No answer is a no.
+    status, told = system.call("data", "remove", "--template", "own")
+    assert status == 1
+    assert "Nothing was removed" in told
+    status, told = system.call("data", "remove", "--template", "own", "--yes")
+    assert status == 0, told
+    assert state(system)[2] == [SAMPLE_TEMPLATE["Id"]]
+
+
+@pytest.mark.parametrize("ticker", ["../outside", "/tmp/outside", "a/b", "x\0"])
+def test_a_catalogues_id_that_is_a_path_is_refused(system, tmp_path, ticker):
+    """An import writes nothing for an asset of the catalogue whose id is no file's name, and says so."""
+    dynamodb, table = system.client("dynamodb"), system.outputs["AssetsTableName"]
+    before = state(system)
+    dynamodb.put_item(TableName=table, Item={"Id": {"S": ticker}})
+    try:
+        status, told = system.call("data", "import", "--template", template_file(tmp_path))
+    finally:
+        dynamodb.delete_item(TableName=table, Key={"Id": {"S": ticker}})
+    assert status == 1
+    assert "no file's name" in told
+    assert state(system) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["template.json"]
+
+
+def test_an_asset_without_its_price_file_is_told_with_the_cure(system, tmp_path):
+    with system.price_file("XOM", None):
+        status, told = system.call("data", "import", "--template", template_file(tmp_path))
+    assert status == 1
+    assert "the catalogue lists XOM, but the bucket has no assets/XOM.csv: import it" in told

@@ -3,34 +3,46 @@
 import json
 import os
 import random
-import types
+import subprocess
 
 import pytest
 
 from harness import BINARIES
-from ops import OpsError, checking, data, prices
 
 ROWS = "2020-01-02,1\n2020-01-03,2\n"
-OUTPUTS = {"AssetsBucketName": "b", "AssetsTableName": "t"}
 
 
-def taken(folder, assets):
-    """What an import of these assets uploads: the objects and the items, by ticker."""
-    objects, items = {}, {}
+def look(folder):
+    """What `pipewright features check` finds in a folder."""
+    command = [BINARIES / "pipewright", "features", "check", "--assets", folder, "--format", "json"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=60).stdout)
 
-    def put_object(Bucket, Key, Body):  # noqa: N803 - boto3's names
-        objects[Key.removeprefix("assets/").removesuffix(".csv")] = Body
 
-    def put_item(TableName, Item):  # noqa: N803
-        items[Item["Id"]["S"]] = Item
-
-    fake = types.SimpleNamespace(put_object=put_object, put_item=put_item)
-    tickers = data.import_assets(lambda service: fake, OUTPUTS, folder, assets)
+def taken(system, folder):
+    """What an import of a folder stores, the objects and the items by ticker; takes it out again."""
+    before = system.keys("AssetsBucketName")
+    status, told = system.call("data", "import", "--assets", folder, "--format", "json")
+    assert status == 0, told
+    tickers = json.loads(told)["assets"]
+    objects = {
+        key.removeprefix("assets/").removesuffix(".csv"): system.read("AssetsBucketName", key)
+        for key in system.keys("AssetsBucketName")
+        if key not in before
+    }
+    items = {
+        ticker: system.client("dynamodb").get_item(
+            TableName=system.outputs["AssetsTableName"], Key={"Id": {"S": ticker}}
+        )["Item"]
+        for ticker in tickers
+    }
+    status, told = system.call("data", "remove", "--yes", *tickers)
+    assert status == 0, told
+    assert system.keys("AssetsBucketName") == before
     assert sorted(objects) == sorted(items) == sorted(tickers)
     return objects, items
 
 
-def test_an_import_takes_what_the_check_looked_at(tmp_path):
+def test_an_import_takes_what_the_check_looked_at(system, tmp_path):
     """An import takes exactly the price files that the check looked at, whatever else lies in the folder."""
     lot = random.Random(7)
     others = [
@@ -54,9 +66,10 @@ def test_an_import_takes_what_the_check_looked_at(tmp_path):
             else:
                 with open(path, "w") as file:
                     file.write(lot.choice(["", "Date,Close\nx,y\n", f"Date,Close\n{ROWS}"]))
-        found = checking.look(BINARIES, folder)
-        assert found.faults == []
-        objects, _ = taken(folder, found.assets)
+        found = look(folder)
+        assert found["faults"] == []
+        assert [file["file"] for file in found["files"]] == ["AAA.csv"]
+        objects, _ = taken(system, folder)
         assert objects == {"AAA": (folder / "AAA.csv").read_bytes()}
 
 
@@ -69,11 +82,11 @@ def test_an_import_takes_what_the_check_looked_at(tmp_path):
         "\ufeffdate , CLOSE\r\n2020-01-03,2\r\n2020-01-02,1\r\n2020-01-02,1.0\r\n",
     ],
 )
-def test_the_catalogue_has_the_dates_and_prices_of_the_file(tmp_path, text):
+def test_the_catalogue_has_the_dates_and_prices_of_the_file(system, tmp_path, text):
     """The catalogue's dates and rows are those of the rows with a price, from the column Date."""
     (tmp_path / "AAA.csv").write_text(text)
     (tmp_path / "assets.csv").write_text('Description,assetclass,TICKER\n"a, b",Bank, AAA \n')
-    _, items = taken(tmp_path, checking.look(BINARIES, tmp_path).assets)
+    _, items = taken(system, tmp_path)
     assert items["AAA"] == {
         "Id": {"S": "AAA"},
         "ticker": {"S": "AAA"},
@@ -88,19 +101,29 @@ def test_the_catalogue_has_the_dates_and_prices_of_the_file(tmp_path, text):
 
 def test_a_folder_without_prices_is_refused_before_anything_is_asked_for(tmp_path):
     (tmp_path / "._AAA.csv").write_text("Date,Close\n")
-    said = []
-    with pytest.raises(OpsError, match="has no price file"):
-        prices.look(BINARIES, prices.Plan(tmp_path, None), said.append)
-    assert len(said) == 1 and "._AAA.csv: left out" in said[0]
-    with pytest.raises(OpsError, match="nowhere cannot be read"):
-        prices.look(BINARIES, prices.Plan(tmp_path / "nowhere", None), said.append)
+
+    def refused(folder):
+        """What is said, where there is no AWS that could be asked."""
+        ran = subprocess.run(
+            [BINARIES / "pipewright", "data", "import", "--assets", folder],
+            env={},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ran.returncode == 1
+        return ran.stderr
+
+    said = refused(tmp_path)
+    assert "has no price file" in said
+    assert said.count("warning: ") == 1 and "._AAA.csv: left out" in said
+    assert "nowhere cannot be read" in refused(tmp_path / "nowhere")
 
 
 def test_faults_leave_the_list_of_what_was_looked_at(tmp_path):
     (tmp_path / "AAA.csv").write_text("Date,Close\nx,y\n")
-    found = checking.look(BINARIES, tmp_path)
-    assert len(found.faults) == 2
-    assert [(each.ticker, each.first_date, each.prices) for each in found.assets] == [
-        ("AAA", None, 0)
-    ]
-    assert json.dumps(found.warnings) == "[]"
+    found = look(tmp_path)
+    assert len(found["faults"]) == 2
+    (file,) = found["files"]
+    assert (file["ticker"], file.get("firstDate"), file.get("prices", 0)) == ("AAA", None, 0)
+    assert found["warnings"] == []

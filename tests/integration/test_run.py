@@ -13,8 +13,9 @@ import time
 import pytest
 
 from harness import BINARIES, SAMPLE_TEMPLATE, SAMPLES, wait_for
-from ops import OpsError, data
+from ops import OpsError
 from ops.local import outputs, watchdog
+from ops.local.run import read_template
 from ops.local.system import PREFERRED_PORTS
 
 RUN = [sys.executable, "-m", "ops.local"]
@@ -114,7 +115,7 @@ def test_nothing_is_started_with_files_in_another_encoding(action, tmp_path):
 def test_a_template_that_is_not_in_utf_8_is_refused_by_name(tmp_path):
     (tmp_path / "template.json").write_bytes(b'{"Id": "Caf\xe9"}')
     with pytest.raises(OpsError, match="template.json is not in UTF-8"):
-        data.read_template(tmp_path / "template.json")
+        read_template(tmp_path / "template.json")
 
 
 def test_a_run_with_prices_alone_proposes_a_template_and_says_so(tmp_path):

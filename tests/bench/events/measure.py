@@ -21,7 +21,7 @@ from program import peak_megabytes, zipped_megabytes
 from run import processor, table
 
 from emulator import Function
-from ops.data import to_attribute
+from harness import as_item
 from ops.local.system import REGION
 from processing_job import AwsAlone
 
@@ -135,11 +135,10 @@ class Side:
     def record(self, execution):
         """What start-execution has written: the frozen training template and the parameters."""
         template = json.loads((ROOT / "samples" / "training-template.json").read_text())
-
         return {
             "Id": {"S": execution},
             "templateId": {"S": template["Id"]},
-            "parameters": to_attribute(template),
+            **as_item({"parameters": template}),
             "createdAt": {"N": "1767250799000"},
             "pipelineExecutionArn": {"S": arn_of(execution)},
         }
