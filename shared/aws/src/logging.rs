@@ -32,7 +32,7 @@ pub enum Libraries {
     WarningsAtMost,
 }
 
-/// What decides the shape of log lines; [`Settings::from_env`] reads it.
+/// What decides the shape of log lines; [`LogSettings::from_env`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
     /// JSON lines (`AWS_LAMBDA_LOG_FORMAT=JSON`) instead of text.

@@ -27,8 +27,8 @@ pub const PIPELINE_PARAMETERS: &str = "pipelineParameters";
 /// When the record was created, epoch milliseconds.
 pub const CREATED_AT: &str = "createdAt";
 
-/// Why SageMaker refused to start the execution: a map of [`REASON`] and
-/// [`AT`], gone once it is started.
+/// Why SageMaker refused to start the execution, and when: a
+/// [`StartFailure`](super::rows::record::StartFailure).
 pub const START_FAILURE: &str = "startFailure";
 
 // --- of `record`, the execution
