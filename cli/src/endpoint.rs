@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use pipewright::record::reconcile::EndpointFound;
+use pipewright::record::whose::{EXECUTION_TAG, STACK_TAG};
 use pipewright::record::{History, RecordId, history};
 use pipewright_aws::dynamodb;
 use pipewright_aws::dynamodb::endpoints::{Endpoints, Registration, Registry};
@@ -33,13 +34,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// How seldom at most.
 const LAST_LOOK: Duration = Duration::from_secs(15);
-
-/// The tag by which an installation knows its endpoints; its value is the
-/// prefix.
-const STACK_TAG: &str = "pipewright:stack";
-
-/// The tag that names the execution.
-const EXECUTION_TAG: &str = "pipewright:execution";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

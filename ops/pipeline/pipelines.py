@@ -31,7 +31,7 @@ from ops.stack.template import parse_template
 
 # What is uploaded of a pipeline's directory, by the parameter that says where to.
 _FOLDERS = {"CodeS3Uri": "code", "DataS3Uri": "data"}
-FINAL = ("Succeeded", "Failed", "Stopped")
+FINAL = ("Succeeded", "CompletedWithFailures", "Failed", "Stopped")
 
 # A pipeline's programs and small data; the files are held in memory together.
 LARGEST_FILE = 256 << 20

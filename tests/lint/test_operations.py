@@ -25,6 +25,16 @@ def test_every_alarm_has_its_section():
     assert alarms - explained == set()
 
 
+def test_every_alarm_on_a_metric_of_ours_names_one_that_is_written():
+    """An alarm or dashboard on a metric that the functions do not write would never tell anything."""
+    code = "".join(path.read_text() for path in (ROOT / "functions").rglob("src/*.rs"))
+    template = (ROOT / "cfn" / "operations.yaml").read_text()
+    named = re.findall(r"Namespace: Pipewright\n +MetricName: (\w+)", template)
+    named += re.findall(r'\["Pipewright", "(\w+)"', template)
+    assert len(named) > 5
+    assert [name for name in named if f'"{name}"' not in code] == []
+
+
 def test_every_link_within_the_page_leads_somewhere():
     assert set(re.findall(r"\]\(#([^)]*)\)", PAGE)) - anchors() == set()
 

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::Args;
 use pipewright::definition::diff::diff;
 use pipewright::record::History;
-use pipewright::record::rows::FIGURES;
+use pipewright::record::rows::TOP_FEATURES;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::known::Known;
-use super::render::{Writer, clean, figure, moment, span};
+use super::render::{Writer, clean, figure, figures, moment, span};
 use super::{Color, Format, Place, list, now, writer};
 use crate::output;
 
@@ -92,11 +93,12 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
     ];
     let summary = history.report.as_ref().map(|report| &report.summary);
     let of_summary = |name: &str| summary.and_then(|summary| summary.get(name));
-    let data = FIGURES
-        .iter()
-        .filter(|(name, _)| *name != "topFeatures")
-        .filter_map(|(name, words)| text(words, of_summary(name).and_then(figure)));
-    let top = of_summary("topFeatures").and_then(|list| list.as_array());
+    let mut data = summary
+        .and_then(Value::as_object)
+        .map(figures)
+        .unwrap_or_default();
+    data.retain(|(name, _)| name != TOP_FEATURES.1);
+    let top = of_summary(TOP_FEATURES.0).and_then(|list| list.as_array());
     let features = top.into_iter().flatten().filter_map(|feature| {
         // `MSFT_BB_MA (79.1 %)`.
         let (name, share) = feature.as_str()?.rsplit_once(" (")?;
@@ -145,7 +147,7 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
     vec![
         ("execution", execution.into_iter().flatten().collect()),
         ("parameters", parameters.to_vec()),
-        ("data", data.collect()),
+        ("data", data),
         ("importance of features", features.collect()),
         ("scores", scores.collect()),
         ("metrics", metrics.collect()),

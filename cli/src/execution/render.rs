@@ -7,7 +7,7 @@ use pipewright::record::Kind;
 use pipewright::record::history::{Change, History, LogLine, StartFailure, Step, Training};
 use pipewright::record::model::KeptForecast;
 use pipewright::record::rows::{FIGURES, OUTPUTS, StepReport};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -130,11 +130,11 @@ impl<W: Write> Writer<W> {
 
     /// A status in its colour, padded to `width`.
     pub(super) fn paint_status(&self, status: &str, width: usize) -> String {
-        let color = match status.split(' ').next().unwrap_or_default() {
-            "Succeeded" | "Completed" | "InService" | "Created" => GREEN,
-            "Failed" | "CompletedWithFailures" => RED,
-            "Stopping" | "Stopped" | "Deleting" | "Deleted" => YELLOW,
-            _ => CYAN,
+        let color = match Tone::of(status) {
+            Tone::Good => GREEN,
+            Tone::Bad => RED,
+            Tone::Over => YELLOW,
+            Tone::Busy => CYAN,
         };
         self.paint(color, &format!("{status:width$}"))
     }
@@ -421,17 +421,7 @@ impl<W: Write> Writer<W> {
         let Value::Object(summary) = &report.summary else {
             return Ok(());
         };
-        let known = FIGURES
-            .iter()
-            .filter_map(|(name, words)| Some((*words, summary.get(*name)?)));
-        let others = summary
-            .iter()
-            .filter(|(name, _)| *name != OUTPUTS && FIGURES.iter().all(|(known, _)| known != *name))
-            .map(|(name, value)| (name.as_str(), value));
-        let figures: Vec<(String, String)> = known
-            .chain(others)
-            .filter_map(|(words, value)| Some((clean(words), figure(value)?)))
-            .collect();
+        let figures = figures(summary);
         let width = figures.iter().map(|(words, _)| words.chars().count()).max();
         let width = width.unwrap_or_default();
         for (words, text) in figures {
@@ -497,6 +487,47 @@ fn only_acted(step: &Step, model_data: &str) -> bool {
                     .split('/')
                     .any(|part| part.eq_ignore_ascii_case(&job))
         })
+}
+
+/// How good a status is, for its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// It is what was wanted.
+    Good,
+    /// It failed.
+    Bad,
+    /// It was stopped or deleted.
+    Over,
+    /// It goes on.
+    Busy,
+}
+
+impl Tone {
+    /// By a status's first word.
+    pub(super) fn of(status: &str) -> Self {
+        match status.split(' ').next().unwrap_or_default() {
+            "Succeeded" | "Completed" | "InService" | "Created" => Self::Good,
+            "Failed" | "CompletedWithFailures" => Self::Bad,
+            "Stopping" | "Stopped" | "Deleting" | "Deleted" => Self::Over,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// The figures of a container's summary, each with its name: those that have one in words first, the
+/// others by their own names.
+pub(super) fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
+    let known = FIGURES
+        .iter()
+        .filter_map(|(name, words)| Some((*words, summary.get(*name)?)));
+    let others = summary
+        .iter()
+        .filter(|(name, _)| *name != OUTPUTS && FIGURES.iter().all(|(known, _)| known != *name))
+        .map(|(name, value)| (name.as_str(), value));
+    known
+        .chain(others)
+        .filter_map(|(words, value)| Some((clean(words), figure(value)?)))
+        .collect()
 }
 
 /// A figure of the summary in one line; lists of lists and maps are for files.

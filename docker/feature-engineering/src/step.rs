@@ -10,7 +10,7 @@ use pipewright::features::{
     self, CatalogueAsset, Destination, FeatureError, Importance, Options, PriceFileErrors,
     PriceSeries, Progress, Summary,
 };
-use pipewright::record::rows::{OUTPUTS, PLOTS};
+use pipewright::record::rows::{OUTPUTS, PLOTS, TOP_FEATURES};
 use pipewright::record::{InvalidRecordId, Item, RecordId};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright::wording::{self, cut_with_mark, first_of};
@@ -697,7 +697,7 @@ fn record_summary(
     let top: Vec<Value> = top
         .map(|feature| Value::from(feature.to_string()))
         .collect();
-    entries.insert("topFeatures".to_owned(), Value::Array(top));
+    entries.insert(TOP_FEATURES.0.to_owned(), Value::Array(top));
     entries.insert(PLOTS.to_owned(), Value::from(made.plots));
     entries.insert(OUTPUTS.to_owned(), Value::String(outputs));
     Ok(entries)

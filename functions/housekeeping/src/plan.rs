@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use pipewright::record::reconcile::EndpointFound;
-use pipewright::record::whose;
+use pipewright::record::whose::{self, EXECUTION_TAG, STACK_TAG};
 use serde::Deserialize;
 
 /// How long after its creation a record may be without an ARN before its
@@ -24,12 +24,6 @@ pub(crate) const SEARCHED_FOR: i64 = DAYS_AFTER_END as i64 * 24 * 60 * 60 * 1000
 /// How often housekeeping runs, milliseconds: what is too much for one run is
 /// taken up by the next ones in turn.
 const RUNS_EVERY: i64 = 15 * 60 * 1000;
-
-/// The tag that says whose endpoint it is: the installation's prefix.
-const STACK_TAG: &str = "pipewright:stack";
-
-/// The tag that names the execution whose model an endpoint serves.
-const EXECUTION_TAG: &str = "pipewright:execution";
 
 /// The hours without an invocation after which an endpoint is idle that a
 /// caller may ask for: those that the template's parameter `IdleEndpointHours`

@@ -18,6 +18,12 @@ use super::id::{ExecutionArn, InvalidRecordId, RecordId};
 /// shipped pipeline needs none.
 pub const PIPELINE_TAG: &str = "pipewright:pipeline";
 
+/// The tag of an endpoint that says whose it is: its value is the installation's prefix.
+pub const STACK_TAG: &str = "pipewright:stack";
+
+/// The tag that names the execution whose model an endpoint serves.
+pub const EXECUTION_TAG: &str = "pipewright:execution";
+
 /// An id that an execution may be recorded under, and what must be known of the
 /// record there.
 #[derive(Debug, Clone, PartialEq, Eq)]

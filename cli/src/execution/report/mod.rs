@@ -9,7 +9,9 @@ use clap::Args;
 use pipewright::arn::Arn;
 use pipewright::definition::{Definition, render};
 use pipewright::record::History;
+use pipewright::record::rows::{OUTPUTS, TOP_FEATURES};
 use pipewright_aws::process::now;
+use serde_json::Value;
 
 use super::Place;
 use super::known::Known;
@@ -78,7 +80,7 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
         more.curves.push((step.clone(), curve));
     }
     draw(&history, definition, parameters, &mut more);
-    read_forecasts(&config, &history, &mut more).await;
+    read_outputs(&config, &history, &mut more).await;
     let page = page::page(&history, &more, now()).context("the page cannot be made")?;
 
     let file = arguments
@@ -115,7 +117,7 @@ fn draw(
     let default = |name: &str| {
         let parameter = definition.as_ref()?.parameter(name)?;
         Some(match parameter.default_value()? {
-            serde_json::Value::String(text) => text.clone(),
+            Value::String(text) => text.clone(),
             other => other.to_string(),
         })
     };
@@ -140,13 +142,34 @@ fn draw(
     }
 }
 
-/// Reads the tables of the forecasts that were kept.
-async fn read_forecasts(config: &pipewright_aws::SdkConfig, history: &History, more: &mut More) {
+/// Reads the tables of the forecasts that were kept, and what the outputs say of the features.
+async fn read_outputs(config: &pipewright_aws::SdkConfig, history: &History, more: &mut More) {
     let arn = history.execution_arn.as_deref().and_then(Arn::parse);
     let Some(arn) = arn else {
         return;
     };
     let bucket = Bucket::new(config, arn.account);
+    let summary = history.report.as_ref().map(|report| &report.summary);
+    if let Some(summary) = summary
+        && let Some(outputs) = summary[OUTPUTS].as_str()
+    {
+        // They are ranked only where the template asks for it.
+        let ranked = summary[TOP_FEATURES.0]
+            .as_array()
+            .is_some_and(|top| !top.is_empty());
+        let ranking = ranked.then_some(("importance", &mut more.importance));
+        for (name, into) in [("summary", &mut more.features)].into_iter().chain(ranking) {
+            let url = format!("{outputs}features/{name}.json");
+            let read = match bucket.read(&url).await {
+                Ok(bytes) => serde_json::from_slice(&bytes).map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(value) => *into = value,
+                Err(error) => more.notes.push(format!("{url} cannot be read: {error:#}")),
+            }
+        }
+    }
     for kept in &history.forecasts {
         let table = match bucket.read(&kept.table).await {
             Ok(bytes) => charts::Fan::of_table(&bytes),

@@ -4,14 +4,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pipewright::record::History;
 use pipewright::record::history::{Change, LogLine, Step, Training};
-use pipewright::record::rows::{FIGURES, OUTPUTS};
+use pipewright::record::rows::{OUTPUTS, TOP_FEATURES};
 use pipewright::wording::count;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
-use super::super::render::{figure, moment, span, status as status_of, subject, time_of_day};
+use super::super::render::{
+    Tone, figure, figures, moment, span, status as status_of, subject, time_of_day,
+};
 use super::charts;
 
 /// Log lines that a browser lays out together, once they are looked at.
@@ -31,6 +33,10 @@ pub(super) struct More {
     pub(super) curves: Vec<(String, charts::Curve)>,
     /// The tables of the kept forecasts, in the record's order; `None` where one could not be read.
     pub(super) forecasts: Vec<Option<charts::Fan>>,
+    /// The outputs' `features/summary.json`; null where it could not be read.
+    pub(super) features: Value,
+    /// The outputs' `features/importance.json`, likewise.
+    pub(super) importance: Value,
     /// What could not be had for the page, and why.
     pub(super) notes: Vec<String>,
 }
@@ -76,14 +82,13 @@ impl Status {
     }
 }
 
-/// `good`, `bad`, `warn` or `busy`, by a status's first word.
-pub(super) fn tone(status: &str) -> &'static str {
-    match status.split(' ').next().unwrap_or_default() {
-        "Succeeded" | "Completed" | "InService" | "Created" => "good",
-        "Failed" | "CompletedWithFailures" => "bad",
-        "Stopping" | "Stopped" | "Deleting" | "Deleted" => "warn",
-        "" => "",
-        _ => "busy",
+/// The class of the style sheet that shows a status.
+fn tone(status: &str) -> &'static str {
+    match Tone::of(status) {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Over => "warn",
+        Tone::Busy => "busy",
     }
 }
 
@@ -338,6 +343,79 @@ fn top_feature(text: &str) -> Share {
     }
 }
 
+/// Features or classes in an order.
+#[derive(Debug, Serialize)]
+struct Ranking {
+    title: &'static str,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// How many features a ranking has at most.
+const RANKED: usize = 10;
+
+/// The features by total and by mean gain, with their splits, so that one that was split on once is not taken for the
+/// most important; and the classes.
+fn rankings(importance: &Value) -> Vec<Ranking> {
+    let by = |list: &str, member: &str| {
+        let mut items: Vec<&Value> = importance[list].as_array().into_iter().flatten().collect();
+        let number = |item: &Value| item[member].as_f64().unwrap_or(0.0);
+        items.retain(|item| number(item) > 0.0);
+        items.sort_by(|a, b| number(b).total_cmp(&number(a)));
+        items.truncate(RANKED);
+        items
+    };
+    let ranking = |title, list: &str, member: &str, columns: &[(&str, &str)]| Ranking {
+        title,
+        columns: columns
+            .iter()
+            .map(|(_, words)| (*words).to_owned())
+            .collect(),
+        rows: by(list, member)
+            .into_iter()
+            .map(|item| {
+                let cell = |name: &str| match &item[name] {
+                    Value::Number(number) if number.is_f64() => {
+                        short_number(number.as_f64().unwrap_or(f64::NAN))
+                    }
+                    value => figure(value).unwrap_or_default(),
+                };
+                columns.iter().map(|(name, _)| cell(name)).collect()
+            })
+            .collect(),
+    };
+    let feature = [
+        ("column", "Feature"),
+        ("class", "Class"),
+        ("totalGain", "Total gain"),
+        ("gain", "Mean gain of a split"),
+        ("splits", "Splits"),
+    ];
+    let class = [
+        ("class", "Class"),
+        ("columns", "Features"),
+        ("importance", "Mean importance"),
+    ];
+    [
+        ranking("Features by total gain", "features", "totalGain", &feature),
+        ranking(
+            "Features by the mean gain of a split",
+            "features",
+            "gain",
+            &feature,
+        ),
+        ranking(
+            "Classes by the mean importance of their features",
+            "classes",
+            "importance",
+            &class,
+        ),
+    ]
+    .into_iter()
+    .filter(|ranking| !ranking.rows.is_empty())
+    .collect()
+}
+
 /// A list of objects as a table: its columns are the members of the first one.
 fn table(value: &Value) -> (Vec<String>, Vec<Vec<String>>) {
     let rows: Vec<_> = value
@@ -505,7 +583,7 @@ pub(super) fn page(history: &History, more: &More, now: i64) -> Result<String, t
             .filter_map(figure)
             .collect()
     };
-    let (asset_columns, asset_days) = table(of_summary("assetDays"));
+    let (asset_columns, asset_days) = table(&more.features["assetDays"]);
     let mut notes = more.notes.clone();
     notes.extend(
         history
@@ -558,18 +636,24 @@ pub(super) fn page(history: &History, more: &More, now: i64) -> Result<String, t
         .collect();
     context.insert("trainings", &trainings);
     context.insert("forecasts", &forecasts(history, &more.forecasts));
-    let figures: Vec<_> = FIGURES
-        .iter()
-        .filter(|(name, _)| !["topFeatures", "warnings"].contains(name))
-        .filter_map(|(name, words)| Some(Named::new(*words, figure(of_summary(name))?)))
+    let mut figures = summary
+        .and_then(Value::as_object)
+        .map(figures)
+        .unwrap_or_default();
+    // These have a place of their own.
+    figures.retain(|(name, _)| name != TOP_FEATURES.1 && name != "warnings");
+    let figures: Vec<_> = figures
+        .into_iter()
+        .map(|(name, value)| Named::new(name, value))
         .collect();
     context.insert("figures", &figures);
     context.insert("warnings", &texts(of_summary("warnings")));
-    let top: Vec<_> = texts(of_summary("topFeatures"))
+    let top: Vec<_> = texts(of_summary(TOP_FEATURES.0))
         .iter()
         .map(|text| top_feature(text))
         .collect();
     context.insert("top_features", &top);
+    context.insert("rankings", &rankings(&more.importance));
     context.insert("asset_columns", &asset_columns);
     context.insert("asset_days", &asset_days);
     context.insert("parameters", &more.parameters);
@@ -669,7 +753,7 @@ mod tests {
         report.notes.push(HOSTILE.to_owned());
         report.summary = json!({
             "rows": HOSTILE, "outputs": {HOSTILE: HOSTILE}, "topFeatures": [HOSTILE, "\" onload=x (5 %)"],
-            "warnings": [HOSTILE], "assetDays": [{HOSTILE: HOSTILE}],
+            "warnings": [HOSTILE], HOSTILE: HOSTILE,
         });
         let more = More {
             parameters: vec![Parameter {
@@ -679,6 +763,10 @@ mod tests {
                 changed: true,
             }],
             notes: vec![HOSTILE.to_owned()],
+            features: json!({"assetDays": [{HOSTILE: HOSTILE}]}),
+            importance: json!({
+                "features": [{"column": HOSTILE, "class": HOSTILE, "totalGain": 1.5, "gain": 1.5, "splits": HOSTILE}],
+            }),
             ..More::default()
         };
         let page = without_script(&page(&history, &more, NOW).unwrap());
@@ -734,6 +822,34 @@ mod tests {
         for other in ["A", "A (x %)", "A (900 %)", "A (1 %"] {
             assert_eq!(top_feature(other).name, other);
         }
+    }
+
+    #[test]
+    fn features_are_ranked_by_total_and_by_mean_gain() {
+        let importance = json!({
+            "features": [
+                {"column": "once", "class": "a", "totalGain": 5.0, "gain": 5.0, "splits": 1},
+                {"column": "often", "class": "a", "totalGain": 9.0, "gain": 0.09, "splits": 100},
+                {"column": "never", "class": "b", "totalGain": 0.0, "gain": 0.0, "splits": 0},
+            ],
+            "classes": [{"class": "a", "columns": 2, "importance": 0.5}],
+        });
+        let found = rankings(&importance);
+        let first: Vec<_> = found.iter().map(|one| one.rows[0].join(" ")).collect();
+        assert_eq!(
+            first,
+            [
+                "often a 9.000 0.09000 100",
+                "once a 5.000 5.000 1",
+                "a 2 0.5000"
+            ]
+        );
+        assert_eq!(
+            found[0].rows.len(),
+            2,
+            "what no tree was split on is no news"
+        );
+        assert!(rankings(&Value::Null).is_empty());
     }
 
     #[test]

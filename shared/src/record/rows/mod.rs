@@ -16,7 +16,7 @@ pub use change::ChangeRow;
 pub use endpoint::EndpointRow;
 pub use log::{LogBatch, StoredLine};
 pub use record::Record;
-pub use report::{FIGURES, OUTPUTS, PLOTS, StepReport};
+pub use report::{FIGURES, OUTPUTS, PLOTS, StepReport, TOP_FEATURES};
 pub use training::{Metric, TrainingRow};
 
 /// One item of a table: attributes by name. A number keeps its text: a learning rate of `0.0005`

@@ -12,6 +12,9 @@ pub const OUTPUTS: &str = "outputs";
 /// Member of the summary: how many plots there are.
 pub const PLOTS: &str = "plots";
 
+/// The most important features in words, `MSFT_BB_MA (79.1 %)`: member of the summary, and what it is called.
+pub const TOP_FEATURES: (&str, &str) = ("topFeatures", "top features");
+
 /// The figures of the summary that are told in words, in this order; others follow by their own names.
 pub const FIGURES: [(&str, &str); 12] = [
     ("rows", "rows"),
@@ -24,7 +27,7 @@ pub const FIGURES: [(&str, &str); 12] = [
     ("limitingAsset", "limiting asset"),
     ("limitingAssetRows", "rows it costs"),
     ("observedDays", "observed days"),
-    ("topFeatures", "top features"),
+    TOP_FEATURES,
     (PLOTS, "plots"),
 ];
 
