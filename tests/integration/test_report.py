@@ -12,8 +12,7 @@ from harness import wait_for
 @pytest.fixture(scope="module")
 def log(system, execution):
     """The log of the training, as the stand-in keeps it."""
-    (file,) = system.directory.glob("**/*Training-Step/container.log")
-    return file
+    return system.jobs_of(execution.arn) / "AssetPrediction-Training-Step" / "container.log"
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use pipewright::record::{Item, RecordId, names};
-use pipewright_aws::SdkConfig;
 use pipewright_aws::dynamodb::{self, Executions, Records, Table, TableError, to_sdk};
+use pipewright_aws::{SdkConfig, service_cause};
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ impl Tables {
         StoreError::Service {
             table: table.to_owned(),
             operation,
-            cause: cause(error),
+            cause: service_cause(error),
         }
     }
 }
@@ -185,7 +185,7 @@ impl Objects for Bucket {
             .body(stream)
             .send()
             .await
-            .map_err(|error| fault(cause(&error)))?;
+            .map_err(|error| fault(service_cause(&error)))?;
         Ok(())
     }
 
@@ -205,15 +205,6 @@ fn content_type(key: &str) -> Option<&'static str> {
         "gz" => "application/gzip",
         _ => return None,
     })
-}
-
-/// What the service said, in short, or else what went wrong on the way.
-fn cause<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> String {
-    match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        _ => pipewright_aws::error_chain(error),
-    }
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl TableError {
             operation,
             table: table.to_owned(),
             code: error.code().map(str::to_owned),
-            message: crate::error_chain(error),
+            message: crate::service_cause(error),
         }
     }
 }

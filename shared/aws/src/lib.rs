@@ -23,6 +23,7 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 pub use aws_config::SdkConfig;
 
@@ -149,6 +150,17 @@ pub async fn all<T, E: From<EndlessListing>>(
             Some(token) => from = Some(token),
             None => return Ok(rows),
         }
+    }
+}
+
+/// What a service said, in short, `ResourceNotFoundException: Requested resource not found`; or else
+/// what went wrong on the way, with its causes.
+#[must_use]
+pub fn service_cause<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> String {
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => error_chain(error),
     }
 }
 
