@@ -148,9 +148,9 @@ test-thorough: fuzz ## Run the property tests of events, reconciliation and the 
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories record::reconcile
 
 # Each target of tests/fuzz for a minute: from the inputs named here and from those that earlier runs found worth keeping.
-# An input that breaks a promise ends it, and stays in .local/fuzz. libFuzzer is C++, so this needs g++.
-FUZZ = mkdir -p .local/fuzz/$(1) && cd tests/fuzz && \
-	CARGO_TARGET_DIR=$(abspath $(TARGET))/fuzz cargo run --release --locked --quiet --bin $(1) -- \
+# The versions are those of Cargo.lock. An input that breaks a promise ends it, and stays in .local/fuzz. libFuzzer is C++, so this needs g++.
+FUZZ = mkdir -p .local/fuzz/$(1) && cp Cargo.lock tests/fuzz && cd tests/fuzz && \
+	CARGO_TARGET_DIR=$(abspath $(TARGET))/fuzz cargo run --release --quiet --bin $(1) -- \
 	-max_total_time=60 -max_len=20000 -timeout=10 -artifact_prefix=../../.local/fuzz/$(1)- ../../.local/fuzz/$(1) $(addprefix ../../,$(2))
 fuzz: ## Look for inputs that break what reads definitions, events, custom resources and price files, for four minutes
 	$(call FUZZ,definition,tests/fixtures/definitions)
