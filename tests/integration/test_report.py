@@ -34,6 +34,7 @@ def test_the_page_of_the_sample_is_complete_and_small(report):
     for part in ("Steps", "Graph", "Model", "Features", "Parameters", "Where things are"):
         assert f">{part}</h2>" in page
     assert "is missing" not in page
+    assert "<dt>Predicted asset</dt><dd>JPM</dd>" in page
 
 
 def test_figures_of_the_page_are_those_of_the_record(system, execution, report):
@@ -78,6 +79,7 @@ def test_executions_are_compared_by_what_is_recorded(system, execution):
     }
     assert parts["execution"]["status"] == ["Succeeded"] * 2
     assert parts["parameters"]["ExecutionId"] == [execution.id] * 2
+    assert parts["training template"]["predictedAsset"] == ["JPM"] * 2
     assert parts["data"]["rows"] == ["3270"] * 2
     assert "AssetPrediction-Training-Step test:RMSE" in parts["metrics"]
     assert "Feature-Engineering-Step" in parts["steps"]
@@ -93,6 +95,14 @@ def test_a_file_is_replaced_only_when_that_is_asked_for(system, execution, tmp_p
     status, output = system.call(*arguments, "--force")
     assert status == 0, output
     assert file.read_text().startswith("<!doctype html>")
+
+
+def test_a_log_of_no_training_is_an_error(system, execution, log):
+    status, output = system.call(
+        "execution", "report", execution.id, "--training-log", f"Nope={log}"
+    )
+    assert status == 1
+    assert "no training step Nope that has ended; it has AssetPrediction-Training-Step" in output
 
 
 def test_a_log_without_losses_is_an_error(system, execution, tmp_path):

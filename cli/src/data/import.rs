@@ -88,6 +88,8 @@ pub(super) async fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
         }
         None => {}
     }
+    let names = before.keys().map(String::as_str);
+    add(&mut found.faults, alike(names, &found.files));
     if is_text && folder.is_none() {
         say("No ASSETS: importing the training template alone")?;
     }
@@ -102,7 +104,7 @@ pub(super) async fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
         ..Imported::default()
     };
     if let Some(folder) = folder {
-        imported.assets = put_assets(&store, folder, found.files).await?;
+        imported.assets = put_assets(&store, folder, found.files, &before).await?;
     }
     if let Some(TemplateFile { name, document }) = &template {
         let item = document.as_object();
@@ -127,6 +129,22 @@ pub(super) async fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
         say(&sentence)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tickers that differ from another one in capital letters alone. A processing job would write the price
+/// files of both, and on many machines one over the other.
+fn alike<'a>(catalogue: impl Iterator<Item = &'a str>, files: &'a [PriceFile]) -> Vec<String> {
+    let own = files.iter().map(|file| file.ticker.as_str());
+    let mut seen: BTreeMap<String, &str> = catalogue
+        .map(|ticker| (ticker.to_ascii_uppercase(), ticker))
+        .collect();
+    own.filter_map(|ticker| {
+        let other = *seen.entry(ticker.to_ascii_uppercase()).or_insert(ticker);
+        (other != ticker).then(|| {
+            format!("the tickers {other} and {ticker} differ in capital letters alone: name the file {other}.csv, or remove {other} first")
+        })
+    })
+    .collect()
 }
 
 /// Those that are not there yet.
@@ -224,15 +242,17 @@ async fn put_assets(
     store: &Store,
     folder: &Path,
     files: Vec<PriceFile>,
+    before: &BTreeMap<String, AssetRow>,
 ) -> anyhow::Result<Vec<String>> {
     let (store, folder) = (Arc::new(store.clone()), Arc::new(folder.to_owned()));
     let mut tickers = several(files, |file| {
         let (store, folder) = (Arc::clone(&store), Arc::clone(&folder));
+        let row = row(&file, before.get(&file.ticker));
         async move {
             let path = folder.join(below::file_name(&file.file)?);
             let content = bounded::read(&path, bounded::LARGEST_PRICES)
                 .with_context(|| format!("{} cannot be read", path.display()))?;
-            store.put_asset(&row(&file), content).await?;
+            store.put_asset(&row, content).await?;
             Ok(file.ticker)
         }
     })
@@ -263,13 +283,22 @@ where
     }
 }
 
-/// The catalogue's entry of a price file that could be read.
-fn row(file: &PriceFile) -> AssetRow {
+/// The catalogue's entry of a price file that could be read. Class and description that the folder does not
+/// give stay as they were `before`: new prices say nothing of them.
+fn row(file: &PriceFile, before: Option<&AssetRow>) -> AssetRow {
+    let given = |text: &String| !text.is_empty() && text != UNCLASSIFIED;
+    let kept = |of: fn(&AssetRow) -> &Option<String>| before.and_then(|row| of(row).clone());
+    let class = Some(file.asset_class.clone()).filter(given);
+    let description = Some(file.description.clone()).filter(given);
     AssetRow {
         id: file.ticker.clone(),
         ticker: file.ticker.clone(),
-        class: Some(file.asset_class.clone()),
-        description: Some(file.description.clone()),
+        class: class
+            .or_else(|| kept(|row| &row.class))
+            .or_else(|| Some(file.asset_class.clone())),
+        description: description
+            .or_else(|| kept(|row| &row.description))
+            .or_else(|| Some(file.description.clone())),
         start_date: file.first_date.clone(),
         end_date: file.last_date.clone(),
         data_rows: file.prices.and_then(|prices| u64::try_from(prices).ok()),
@@ -304,6 +333,41 @@ fn after_import(before: &[&str], imported: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tickers_that_differ_in_capital_letters_alone_are_refused() {
+        let file = |ticker: &str| PriceFile {
+            ticker: ticker.to_owned(),
+            ..PriceFile::default()
+        };
+        let faults = alike(
+            ["AAPL", "XOM"].into_iter(),
+            &[file("aapl"), file("XOM"), file("zz"), file("ZZ")],
+        );
+        let begin = |fault: &String| fault.split(" differ").next().unwrap().to_owned();
+        assert_eq!(
+            faults.iter().map(begin).collect::<Vec<_>>(),
+            ["the tickers AAPL and aapl", "the tickers zz and ZZ"]
+        );
+    }
+
+    #[test]
+    fn class_and_description_stay_where_the_folder_gives_none() {
+        let mut file = PriceFile {
+            ticker: "XOM".to_owned(),
+            asset_class: UNCLASSIFIED.to_owned(),
+            ..PriceFile::default()
+        };
+        let mut before = row(&file, None);
+        assert_eq!(before.class.as_deref(), Some(UNCLASSIFIED));
+        before.class = Some("Energy".to_owned());
+        before.description = Some("Exxon".to_owned());
+        let after = row(&file, Some(&before));
+        assert_eq!(after.class.as_deref(), Some("Energy"));
+        assert_eq!(after.description.as_deref(), Some("Exxon"));
+        file.asset_class = "Oil".to_owned();
+        assert_eq!(row(&file, Some(&before)).class.as_deref(), Some("Oil"));
+    }
 
     #[test]
     fn an_import_says_what_else_the_catalogue_has() {

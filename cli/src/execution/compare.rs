@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use pipewright::definition::diff::diff;
 use pipewright::record::History;
+use pipewright::record::names::PARAMETERS;
 use pipewright::record::rows::TOP_FEATURES;
 use serde::Serialize;
 use serde_json::Value;
@@ -82,6 +83,20 @@ impl Row {
 /// Names and values of an execution, by the name of their part.
 type Facts = Vec<(&'static str, Vec<(String, String)>)>;
 
+/// The values of a training template by their paths, `feMeta.fftSettings.enabled`; lists as one text.
+fn settings(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    let inside = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, value)| settings(&inside(name), value, found)),
+        value => found.extend(figure(value).map(|text| (path.to_owned(), text))),
+    }
+}
+
 fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
     let text = |name: &str, value: Option<String>| Some((name.to_owned(), value?));
     let duration = |from: Option<i64>, to: Option<i64>| Some(span(from?, to?));
@@ -136,6 +151,18 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
             text(&name, figure(&metric.value))
         })
     });
+    let mut template = Vec::new();
+    if let Some(document) = history
+        .record
+        .as_ref()
+        .and_then(|record| record.get(PARAMETERS))
+    {
+        settings("", document, &mut template);
+    }
+    let reasons = history
+        .steps
+        .iter()
+        .filter_map(|step| Some((format!("{}, reason", step.name), step.reason.clone()?)));
     let durations = history.steps.iter().filter_map(|step| {
         let simulated = if step.simulated { ", simulated" } else { "" };
         let took = duration(step.started_at, step.ended_at)?;
@@ -146,12 +173,13 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
     });
     vec![
         ("execution", execution.into_iter().flatten().collect()),
+        ("training template", template),
         ("parameters", parameters.to_vec()),
         ("data", data),
         ("importance of features", features.collect()),
         ("scores", scores.collect()),
         ("metrics", metrics.collect()),
-        ("steps", durations.collect()),
+        ("steps", durations.chain(reasons).collect()),
     ]
 }
 

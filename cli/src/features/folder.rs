@@ -35,7 +35,7 @@ pub(super) struct Folder {
 }
 
 /// A price file that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PriceFile {
     pub(crate) ticker: String,

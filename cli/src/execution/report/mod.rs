@@ -68,7 +68,26 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
     } = Known::of(&search, &arguments.execution).await?;
 
     let mut more = More::default();
+    let trainings = || {
+        history
+            .trainings
+            .iter()
+            .map(|training| training.step_name.as_str())
+    };
     for (step, file) in &arguments.training_log {
+        anyhow::ensure!(
+            trainings().any(|name| name == step),
+            "--training-log: execution {} has no training step {step} that has ended; {}",
+            history.id,
+            match trainings().collect::<Vec<_>>()[..] {
+                [] => "it has none at all".to_owned(),
+                ref names => format!("it has {}", names.join(", ")),
+            }
+        );
+        anyhow::ensure!(
+            more.curves.iter().all(|(known, _)| known != step),
+            "--training-log: step {step} is given twice"
+        );
         let log =
             std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let curve = charts::Curve::of_log(&String::from_utf8_lossy(&log)).with_context(|| {

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pipewright::record::History;
 use pipewright::record::history::{Change, LogLine, Step, Training};
+use pipewright::record::names::PARAMETERS;
 use pipewright::record::rows::{OUTPUTS, TOP_FEATURES};
 use pipewright::wording::count;
 use serde::Serialize;
@@ -540,6 +541,17 @@ fn facts(history: &History, now: i64) -> Vec<Named> {
             "Running for"
         };
         facts.push(Named::new(name, span(begin, end)));
+    }
+    let template = history
+        .record
+        .as_ref()
+        .and_then(|record| record.get(PARAMETERS));
+    for (name, member) in [
+        ("Training template", "Id"),
+        ("Predicted asset", "predictedAsset"),
+    ] {
+        let text = template.and_then(|template| template.get(member)?.as_str());
+        facts.extend(text.map(|text| Named::new(name, text)));
     }
     let package = history.attributes().package;
     for (name, value) in [
