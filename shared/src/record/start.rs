@@ -431,6 +431,25 @@ mod tests {
     }
 
     #[test]
+    fn every_hyperparameter_is_a_parameter_of_the_shipped_pipeline() {
+        use pipewright_forecast::hyperparameters::TABLE;
+
+        let names = TABLE.iter().map(|definition| definition.name);
+        for name in names.filter(|name| !name.starts_with('_')) {
+            let parameter = parameter_name(name);
+            for needed in [
+                format!(r#"{{"Name": "{parameter}", "Type": "String""#),
+                format!(r#""{name}": {{"Get": "Parameters.{parameter}"}}"#),
+            ] {
+                assert!(
+                    crate::template::shipped().contains(&needed),
+                    "shared/templates/asset-prediction.json.tera lacks {needed}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn without_a_patience_training_never_stops_early() {
         let parameters = parameters(&template(json!({"epochs": 7})), &id(), "assets").unwrap();
         assert_eq!(parameters["HyperParamEarlyStoppingPatience"], "7");

@@ -4,9 +4,12 @@
 use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
+use pipewright_forecast::hyperparameters::{
+    Likelihood, MOST_CATEGORIES, MOST_VALUES, Takes as HyperparameterTakes,
+};
 use serde_json::{Map, Value, json};
 
-use super::hyper_params::{HYPER_PARAMS, HyperParameterTakes};
+use super::hyper_params::hyper_params;
 use super::{GREATEST, LONGEST_TICKER};
 use crate::indicators::{INDICATORS, Indicator};
 
@@ -188,7 +191,7 @@ pub(super) fn find(path: &str) -> Option<&'static Setting> {
 /// The keys of a section, in the order of the reference.
 pub(super) fn members(section: &str) -> Vec<&'static str> {
     if section == HYPER_PARAMS_PATH {
-        return HYPER_PARAMS.iter().map(|(name, _)| *name).collect();
+        return hyper_params().map(|definition| definition.name).collect();
     }
     children(section).map(|(name, _)| name).collect()
 }
@@ -360,51 +363,60 @@ fn as_map(json: Value) -> Map<String, Value> {
 
 /// The text of a number, as hyperparameters may be written too.
 const NUMBER: &str = r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$";
+/// That, or an empty text.
+const NUMBER_OR_NONE: &str = r"^\s*(\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)?\s*$";
 /// The text of a list.
 const LIST: &str = r"^\s*\[.*\]\s*$";
 
 /// The schema of the hyperparameters. Each may be written as a number or a list,
 /// or as its text.
 fn hyper_parameters() -> Map<String, Value> {
-    let whole = || json!({"type": "integer", "minimum": 1, "maximum": GREATEST});
+    let whole = |most: usize| json!({"type": "integer", "minimum": 1, "maximum": most});
     let or_text =
         |own: Value, text: &str| json!({"anyOf": [own, {"type": "string", "pattern": text}]});
-    let or_words = |own: Value, text: &str| json!({"anyOf": [own, {"type": "string", "pattern": text}, {"enum": ["auto", "ignore"]}]});
-    let properties: Map<String, Value> = HYPER_PARAMS
-        .iter()
-        .map(|(name, takes)| {
-            let value = match takes {
-                HyperParameterTakes::Whole => or_text(whole(), NUMBER),
-                HyperParameterTakes::Real(least, most) if *least > 0.0 => or_text(
-                    json!({"type": "number", "exclusiveMinimum": 0, "maximum": most}),
-                    NUMBER,
-                ),
-                HyperParameterTakes::Real(least, most) => or_text(
-                    json!({"type": "number", "minimum": least, "maximum": most}),
-                    NUMBER,
-                ),
-                HyperParameterTakes::Word(words) => json!({"enum": words}),
-                HyperParameterTakes::Cardinality => or_words(
-                    json!({"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}}),
-                    LIST,
-                ),
-                HyperParameterTakes::DynamicFeatures => or_words(whole(), NUMBER),
-                HyperParameterTakes::Quantiles => or_text(
-                    json!({
-                        "type": "array", "minItems": 1,
-                        "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                    }),
-                    LIST,
-                ),
-            };
-            ((*name).to_owned(), value)
-        })
+    let or_words = |own: Value, text: &str| json!({"anyOf": [own, {"type": "string", "pattern": text}, {"enum": ["auto", "ignore", ""]}]});
+    let property = |takes| match takes {
+        HyperparameterTakes::Whole(most) => or_text(whole(most), NUMBER),
+        HyperparameterTakes::WholeOrNone(most) => or_text(whole(most), NUMBER_OR_NONE),
+        HyperparameterTakes::Positive => or_text(
+            json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+            NUMBER,
+        ),
+        HyperparameterTakes::Share => or_text(
+            json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+            NUMBER,
+        ),
+        HyperparameterTakes::Likelihood => json!({"enum": Likelihood::ALL.map(Likelihood::name)}),
+        HyperparameterTakes::Cardinality => or_words(
+            json!({
+                "type": "array", "minItems": 1, "maxItems": MOST_VALUES,
+                "items": {"type": "integer", "minimum": 1, "maximum": MOST_CATEGORIES},
+            }),
+            LIST,
+        ),
+        HyperparameterTakes::DynamicFeatures => or_words(whole(MOST_VALUES), NUMBER),
+        HyperparameterTakes::Quantiles => or_text(
+            json!({
+                "type": "array", "minItems": 1, "maxItems": MOST_VALUES,
+                "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            }),
+            LIST,
+        ),
+        // Those that a template does not set.
+        HyperparameterTakes::Frequency | HyperparameterTakes::Seed => json!({}),
+    };
+    let properties: Map<String, Value> = hyper_params()
+        .map(|definition| (definition.name.to_owned(), property(definition.takes)))
+        .collect();
+    let required: Vec<&str> = hyper_params()
+        .filter(|definition| definition.default.is_none())
+        .map(|definition| definition.name)
         .collect();
     as_map(json!({
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
-        "required": ["epochs"],
+        "required": required,
     }))
 }
 
@@ -426,12 +438,12 @@ pub fn reference() -> String {
             setting.path, setting.takes, setting.unit, setting.meaning
         );
     }
-    for (name, takes) in HYPER_PARAMS {
-        let absent = if name == "epochs" { "required" } else { "" };
+    for definition in hyper_params() {
+        let absent = definition.default.map_or("required", |_| "");
         let _ = writeln!(
             table,
-            "| `{HYPER_PARAMS_PATH}.{name}` | {} | {absent} | | [DeepAR's](DEEPAR.md#hyperparameters) |",
-            takes.expected()
+            "| `{HYPER_PARAMS_PATH}.{}` | {} | {absent} | | {}; [DeepAR's](DEEPAR.md#hyperparameters) |",
+            definition.name, definition.takes, definition.meaning
         );
     }
     table

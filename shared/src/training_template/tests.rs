@@ -243,9 +243,9 @@ fn training_must_end_after_it_starts() {
 fn every_hyperparameter_of_deepar_is_checked_and_rendered_as_text() {
     let mut document = original();
     document["deepARMeta"]["hyperParams"] = json!({
-        "epochs": "10", "dropout_rate": 0, "likelihood": "student-T",
-        "cardinality": "auto", "num_dynamic_feat": 2,
-        "test_quantiles": [0.1, 0.5], "num_cells": 4e1
+        "epochs": "10.0", "dropout_rate": 0, "likelihood": "Student-t",
+        "cardinality": [5.0, 3], "num_dynamic_feat": 2,
+        "test_quantiles": [0.1, 0.5], "num_cells": 4e1, "early_stopping_patience": " "
     });
     let template = TrainingTemplate::parse(&document).unwrap();
     let params = &template.deepar.hyper_params;
@@ -253,6 +253,9 @@ fn every_hyperparameter_of_deepar_is_checked_and_rendered_as_text() {
     assert_eq!(params.get("num_cells"), Some("40"));
     assert_eq!(params.get("test_quantiles"), Some("[0.1, 0.5]"));
     assert_eq!(params.get("mini_batch_size"), None);
+    assert_eq!(params.get("likelihood"), Some("student-T"));
+    assert_eq!(params.get("cardinality"), Some("[5, 3]"));
+    assert_eq!(params.get("early_stopping_patience"), Some(""));
     assert!(
         template
             .warnings()
@@ -261,11 +264,13 @@ fn every_hyperparameter_of_deepar_is_checked_and_rendered_as_text() {
     );
     for (name, value) in [
         ("epochs", json!(0)),
-        ("dropout_rate", json!(1.5)),
+        ("dropout_rate", json!(1)),
+        ("num_layers", json!(101)),
+        ("epochs", json!(2.5)),
         ("learning_rate", json!("0")),
         ("learning_rate", json!("NaN")),
-        ("likelihood", json!("Student-t")),
-        ("cardinality", json!("")),
+        ("likelihood", json!("student t")),
+        ("cardinality", json!([1.5])),
         ("test_quantiles", json!([0.1, 1])),
         ("test_quantiles", json!([])),
     ] {

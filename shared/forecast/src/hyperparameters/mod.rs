@@ -1,24 +1,4 @@
-//! DeepAR's hyperparameters, which reach a training as texts.
-//!
-//! | name | default | takes | meaning |
-//! |---|---|---|---|
-//! | `time_freq` | required | a unit of M (month), W (week), D (day), H (hour) or min (minute), with a whole number from 1 to 1000000 before it if a step has several, such as D or 5min | the time between two points |
-//! | `epochs` | required | a whole number from 1 to 1000000 | the most passes over the training data |
-//! | `context_length` | required | a whole number from 1 to 100000 | the number of points before the forecast that the network is run over |
-//! | `prediction_length` | required | a whole number from 1 to 100000 | the number of points that are forecast |
-//! | `likelihood` | `student-T` | one of gaussian, beta, negative-binomial, student-T, deterministic-L1 | the distribution of a point |
-//! | `mini_batch_size` | `128` | a whole number from 1 to 100000 | the number of windows in a batch |
-//! | `learning_rate` | `0.001` | a number above 0 and at most 1 | the size of the optimiser's first steps |
-//! | `early_stopping_patience` | none | a whole number from 1 to 1000000, or empty for none | after how many epochs without a new lowest training loss the training ends |
-//! | `num_cells` | `40` | a whole number from 1 to 10000 | the number of cells in each LSTM layer |
-//! | `num_layers` | `2` | a whole number from 1 to 100 | the number of LSTM layers |
-//! | `dropout_rate` | `0.1` | a number of at least 0 and below 1 | the probability that a cell keeps its state at a step of the training (zoneout) |
-//! | `embedding_dimension` | `10` | a whole number from 1 to 10000 | the size of a category's embedding |
-//! | `cardinality` | `auto` | auto, ignore, or a list of at most 1000 whole numbers from 1 to 1000000, such as [5, 3] | the number of categories of each categorical feature |
-//! | `num_dynamic_feat` | `auto` | auto, ignore, or a whole number from 1 to 1000 | the number of dynamic features |
-//! | `num_eval_samples` | `100` | a whole number from 1 to 100000 | the number of samples of a series when the test channel is scored |
-//! | `test_quantiles` | `[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]` | a list of at least 1 and at most 1000 numbers above 0 and below 1, such as [0.1, 0.5, 0.9] | the quantiles that the test channel is scored at |
-//! | `_seed` | none | a whole number from 0 to 18446744073709551615, or empty for none | what the random numbers are made from; the same seed gives the same model |
+//! DeepAR's hyperparameters, which reach a training as texts: those of [`TABLE`].
 //!
 //! Names that begin with `_` are SageMaker's own, and are accepted, whatever
 //! they are: a tuning job adds `_tuning_objective_metric`. `_seed` is an addition
@@ -34,52 +14,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::calendar::Frequency;
 use crate::faults::Faults;
-use table::Read;
-pub use table::{Definition, MOST_CATEGORIES, TABLE, Takes};
-
-/// What a training is told, checked and with its defaults.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hyperparameters {
-    /// The time between two points.
-    pub time_freq: Frequency,
-    /// The most passes over the training data, each of about ten batches or more.
-    pub epochs: usize,
-    /// How many points before a forecast the network is unrolled over.
-    pub context_length: usize,
-    /// How many points are forecast.
-    pub prediction_length: usize,
-    /// The number of categories of each categorical feature.
-    pub cardinality: Cardinality,
-    /// The number of dynamic features.
-    pub num_dynamic_feat: DynamicFeatures,
-    /// The distribution of a point.
-    pub likelihood: Likelihood,
-    /// The probability, in [0, 1), that a hidden unit keeps its state at a step
-    /// of the training (zoneout).
-    pub dropout_rate: f64,
-    /// After how many epochs without a new lowest training loss the training
-    /// ends; `None` = never before `epochs`.
-    pub early_stopping_patience: Option<usize>,
-    /// The size of a category's embedding.
-    pub embedding_dimension: usize,
-    /// The optimiser's initial learning rate, above 0.
-    pub learning_rate: f64,
-    /// Windows a batch.
-    pub mini_batch_size: usize,
-    /// Hidden units a layer.
-    pub num_cells: usize,
-    /// LSTM layers.
-    pub num_layers: usize,
-    /// Samples a series when the test channel is scored.
-    pub num_eval_samples: usize,
-    /// The quantiles that the test channel is scored at, ascending, each once.
-    pub test_quantiles: Vec<Quantile>,
-    /// `_seed`, an addition of this implementation: the same seed gives the same
-    /// model. `None` = the caller draws one.
-    pub seed: Option<u64>,
-}
+use table::Text;
+pub use table::{Definition, Hyperparameters, MOST_CATEGORIES, MOST_VALUES, TABLE, Takes};
 
 /// The number of categories of each categorical feature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -298,44 +235,6 @@ impl Hyperparameters {
             None => Err(reader.faults),
         }
     }
-
-    /// The texts by name, defaults included, from which [`Self::from_texts`] makes
-    /// the same again.
-    #[must_use]
-    pub fn texts(&self) -> BTreeMap<&'static str, String> {
-        fn optional(value: Option<impl ToString>) -> String {
-            value.map_or_else(String::new, |value| value.to_string())
-        }
-        BTreeMap::from([
-            ("time_freq", self.time_freq.to_string()),
-            ("epochs", self.epochs.to_string()),
-            ("context_length", self.context_length.to_string()),
-            ("prediction_length", self.prediction_length.to_string()),
-            ("likelihood", self.likelihood.to_string()),
-            ("mini_batch_size", self.mini_batch_size.to_string()),
-            ("learning_rate", self.learning_rate.to_string()),
-            (
-                "early_stopping_patience",
-                optional(self.early_stopping_patience),
-            ),
-            ("num_cells", self.num_cells.to_string()),
-            ("num_layers", self.num_layers.to_string()),
-            ("dropout_rate", self.dropout_rate.to_string()),
-            ("embedding_dimension", self.embedding_dimension.to_string()),
-            ("cardinality", self.cardinality.to_string()),
-            ("num_dynamic_feat", self.num_dynamic_feat.to_string()),
-            ("num_eval_samples", self.num_eval_samples.to_string()),
-            ("test_quantiles", {
-                let texts: Vec<&str> = self
-                    .test_quantiles
-                    .iter()
-                    .map(|q| q.text.as_str())
-                    .collect();
-                format!("[{}]", texts.join(", "))
-            }),
-            ("_seed", optional(self.seed)),
-        ])
-    }
 }
 
 impl fmt::Display for Cardinality {
@@ -366,12 +265,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse_unknown_names(&mut self) {
-        let known = TABLE.map(|definition| definition.name);
+        let known = || TABLE.iter().map(|definition| definition.name);
         for name in self.texts.keys() {
-            if name.starts_with('_') || known.contains(&name.as_str()) {
+            if name.starts_with('_') || known().any(|known| known == name) {
                 continue;
             }
-            let public = known.into_iter().filter(|name| !name.starts_with('_'));
+            let public = known().filter(|name| !name.starts_with('_'));
             if let Some(nearest) = nearest(name, public) {
                 self.faults.push(HyperparameterFault::Unknown {
                     name: excerpt(name),
@@ -381,56 +280,14 @@ impl Reader<'_> {
         }
     }
 
-    /// `None` if one has a fault; each is looked at all the same.
-    fn hyperparameters(&mut self) -> Option<Hyperparameters> {
-        let time_freq = self.value("time_freq");
-        let epochs = self.value("epochs");
-        let context_length = self.value("context_length");
-        let prediction_length = self.value("prediction_length");
-        let likelihood = self.value("likelihood");
-        let mini_batch_size = self.value("mini_batch_size");
-        let learning_rate = self.value("learning_rate");
-        let early_stopping_patience = self.value("early_stopping_patience");
-        let num_cells = self.value("num_cells");
-        let num_layers = self.value("num_layers");
-        let dropout_rate = self.value("dropout_rate");
-        let embedding_dimension = self.value("embedding_dimension");
-        let cardinality = self.value("cardinality");
-        let num_dynamic_feat = self.value("num_dynamic_feat");
-        let num_eval_samples = self.value("num_eval_samples");
-        let test_quantiles = self.value("test_quantiles");
-        let seed = self.value("_seed");
-        Some(Hyperparameters {
-            time_freq: time_freq?,
-            epochs: epochs?,
-            context_length: context_length?,
-            prediction_length: prediction_length?,
-            cardinality: cardinality?,
-            num_dynamic_feat: num_dynamic_feat?,
-            likelihood: likelihood?,
-            dropout_rate: dropout_rate?,
-            early_stopping_patience: early_stopping_patience?,
-            embedding_dimension: embedding_dimension?,
-            learning_rate: learning_rate?,
-            mini_batch_size: mini_batch_size?,
-            num_cells: num_cells?,
-            num_layers: num_layers?,
-            num_eval_samples: num_eval_samples?,
-            test_quantiles: test_quantiles?,
-            seed: seed?,
-        })
-    }
-
     /// The value of the hyperparameter `name`, or its default.
-    fn value<T: Read>(&mut self, name: &'static str) -> Option<T> {
-        let Definition {
+    fn value<T: Text>(&mut self, name: &'static str) -> Option<T> {
+        let &Definition {
             takes,
             default,
             meaning,
             ..
-        } = TABLE
-            .into_iter()
-            .find(|definition| definition.name == name)?;
+        } = TABLE.iter().find(|definition| definition.name == name)?;
         let given = self.texts.get(name).map(|text| text.trim());
         let text = match (given, default) {
             (None | Some(""), None) => {
@@ -653,26 +510,6 @@ mod tests {
                 faults.to_string().contains("must be a JSON object"),
                 "{faults}"
             );
-        }
-    }
-
-    #[test]
-    fn the_documentation_has_the_table() {
-        let documentation = include_str!("mod.rs");
-        for Definition {
-            name,
-            takes,
-            default,
-            meaning,
-        } in TABLE
-        {
-            let default = match default {
-                None => "required".to_owned(),
-                Some("") => "none".to_owned(),
-                Some(text) => format!("`{text}`"),
-            };
-            let row = format!("//! | `{name}` | {default} | {takes} | {meaning} |\n");
-            assert!(documentation.contains(&row), "missing is\n{row}");
         }
     }
 
