@@ -1,5 +1,7 @@
 //! The events that SageMaker puts on EventBridge.
 
+use pipewright::record::Kind;
+
 use crate::clock::Millis;
 use serde_json::Value;
 
@@ -18,17 +20,17 @@ pub struct Event {
 
 impl Event {
     /// The `source` of every SageMaker event.
-    pub const SOURCE: &'static str = "aws.sagemaker";
+    pub const SOURCE: &'static str = pipewright::record::event::SOURCE;
     /// Detail type of a change of a pipeline execution.
-    pub const EXECUTION: &'static str = "SageMaker Model Building Pipeline Execution Status Change";
+    pub const EXECUTION: &'static str = Kind::Execution.detail_type();
     /// Detail type of a change of a step.
-    pub const STEP: &'static str = "SageMaker Model Building Pipeline Execution Step Status Change";
+    pub const STEP: &'static str = Kind::Step.detail_type();
     /// Detail type of a model's creation or deletion.
-    pub const MODEL: &'static str = "SageMaker Model State Change";
+    pub const MODEL: &'static str = Kind::Model.detail_type();
     /// Detail type of a change of a model package.
-    pub const MODEL_PACKAGE: &'static str = "SageMaker Model Package State Change";
+    pub const MODEL_PACKAGE: &'static str = Kind::Package.detail_type();
     /// Detail type of a change of an endpoint.
-    pub const ENDPOINT: &'static str = "SageMaker Endpoint State Change";
+    pub const ENDPOINT: &'static str = Kind::Endpoint.detail_type();
     /// Detail type of a change of an endpoint configuration.
     pub const ENDPOINT_CONFIG: &'static str = "SageMaker Endpoint Config State Change";
 }

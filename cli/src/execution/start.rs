@@ -13,7 +13,7 @@ use pipewright::record::start::{
     Begun, Parameters, Taken, Wanted, begun, claimed, client_request_token, generated_id,
     given_parameters, new_record, parameters_of,
 };
-use pipewright::record::{ExecutionArn, Item, RecordId};
+use pipewright::record::{ExecutionArn, Item, RecordId, StartFailure};
 use pipewright_aws::dynamodb::{Creation, Records};
 use pipewright_aws::lambda;
 use pipewright_aws::process::{now, random};
@@ -232,7 +232,7 @@ impl Starter {
                 let noted = self
                     .search
                     .executions
-                    .note_start_failure(id, &error.to_string(), self.now)
+                    .note_start_failure(id, &StartFailure::new(&error, self.now))
                     .await;
                 let mut why = format!("execution {id} was not started");
                 if let Err(unnoted) = noted {

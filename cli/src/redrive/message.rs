@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use pipewright::record::{Event, Subject};
+use pipewright::record::Event;
 use pipewright_aws::lambda;
 use pipewright_aws::sqs::Message;
 use serde::Deserialize;
@@ -256,15 +256,8 @@ fn subject(document: &Value) -> (MessageKind, String) {
 
 /// `step Train Failed, execution k3v9q0zt2m1a`.
 fn about(event: &Event) -> String {
-    let name = match &event.subject {
-        Subject::Execution(facts) => facts.display_name.clone(),
-        Subject::Step(facts) => Some(facts.name.clone()),
-        Subject::Model(facts) => facts.name.clone(),
-        Subject::Package(facts) => facts.arn.rsplit(':').next().map(str::to_owned),
-        Subject::Endpoint(facts) => Some(facts.name.clone()),
-    };
     let mut words = event.kind().name().to_owned();
-    if let Some(name) = name {
+    if let Some(name) = event.subject.name() {
         words += &format!(" {name}");
     }
     words += &format!(" {}", event.status.name);

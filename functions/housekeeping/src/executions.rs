@@ -7,7 +7,7 @@ use pipewright::record::reconcile::{Comparison, EndpointState, ModelState, StepS
 use pipewright::record::training::ended_trainings;
 use pipewright::record::{
     Beyond, ChangeRow, EndedTraining, Event, ExecutionArn, Expected, Item, Kind, Record, RecordId,
-    Refusal, Subject, is_final, names, phase, writes,
+    Refusal, StartFailure, Subject, is_final, names, phase, writes,
 };
 
 use crate::handler::Run;
@@ -366,7 +366,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                     if !self.settings.dry_run {
                         self.world
                             .records
-                            .note_start_failure(id, NOT_STARTED, now)
+                            .note_start_failure(id, &StartFailure::new(NOT_STARTED, now))
                             .await?;
                     }
                     self.report.executions.not_started.push(id.to_string());
@@ -391,7 +391,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                 writes.update.expected = Expected::Exists;
             }
             match self.world.records.update_record(&writes.update).await? {
-                // Whoever deleted the record wants none.
+                // The record was deleted on purpose.
                 Some(Refusal::Absent) => return Ok(()),
                 Some(Refusal::OtherExecution) => {
                     return Err("the record belongs to another execution meanwhile".into());
@@ -435,8 +435,6 @@ pub(crate) enum Looked {
 fn what(event: &Event) -> String {
     match &event.subject {
         Subject::Step(facts) => format!("step {}", facts.name),
-        Subject::Execution(_) | Subject::Model(_) | Subject::Package(_) | Subject::Endpoint(_) => {
-            event.kind().name().to_owned()
-        }
+        _ => event.kind().name().to_owned(),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright::arn::Home;
-use pipewright::record::event::{
-    EXECUTION_TAG, EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts,
+use pipewright::record::families::{
+    EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts, SAGEMAKER_EXECUTION_TAG,
 };
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
@@ -184,7 +184,7 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         for field in &event.unread_fields {
             tracing::warn!(kind = event.kind().name(), field, "field could not be read");
         }
-        if let Some(arn) = subject_arn(&event)
+        if let Some(arn) = event.subject.arn()
             && !home.holds(arn)
         {
             return not_ours(format!("{arn} is in another account or region"));
@@ -270,7 +270,7 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
             (Some(arn), _) => Some(arn.clone()),
             (None, Some(model)) => self
                 .questions
-                .tag(model, EXECUTION_TAG)
+                .tag(model, SAGEMAKER_EXECUTION_TAG)
                 .await
                 .map_err(HandlerError::Lookup)?
                 .and_then(|arn| ExecutionArn::parse(arn).ok()),
@@ -730,15 +730,4 @@ fn sent_elsewhere(home: &Home, event: &EventBridgeEvent) -> Option<String> {
     };
     other("account", event.account.as_deref(), &home.account)
         .or_else(|| other("region", event.region.as_deref(), &home.region))
-}
-
-/// The ARN of what an event is about, where it tells.
-fn subject_arn(event: &Event) -> Option<&str> {
-    match &event.subject {
-        Subject::Execution(facts) => Some(facts.arn.as_str()),
-        Subject::Step(facts) => Some(facts.arn.as_str()),
-        Subject::Model(facts) => facts.arn.as_deref(),
-        Subject::Package(facts) => Some(&facts.arn),
-        Subject::Endpoint(facts) => facts.arn.as_deref(),
-    }
 }

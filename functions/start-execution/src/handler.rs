@@ -6,7 +6,7 @@ use pipewright::record::start::{
     Begun, Frozen, ParameterFaults, Taken, Wanted, begun, claimed, client_request_token,
     generated_id, new_record, parameters, parameters_of,
 };
-use pipewright::record::{ExecutionArn, InvalidRecordId, Item, RecordId};
+use pipewright::record::{ExecutionArn, InvalidRecordId, Item, RecordId, StartFailure};
 use pipewright::training_template::{TemplateFaults, TrainingTemplate};
 use pipewright_aws::dynamodb::{Creation, Records, TableError};
 use pipewright_aws::sagemaker::Start;
@@ -48,7 +48,7 @@ pub(crate) enum HandlerError {
     /// The request is none.
     #[error("the request is not {{\"templateId\": \"...\", \"executionId\"?: \"...\"}}: {0}")]
     Request(#[from] serde_json::Error),
-    /// The request is no object.
+    /// The request is not an object.
     #[error(
         "the request is {found}; it must be a JSON object with templateId and, if the execution is to have a certain \
          id, executionId, such as {{\"templateId\": \"...\"}}"
@@ -326,7 +326,7 @@ impl<T: Templates, R: Records, I: Image, P: Pipeline> Handler<T, R, I, P> {
                 // So that the record says why nothing happens.
                 let noted = self
                     .records
-                    .note_start_failure(id, &source.to_string(), now)
+                    .note_start_failure(id, &StartFailure::new(&source, now))
                     .await;
                 if let Err(error) = noted {
                     tracing::error!(%id, %error, "could not note why the start failed");

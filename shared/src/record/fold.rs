@@ -10,14 +10,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::event::{Event, Subject};
-use super::family::Kind;
+use super::event::Event;
+use super::families::{Kind, Subject};
 use super::id::{ExecutionArn, RecordId};
-use super::rows::{ChangeRow, Item, record};
-use super::status::is_final;
-use super::{names, phase};
+use super::names;
+use super::rows::{ChangeRow, Item};
 
 /// The most bytes of names and texts in a change item: DynamoDB takes 409,600, and
 /// counts a few more for each number and flag. The detail has what the rest leaves.
@@ -107,80 +106,6 @@ pub fn writes(event: &Event, id: &RecordId, beyond: &Beyond) -> Writes {
     }
 }
 
-/// The attributes of one family: all of them are written, or removed where they are null, together.
-struct Family {
-    position: &'static str,
-    attributes: Value,
-}
-
-fn family(event: &Event, beyond: &Beyond) -> Option<Family> {
-    let status = Some(event.status.name.clone());
-    let mut position = event.kind().family().position;
-    let attributes = match &event.subject {
-        Subject::Execution(facts) => {
-            json!(record::Execution {
-                phase: Some(if is_final(&event.status.name) {
-                    phase::ended(event.at)
-                } else {
-                    phase::OPEN.to_owned()
-                }),
-                pipeline_status: status,
-                pipeline_status_at: Some(event.at),
-                pipeline_execution_arn: Some(facts.arn.to_string()),
-                display_name: facts.display_name.clone(),
-                description: facts.description.clone(),
-                started_at: facts.started_at,
-                ended_at: facts.ended_at,
-                failure_reason: event
-                    .failure_reason
-                    .clone()
-                    .or_else(|| beyond.failure_reason.clone()),
-            })
-        }
-        Subject::Step(facts) => {
-            let made = Kind::made_by_step(facts.step_type.as_deref())?;
-            let made = made.family().made?;
-            position = made.position;
-            json!({made.arn: facts.resource_arn})
-        }
-        Subject::Model(facts) => {
-            json!(record::Model {
-                model_name: facts.name.clone(),
-                model_arn: facts.arn.clone(),
-                model_status: status,
-                model_data_url: facts.data_url.clone(),
-                model_image: facts.image.clone(),
-                model_created_at: facts.created_at,
-            })
-        }
-        Subject::Package(facts) => {
-            json!(record::Package {
-                model_package_arn: Some(facts.arn.clone()),
-                model_package_group: facts.group.clone(),
-                model_package_version: facts.version.clone(),
-                model_package_status: status,
-                approval_status: facts.approval_status.clone(),
-                model_package_data_url: facts.data_url.clone(),
-                model_package_failure_reason: event.failure_reason.clone(),
-            })
-        }
-        Subject::Endpoint(facts) => {
-            json!(record::Endpoint {
-                endpoint_name: Some(facts.name.clone()),
-                endpoint_arn: facts.arn.clone(),
-                endpoint_status: status,
-                endpoint_config_name: facts.config_name.clone(),
-                endpoint_created_at: facts.created_at,
-                endpoint_failure_reason: event.failure_reason.clone(),
-            })
-        }
-    };
-    Some(Family {
-        position,
-        attributes,
-    })
-}
-
 fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate {
     let arn = event.execution().or(beyond.execution.as_ref());
     let mut update = RecordUpdate {
@@ -193,8 +118,9 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
         expected: Expected::Anything,
         made: None,
     };
-    if let Some(family) = family(event, beyond) {
-        for (name, value) in family.attributes.as_object().into_iter().flatten() {
+    // All attributes of a family are written, or removed where they are null, together.
+    if let Some((place, attributes)) = event.subject.facts().attributes(event, beyond) {
+        for (name, value) in attributes.as_object().into_iter().flatten() {
             match value {
                 Value::Null => drop(update.remove.insert(name.clone())),
                 value => drop(update.set.insert(name.clone(), value.clone())),
@@ -203,8 +129,8 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
         let position = event.position();
         update
             .set
-            .insert(family.position.to_owned(), Value::from(position.as_str()));
-        update.position = Some((family.position, position));
+            .insert(place.to_owned(), Value::from(position.as_str()));
+        update.position = Some((place, position));
     }
     // Every event of an execution or a step names the execution, so the record
     // has the ARN after the first of them, whichever it is. The others only
@@ -244,33 +170,7 @@ fn change(event: &Event, id: &RecordId) -> ChangeRow {
         reconciled: event.reconciled,
         ..ChangeRow::default()
     };
-    match &event.subject {
-        Subject::Execution(facts) => {
-            row.display_name = facts.display_name.clone();
-            row.started_at = facts.started_at;
-            row.ended_at = facts.ended_at;
-        }
-        Subject::Step(facts) => {
-            row.step_name = Some(facts.name.clone());
-            row.step_type = facts.step_type.clone();
-            row.started_at = facts.started_at;
-            row.ended_at = facts.ended_at;
-            row.resource_arn = facts.resource_arn.clone();
-            row.cache_hit_arn = facts.cache_hit_arn.clone();
-        }
-        Subject::Model(facts) => {
-            row.name = facts.name.clone();
-            row.resource_arn = facts.arn.clone();
-        }
-        Subject::Package(facts) => {
-            row.resource_arn = Some(facts.arn.clone());
-            row.approval_status = facts.approval_status.clone();
-        }
-        Subject::Endpoint(facts) => {
-            row.name = Some(facts.name.clone());
-            row.resource_arn = facts.arn.clone();
-        }
-    }
+    event.subject.facts().write(&mut row);
     let item = row.item();
     let others = item.iter().filter(|(name, _)| *name != "detail");
     let others: usize = others.map(|(name, value)| bytes(name, value)).sum();

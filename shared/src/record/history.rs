@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::family::Kind;
+use super::families::Kind;
 use super::model::{KeptForecast, ModelScore};
 use super::names;
 pub use super::rows::Metric;
@@ -26,7 +26,7 @@ use super::verdict::verdict;
 pub struct History {
     /// The record's id.
     pub id: String,
-    /// The item `record` as JSON; `None` if nobody wrote one.
+    /// The item `record` as JSON; `None` if there is none.
     pub record: Option<Item>,
     /// The execution's status, in the API's spelling; `None` before its first
     /// event.

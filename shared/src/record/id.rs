@@ -95,7 +95,7 @@ pub struct ExecutionArn {
     id_start: usize,
 }
 
-/// A text that is no ARN of a pipeline execution.
+/// A text that is not an ARN of a pipeline execution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not the ARN of a pipeline execution (arn:...:pipeline/<name>/execution/<id>)")]
 pub struct InvalidExecutionArn {

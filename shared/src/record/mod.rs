@@ -9,7 +9,7 @@
 //! its model, and kept.
 //!
 //! - [`rows`] has what is stored.
-//! - [`Kind`] is a family of events; all that is known of one is in its row of a table.
+//! - [`families`] has a file for each family of events, with all that is known of it.
 //! - [`event`] reads an EventBridge event of any shape.
 //! - [`whose`] says under which id an execution is recorded.
 //! - [`fold`] says what it writes.
@@ -22,7 +22,7 @@
 //! Moments are epoch milliseconds throughout.
 
 pub mod event;
-mod family;
+pub mod families;
 pub mod fold;
 pub mod history;
 pub mod id;
@@ -30,6 +30,7 @@ pub mod model;
 pub mod moment;
 pub mod names;
 pub mod phase;
+mod reader;
 pub mod reconcile;
 pub mod rows;
 pub mod start;
@@ -38,11 +39,12 @@ pub mod training;
 mod verdict;
 pub mod whose;
 
-pub use event::{Event, EventError, Subject};
-pub use family::Kind;
+pub use event::{Event, EventError};
+pub use families::{Kind, Subject};
 pub use fold::{Beyond, Expected, RecordUpdate, Refusal, Writes, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};
+pub use rows::record::StartFailure;
 pub use rows::{ChangeRow, EndpointRow, Item, Record, TrainingRow};
 pub use status::{Status, is_final};
 pub use training::{EndedTraining, TrainingState};

@@ -49,35 +49,20 @@ pub const PHASE_INDEX: &str = "by-phase";
 /// The container's own word on the processing step.
 pub const PROCESSING_STEP_REPORT: &str = "processingStepReport";
 
-// --- of `record`, what Model and RegisterModel steps made
+// --- of `record`, what Model steps made
 
 /// ARN of the model that the Model step made.
 pub const MODEL_STEP_ARN: &str = "modelStepArn";
-/// Position of [`MODEL_STEP_ARN`].
-pub const MODEL_STEP_POSITION: &str = "modelStepPosition";
-/// ARN of the package that the RegisterModel step made.
-pub const MODEL_PACKAGE_STEP_ARN: &str = "modelPackageStepArn";
-/// Position of [`MODEL_PACKAGE_STEP_ARN`].
-pub const MODEL_PACKAGE_STEP_POSITION: &str = "modelPackageStepPosition";
 
 // --- of `record`, the model
 
 /// The model's name.
 pub const MODEL_NAME: &str = "modelName";
-/// Position of the model's family.
-pub const MODEL_POSITION: &str = "modelPosition";
-
-// --- of `record`, the model package
-
-/// Position of the package's family.
-pub const MODEL_PACKAGE_POSITION: &str = "modelPackagePosition";
 
 // --- of `record`, the endpoint
 
 /// The endpoint's configuration.
 pub const ENDPOINT_CONFIG_NAME: &str = "endpointConfigName";
-/// Position of the endpoint's family.
-pub const ENDPOINT_POSITION: &str = "endpointPosition";
 
 // --- of reports and start failures
 

@@ -34,8 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::event::{self, EXECUTION_TAG, Event, EventError};
-use super::family::Kind;
+use super::event::{self, Event, EventError};
+use super::families::{Kind, SAGEMAKER_EXECUTION_TAG};
 use super::id::ExecutionArn;
 use super::rows::{ChangeRow, without_nulls};
 use super::status::is_final;
@@ -214,16 +214,10 @@ impl<'a> Told<'a> {
 
 /// Names and ARNs differ by case from answer to event; steps' names don't.
 fn subject_name(kind: Kind, name: &str) -> String {
-    match kind {
-        Kind::Execution => String::new(),
-        Kind::Step => name.to_owned(),
-        Kind::Model | Kind::Package | Kind::Endpoint => name.to_ascii_lowercase(),
+    match kind.family().names_have_case {
+        true => name.to_owned(),
+        false => name.to_ascii_lowercase(),
     }
-}
-
-/// The last part of an ARN: a model's name.
-fn last_part(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 /// What a step's change item says that it made.
@@ -235,14 +229,7 @@ fn made(change: &ChangeRow) -> Option<(Kind, String)> {
 
 /// What a change is about; `None` if it is not known, or the place of the change is not.
 fn subject(change: &ChangeRow) -> Option<(Kind, String)> {
-    let arn = change.resource_arn.as_deref();
-    let name = match change.kind {
-        Kind::Execution => "",
-        Kind::Step => change.step_name.as_deref()?,
-        Kind::Model => change.name.as_deref().or_else(|| arn.map(last_part))?,
-        Kind::Package => arn?,
-        Kind::Endpoint => change.name.as_deref()?,
-    };
+    let name = (change.kind.family().subject)(change)?;
     change.rank()?;
     Some((change.kind, subject_name(change.kind, name)))
 }
@@ -323,7 +310,7 @@ impl Comparison<'_> {
 
     /// A model's creation or deletion that went missing, if one did.
     ///
-    /// Nobody tells when a model was deleted: the change stands at the moment
+    /// SageMaker does not tell when a model was deleted: the change stands at the moment
     /// of the last one known.
     ///
     /// # Errors
@@ -336,7 +323,7 @@ impl Comparison<'_> {
             return Ok(None);
         }
         let tags = match &state.found {
-            Some(_) => json!({EXECUTION_TAG: self.arn.as_str()}),
+            Some(_) => json!({SAGEMAKER_EXECUTION_TAG: self.arn.as_str()}),
             None => json!({}),
         };
         let detail = json!({
@@ -382,7 +369,7 @@ impl Comparison<'_> {
 
     /// An endpoint's change that went missing, if one did.
     ///
-    /// Nobody tells when an endpoint was deleted: the change stands at the
+    /// SageMaker does not tell when an endpoint was deleted: the change stands at the
     /// moment of the last one known.
     ///
     /// # Errors

@@ -188,7 +188,7 @@ fn faults(parameters: &Parameters, package_group: &str) -> Vec<String> {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !fits {
         faults.push(format!(
-            "model package group {package_group:?} is no name for one: 1 to {MAX_PACKAGE_GROUP_LENGTH} letters, digits and hyphens are allowed"
+            "model package group {package_group:?} is not a name for one: 1 to {MAX_PACKAGE_GROUP_LENGTH} letters, digits and hyphens are allowed"
         ));
     }
     faults
@@ -367,7 +367,7 @@ pub fn client_request_token(pipeline: &str, id: &RecordId) -> String {
     hex(&Sha256::digest(format!("{pipeline}\n{id}").as_bytes()))
 }
 
-/// An id for an execution that nobody named: the moment, to sort by, and
+/// An id for an execution that was given none: the moment, to sort by, and
 /// `random`, so that two of one moment differ.
 pub fn generated_id(now: i64, random: u32) -> RecordId {
     let format = format_description!("[year][month][day]-[hour][minute][second]");

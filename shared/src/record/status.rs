@@ -1,8 +1,8 @@
 //! Statuses: their spellings, their order, and which are final.
 
-use super::family::Kind;
+use super::families::Kind;
 
-/// The rank of a status nobody has told us about: after what begins, before
+/// The rank of an unknown status: after what begins, before
 /// what ends.
 pub(super) const UNKNOWN_RANK: u8 = 30;
 

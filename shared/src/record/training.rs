@@ -3,14 +3,15 @@
 //! A step's event names the job and says nothing of its metrics, so SageMaker
 //! is asked when the step has ended (DescribeTrainingJob). Of a job that has
 //! ended the answer does not change any more, and the item that is made of it
-//! has the job's name in its key: whoever asks, in whatever order and however
+//! has the job's name in its key: whichever function asks, in whatever order and however
 //! often, writes the same item.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Number, Value};
 
-use super::event::{Event, Subject};
+use super::event::Event;
+use super::families::Subject;
 use super::fold::{MAX_KEY_PART_BYTES, cut};
 use super::id::RecordId;
 use super::names;
@@ -311,7 +312,7 @@ mod tests {
     }
 
     proptest! {
-        /// The value of a metric is kept to the last bit, one that is no number as a text.
+        /// The value of a metric is kept to the last bit, one that is not a number as a text.
         #[test]
         fn a_metrics_value_is_kept_to_the_last_bit(bits in any::<u32>()) {
             let value = f32::from_bits(bits);

@@ -4,7 +4,7 @@
 //! or with the parameter `ExecutionId` of another one. So only start-execution
 //! hands out ids. It makes the record before it starts the execution; whatever
 //! names such a record, and comes first, has it. Every other execution goes by
-//! SageMaker's own id, whoever else has its names, and in whatever order their
+//! SageMaker's own id, whatever else has its names, and in whatever order their
 //! events come.
 //!
 //! A record of start-execution may have been deleted while its execution went

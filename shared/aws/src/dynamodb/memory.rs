@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use pipewright::record::history::StartFailure;
 use pipewright::record::{
     ChangeRow, EndpointRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
-    TrainingRow, history, names,
+    StartFailure, TrainingRow, history, names,
 };
 use serde_json::{Value, json};
 
@@ -262,19 +261,14 @@ impl Records for &Memory {
     async fn note_start_failure(
         &self,
         id: &RecordId,
-        reason: &str,
-        at: i64,
+        failure: &StartFailure,
     ) -> Result<(), TableError> {
-        let failure = json!(StartFailure {
-            reason: reason.to_owned(),
-            at: Some(at),
-        });
         let work = || {
             let mut items = self.items();
             if let Some(record) = items.get_mut(&record_key(id.as_str()))
                 && !record.contains_key(names::ARN_KEY)
             {
-                record.insert(names::START_FAILURE.to_owned(), failure);
+                record.insert(names::START_FAILURE.to_owned(), json!(failure));
             }
         };
         self.operation("update", id.as_str(), work).await

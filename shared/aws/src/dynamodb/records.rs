@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use pipewright::record::history::StartFailure;
 use pipewright::record::{
-    ChangeRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, TrainingRow, names,
+    ChangeRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, StartFailure, TrainingRow,
+    names,
 };
 use serde_json::{Value, json};
 
@@ -120,8 +120,7 @@ pub trait Records {
     async fn note_start_failure(
         &self,
         id: &RecordId,
-        reason: &str,
-        at: i64,
+        failure: &StartFailure,
     ) -> Result<(), TableError>;
 }
 
@@ -282,13 +281,8 @@ impl Records for Executions {
     async fn note_start_failure(
         &self,
         id: &RecordId,
-        reason: &str,
-        at: i64,
+        failure: &StartFailure,
     ) -> Result<(), TableError> {
-        let failure = json!(StartFailure {
-            reason: reason.to_owned(),
-            at: Some(at),
-        });
         let sent = self
             .table
             .client
@@ -300,7 +294,7 @@ impl Records for Executions {
             .expression_attribute_names("#id", names::ID)
             .expression_attribute_names("#key", names::ARN_KEY)
             .expression_attribute_names("#failure", names::START_FAILURE)
-            .expression_attribute_values(":failure", to_sdk(&failure))
+            .expression_attribute_values(":failure", to_sdk(&json!(failure)))
             .send()
             .await;
         // Refused, it was started after all, by another call.

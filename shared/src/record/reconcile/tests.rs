@@ -491,8 +491,8 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// Whoever records events and whoever reconciles, at the same time, write
-    /// by write, whoever of them stops in the middle: when the events have all
+    /// The one that records events and the one that reconciles, at the same time, write
+    /// by write, whichever of them stops in the middle: when the events have all
     /// arrived, the record is what they alone would have made it.
     #[test]
     fn reconciling_between_the_writes_of_events_changes_nothing_in_the_end(

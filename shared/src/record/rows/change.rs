@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Item, item};
-use crate::record::family::Kind;
+use crate::record::families::Kind;
 use crate::record::names::CHANGE_PREFIX;
 
 /// The item `change#...`: one message that told a change.

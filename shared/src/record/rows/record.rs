@@ -60,6 +60,16 @@ pub struct StartFailure {
     pub at: Option<i64>,
 }
 
+impl StartFailure {
+    /// What SageMaker, or somebody for it, said at a moment.
+    pub fn new(reason: impl ToString, at: i64) -> Self {
+        Self {
+            reason: reason.to_string(),
+            at: Some(at),
+        }
+    }
+}
+
 /// What the events of an execution write.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

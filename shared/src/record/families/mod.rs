@@ -1,0 +1,248 @@
+//! The families of events that the record follows, one file for each detail-type.
+//!
+//! A file has all that is known of its family: statuses and their order, how an event's `detail` is
+//! read, what it writes into the record and into its change item.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::event::{Event, EventError};
+use super::fold::Beyond;
+use super::id::ExecutionArn;
+use super::reader::{Read, Reader};
+use super::rows::ChangeRow;
+
+mod endpoint;
+mod execution;
+mod model;
+mod package;
+mod step;
+
+pub use endpoint::EndpointFacts;
+pub use execution::ExecutionFacts;
+pub use model::{ModelFacts, SAGEMAKER_EXECUTION_TAG};
+pub use package::PackageFacts;
+pub use step::StepFacts;
+
+/// What an event is about.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A pipeline execution.
+    #[default]
+    Execution,
+    /// A step of an execution.
+    Step,
+    /// A model.
+    Model,
+    /// A model package (a registered version of a model).
+    Package,
+    /// An endpoint.
+    Endpoint,
+}
+
+/// In the order of [`Kind`].
+const FAMILIES: [&Family; 5] = [
+    &execution::FAMILY,
+    &step::FAMILY,
+    &model::FAMILY,
+    &package::FAMILY,
+    &endpoint::FAMILY,
+];
+
+/// What an event is about, and what it tells of that.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    /// A pipeline's execution.
+    Execution(ExecutionFacts),
+    /// A step of one.
+    Step(StepFacts),
+    /// A model.
+    Model(ModelFacts),
+    /// A model package.
+    Package(PackageFacts),
+    /// An endpoint.
+    Endpoint(EndpointFacts),
+}
+
+impl Subject {
+    pub(super) fn facts(&self) -> &dyn Facts {
+        match self {
+            Self::Execution(facts) => facts,
+            Self::Step(facts) => facts,
+            Self::Model(facts) => facts,
+            Self::Package(facts) => facts,
+            Self::Endpoint(facts) => facts,
+        }
+    }
+
+    /// The name by which a person knows it, where the event has one.
+    pub fn name(&self) -> Option<&str> {
+        self.facts().name()
+    }
+
+    /// Its ARN, where the event has it; of a step, its execution's.
+    pub fn arn(&self) -> Option<&str> {
+        self.facts().arn()
+    }
+}
+
+/// What is known of a family of events, beside what an event of it says.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// What its events are about.
+    kind: Kind,
+    /// The kind's name in change items and in text.
+    name: &'static str,
+    /// The `detail-type` of its events.
+    detail_type: &'static str,
+    /// The attribute of the record with the position of its latest event; of a step's, it is that of
+    /// [`made`](Self::made).
+    pub(super) position: &'static str,
+    /// Of what steps make.
+    pub(super) made: Option<Made>,
+    /// The statuses known, in the order in which they follow each other, each with its rank. Equal
+    /// ranks don't follow each other.
+    pub(super) statuses: &'static [(&'static str, u8)],
+    /// Reads a `detail`.
+    pub(super) read: fn(&mut Reader<'_>) -> Result<Read, EventError>,
+    /// What a change item is about, among what its family is about: the name, or a package's ARN.
+    /// `None` if the item does not tell.
+    pub(super) subject: fn(&ChangeRow) -> Option<&str>,
+    /// Whether such names differ by their capital letters alone.
+    pub(super) names_have_case: bool,
+}
+
+/// How steps make something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// The type of the steps.
+    step_type: &'static str,
+    /// The attribute of the record with the ARN of what the latest of them made.
+    pub(super) arn: &'static str,
+    /// The attribute with the position of that step's event.
+    pub(super) position: &'static str,
+}
+
+/// What an event of a family tells besides its status.
+pub(super) trait Facts {
+    /// The family.
+    fn family(&self) -> &'static Family;
+
+    /// The name by which a person knows what the event is about.
+    fn name(&self) -> Option<&str>;
+
+    /// The ARN of what the event is about; of a step, its execution's.
+    fn arn(&self) -> Option<&str>;
+
+    /// The execution that the event itself names.
+    fn execution(&self) -> Option<&ExecutionArn> {
+        None
+    }
+
+    /// The ARN of the model or package that the event is about, or that its step made.
+    fn made_arn(&self) -> Option<&str> {
+        None
+    }
+
+    /// The moment of the change itself, epoch milliseconds, where the event tells it more exactly
+    /// than by EventBridge's whole seconds.
+    fn moment(&self) -> Option<i64> {
+        None
+    }
+
+    /// Whether it follows an event of the same moment and status that is not so.
+    fn is_later(&self) -> bool {
+        false
+    }
+
+    /// The attribute of the record with the family's position, and the attributes that are written
+    /// with it, or removed where they are null. `None` if the record keeps nothing of the event.
+    fn attributes(&self, event: &Event, beyond: &Beyond) -> Option<(&'static str, Value)>;
+
+    /// Writes what its change item keeps of it.
+    fn write(&self, row: &mut ChangeRow);
+}
+
+impl Kind {
+    /// What is known of the family.
+    pub(super) const fn family(self) -> &'static Family {
+        FAMILIES[self as usize]
+    }
+
+    /// The name in change items and in text.
+    pub fn name(self) -> &'static str {
+        self.family().name
+    }
+
+    /// The `detail-type` of its events.
+    pub const fn detail_type(self) -> &'static str {
+        self.family().detail_type
+    }
+
+    /// What events of this `detail-type` are about.
+    pub fn of_detail_type(detail_type: &str) -> Option<Self> {
+        let found = FAMILIES
+            .iter()
+            .find(|family| family.detail_type == detail_type);
+        found.map(|family| family.kind)
+    }
+
+    /// The type of the steps that make what is of this kind; `None` for what no
+    /// step makes.
+    ///
+    /// Everyone who may tag models, or register packages, can name any execution there.
+    /// That a step made them is SageMaker's own word, which only SageMaker gives.
+    pub fn made_by(self) -> Option<&'static str> {
+        self.family().made.map(|made| made.step_type)
+    }
+
+    /// What steps of this type make, if it is followed.
+    pub fn made_by_step(step_type: Option<&str>) -> Option<Self> {
+        let makes = |family: &&&Family| {
+            let made = family.made.map(|made| made.step_type);
+            made.is_some() && made == step_type
+        };
+        FAMILIES.iter().find(makes).map(|family| family.kind)
+    }
+}
+
+impl Family {
+    /// What the family's events are about.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// The container whose model counts: the only one, or the first of several.
+fn first_container<'a>(
+    primary: Option<&'a Value>,
+    containers: Option<&'a Value>,
+) -> Option<&'a Value> {
+    primary.or_else(|| containers?.as_array()?.first())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_row() {
+        for (place, family) in FAMILIES.iter().enumerate() {
+            let kind = family.kind;
+            assert_eq!(kind as usize, place);
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(Kind::of_detail_type(kind.detail_type()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn every_rank_has_two_digits() {
+        let statuses = FAMILIES.iter().flat_map(|family| family.statuses);
+        for (status, rank) in statuses {
+            assert!((10..100).contains(rank), "{status}");
+        }
+    }
+}
