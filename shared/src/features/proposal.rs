@@ -216,29 +216,70 @@ pub fn propose(
     let mut steps: Vec<usize> = STEPS.to_vec();
     // A column that is missing for most of the rows would leave few to learn from.
     steps.retain(|bins| 2 * (first_complete(*bins) + 1) <= rows);
-    let mut template = json!({
-        "Id": format!("predict-{predicted}"),
-        "name": format!("{predicted}, {} ahead", horizon.length()),
-        "predictedAsset": predicted,
+    let mut template = template(&Choice {
+        predicted,
+        tickers: &tickers,
+        indicators,
+        classes,
+        steps,
+        horizon,
+        start_dataset: *first,
+        end_training,
+        windows,
+    });
+    let note = (common.lost > 0).then(|| {
+        let alignment = Alignment::PREDICTED;
+        template["feMeta"]["alignment"] = alignment.name().into();
+        format!(
+            "feMeta.alignment is {}, since common would lose {} of {predicted}, which is predicted",
+            alignment.name(),
+            common.loss()
+        )
+    });
+    Ok(Proposal { template, note })
+}
+
+/// What was chosen for a template by the prices.
+struct Choice<'a> {
+    predicted: &'a str,
+    tickers: &'a [&'a str],
+    /// The assets that get indicators.
+    indicators: BTreeSet<&'a str>,
+    /// The classes that get low-pass columns.
+    classes: BTreeSet<&'a str>,
+    /// The numbers of frequency bins of the low-pass columns.
+    steps: Vec<usize>,
+    horizon: &'a Horizon,
+    start_dataset: Date,
+    end_training: Date,
+    windows: i64,
+}
+
+/// The template of a choice; what does not hang on prices is the same in every one.
+fn template(choice: &Choice<'_>) -> Value {
+    json!({
+        "Id": format!("predict-{}", choice.predicted),
+        "name": format!("{}, {} ahead", choice.predicted, choice.horizon.length()),
+        "predictedAsset": choice.predicted,
         "feMeta": {
             // Not "all": what is imported later was not looked at.
-            "baseAssets": tickers,
+            "baseAssets": choice.tickers,
             "taSettings": {
                 "enabled": true,
-                "assets": indicators,
+                "assets": choice.indicators,
                 "bollingerBand": { "window": 20, "window_dev": 2 },
                 "rsi": { "window": 14 },
                 "sma": { "window": 7 }
             },
             "arimaSettings": {
                 "enabled": true,
-                "assets": [predicted],
+                "assets": [choice.predicted],
                 "trainSetSize": 0.8
             },
             "fftSettings": {
-                "enabled": !steps.is_empty(),
-                "assetClasses": classes,
-                "num_steps": steps,
+                "enabled": !choice.steps.is_empty(),
+                "assetClasses": choice.classes,
+                "num_steps": choice.steps,
                 "mode": "expanding",
                 "edge": "mirror"
             },
@@ -252,13 +293,13 @@ pub fn propose(
             }
         },
         "deepARMeta": {
-            "freq": horizon.freq.name(),
+            "freq": choice.horizon.freq.name(),
             "calendar": "daily",
-            "predictionLength": horizon.prediction_length,
-            "contextLength": horizon.context_length,
-            "startDataset": first.to_string(),
-            "endTraining": end_training.to_string(),
-            "testWindows": windows,
+            "predictionLength": choice.horizon.prediction_length,
+            "contextLength": choice.horizon.context_length,
+            "startDataset": choice.start_dataset.to_string(),
+            "endTraining": choice.end_training.to_string(),
+            "testWindows": choice.windows,
             "hyperParams": {
                 "epochs": 400,
                 "early_stopping_patience": 40,
@@ -266,17 +307,7 @@ pub fn propose(
                 "learning_rate": 0.0005
             }
         }
-    });
-    let note = (common.lost > 0).then(|| {
-        let alignment = Alignment::PREDICTED;
-        template["feMeta"]["alignment"] = alignment.name().into();
-        format!(
-            "feMeta.alignment is {}, since common would lose {} of {predicted}, which is predicted",
-            alignment.name(),
-            common.loss()
-        )
-    });
-    Ok(Proposal { template, note })
+    })
 }
 
 impl Horizon {
