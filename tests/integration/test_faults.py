@@ -124,13 +124,15 @@ def test_a_start_that_meets_a_fault_starts_once(
     wait_for(lambda: system.record(execution_id).get("pipelineStatus") == "Stopped", within=60)
 
 
-def test_no_change_is_lost_or_doubled_when_every_other_write_meets_a_fault(
+def test_no_change_is_lost_or_doubled_when_every_third_write_meets_a_fault(
     system, aws, sagemaker, events
 ):
     """With writes throttled and their answers lost, every event has its one change item in the
     end.
     """
-    rule = {"service": "dynamodb", "probability": 0.3}
+    # Of 18 events, each tried nine times, one would end in the failure queue in 1 of 20 runs at 0.3,
+    # and in 1 of 500 at 0.2.
+    rule = {"service": "dynamodb", "probability": 0.2}
     with function_behind(system, "pipeline-events", (aws, sagemaker)):
         aws.inject({**rule, **LOST_ANSWER}, {**rule, **THROTTLED})
         execution = system.run(SAMPLE_TEMPLATE["Id"], "faulty-events")
@@ -150,9 +152,7 @@ def test_no_change_is_lost_or_doubled_when_every_other_write_meets_a_fault(
     assert len(changes) == len(sent)
 
 
-def test_a_start_that_died_before_it_stored_the_arn_is_healed_by_the_first_event(
-    system, aws, sagemaker
-):
+def test_a_start_that_died_before_its_arn_is_mended_by_the_first_event(system, aws, sagemaker):
     name = "died-after-the-start"
     with function_behind(system, "start-execution", (aws, sagemaker)):
         aws.inject({"service": "dynamodb", "operation": "UpdateItem", **BROKEN})
@@ -169,7 +169,7 @@ def test_a_start_that_died_before_it_stored_the_arn_is_healed_by_the_first_event
     wait_for(lambda: system.record(name).get("pipelineStatus") == "Succeeded", within=90)
 
 
-def test_an_event_that_could_not_be_written_is_in_the_failure_queue_and_may_be_replayed(
+def test_an_unwritten_event_is_in_the_failure_queue_and_can_be_replayed(
     system, aws, sagemaker, events
 ):
     """An event that could not be written is in the failure queue, and replaying it gives the items
