@@ -13,7 +13,7 @@ _LONGEST_PART = 255
 
 
 class NameRefused(OpsError):
-    """A name is no path below the folder that it is meant for; the message says why."""
+    """A name is not a path below the folder that it is meant for; the message says why."""
 
 
 def _fault(name):
@@ -75,7 +75,7 @@ class Below:
         return None
 
     def _in_the_way(self, name):
-        """What lies on a name's way already and is no folder, or at its end and is no file."""
+        """What lies on a name's way already and is not a folder, or at its end and is not a file."""
         path = self._root
         *folders, last = name.split("/")
         for part in folders:
@@ -84,5 +84,5 @@ class Below:
                 return f"leads through {path}, which is a link or a file"
         path = path / last
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            return f"is {path}, which is no regular file"
+            return f"is {path}, which is not a regular file"
         return None

@@ -14,7 +14,7 @@ _KINDS = {
 
 
 class Unfit(OSError):
-    """A file is no regular one, or too large; the message says which and names it."""
+    """A file is not a regular one, or too large; the message says which and names it."""
 
     def __str__(self):
         # An OSError's own would begin with a number.

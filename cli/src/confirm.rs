@@ -9,7 +9,7 @@ pub(crate) fn somebody_is_there() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks on standard error, and waits for the answer; whatever is no clear yes is
+/// Asks on standard error, and waits for the answer; whatever is not a clear yes is
 /// a no. Waits apart from the runtime, which hears of Ctrl-C meanwhile.
 ///
 /// # Errors

@@ -127,7 +127,7 @@ fn refuse_paths<'a>(ids: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()
     for id in ids {
         if let Err(refused) = below::file_name(&format!("{id}.csv")) {
             bail!(
-                "the catalogue has an asset whose id is no file's name: {refused}. Nothing was done; take its item out \
+                "the catalogue has an asset whose id is not a file's name: {refused}. Nothing was done; take its item out \
                  of the table of assets, and see who put it there"
             );
         }

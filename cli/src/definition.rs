@@ -113,7 +113,7 @@ pub(crate) enum Color {
 /// Runs the command and returns its exit status.
 ///
 /// # Errors
-/// When a file cannot be read or written, or is no definition where one is
+/// When a file cannot be read or written, or is not a definition where one is
 /// needed.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
@@ -225,7 +225,7 @@ fn decoded(bytes: Vec<u8>) -> Result<String> {
 
 /// Reads and parses a definition.
 pub(crate) fn parse(file: &Path) -> Result<Definition> {
-    Definition::parse(&read(file)?).with_context(|| format!("{} is no definition", shown(file)))
+    Definition::parse(&read(file)?).with_context(|| format!("{} is not a definition", shown(file)))
 }
 
 /// A finding with its place in the file.
@@ -545,7 +545,7 @@ fn show_sarif(files: &[Checked]) -> String {
         (UNREADABLE, "The file cannot be read."),
         (
             "E_JSON",
-            "The file is no JSON object, or nested too deeply.",
+            "The file is not a JSON object, or nested too deeply.",
         ),
         ("E_DUP_KEY", "A key stands twice in one object."),
         (
@@ -674,7 +674,7 @@ mod tests {
   |     ^
   = at $.Steps[0].Arguments
 
-error[E_STEP_NAME]: "ü" is no step's name: 1 to 64 letters, digits, - and _
+error[E_STEP_NAME]: "ü" is not a step's name: 1 to 64 letters, digits, - and _
  --> dir/my file.json:4:14
   |
 4 |     {"Name": "ü", "Type": "Fail", "Argument": {}},

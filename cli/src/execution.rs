@@ -188,7 +188,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Retry(arguments) => retry(&arguments).await,
     };
     match result {
-        // Whoever read us has seen enough.
+        // The reader has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         other => other,
     }
@@ -399,7 +399,7 @@ async fn position(search: &Search, id: &RecordId) -> Result<Option<String>, Tabl
     Ok(position.and_then(|position| position.as_str().map(str::to_owned)))
 }
 
-/// Tells on standard error what is no part of the output.
+/// Tells on standard error what is not part of the output.
 fn complain(text: &str) -> io::Result<()> {
     writeln!(output::stderr(), "pipewright: {text}")
 }

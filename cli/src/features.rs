@@ -67,7 +67,7 @@ pub(crate) enum Command {
     ///
     /// OUT gets the folders features, train, test and plots, all of them or, after
     /// a failure or Ctrl-C, none. A plot is named after its class or ticker, in lower
-    /// case and with hyphens for what is no letter or digit; after a name with letters
+    /// case and with hyphens for what is not a letter or digit; after a name with letters
     /// beyond ASCII comes a check sum, so that no two are the same.
     Run(Run),
     /// Print what a training template may hold: a JSON Schema for editors, or a table.

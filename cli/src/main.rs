@@ -101,7 +101,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Tells why the program ends.
 fn complain(error: &anyhow::Error) {
-    // Whoever closed standard error does not want to be told.
+    // A closed standard error is not a failure.
     let _ = writeln!(output::stderr(), "pipewright: {error:#}");
 }
 

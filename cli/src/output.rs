@@ -195,7 +195,7 @@ impl Output {
     /// # Errors
     /// When it holds something else.
     pub(crate) fn free(&self, file: &Path, bytes: &[u8]) -> Result<()> {
-        // What is no file, such as a terminal, holds nothing.
+        // What is not a file, such as a terminal, holds nothing.
         if !self.force && file.is_file() && std::fs::read(file).ok().as_deref() != Some(bytes) {
             bail!("{} exists; --force replaces it", file.display());
         }
@@ -208,7 +208,7 @@ impl Output {
     /// # Errors
     /// When both are the same.
     pub(crate) fn apart(&self, option: &str, file: &Path) -> Result<()> {
-        // What is no file, such as /dev/null, takes both.
+        // What is not a file, such as /dev/null, takes both.
         let takes_both = file.exists() && !file.is_file();
         if let Some(output) = &self.output
             && !takes_both
@@ -238,7 +238,7 @@ fn place(file: &Path) -> PathBuf {
     }
 }
 
-/// Writes to standard output; a reader that has seen enough is no error.
+/// Writes to standard output; a reader that has seen enough is not an error.
 pub(crate) fn write(stdout: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -379,7 +379,7 @@ fn a_folder_is_replaced_only_by_force_and_only_if_a_run_wrote_it() {
         scene.write(&format!("out/{own}"), "years of work");
         let error = scene.fails(&run_with(&["--force"]));
         assert!(
-            error.contains(&format!("out holds {own}, which is no output of a run")),
+            error.contains(&format!("out holds {own}, which is not an output of a run")),
             "{error}"
         );
         fs::remove_file(scene.path(&format!("out/{own}"))).unwrap();
@@ -388,7 +388,7 @@ fn a_folder_is_replaced_only_by_force_and_only_if_a_run_wrote_it() {
     fs::remove_dir_all(scene.path("out")).unwrap();
     scene.write("out", "a file");
     let error = scene.fails(&run_with(&["--force"]));
-    assert!(error.contains("out is no folder"), "{error}");
+    assert!(error.contains("out is not a folder"), "{error}");
 }
 
 #[test]
@@ -485,7 +485,7 @@ fn check_lists_what_it_takes_and_names_what_it_leaves_out() {
         "\"EEE.CSV: left out; a price file's name ends in `.csv`",
         "\"FFF.csv.gz: left out; a packed file is not read, unpack it",
         "\"._AAA.csv: left out; a name that begins with a dot",
-        "\"X.csv: left out; a folder is no price file",
+        "\"X.csv: left out; a folder is not a price file",
         "e.csv: left out; a price file's name is in UTF-8, rename it",
     ] {
         assert!(warnings.contains(left_out), "{left_out}: {warnings}");

@@ -27,7 +27,7 @@ impl Millis {
         Number::from_f64(seconds).map_or(Value::Null, Value::Number)
     }
 
-    /// The API's number read back; `None` when it is no number at all.
+    /// The API's number read back; `None` when it is not a number at all.
     pub fn from_json(value: &Value) -> Option<Self> {
         let seconds = value.as_f64()?;
         #[expect(

@@ -1,4 +1,4 @@
-//! Stands before every server of the stand-in, which runs programs for whoever may call it.
+//! Stands before every server of the stand-in, which runs programs for every permitted caller.
 //!
 //! A page in a browser can send requests to any port of this machine, also under a name of its
 //! own that it has pointed here; another user can connect to any port. So a request is refused

@@ -114,7 +114,7 @@ fn members_of(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
     let refuse = |problem: String| ApiError::new(ErrorKind::Serialization, problem);
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(refuse("The request's body is no JSON object".to_owned())),
-        Err(error) => Err(refuse(format!("The request's body is no JSON: {error}"))),
+        Ok(_) => Err(refuse("The request's body is not a JSON object".to_owned())),
+        Err(error) => Err(refuse(format!("The request's body is not JSON: {error}"))),
     }
 }

@@ -36,7 +36,7 @@ enum Command {
     ///
     /// S3, EventBridge, Lambda and SQS are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
     /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables, and
-    /// whoever calls must sign with that key.
+    /// every caller must sign with that key.
     /// When it listens, it prints one line to standard output: {"ready": true, "port": PORT}.
     Serve(Serve),
 }
@@ -348,7 +348,7 @@ fn endpoint(variable: &str) -> Option<String> {
 
 /// What a container would find in its environment, as far as a laptop can give it: a search
 /// path, the region, credentials, and where the local AWS is; and what trainings of ours are
-/// told by whoever runs the stand-in.
+/// told by the person who runs the stand-in.
 fn job_environment(region: &str) -> Vec<(OsString, OsString)> {
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
         .filter(|(name, _)| {

@@ -45,7 +45,7 @@ impl Account {
     }
 }
 
-/// The resource part of an ARN (`pipeline/name`), or the text itself when it is no ARN.
+/// The resource part of an ARN (`pipeline/name`), or the text itself when it is not an ARN.
 pub fn resource_of(name_or_arn: &str) -> &str {
     if name_or_arn.starts_with("arn:") {
         name_or_arn.splitn(6, ':').nth(5).unwrap_or(name_or_arn)

@@ -211,7 +211,7 @@ impl Claim {
             first
                 .map(|value| value.to_str())
                 .transpose()
-                .map_err(|_| incomplete(&format!("the header {name} is no text")))
+                .map_err(|_| incomplete(&format!("the header {name} is not a string")))
         };
         let authorization = one("authorization")?.ok_or(SignatureError::Missing)?;
         let fields = authorization
@@ -290,7 +290,7 @@ impl Claim {
                 .any(|signed| signed == name.as_str())
             {
                 let value = value.to_str().map_err(|_| {
-                    SignatureError::Incomplete(format!("the header {name} is no text"))
+                    SignatureError::Incomplete(format!("the header {name} is not a string"))
                 })?;
                 headers.push((name.as_str(), value));
             }

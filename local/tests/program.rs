@@ -201,7 +201,7 @@ fn it_takes_its_jobs_with_it_when_it_is_interrupted() {
 }
 
 #[test]
-fn nobody_is_answered_without_the_key_and_no_page_with_it() {
+fn no_caller_is_answered_without_the_key_and_no_page_with_it() {
     let (_program, port, run_dir) = start("guard");
     let port = u16::try_from(port).unwrap();
     let good = headers_of(port, "ListPipelines", "{}", SECRET);

@@ -70,14 +70,14 @@ class Announcement:
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
-        # What a killed one left would lead to nothing, or to whoever has its port now.
+        # What a killed one left would lead to nothing, or to the process that has its port now.
         self._path.unlink(missing_ok=True)
         return self
 
     def publish(self, text):
         """Have the file say so."""
         self._published = text
-        # It has the key of the local AWS, which runs programs as its owner for whoever has it.
+        # It has the key of the local AWS, which runs programs as its owner for every holder of it.
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(file, "w", encoding="utf-8") as opened:
             opened.write(text)

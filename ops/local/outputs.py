@@ -17,7 +17,7 @@ KEPT_RUNS = 20
 
 
 def outputs_folder(options, name):
-    """Where the outputs go; nobody else may enter what is made here."""
+    """Where the outputs go; only you may enter what is made here."""
     # The name is what the service answered.
     directory = options.out or LOCAL / "runs" / file_name(name)
     return directory if directory.is_dir() else private_folder(directory)

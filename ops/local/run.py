@@ -88,7 +88,7 @@ def read_template(path):
     except UnicodeDecodeError as error:
         raise OpsError(f"{path} is not in UTF-8; save it as UTF-8") from error
     except json.JSONDecodeError as error:
-        raise OpsError(f"{path} is no JSON: {error}") from error
+        raise OpsError(f"{path} is not JSON: {error}") from error
 
 
 def check_data(options):

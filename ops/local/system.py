@@ -31,7 +31,7 @@ from ops.stack.packages import Packager, debug_function
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK = "pipewright"
-# The tag of an image that nobody has to build: the stand-in runs the same
+# The tag of an image that need not be built: the stand-in runs the same
 # binary from target/ in its place.
 IMAGE_TAG = "local"
 ARTIFACTS_BUCKET = "local-artifacts"
@@ -49,7 +49,7 @@ def export(variables):
 
 
 def private_folder(path):
-    """Make a folder that nobody but its owner may enter; gives its path."""
+    """Make a folder that only its owner may enter; gives its path."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o700)
@@ -95,7 +95,7 @@ class LocalSystem:
     `directory` takes its files (logs, the stand-in's run directory), `binaries`
     has the compiled workspace, `cache` keeps packaged functions between runs.
     Its access key and secret are made up anew each time, and no request without
-    their signature is answered. With `open_to_all` nobody's rights are checked,
+    their signature is answered. With `open_to_all` rights are not checked,
     so that a person may try anything. `runners` has directories of programs by the
     repository of the image that they stand for; `seed` is that of trainings
     whose hyperparameters have none. `python` makes the virtual environments in which programs

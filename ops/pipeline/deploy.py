@@ -72,7 +72,7 @@ def agree(session, stack, yes, interactive, ask=input, say=print):
         return
     if not interactive:
         raise OpsError(
-            "nobody is there to be asked: YES=1 if that account is meant; for a running `make "
+            "there is no terminal to ask at: YES=1 if that account is meant; for a running `make "
             "local`, `. .local/environment.sh` first"
         )
     try:

@@ -88,7 +88,7 @@ class Objects:
         return buckets
 
     def _check_programs(self):
-        """Refuse a program that is no file, or that no step could run."""
+        """Refuse a program that is not a file, or that no step could run."""
         reads = list(self._references.reads())
         for step, program in self._programs.items():
             given = f"PROGRAMS={step}={program}"
@@ -170,7 +170,7 @@ class Objects:
         return left[0] if len(left) == 1 else None
 
     def _files(self, folder):
-        """The files below a folder but for what is no part of the pipeline."""
+        """The files below a folder but for what is not part of the pipeline."""
         for file in sorted(folder.rglob("*")):
             if file.is_file() and _is_part(file.relative_to(folder)):
                 yield file

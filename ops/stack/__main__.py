@@ -76,7 +76,7 @@ def guided(options):
     lacking = f"{options.config.name} has no [{options.environment}.deploy.parameters]"
     if options.yes:
         raise OpsError(
-            f"{lacking}, and YES=1 lets nobody be asked: write it as deploy/settings.py shows, or "
+            f"{lacking}, and YES=1 forbids to ask: write it as deploy/settings.py shows, or "
             "run `make deploy` without YES=1 in a terminal"
         )
     # Before any question: without credentials the answers would be for nothing.
@@ -92,7 +92,7 @@ def guided(options):
         )
     except EOFError:
         raise OpsError(
-            f"there are no settings and nobody to ask: write {options.config.name} as "
+            f"there are no settings, and no terminal to ask at: write {options.config.name} as "
             "deploy/settings.py shows, or run `make deploy` in a terminal"
         ) from None
     (target,) = found
@@ -298,7 +298,7 @@ def print_policy(options):
     try:
         say(printed)
     except BrokenPipeError:
-        # Whoever reads has enough, as `| head` does; nor may Python complain when it ends.
+        # The reader has enough, as `| head` does; nor may Python complain when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sizes = ", ".join(str(policy.size(part)) for part in parts)
     print(

@@ -145,7 +145,7 @@ def _furnish(target, bucket, prefix):
     """Give the bucket its settings; the tag last, which says that they are whole."""
     s3 = target.client("s3")
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=_PRIVATE)
-    # A grant of whoever made it beforehand ends with this.
+    # A grant that it had before ends with this.
     s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=_OWNED)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy(target.partition, bucket)))
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": as_tags(_tags(prefix))})

@@ -4,7 +4,7 @@ Statements are compared by their Sids and actions; the resources in them hold re
 
 CloudFormation's own drift detection would compare the resources as well. The local AWS's sees of all
 this no more than a function's role, as a test in tests/integration/test_by_hand.py holds; and it
-reads every property with the rights of whoever asks, which `make deploy-policy` does not print.
+reads every property with the rights of its caller, which `make deploy-policy` does not print.
 """
 
 import json
@@ -24,7 +24,7 @@ def holds(condition, parameters):
             parameters[each["Ref"]] if isinstance(each, dict) else each for each in arguments
         )
         return first == second
-    raise ValueError(f"{function} is no function that conditions of policies are made of")
+    raise ValueError(f"{function} is not a function that conditions of policies are made of")
 
 
 def _decided(statement, conditions, parameters):

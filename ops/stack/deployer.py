@@ -199,7 +199,7 @@ class Deployer:
                 f"stack {stack} could never be created ({found['StackStatus']}) and can only be "
                 "deleted, but it still holds"
                 + "".join(f"\n  {type_} {name}" for type_, name in left)
-                + "\nDelete what nobody needs of it, then "
+                + "\nDelete what is not needed of it, then "
                 f"`aws cloudformation delete-stack --stack-name {stack}`, and deploy again"
             )
         self.say(f"Deleting stack {stack}, whose first creation failed: it holds nothing")

@@ -1,6 +1,6 @@
 """`make deploy-policy`: what the identity that deploys and removes an installation must be allowed.
 
-CloudFormation works with the rights of whoever calls it. RIGHTS has, by resource type, the actions
+CloudFormation works with the rights of its caller. RIGHTS has, by resource type, the actions
 that it calls for what the templates use of that type; tests/lint/test_deploy_policy.py holds them
 against the templates and against the permissions that CloudFormation's own resource schemas name.
 """
@@ -60,7 +60,7 @@ _RESOURCES = {
     "any": ("one", ["*"]),
 }
 
-# Taken away from whoever deploys where a permissions boundary is given, but for roles that have it.
+# Denied to the caller that deploys where a permissions boundary is given, but for roles that have it.
 _BOUND = {
     f"iam:{action}"
     for action in (

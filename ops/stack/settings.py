@@ -163,7 +163,7 @@ def _document(path):
 
 def _region_faults(region):
     if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]", region):
-        yield f"{region!r} is no region; one is eu-west-1"
+        yield f"{region!r} is not a region; one is eu-west-1"
 
 
 def read_overrides(text):

@@ -47,7 +47,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// The account and region in an ARN; `None` if it names none or is no ARN.
+    /// The account and region in an ARN; `None` if it names none or is not an ARN.
     #[must_use]
     pub fn of(arn: &str) -> Option<Self> {
         let arn = Arn::parse(arn)?;

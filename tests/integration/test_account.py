@@ -34,7 +34,7 @@ def test_the_region_is_what_the_aws_command_line_takes(profile):
     assert region_of_environment() is None
 
 
-def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(system, tmp_path):
+def test_without_settings_an_installation_is_found_by_prefix_and_region(system, tmp_path):
     environment = {**os.environ, **system.environment(), "AWS_CONFIG_FILE": "/nonexistent"}
     del environment["AWS_DEFAULT_REGION"]
     command = [sys.executable, "-m", "ops.stack", "verify", "--prefix", STACK]
@@ -43,7 +43,7 @@ def test_an_installation_without_settings_is_found_by_prefix_and_aws_region(syst
     assert "are as they must be" in looked.stdout, looked.stderr
 
 
-def test_a_guided_deployment_offers_the_region_and_writes_nothing_without_a_yes(system, tmp_path):
+def test_a_guided_deployment_offers_the_region_and_needs_a_yes(system, tmp_path):
     for name in ("cargo", "cargo-lambda"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)

@@ -44,7 +44,7 @@ def test_a_second_one_is_refused_and_the_first_ones_file_stays(path):
     assert not is_live(path)
 
 
-def test_what_a_killed_one_left_is_no_obstacle_and_nobodys_system(path):
+def test_what_a_killed_one_left_is_no_obstacle_and_no_running_system(path):
     owner = subprocess.Popen([sys.executable, "-c", OWNER, path], stdout=subprocess.PIPE, text=True)
     with owner:
         assert owner.stdout.readline() == "announced\n"

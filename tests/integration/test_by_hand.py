@@ -194,7 +194,7 @@ def test_what_was_taken_away_is_named_until_it_is_back(system, changed):
 
     def faults():
         needed, _ = verify(target, STACK, system.outputs)
-        # Nobody has pushed the image here.
+        # The image was not pushed here.
         return {each.what: each.fault for each in needed if each.fault and "image" not in each.what}
 
     assert faults() == {}

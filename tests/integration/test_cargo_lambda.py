@@ -59,7 +59,7 @@ def invoke(environment, tmp_path_factory):
             timeout=240,
         )
 
-    # It ends with this module: it is another project's server, and answers whoever asks.
+    # It ends with this module: it is another project's server, and answers every caller.
     with Supervisor(tmp_path_factory.mktemp("cargo-lambda")) as supervisor:
         # The first start of the day reads a large program from the disk.
         supervisor.start("cargo-lambda", command, environment).wait(listening, timeout=120)

@@ -1,7 +1,7 @@
 """The custom resource's program, with everything around it misbehaving.
 
 Whatever happens, CloudFormation must get exactly one valid answer, at least a second before the
-deadline; where nobody can be answered, the invocation must fail, so that Lambda tries again.
+deadline; where no answer can be sent, the invocation must fail, so that Lambda tries again.
 """
 
 import json
@@ -145,7 +145,7 @@ def test_members_of_every_wrong_type_are_answered(function, replies):
     fails(function, replies, deep.encode(), "recursion limit")
 
 
-def test_an_event_that_names_nobody_to_answer_is_an_error(function, replies):
+def test_an_event_without_an_address_for_the_answer_is_an_error(function, replies):
     """An event without the ids that an answer repeats, or without the address that it goes to,
     cannot be answered: its invocation fails, so that Lambda delivers it again.
     """
@@ -187,9 +187,7 @@ def test_a_template_that_cannot_be_used_is_named(function, replies, s3):
     fails(function, replies, event(replies, {"Template": template}), "not UTF-8 text from byte 13")
 
 
-def test_two_hundred_faults_are_told_as_far_as_they_fit_and_all_of_them_in_the_log(
-    function, replies
-):
+def test_of_two_hundred_faults_the_log_has_all_and_the_reason_what_fits(function, replies):
     """The log has all faults of a request, however many."""
     holes = [f"Hole{n:03}" for n in range(200)]
     template = TEMPLATE.replace("a fixture", " ".join(f"{{{{ {hole} }}}}" for hole in holes))

@@ -1,6 +1,6 @@
 """An identity with the rights that `make deploy-policy` prints deploys, looks and removes.
 
-The local AWS holds whoever calls it to their rights, but not what CloudFormation then does in their
+The local AWS holds its callers to their rights, but not what CloudFormation then does in their
 name. tests/lint/test_deploy_policy.py is for that.
 """
 

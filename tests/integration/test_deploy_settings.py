@@ -152,7 +152,7 @@ def test_the_table_of_all_commands_counts_where_that_of_deploy_is_silent(tmp_pat
     assert (found.region, found.prefix, found.artifacts_bucket) == ("eu-west-1", "pw", "mine")
     path.write_text(everywhere + deploy + 'region = "eu-west-2"\n')
     assert settings.read(path, "default", ROOT).region == "eu-west-2"
-    # Alone it is no installation: nobody was asked for one yet.
+    # Alone it is not an installation: none was asked for yet.
     path.write_text(everywhere)
     assert settings.read(path, "default", ROOT) is None
     said = refusal(path, b"[default.global.parameters]\nregion = 7\n" + deploy.encode())
@@ -177,7 +177,7 @@ def test_the_table_of_all_commands_counts_where_that_of_deploy_is_silent(tmp_pat
         (b"[default.deploy.parameters]\nparameter_overrides = [1]\n", "must be a text or a list"),
         (b"[default.deploy.parameters]\nregion = true\n", "region is true or false, and must be"),
         (b"[default.deploy.parameters]\nstack_name = 2020-01-01\n", "stack_name is a date, and"),
-        (b'[default.deploy.parameters]\nregion = "Ireland"\n', "'Ireland' is no region"),
+        (b'[default.deploy.parameters]\nregion = "Ireland"\n', "'Ireland' is not a region"),
         (
             '[default.deploy.parameters]\nparameter_overrides = "FunctionMemoryInMB=\u00b2"\n'.encode(),
             "FunctionMemoryInMB is '\u00b2'; expected: a number from ",

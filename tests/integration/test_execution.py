@@ -132,7 +132,7 @@ def test_it_is_in_the_list_of_executions(system, execution):
     assert row["startFailure"] is None
 
 
-def test_an_execution_that_nobody_started_is_said_to_be_missing_at_once(system):
+def test_an_execution_that_was_not_started_is_said_to_be_missing_at_once(system):
     table = system.outputs["ExecutionsTableName"]
     status, output = system.call("execution", "watch", "typo", "--table", table, "--timeout", "9")
     assert status == 1, output

@@ -1,4 +1,4 @@
-"""Who may call the servers of the running system: no page, no other user, and nobody under another name."""
+"""Who may call the servers of the running system: no page, no other user, and no caller by another name."""
 
 import hashlib
 import http.client
@@ -44,7 +44,7 @@ def open_ports(system):
             _, local, _, state, *rest = line.split()
             if state == "0A" and rest[5] in sockets:
                 address, port = local.split(":")
-                # 127.0.0.1, in the order of this machine's bytes: nobody else's machine gets so far.
+                # 127.0.0.1, in the order of this machine's bytes: no other machine gets so far.
                 assert address == "0100007F", line
                 ports.add(int(port, 16))
     return ports
@@ -149,7 +149,7 @@ def test_no_page_no_other_user_and_no_other_name_gets_into_any_open_port(tmp_pat
 
 
 def test_without_rights_being_checked_the_key_is_needed_all_the_same(tmp_path):
-    """Where `make local` checks nobody's rights, requests without the key's signature are refused as well."""
+    """Where `make local` does not check rights, requests without the key's signature are refused as well."""
     with AwsAlone(tmp_path, tmp_path, tmp_path / "cache", open_to_all=True) as aws:
         aws.start()
         attack(urllib.parse.urlsplit(aws.endpoint).port)
@@ -267,7 +267,7 @@ def test_a_bucket_may_stand_before_the_host(bare_system):
 
 
 def test_what_a_run_writes_is_its_owners_alone(bare_system):
-    """Nobody else may enter the folder of a run, or read the file with its key."""
+    """Only its owner may enter the folder of a run, or read the file with its key."""
     assert stat.S_IMODE(bare_system.directory.stat().st_mode) == 0o700
     file = bare_system.directory / "environment.sh"
     with bare_system.announced(file):

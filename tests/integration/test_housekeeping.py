@@ -164,7 +164,7 @@ def test_an_execution_that_no_event_told_of_is_mended(system, recorded):
     assert "learnt by asking" in show
 
 
-def test_an_execution_started_elsewhere_that_no_event_told_of_gets_a_record(system):
+def test_an_execution_started_elsewhere_without_events_gets_a_record(system):
     """An execution that was started elsewhere, and that no event told of, gets its record from the
     next run."""
     with lost(system, *RULES):
@@ -185,7 +185,7 @@ def test_an_execution_started_elsewhere_that_no_event_told_of_gets_a_record(syst
     assert system.items(own_id) == items, "a second run writes nothing"
 
 
-def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(system):
+def test_a_crash_between_start_and_record_is_mended_by_housekeeping(system):
     """An execution whose start died before its record had the ARN is found by its name."""
     with lost(system, *RULES):
         answer = system.start_execution(SAMPLE_TEMPLATE["Id"], "crashed")
@@ -210,7 +210,7 @@ def test_a_crash_between_the_start_and_its_record_is_healed_by_housekeeping(syst
     assert again["alreadyStarted"]
 
 
-def test_a_crash_between_the_start_and_its_record_is_healed_by_the_first_event(system):
+def test_a_crash_between_start_and_record_is_mended_by_the_first_event(system):
     """A record whose start died before it had the ARN gets it from the execution's first event, if
     that comes before housekeeping.
     """

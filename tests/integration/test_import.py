@@ -72,9 +72,7 @@ def test_the_samples_are_what_is_imported_where_nothing_is_named():
     assert of_import(None, mine) == ["--template", mine]
 
 
-def test_nothing_is_uploaded_where_anything_is_wrong_and_every_fault_is_shown(
-    system, make, own, tmp_path
-):
+def test_a_fault_anywhere_uploads_nothing_and_every_fault_is_shown(system, make, own, tmp_path):
     before = state(system)
     for ticker, price in (("AAA", "NaN"), ("BBB", "abc")):
         lines = (own / f"{ticker}.csv").read_text().splitlines()
@@ -196,7 +194,7 @@ def test_what_there_is_is_listed_and_a_template_goes_as_well(system, tmp_path):
 
 @pytest.mark.parametrize("ticker", ["../outside", "/tmp/outside", "a/b", "x\0"])
 def test_a_catalogues_id_that_is_a_path_is_refused(system, tmp_path, ticker):
-    """An import writes nothing for an asset of the catalogue whose id is no file's name, and says so."""
+    """An import writes nothing for an asset of the catalogue whose id is not a file's name, and says so."""
     dynamodb, table = system.client("dynamodb"), system.outputs["AssetsTableName"]
     before = state(system)
     dynamodb.put_item(TableName=table, Item={"Id": {"S": ticker}})

@@ -208,7 +208,7 @@ def refused(resource):
     return pytest.raises(ClientError, match=rf"AccessDeniedException.* on resource: {resource} ")
 
 
-def test_sagemaker_answers_whoever_has_the_right(bare_system):
+def test_sagemaker_answers_every_holder_of_the_right(bare_system):
     unchecked = bare_system.client("sagemaker")
     s3 = bare_system.client("s3")
     place = {"Bucket": "asked-for", "Key": "definition.json"}

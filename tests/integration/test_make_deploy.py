@@ -280,7 +280,7 @@ def leave_behind(system, kept):
         sagemaker.create_model_package(ModelPackageGroupName=kept.name)
 
 
-def test_what_an_earlier_installation_left_is_named_before_anything_is_made(empty):
+def test_remains_of_an_earlier_installation_are_named_before_any_change(empty):
     before = everything(empty)
     target = targets.of_system(empty)
     left = list(names.kept(ROOT, PREFIX, target.account, target.region))

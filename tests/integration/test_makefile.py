@@ -10,7 +10,7 @@ import pytest
 from ops import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-# Of the shell, for make alone, and by whoever starts it: cargo's directory and the Python to use.
+# Of the shell, for make alone, and by the caller: cargo's directory and the Python to use.
 OF_THE_ENVIRONMENT = {"CARGO_TARGET_DIR", "PYTHON"}
 
 
@@ -69,7 +69,7 @@ SWITCHES = {
 
 
 def test_every_variable_of_the_makefile_is_among_these():
-    """A variable that no line of the Makefile sets comes from whoever types the command."""
+    """A variable that no line of the Makefile sets comes from the person who types the command."""
     set_here = set(re.findall(r"^([\w.]+)\s*[?:]?=", MAKEFILE, re.MULTILINE))
     asked = set(
         re.findall(r"\$\(call (?:given|flag|option|each),(?:[^,)]*,)?([A-Z_]+)\)", MAKEFILE)

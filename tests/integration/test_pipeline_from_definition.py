@@ -188,7 +188,7 @@ def test_a_stack_makes_a_directory_one_of_another_kind(copied):
     ],
 )
 def test_what_is_no_pipelines_directory_is_told(tmp_path, name, says):
-    """What is no directory of a pipeline is refused with what it lacks, a definition first."""
+    """What is not a directory of a pipeline is refused with what it lacks, a definition first."""
     (tmp_path / "file.json").write_text("{}")
     with pytest.raises(OpsError, match=says):
         from_definition.pipeline_in(tmp_path / name, PROGRAM, {})
@@ -245,7 +245,7 @@ def test_make_deploy_pipeline_takes_a_definition_to_a_local_system_only(system, 
         deploy_pipeline.put_what_it_reads(pipeline, elsewhere)
 
 
-def test_the_step_that_the_sdk_adds_puts_the_inference_program_into_the_model(tmp_path):
+def test_the_sdks_repack_step_puts_the_inference_program_into_the_model(tmp_path):
     """The step that the SDK adds to a model with an entry_point has its programs, though no one uploads them here."""
     arguments = {
         "HyperParameters": {

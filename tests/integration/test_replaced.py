@@ -41,7 +41,7 @@ OUTPUTS = ["PipelineDefinitionS3Uri", "ExecutorS3Uri"]
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_definition_and_a_script_are_not_written_over(system, somebody, output):
-    """What lies under the digest of its content in the pipeline bucket can be written over by nobody."""
+    """What lies under the digest of its content in the pipeline bucket cannot be written over, whatever the rights."""
     there = parts(system.outputs[output])
     before = somebody.get_object(**there)["Body"].read()
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -74,7 +74,7 @@ def test_verify_names_what_was_deleted_and_written_anew(system, somebody, output
 
     def faults():
         needed, _ = verify(target, STACK, system.outputs)
-        # Nobody has pushed the image here.
+        # The image was not pushed here.
         return {each.what: each.fault for each in needed if each.fault and "image" not in each.what}
 
     assert faults() == {}

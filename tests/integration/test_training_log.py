@@ -48,7 +48,7 @@ def test_epochs_are_one_line_each_in_a_pipe():
     ]
 
 
-def test_on_a_terminal_the_line_of_an_epoch_is_written_over_until_it_is_whole():
+def test_on_a_terminal_the_line_of_an_epoch_is_written_over():
     written = shown(Terminal())
     assert "train:progress 50\r\x1b[Kepoch 0  train:loss:epoch 2.3161  train:progress 50" in written
     # What is left, once what is written over is gone.

@@ -1,6 +1,6 @@
 """From the first version's stack to this one and back: data stays, the pipeline follows.
 
-The templates are the first version's; its functions' programs are today's, since nobody keeps old ones.
+The templates are the first version's; its functions' programs are today's, since old ones are not kept.
 """
 
 import functools
@@ -85,7 +85,7 @@ def test_the_first_version_becomes_this_one_and_again_the_first(installed):
         step["Name"] for step in first[0]["Steps"]
     ]
     needed, _ = verify(targets.of_system(installed), STACK, installed.outputs)
-    # Nobody has pushed the image here.
+    # The image was not pushed here.
     assert [check.what for check in needed if check.fault] == [
         f"image {installed.outputs['RepositoryName']}:{IMAGE_TAG}"
     ]

@@ -599,7 +599,7 @@ def policies_name_this_installation_only(project: Project) -> Findings:
                 yield f"{stack}.{'.'.join(map(str, path))}: {value!r}"
 
 
-def nobody_is_let_in_to_the_custom_resource(project: Project) -> Findings:
+def the_custom_resource_has_no_other_caller(project: Project) -> Findings:
     """CloudFormation invokes with its caller's rights: no policy of ours lets anybody else in."""
     function = "PipelineDefinitionFunction"
     for stack, logical_id, permission in project.resources("AWS::Lambda::Permission"):
@@ -654,7 +654,7 @@ def alarms_reach_somebody(project: Project) -> Findings:
     for stack, logical_id, alarm in project.resources("AWS::CloudWatch::Alarm"):
         place, properties = f"{stack}.{logical_id}", alarm["Properties"]
         if properties.get("AlarmActions") != [{"Ref": "AlarmTopic"}]:
-            yield f"{place}: tells nobody"
+            yield f"{place}: reaches no topic"
         if (logical_id, "Arn") not in may_tell:
             yield f"{place}: the topic's policy does not let it in"
         if not properties.get("AlarmDescription", "").endswith("."):
@@ -716,7 +716,7 @@ def functions_get_the_variables_they_read(project: Project) -> Findings:
         read = set(re.findall(r'variable\("(\w+)"\)', source))
         given = set(resource["Properties"]["Environment"]["Variables"]) - {"RUST_LOG"}
         for name in read ^ given:
-            fault = "is not given" if name in read else "is read by nobody"
+            fault = "is not given" if name in read else "is not read"
             yield f"root.{logical_id}: {name} {fault}"
 
 
@@ -757,7 +757,7 @@ ALL = [
     jobs_write_their_own_attributes_only,
     models_have_a_role_of_their_own,
     policies_name_this_installation_only,
-    nobody_is_let_in_to_the_custom_resource,
+    the_custom_resource_has_no_other_caller,
     dashboards_are_json,
     alarms_reach_somebody,
     root_resources_carry_tags,

@@ -29,7 +29,7 @@ def denied(configuration: str, tmp_path: Path, *checks: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_no_dependency_is_known_to_be_vulnerable_or_of_another_licence_or_source(tmp_path):
+def test_no_dependency_is_vulnerable_or_of_another_licence_or_source(tmp_path):
     """No dependency has a version known to be vulnerable, a licence that is not permissive, or another source."""
     status, output = denied(CONFIGURATION, tmp_path, "bans", "licenses", "sources")
     assert status == 0, output

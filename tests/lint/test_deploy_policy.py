@@ -144,7 +144,7 @@ def test_any_resource_is_allowed_only_where_iam_knows_none_or_for_looking(docume
     assert all(action.split(":")[1].startswith(looking) for action in everywhere), everywhere
 
 
-def test_no_action_is_a_pattern_and_roles_are_passed_to_known_services_only(document):
+def test_no_action_is_a_pattern_and_roles_go_to_known_services_only(document):
     assert not [action for action in granted(document) if "*" in action]
     (passing,) = (each for each in document["Statement"] if each["Action"] == "iam:PassRole")
     roles = "arn:aws:iam::123456789012:role/assets"

@@ -1,4 +1,4 @@
-"""Whoever is woken by an alarm finds it in docs/OPERATIONS.md."""
+"""Every alarm has its section in docs/OPERATIONS.md."""
 
 import re
 

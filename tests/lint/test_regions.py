@@ -44,6 +44,6 @@ def test_every_partition_is_among_the_regions():
     assert partitions <= set(REGIONS) & set(KNOWN)
 
 
-def test_a_region_without_a_deepar_image_is_refused_before_anything_is_made():
+def test_a_region_without_a_deepar_image_is_refused_before_any_change():
     (assertion,) = load_project().root["Rules"]["RegionHasDeepAR"]["Assertions"]
     assert assertion["Assert"] == {"Fn::Contains": [REGIONS, {"Ref": "AWS::Region"}]}

@@ -230,7 +230,7 @@ def a_function_that_drops_failures(project):
 
 
 @fault(checks.functions_keep_logs_and_failures)
-def retries_of_an_alias_nobody_invokes(project):
+def retries_of_an_unused_alias(project):
     project.expanded["Resources"]["PipelineDefinitionInvokeConfig"]["Properties"]["Qualifier"] = (
         "live"
     )
@@ -357,7 +357,7 @@ def a_topic_for_the_alarms_of_others(project):
     condition["ArnLike"] = {"aws:SourceArn": {"Fn::Sub": "arn:x:alarm:${Prefix}-*"}}
 
 
-@fault(checks.nobody_is_let_in_to_the_custom_resource)
+@fault(checks.the_custom_resource_has_no_other_caller)
 def a_rule_that_invokes_the_custom_resource(project):
     permission = project.nested["EventsStack"]["Resources"]["StepRulePermission"]["Properties"]
     permission["FunctionName"] = {"Ref": "PipelineDefinitionFunction"}
@@ -377,7 +377,7 @@ def an_alarm_that_the_dashboard_does_not_show(project):
 
 
 @fault(checks.alarms_reach_somebody)
-def an_alarm_that_tells_nobody(project):
+def an_alarm_without_a_topic(project):
     alarm = project.nested["OperationsStack"]["Resources"]["ExecutionFailedAlarm"]
     del alarm["Properties"]["AlarmActions"]
 

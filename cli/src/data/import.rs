@@ -108,7 +108,7 @@ pub(super) async fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
     }
     if let Some(TemplateFile { name, document }) = &template {
         let item = document.as_object();
-        let item = item.with_context(|| format!("{name} is no training template"))?;
+        let item = item.with_context(|| format!("{name} is not a training template"))?;
         store.templates.put(item).await?;
         imported.training_template = item.get(ID).and_then(|id| id.as_str()).map(str::to_owned);
     }

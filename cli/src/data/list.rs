@@ -51,7 +51,7 @@ struct Listed {
     training_templates: Vec<Template>,
 }
 
-/// Lists what there is; there being nothing is no failure.
+/// Lists what there is; there being nothing is not a failure.
 pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     let store = Store::of(&arguments.installation).await?;
     let templates = store.templates().await?.into_iter();

@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-/// Lists endpoints; there being none is no failure.
+/// Lists endpoints; there being none is not a failure.
 pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     let config = pipewright_aws::config().await;
     let table = match &arguments.endpoints_table {

@@ -189,7 +189,7 @@ pub(super) async fn newest(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Lists executions; there being none is no failure.
+/// Lists executions; there being none is not a failure.
 pub(super) async fn list(arguments: List) -> anyhow::Result<ExitCode> {
     let search = arguments.place.search().await;
     let now = now();

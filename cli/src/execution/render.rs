@@ -303,7 +303,7 @@ impl<W: Write> Writer<W> {
     /// What a training job ended with: its metrics, and what its container left
     /// where it failed, line by line.
     fn training(&mut self, training: &Training, steps: &[Step]) -> io::Result<()> {
-        // The step says besides that it was no fault of the pipeline.
+        // The step says besides that it was not a fault of the pipeline.
         let bare = |reason: &str| reason.trim_start_matches("ClientError: ").to_owned();
         let reason = training.reason.as_deref().map(bare);
         let told = steps.iter().any(|step| {

@@ -72,9 +72,9 @@ impl LeftOut {
             Self::Ending => "a price file's name ends in `.csv`",
             Self::Packed => "a packed file is not read, unpack it",
             Self::Hidden => {
-                "a name that begins with a dot is that of a hidden file, which is no price file"
+                "a name that begins with a dot is that of a hidden file, which is not a price file"
             }
-            Self::Folder => "a folder is no price file",
+            Self::Folder => "a folder is not a price file",
             Self::Encoding => "a price file's name is in UTF-8, rename it",
             Self::Ticker => {
                 "a price file's name is its ticker, which has no control character, no \

@@ -44,7 +44,7 @@ fn is_output(part: &str, name: &str) -> bool {
     })
 }
 
-/// The first thing in a folder that is no output of a run, as a path below it.
+/// The first thing in a folder that is not an output of a run, as a path below it.
 /// `held` names what lies in the folder.
 fn strange(folder: &Path, held: &[OsString]) -> Result<Option<PathBuf>> {
     for name in held {
@@ -93,13 +93,13 @@ impl Out {
                 .with_context(|| format!("{shown} cannot be read"))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                bail!("{shown} is no folder; choose another --out")
+                bail!("{shown} is not a folder; choose another --out")
             }
             Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
         };
         if let Some(strange) = strange(target, &held)? {
             bail!(
-                "{shown} holds {}, which is no output of a run, and a run replaces the whole folder; choose another --out",
+                "{shown} holds {}, which is not an output of a run, and a run replaces the whole folder; choose another --out",
                 strange.display()
             );
         }

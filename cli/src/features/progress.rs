@@ -51,7 +51,7 @@ impl Teller {
     /// A line that stays.
     pub(super) fn line(&mut self, text: &str) {
         self.clear();
-        // Whoever closed standard error does not want to be told.
+        // A closed standard error is not a failure.
         let _ = writeln!(output::stderr(), "{text}");
     }
 

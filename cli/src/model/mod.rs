@@ -158,7 +158,7 @@ impl<'a> Bucket<'a> {
 fn object(url: &str) -> anyhow::Result<(&str, &str)> {
     url.strip_prefix("s3://")
         .and_then(|rest| rest.split_once('/'))
-        .with_context(|| format!("{url:?} is no address of an object in S3"))
+        .with_context(|| format!("{url:?} is not an address of an object in S3"))
 }
 
 /// A file of a `model.tar.gz`; `None` if it has none of this name.
@@ -178,7 +178,7 @@ fn member(archive: &[u8], name: &str) -> anyhow::Result<Option<Vec<u8>>> {
 /// What is said of an archive without a file that Pipewright's own DeepAR writes.
 fn of_other_image(url: &str, file: &str) -> String {
     format!(
-        "{url} has no {file}: it is no model of Pipewright's own DeepAR, and what Amazon's image wrote only Amazon's \
+        "{url} has no {file}: it is not a model of Pipewright's own DeepAR, and what Amazon's image wrote only Amazon's \
          image reads"
     )
 }

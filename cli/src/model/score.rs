@@ -124,7 +124,7 @@ struct Window {
     scores: Vec<BaselineScore>,
 }
 
-/// A naive forecast's measures; one that is no number is null.
+/// A naive forecast's measures; one that is not a number is null.
 #[derive(Debug, Deserialize)]
 struct BaselineScore {
     method: String,
@@ -172,7 +172,9 @@ impl Board {
         let quantiles = scores
             .quantiles
             .iter()
-            .map(|text| Quantile::parse(text).with_context(|| format!("{text:?} is no quantile")))
+            .map(|text| {
+                Quantile::parse(text).with_context(|| format!("{text:?} is not a quantile"))
+            })
             .collect::<anyhow::Result<Vec<Quantile>>>()?;
         ensure!(
             quantiles

@@ -40,7 +40,7 @@ struct World {
     receipts: Cell<u64>,
 }
 
-/// Lets whoever polls stop here: a crash between two operations.
+/// Lets the task stop here: a crash between two operations.
 struct Pause(bool);
 
 impl Future for Pause {

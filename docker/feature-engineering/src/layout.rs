@@ -20,7 +20,7 @@ impl Layout {
     }
 
     /// The directory whose content SageMaker uploads as the output of that name
-    /// (or, for a folder that is no output of the step, does not upload).
+    /// (or, for a folder that is not an output of the step, does not upload).
     pub fn output(&self, name: &str) -> PathBuf {
         self.root.join("processing").join(name)
     }

@@ -41,7 +41,7 @@ struct State {
 }
 
 /// The files of one run on their way to their places. Clones share them, so
-/// that whoever learns that the job is stopped can abandon what another thread
+/// that the thread that learns that the job is stopped can abandon what another thread
 /// is still writing.
 #[derive(Debug, Clone)]
 pub struct Staging {

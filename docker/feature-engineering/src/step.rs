@@ -164,7 +164,7 @@ pub enum StepError {
     Internal(String),
 }
 
-/// Faults in one line: whoever shows the record or its log makes a space of
+/// Faults in one line: a program that shows the record or its log makes a space of
 /// each line's end.
 fn joined<T: ToString>(faults: &[T]) -> String {
     let faults: Vec<String> = faults.iter().map(T::to_string).collect();
@@ -565,7 +565,7 @@ impl Computation {
             let file = self.folder.join(below::file_name(name)?);
             bounded::read(&file, bounded::LARGEST_PRICES)
         };
-        // The record's reason is short, and whoever reads it knows no path in here.
+        // The record's reason is short, and its reader knows no path in here.
         let assets = features::read_price_files(needed, &folder, "", options.threads, open)?;
         let rows: usize = assets.iter().map(|(_, series)| series.prices.len()).sum();
         self.journal.info(format!(
@@ -678,7 +678,7 @@ fn record_summary(
 ) -> Result<Map<String, Value>, StepError> {
     let Ok(Value::Object(mut entries)) = serde_json::to_value(&made.summary) else {
         return Err(StepError::Internal(
-            "the summary is no JSON object".to_owned(),
+            "the summary is not a JSON object".to_owned(),
         ));
     };
     for name in ["warnings", "leftOut"] {

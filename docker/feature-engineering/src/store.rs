@@ -169,7 +169,7 @@ pub trait Objects: Send + Sync {
 pub enum Claim {
     /// It belongs to this pipeline execution.
     Ours,
-    /// Nobody has stored yet to which pipeline execution it belongs.
+    /// It is not stored yet to which pipeline execution it belongs.
     Unknown,
     /// It belongs to another one, with this ARN.
     Other(String),

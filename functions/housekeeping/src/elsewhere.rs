@@ -109,7 +109,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         let parameter = parameter.as_deref();
         if name.is_some_and(|name| RecordId::new(name).is_ok()) && parameter == name {
             // Started by start-execution, which made a record beforehand:
-            // whoever deleted that wants none.
+            // that was deleted on purpose.
             return Ok(());
         }
         // As its events find an id.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 const START_TAKES_AT_MOST: i64 = 10 * 60 * 1000;
 
 /// After this time without an ARN, milliseconds, a record says that its
-/// execution was not started: whoever starts it again has tried by then.
+/// execution was not started: a repeated start has tried by then.
 const NOT_STARTED_AFTER: i64 = 60 * 60 * 1000;
 
 /// For how many days after its end an execution is looked at.
@@ -134,7 +134,7 @@ pub(crate) fn choose(
 /// What is done about a record that has no ARN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unstarted {
-    /// Nothing: the start may be under way, or nobody knows since when, or it
+    /// Nothing: the start may be under way, or it is unknown since when, or it
     /// is too long ago.
     Leave,
     /// Its execution is searched for by name.
@@ -185,7 +185,7 @@ impl Kept {
 }
 
 /// Whether an endpoint with these tags says that it is the installation's.
-/// Whoever may tag can say so: that it is ours, the table of endpoints decides
+/// Everyone who may tag can say so: that it is ours, the table of endpoints decides
 /// ([`serves`]).
 pub(crate) fn claims_to_be_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
     tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)

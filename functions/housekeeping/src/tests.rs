@@ -475,7 +475,7 @@ fn what_fails_stops_nothing_else_and_makes_the_run_an_error_in_the_end() {
 }
 
 #[test]
-fn a_start_that_nobody_finished_is_found_by_its_name() {
+fn an_unfinished_start_is_found_by_its_name() {
     let mut world = World::default();
     world.put_record(&json!({
         "Id": "run-1", "entry": "record", "createdAt": NOW - 20 * MINUTE, "phase": "open",
@@ -614,7 +614,7 @@ fn executions_of_every_followed_pipeline_are_found_and_of_no_other() {
 }
 
 #[test]
-fn a_start_of_another_pipeline_that_nobody_finished_is_found_there() {
+fn an_unfinished_start_of_another_pipeline_is_found_there() {
     let mut world = World::default();
     world.put_record(&json!({
         "Id": "run-1", "entry": "record", "createdAt": NOW - 20 * MINUTE, "phase": "open",

@@ -97,7 +97,7 @@ impl<S: Store> PipelineDefinition<S> {
     /// Uploads; nothing is deleted.
     async fn keep(&self, filled: &Filled) -> Result<(), StoreError> {
         let bucket = &filled.id.location.bucket;
-        // The script first: whoever sees the definition finds what it names.
+        // The script first: what the definition names is there before it.
         // The note last: what it names is there.
         if let Some(key) = &filled.executor_key {
             let bytes = self.executor.as_bytes().to_vec();
@@ -791,7 +791,7 @@ mod tests {
     }
 
     /// Nothing is read from, written to or deleted in a bucket of another account than the
-    /// function's, whoever made it under the name that was meant.
+    /// function's, whichever account made it under the name that was meant.
     #[tokio::test]
     async fn a_bucket_of_another_account_is_left_alone() {
         let store = store();

@@ -74,7 +74,7 @@ fn home(function_arn: &str, event: &EventBridgeEvent) -> Result<Home, Diagnostic
     })
 }
 
-/// Logs what became of the event, and says so to whoever invoked the function.
+/// Logs what became of the event, and says so to its caller.
 fn answer(
     result: Result<Outcome, HandlerError>,
     event: &EventBridgeEvent,

@@ -507,7 +507,7 @@ fn an_id_that_start_execution_made_up_is_used_without_its_record() {
 /// Executions started elsewhere under one display name have each their own record, in whatever
 /// order their events come.
 #[test]
-fn a_shared_display_name_is_nobodys_id() {
+fn a_shared_display_name_is_no_id() {
     let name = Some("PipelineExecutionViaLambda");
     let first = execution(1, "Succeeded", name);
     let mut second = execution(2, "Failed", name);
@@ -647,7 +647,7 @@ fn a_tag_alone_moves_nothing() {
     }
 }
 
-/// A package that names an execution which nobody started makes no record, nor does a model.
+/// A package that names an execution which was not started makes no record, nor does a model.
 #[test]
 fn a_package_that_names_no_execution_makes_no_record() {
     let world = World::default();
@@ -862,14 +862,14 @@ fn what_is_not_ours_is_let_go_without_a_trace() {
     let other_model = model(1, json!({"sagemaker:pipeline-execution-arn": other}));
     let mut other_package = package(1, "Approved");
     other_package["detail"]["MetadataProperties"] = json!({"GeneratedBy": other});
-    let mut of_nobody = package(1, "Approved");
-    of_nobody["detail"]["ModelPackageArn"] = format!("{PACKAGE}9").into();
+    let mut without_execution = package(1, "Approved");
+    without_execution["detail"]["ModelPackageArn"] = format!("{PACKAGE}9").into();
     let mut made_by_hand = model(1, Value::Null);
     made_by_hand["detail"]["ModelName"] = "by-hand".into();
     for event in [
         other_model,
         other_package,
-        of_nobody,
+        without_execution,
         made_by_hand,
         endpoint(1, "IN_SERVICE"),
         event("SageMaker Training Job State Change", 1, json!({})),
@@ -1090,8 +1090,8 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// Whatever the order of events, however often each comes, whoever writes
-    /// at the same time and whoever dies between two writes: the items are the
+    /// Whatever the order of events, however often each comes, whichever writes
+    /// come at the same time and whichever writer dies between two of them: the items are the
     /// same.
     #[test]
     fn any_order_repetition_interleaving_and_crash_leaves_the_same_items(

@@ -506,7 +506,7 @@ mod tests {
             "{\"id\":1,\"SageMakerOutput\":{\"sum\":[1,2]}}\n\
              {\"id\":2,\"SageMakerOutput\":{\"sum\":[3.50]}}\n"
         );
-        // What is no object has the input beside it.
+        // What is not an object has the input beside it.
         let joined = lines(
             json!({"TransformInput": {"ContentType": "application/json"},
             "DataProcessing": {"JoinSource": "Input"}}),

@@ -70,7 +70,7 @@ pub(super) struct JobPlan {
     pub(super) environment: Vec<(String, String)>,
     pub(super) hosts: Vec<String>,
     pub(super) max_runtime_seconds: u64,
-    /// What the program leaves for whoever asks why it failed, relative to the root.
+    /// What the program leaves about why it failed, relative to the root.
     pub(super) message_file: &'static str,
 }
 
@@ -448,7 +448,7 @@ mod tests {
 
     fn order(kind: ProgramKind, request: Value) -> ProgramOrder {
         let Value::Object(request) = request else {
-            panic!("{request} is no object");
+            panic!("{request} is not an object");
         };
         ProgramOrder {
             key: StepKey {

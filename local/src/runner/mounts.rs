@@ -120,7 +120,7 @@ impl Mounts {
                 let before = before.chain(&["--", "/bin/sh", "-c", SCRIPT, "sh"]);
                 let before = before.map(OsString::from);
                 let own = command_line.iter().map(OsString::from);
-                // A shell drops what is no variable of its own, such as SM_CHANNEL_MY-DATA.
+                // A shell drops what is not a variable of its own, such as SM_CHANNEL_MY-DATA.
                 let mut odd = variables
                     .iter()
                     .filter(|(name, _)| !is_variable(name))

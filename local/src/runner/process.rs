@@ -694,7 +694,7 @@ impl ProcessRunner {
         Ok(interpreter)
     }
 
-    /// Unpacks the archive of a program's sources; one that is no archive is the program itself.
+    /// Unpacks the archive of a program's sources; one that is not an archive is the program itself.
     async fn fetch_source(&self, source: &str, root: &Path, code: &Path) -> Result<(), JobError> {
         let failed = |why: &dyn std::fmt::Display| {
             JobError::Client(format!("the program's sources {source}: {why}"))
@@ -891,7 +891,7 @@ async fn read_message(plan: &JobPlan, host: &Host) -> Option<String> {
     Some(cut(&text, LONGEST_MESSAGE).to_owned())
 }
 
-/// What the program left for whoever asks how it ended; `None` if nothing.
+/// What the program left about how it ended; `None` if nothing.
 async fn read_text(plan: &JobPlan, host: &Host) -> Option<String> {
     let bytes = tokio::fs::read(host.root.join(plan.message_file))
         .await

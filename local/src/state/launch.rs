@@ -354,7 +354,7 @@ fn channels(configuration: Option<&Value>) -> Vec<InputCheck> {
         .flatten()
         .filter_map(|channel| {
             let source = &channel["DataSource"]["S3DataSource"];
-            // The other types name a manifest, whose entries nobody reads here.
+            // The other types name a manifest, whose entries are not read here.
             if source["S3DataType"] != json!("S3Prefix") {
                 return None;
             }

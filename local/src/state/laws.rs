@@ -136,7 +136,7 @@ impl World {
 
     fn call(&mut self, operation: &str, input: Value) -> Option<Value> {
         let Value::Object(members) = input else {
-            panic!("{input} is no object");
+            panic!("{input} is not an object");
         };
         let reply = self.state.call(self.now, operation, &members).ok()?;
         self.take(reply.effects);

@@ -543,7 +543,7 @@ impl State {
         );
         match status {
             ExecutionStatus::Executing => self.stop_execution(turn, &id),
-            // Stopping twice is no fault.
+            // Stopping twice is not a fault.
             ExecutionStatus::Stopping => {}
             other => {
                 return Err(ApiError::validation(format!(

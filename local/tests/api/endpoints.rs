@@ -162,7 +162,7 @@ async fn an_endpoint_is_served_by_the_program_of_its_image_until_it_is_deleted()
     assert!(!is_alive(&process));
 }
 
-/// When the stand-in ends, the programs of its endpoints end with it, and nobody is told of a failure.
+/// When the stand-in ends, the programs of its endpoints end with it, and no failure is reported.
 #[tokio::test]
 async fn the_programs_of_endpoints_end_with_the_stand_in() {
     let standin = start("ends").await;
@@ -253,7 +253,7 @@ async fn an_invocation_goes_to_the_variant_that_it_names_or_to_each_in_turn() {
     assert!(body.contains("Variant v2"), "{body}");
 }
 
-/// An endpoint whose image nobody here can run says that it is only simulated.
+/// An endpoint whose image cannot be run here says that it is only simulated.
 #[tokio::test]
 async fn what_cannot_be_invoked_is_refused_in_the_services_words() {
     let standin = start("refused").await;
@@ -397,7 +397,7 @@ async fn a_transform_that_the_model_refuses_says_what_it_said() {
 }
 
 #[tokio::test]
-async fn a_transform_of_an_image_that_nobody_can_run_is_refused() {
+async fn a_transform_of_an_image_without_a_program_is_refused() {
     let standin = start("transform-refused").await;
     create_model(&standin, json!({"Image": "host/nobody:1"})).await;
     let (_, message) = standin

@@ -1,6 +1,6 @@
 """Runs ministack as the local AWS, with what our system needs and it lacks.
 
-The port is chosen by whoever starts this process: the listening socket comes
+The port is chosen by the process that starts this one: the listening socket comes
 as an inherited file descriptor, so that a port can neither be taken in between
 nor be unknown to the functions that are told about it. Usage:
 

@@ -1,4 +1,4 @@
-"""Stands before the servers of this machine, which run programs for whoever may call them.
+"""Stands before the servers of this machine, which run programs for every permitted caller.
 
 A page in a browser can send requests to any port of this machine, also under a name of its own that
 it has pointed here; another user can connect to any port. So a request is refused that a browser

@@ -19,8 +19,8 @@ def _secret_of(access_key, token):
         account = iam_evaluator.find_iam_access_key_account(access_key)
     except iam_evaluator.AmbiguousAccessKeyError:
         return None
-    # ministack takes these for keys of the account, or of any other; nobody was given one. Where
-    # nobody's rights are checked, a function's access key is its account.
+    # ministack takes these for keys of the account, or of any other; none was given out. Where
+    # rights are not checked, a function's access key is its account.
     if access_key == "test" or (access_key.isdecimal() and access_key != get_account_id()):
         return None
     numeric = access_key if access_key.isdecimal() else None

@@ -311,7 +311,7 @@ class PresignedByVersion2:
         if len(values) != len(request.parameters):
             raise _incomplete("a name stands twice in the query")
         if not re.fullmatch("[0-9]{1,12}", values.get("Expires", "")):
-            raise _incomplete("Expires is no number of seconds since 1970")
+            raise _incomplete("Expires is not a number of seconds since 1970")
         if not values.get("Signature"):
             raise _incomplete("the query lacks Signature")
         token = values.get("x-amz-security-token", "")

@@ -35,26 +35,26 @@ mod tests {
     use aws_credential_types::provider::{SharedCredentialsProvider, future};
 
     #[derive(Debug)]
-    struct Nobody;
+    struct WithoutCredentials;
 
-    impl ProvideCredentials for Nobody {
+    impl ProvideCredentials for WithoutCredentials {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
             Self: 'a,
         {
-            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nobody")))
+            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("none")))
         }
     }
 
     #[tokio::test]
     async fn a_region_and_credentials_are_all_that_is_needed() {
         let somebody = SharedCredentialsProvider::new(Credentials::for_tests());
-        let nobody = SharedCredentialsProvider::new(Nobody);
+        let without = SharedCredentialsProvider::new(WithoutCredentials);
         let region = Some(Region::from_static("eu-west-1"));
         for (region, provider, expected) in [
             (None, somebody.clone(), Some(Lacking::Region)),
             (region.clone(), somebody, None),
-            (region, nobody, Some(Lacking::Credentials)),
+            (region, without, Some(Lacking::Credentials)),
         ] {
             let config = SdkConfig::builder()
                 .region(region)

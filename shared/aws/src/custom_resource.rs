@@ -764,7 +764,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_event_that_names_nobody_to_answer_is_an_error() {
+    async fn an_event_without_an_address_for_the_answer_is_an_error() {
         let transport = Answers::default();
         let handler = Arc::new(Doing(Does::Succeeds));
         let error = respond("{}", &invocation(60), &handler, &transport)

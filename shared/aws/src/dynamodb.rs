@@ -92,7 +92,7 @@ impl TableError {
     }
 }
 
-/// A conditional update; that its condition refused it is no error.
+/// A conditional update; that its condition refused it is not an error.
 fn unless_refused<T>(
     sent: Result<T, SdkError<UpdateItemError>>,
     table: &str,
@@ -250,7 +250,7 @@ impl Table {
     }
 
     /// Deletes the item whose partition key `key` is `value` (of a table without sort key); there
-    /// being none is no failure.
+    /// being none is not a failure.
     ///
     /// # Errors
     /// [`TableError`] if it is not known to be gone.

@@ -46,7 +46,7 @@ impl Functions {
     }
 
     /// Invokes a function with a JSON document, waits until it has ended, and
-    /// gives its answer (null where that is no JSON).
+    /// gives its answer (null where that is not JSON).
     ///
     /// # Errors
     /// [`InvokeError::Call`] if it is not known to have run,

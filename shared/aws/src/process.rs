@@ -13,8 +13,8 @@ pub enum VariableError {
     /// It is not set, or empty.
     #[error("environment variable {0} is not set")]
     Missing(String),
-    /// It is no number of the kind that is needed.
-    #[error("environment variable {name} is {text:?}, which is no number of its kind")]
+    /// It is not a number of the kind that is needed.
+    #[error("environment variable {name} is {text:?}, which is not a number of its kind")]
     NotANumber {
         /// Its name.
         name: String,

@@ -137,7 +137,7 @@ pub async fn write(
         .map_err(|error| ObjectError::call("PutObject", bucket, key, &error))
 }
 
-/// Deletes an object, in a bucket of the account `owner`; there being none is no failure.
+/// Deletes an object, in a bucket of the account `owner`; there being none is not a failure.
 ///
 /// # Errors
 /// [`ObjectError`]: it may not be deleted, or the bucket is another account's.

@@ -308,7 +308,7 @@ impl SageMaker {
         }))
     }
 
-    /// Has an execution stopped. To stop one that is being stopped is no error.
+    /// Has an execution stopped. To stop one that is being stopped is not an error.
     ///
     /// # Errors
     /// [`SageMakerError`] if SageMaker refused or did not answer.

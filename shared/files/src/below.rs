@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The longest name of a file or folder that file systems take, in bytes.
 const LONGEST_PART: usize = 255;
 
-/// Why a name is no path below the folder that it is meant for.
+/// Why a name is not a path below the folder that it is meant for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name:?} {fault}")]
 pub struct NameRefused {
@@ -57,8 +57,8 @@ pub enum NameFault {
     /// What lies on its way already is a link, which could lead anywhere, or a file.
     #[error("leads through {}, which is a link or a file", .0.display())]
     NoFolder(PathBuf),
-    /// What lies there already is no file.
-    #[error("is {}, which is no regular file", .0.display())]
+    /// What lies there already is not a file.
+    #[error("is {}, which is not a regular file", .0.display())]
     NotRegular(PathBuf),
 }
 
@@ -185,8 +185,8 @@ impl Below {
     }
 }
 
-/// What lies on the way of a path below a folder, and is no folder of it; what lies at its end,
-/// and is no file.
+/// What lies on the way of a path below a folder, and is not a folder of it; what lies at its end,
+/// and is not a file.
 fn in_the_way(root: &Path, relative: &Path) -> Option<NameFault> {
     let mut path = root.to_owned();
     let mut parts = relative.iter().peekable();

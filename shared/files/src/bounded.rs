@@ -84,7 +84,7 @@ fn regular(metadata: &Metadata) -> Result<(), Unfit> {
     }
 }
 
-/// What a file that is no regular one is.
+/// What a file that is not a regular one is.
 fn named(kind: FileType) -> &'static str {
     if kind.is_dir() {
         "a folder"

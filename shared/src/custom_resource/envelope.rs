@@ -34,9 +34,9 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// Not a JSON object.
-    #[error("the event is not a JSON object, so it is no request of CloudFormation")]
+    #[error("the event is not a JSON object, so it is not a request of CloudFormation")]
     NotAnObject,
-    /// A member that the answer must repeat is missing or is no text.
+    /// A member that the answer must repeat is missing or is not a string.
     #[error("the event has no {0} that is a non-empty text, so CloudFormation cannot be answered")]
     Missing(&'static str),
     /// The address may not be used.
@@ -100,7 +100,7 @@ impl Envelope {
     /// Reads from the JSON text of an event what an answer needs.
     ///
     /// # Errors
-    /// [`EnvelopeError`] when no answer is possible: the event is no object,
+    /// [`EnvelopeError`] when no answer is possible: the event is not an object,
     /// lacks `ResponseURL`, `StackId`, `RequestId` or `LogicalResourceId`, or
     /// `policy` refuses the address.
     pub fn read(event: &str, policy: &UrlPolicy) -> Result<Self, EnvelopeError> {

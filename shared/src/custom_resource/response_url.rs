@@ -68,7 +68,7 @@ impl UrlPolicy {
     }
 }
 
-/// The presigned address that CloudFormation waits at. Whoever has it can
+/// The presigned address that CloudFormation waits at. Everyone who has it can
 /// answer in the resource's name, so it shows its host alone: `Debug` prints
 /// nothing else, there is no `Display`, and [`ResponseUrl::expose`] is for the
 /// one request that delivers the reply.
@@ -105,7 +105,7 @@ impl ResponseUrl {
     /// Takes `url` if `policy` allows its scheme and host.
     ///
     /// # Errors
-    /// [`RefusedUrl`] when it is no URL, is not https, holds credentials or an
+    /// [`RefusedUrl`] when it is not a URL, is not https, holds credentials or an
     /// unusual port, or names another host than CloudFormation's.
     pub fn parse(url: &str, policy: &UrlPolicy) -> Result<Self, RefusedUrl> {
         // A URL is printable ASCII; a backslash is a slash to some readers, and
@@ -147,7 +147,7 @@ impl ResponseUrl {
         })
     }
 
-    /// The host, which is no secret.
+    /// The host, which is not a secret.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest time a Lambda function can have, and a minute for clocks that
-/// differ. A deadline beyond it is no time of day: the emulator of cargo-lambda
+/// differ. A deadline beyond it is not a time of day: the emulator of cargo-lambda
 /// gives the length of the limit in place of its end.
 const LONGEST: Duration = Duration::from_secs(16 * 60);
 

@@ -39,7 +39,7 @@ pub enum ConditionError {
         member: &'static str,
     },
     /// No such type.
-    #[error("{0:?} is no type of condition; there are {list}", list = TYPES.join(", "))]
+    #[error("{0:?} is not a type of condition; there are {list}", list = TYPES.join(", "))]
     UnknownType(String),
     /// The operands are of different kinds or have no order.
     #[error("{condition} cannot compare {left} with {right}")]

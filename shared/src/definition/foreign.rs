@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// A document that is no definition, and how to get the definition that was meant.
+/// A document that is not a definition, and how to get the definition that was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign {
     /// What the document is.
@@ -346,7 +346,7 @@ fn jq_member(key: &str) -> String {
     }
 }
 
-/// What a text that is no JSON is, if it is known.
+/// What a text that is not JSON is, if it is known.
 pub(super) fn of_text(text: &str) -> Option<Foreign> {
     let start = text.trim_start();
     let line = |begins: &str| text.lines().any(|line| line.starts_with(begins));

@@ -87,7 +87,7 @@ pub enum GetPathError {
         /// Where the bracket opens, in characters from 1.
         at: usize,
     },
-    /// A bracket holds something that is no number and no quoted key.
+    /// A bracket holds something that is not a number and no quoted key.
     #[error("[{found}] at character {at}: a bracket holds a number or a key in single quotes")]
     BadIndex {
         /// What the bracket holds.

@@ -24,7 +24,7 @@ impl Definition {
     /// Parses the JSON text of a definition.
     ///
     /// # Errors
-    /// [`ParseError`] when it is no JSON object, is nested too deeply, has a key
+    /// [`ParseError`] when it is not a JSON object, is nested too deeply, has a key
     /// twice, or is known to be something else. What the members of a
     /// definition mean is not looked at.
     pub fn parse(text: &str) -> Result<Self, ParseError> {

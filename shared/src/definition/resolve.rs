@@ -79,7 +79,7 @@ impl fmt::Display for DocumentSource<'_> {
 /// Why a value could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// A `Get` whose text is no path.
+    /// A `Get` whose text is not a path.
     #[error("{text}: {error}")]
     Path {
         /// The text.

@@ -83,7 +83,7 @@ impl fmt::Display for DuplicateKey {
     }
 }
 
-/// Why a text is no JSON document that can be worked with.
+/// Why a text is not a JSON document that can be worked with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The text is not JSON, or nested too deeply.
@@ -336,7 +336,7 @@ impl SourceMap {
 }
 
 /// How many duplicate keys are reported: finding the line of each takes time,
-/// and a text with more of them is no document that a person wrote.
+/// and a text with more of them is not a document that a person wrote.
 const MOST_DUPLICATES: usize = 100;
 
 /// A container whose end has not been seen.

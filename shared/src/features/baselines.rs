@@ -28,7 +28,7 @@ use crate::training_template::{Calendar, DeepArSettings, Freq};
 /// The steps of a season of the trading calendar, which has no weekends.
 const TRADING_WEEK: usize = 5;
 
-/// What the figures are, for whoever reads the file.
+/// What the figures are, for the reader of the file.
 const NOTE: &str = "forecasts of the last points of each test record from those before them, scored as DeepAR \
                     scores itself on the test channel; a model is worth something only if it beats them";
 

@@ -457,11 +457,11 @@ pub enum PriceFault {
     /// A date with a time.
     #[error("`{0}` has a time part; prices are daily, write YYYY-MM-DD alone")]
     Time(String),
-    /// A price that is no number.
+    /// A price that is not a number.
     #[error("`{0}` is not a price; write a plain number such as 12.5, or nothing if it is missing")]
     Price(String),
     /// A word for a missing price.
-    #[error("`{0}` is no price; where one is missing, leave the cell empty")]
+    #[error("`{0}` is not a price; where one is missing, leave the cell empty")]
     NoValue(String),
     /// A price with a decimal comma, or with its digits in groups.
     #[error("`{found}` is not a plain number; {}", plain_number_note(.plain.as_deref()))]

@@ -394,7 +394,7 @@ fn csv_reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
         .from_reader(bytes)
 }
 
-/// What is no table with commas and one heading line: the line where that shows,
+/// What is not a table with commas and one heading line: the line where that shows,
 /// and what it is, with the cure.
 fn other_form(bytes: &[u8]) -> Option<(Option<u64>, PriceFault)> {
     const UNPACK: &str = "unpack it";
@@ -834,7 +834,7 @@ impl Limit {
     pub fn sentence(limit: Option<(&str, usize)>) -> String {
         match limit {
             None => "all assets have the same dates".to_owned(),
-            // Whoever were left out, another asset lacks the same dates.
+            // Whichever asset were left out, another one lacks the same dates.
             Some((_, 0)) => {
                 "the dates that several assets lack were left out; no asset alone limits them"
                     .to_owned()
@@ -1127,7 +1127,7 @@ mod tests {
             ),
             (
                 "Date,Close\n2020-01-02,NaN\n",
-                "T.csv line 2, asset `T`: `NaN` is no price; where one is missing, leave the cell empty",
+                "T.csv line 2, asset `T`: `NaN` is not a price; where one is missing, leave the cell empty",
             ),
             (
                 "Date,Close\n2020-01-02,inf\n",
@@ -1139,7 +1139,7 @@ mod tests {
             ),
             (
                 "Date,Close\n2020-01-02,n/a\n",
-                "T.csv line 2, asset `T`: `n/a` is no price; where one is missing, leave",
+                "T.csv line 2, asset `T`: `n/a` is not a price; where one is missing, leave",
             ),
             (
                 "Date,Close\n\n2020-1-2,1\n",
@@ -1281,7 +1281,7 @@ mod tests {
         );
     }
 
-    /// A cell that is no plain number is refused with what to write in its place.
+    /// A cell that is not a plain number is refused with what to write in its place.
     #[test]
     fn a_cell_that_is_no_plain_number_is_refused_with_its_cure() {
         let cure = |cell: &str| {
@@ -1292,7 +1292,7 @@ mod tests {
         for missing in ["NaN", "-nan", "N/A", "#N/A", "null", "None", "-", "."] {
             assert_eq!(
                 cure(missing),
-                format!("`{missing}` is no price; where one is missing, leave the cell empty")
+                format!("`{missing}` is not a price; where one is missing, leave the cell empty")
             );
         }
         for (cell, found, plain) in [

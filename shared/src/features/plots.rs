@@ -15,7 +15,7 @@
 //! | `importance-classes.png` | The mean importance of a class's columns, and beside its name that of all of them; the target's lags are a class of their own. |
 //! | `autoencoder-losses.png` | The autoencoder's mean squared error by epoch, taken while training, on a logarithmic axis, with the errors after training on the training rows and on the later ones. |
 //!
-//! In file names, a class or a ticker is in lower case, and what is no letter or
+//! In file names, a class or a ticker is in lower case, and what is not a letter or
 //! digit is a hyphen. One with letters beyond ASCII, which a name can't keep, or
 //! with more than 60 characters has eight digits of a check sum at its end:
 //! `Größe` is `assets-gr-e-48b3427a.png`. Where two names are the same

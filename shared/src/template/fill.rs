@@ -99,7 +99,7 @@ pub enum FillError {
         /// Where the tag is.
         position: Position,
     },
-    /// A key outside of a JSON string got something that is no number or boolean.
+    /// A key outside of a JSON string got something that is not a number or boolean.
     #[error(
         "template, {position}: {{{{ {name} }}}} stands outside of a JSON string and takes a number \
          or a boolean, not {value}"
@@ -119,12 +119,12 @@ pub enum FillError {
         LONGEST >> 20
     )]
     Long,
-    /// What came out is no definition.
-    #[error("the filled template is no definition: {0}")]
+    /// What came out is not a definition.
+    #[error("the filled template is not a definition: {0}")]
     Result(ParseError),
-    /// What came out is no definition, and why would quote a value.
+    /// What came out is not a definition, and why would quote a value.
     #[error(
-        "the filled template is no definition, and only with the values that are given: see where the template uses \
+        "the filled template is not a definition, and only with the values that are given: see where the template uses \
          them outside of quotation marks, in a member's name, or in a condition"
     )]
     Values,

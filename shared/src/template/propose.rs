@@ -234,7 +234,7 @@ fn step_name(path: &JsonPath<'_>, steps: &[Step<'_>]) -> String {
         .map_or_else(String::new, |step| pascal(step.name()))
 }
 
-/// `my-data_x` as `MyDataX`; what is no letter or digit separates words.
+/// `my-data_x` as `MyDataX`; what is not a letter or digit separates words.
 fn pascal(text: &str) -> String {
     let name: String = text
         .split(|c: char| !c.is_ascii_alphanumeric())

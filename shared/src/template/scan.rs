@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::definition::Position;
 
-/// A piece of a template that is no text.
+/// A piece of a template that is not a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// `{{ expression }}`

@@ -1,7 +1,7 @@
 //! Filling a template with values that may be secret.
 //!
 //! A value may come from a parameter with `NoEcho`, and what is said of a
-//! template that cannot be filled is shown to whoever may see the stack. A
+//! template that cannot be filled is shown to everyone who may see the stack. A
 //! message may quote a value whole, escaped, cut, or after a filter, so no
 //! search of the message finds every trace of it. Therefore what is said is
 //! never taken from the filling with the real values: the template is filled
@@ -325,7 +325,7 @@ mod tests {
         ] {
             let told = told(&step(key), json!({"Name": value}));
             assert!(
-                told.contains("$.Steps[0].Name: \"(the value of Name)\" is no step's name"),
+                told.contains("$.Steps[0].Name: \"(the value of Name)\" is not a step's name"),
                 "{told}"
             );
         }

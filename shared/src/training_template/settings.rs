@@ -22,7 +22,7 @@ pub struct Setting {
     pub takes: Takes,
     /// Whether it must be there.
     pub presence: Presence,
-    /// What one of its value is, such as `rows`; empty where it is no quantity.
+    /// What one of its value is, such as `rows`; empty where it is not a quantity.
     pub unit: &'static str,
     /// What it is, as half a sentence.
     pub meaning: &'static str,

@@ -713,7 +713,7 @@ mod tests {
 
     const NOW: i64 = 1_714_979_000_000;
 
-    /// What no record that we write has, but whoever may write to the table could put there.
+    /// What no record that we write has, but everyone who may write to the table could put there.
     const HOSTILE: &str = "\"'></p><script>alert(1)</script><img src=x onerror=alert(1)>";
 
     fn example() -> History {

@@ -134,7 +134,7 @@ pub(crate) fn read(
             }
             let price: f64 = text
                 .parse()
-                .map_err(|_| fault(line, format!("{text:?} is no price")))?;
+                .map_err(|_| fault(line, format!("{text:?} is not a price")))?;
             if price.is_finite() {
                 prices.rows.push((day, price));
             }
@@ -466,7 +466,7 @@ mod tests {
         );
         assert_eq!(
             read(LIST, "Date,A\n2022-12-01,x\n", "A"),
-            "features.csv of the execution, line 2: \"x\" is no price"
+            "features.csv of the execution, line 2: \"x\" is not a price"
         );
         let early = prices().past(
             points(Calendar::Daily, Freq::Day),

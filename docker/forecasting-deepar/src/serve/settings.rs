@@ -33,7 +33,7 @@ pub struct ServerSettings {
 /// A variable of the environment has a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingFault {
-    /// It is no number that it could be.
+    /// It is not a number that it could be.
     #[error("the environment variable {name} is `{value}`; it must be {expected}")]
     Value {
         /// The variable.

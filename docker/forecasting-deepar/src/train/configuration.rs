@@ -16,7 +16,7 @@ pub(super) const TEST: &str = "test";
 /// The job's channels are not those that this algorithm takes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InputFault {
-    /// `inputdataconfig.json` is no object of objects.
+    /// `inputdataconfig.json` is not an object of objects.
     #[error(
         "input/config/inputdataconfig.json must be a JSON object with an object for each channel: {0}"
     )]
@@ -109,7 +109,7 @@ impl Texts {
         Self(defaults.collect())
     }
 
-    /// Those of `hyperparameters.json`; none if that is no object.
+    /// Those of `hyperparameters.json`; none if that is not an object.
     pub(super) fn given(document: &[u8]) -> Self {
         let given: Map<String, Value> = serde_json::from_slice(document).unwrap_or_default();
         let text = |value: Value| match value {

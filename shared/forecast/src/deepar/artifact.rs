@@ -35,7 +35,7 @@ const CHECKPOINT: [u8; 8] = *b"PWDEEPCP";
 /// The most bytes that are read: far beyond any network that could be trained.
 const GREATEST: u64 = 1 << 32;
 
-/// Why a file is no model.
+/// Why a file is not a model.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ArtifactError {

@@ -325,7 +325,7 @@ fn nothing_to_learn_from_is_refused_in_words() {
     }
 }
 
-/// What nobody would train on, and what somebody will: the loss and the forecast
+/// Data without use, and data of use: the loss and the forecast
 /// stay finite, or the training says that it does not converge.
 #[test]
 fn constant_zero_enormous_and_tiny_targets_stay_finite() {

@@ -91,7 +91,7 @@ pub enum TrainError {
         "the training series have no observed value but 0: there is nothing to learn from; give series with values"
     )]
     OnlyZeros,
-    /// The loss is no number any more.
+    /// The loss is not a number any more.
     #[error(
         "the loss of epoch {epoch}, batch {batch} is {loss}: with likelihood {likelihood} and learning_rate {learning_rate} the training does not converge; try a smaller learning_rate, or another likelihood"
     )]

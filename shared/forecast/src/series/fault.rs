@@ -74,7 +74,7 @@ pub enum RecordFault {
         /// What it must be.
         expected: &'static str,
     },
-    /// The start is no time.
+    /// The start is not a time.
     #[error("start: {0}")]
     Start(#[from] StartError),
     /// A value is none that the likelihood can give.

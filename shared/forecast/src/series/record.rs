@@ -343,7 +343,7 @@ impl<'de> Visitor<'de> for &mut NumberList<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         // The text of an element: a number is parsed to single precision once,
-        // and what is no number is a fault of that element alone.
+        // and what is not a number is a fault of that element alone.
         while let Some(raw) = elements.next_element::<&RawValue>()? {
             let text = raw.get();
             let value = match text.as_bytes().first() {
@@ -361,7 +361,7 @@ impl<'de> Visitor<'de> for &mut NumberList<'_> {
     }
 }
 
-/// A value of a list, or its fault: it is no number (`None`), missing (NaN) where
+/// A value of a list, or its fault: it is not a number (`None`), missing (NaN) where
 /// it may not be, infinite, or none that the likelihood can give.
 pub(super) fn checked(
     value: Option<f32>,

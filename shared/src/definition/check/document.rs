@@ -199,7 +199,7 @@ impl Checker<'_> {
                 Code::Parameter,
                 path.key("Name"),
                 format!(
-                    "{} is no parameter's name: 1 to {LONGEST_PARAMETER_NAME} letters, digits, \
+                    "{} is not a parameter's name: 1 to {LONGEST_PARAMETER_NAME} letters, digits, \
                      - and _",
                     show(name)
                 ),

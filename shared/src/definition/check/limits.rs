@@ -147,7 +147,7 @@ fn problem_of_choice(limits: &Limits, key: &str, text: &str) -> Option<Problem> 
     problem(
         Code::ArgumentValue,
         format!(
-            "{} is no value of {key}{choice}{}",
+            "{} is not a value of {key}{choice}{}",
             show(text),
             unfilled(text)
         ),

@@ -94,7 +94,7 @@ macro_rules! codes {
 
 codes! {
     Version = Error "E_VERSION", "The version of the definition language is missing or not known.";
-    Metadata = Error "E_METADATA", "The metadata is no object of texts.";
+    Metadata = Error "E_METADATA", "The metadata is not an object of texts.";
     MisspeltKey = Error "E_UNKNOWN_KEY", "A member that the language does not know, and whose name shows what was meant.";
     UnknownKey = Warning "W_UNKNOWN_KEY", "A member that the language does not know.";
     Parameter = Error "E_PARAM", "A parameter's declaration is malformed.";
@@ -111,7 +111,7 @@ codes! {
     DuplicateStep = Error "E_DUP_STEP", "Two steps have the same name, possibly in different branches.";
     StepType = Error "E_STEP_TYPE", "A step has no type, or a misspelt one.";
     UnknownStepType = Warning "W_STEP_TYPE", "A step has a type that this program does not know.";
-    Text = Error "E_TEXT", "A display name or description is no text, or too long.";
+    Text = Error "E_TEXT", "A display name or description is not a string, or too long.";
     Arguments = Error "E_ARGS", "A step's arguments lack what the step needs, or have what it may not have.";
     MisplacedArgument = Error "E_ARGS_MEMBER", "An argument that is misspelt, or stands in the wrong place.";
     UnknownArgument = Warning "W_ARGS_MEMBER", "An argument that the service's request does not have, or that pipelines were seen to refuse.";
@@ -121,7 +121,7 @@ codes! {
     DoubtfulValue = Warning "W_ARGS_VALUE", "An argument's value that the service may not take: a list of values that grows, or a name in the place of an ARN.";
     ReferenceType = Error "E_REF_TYPE", "A reference is of another type than the argument that it stands for.";
     DoubtfulType = Warning "W_REF_TYPE", "A reference is of another type than what a step's own member takes.";
-    DependsOn = Error "E_DEPENDS_ON", "DependsOn is no list of step names or of steps with a Trigger.";
+    DependsOn = Error "E_DEPENDS_ON", "DependsOn is not a list of step names or of steps with a Trigger.";
     ForEach = Error "E_FOREACH", "A ForEach step is malformed, or what only its steps can read is read elsewhere.";
     RepeatedDependency = Warning "W_DEPENDS_ON", "DependsOn names a step twice.";
     Dangling = Error "E_DANGLING", "A step is named that does not exist.";
@@ -136,14 +136,14 @@ codes! {
     Retry = Error "E_RETRY", "A retry policy is malformed.";
     UnknownRetry = Warning "W_RETRY", "A retry policy for an exception or a type of step that is not documented.";
     PropertyFile = Error "E_PROPERTY_FILE", "A property file is malformed, not declared, or not of a processing step's output.";
-    PropertyFilesElsewhere = Warning "W_PROPERTY_FILE", "Property files on a step that is no processing step.";
+    PropertyFilesElsewhere = Warning "W_PROPERTY_FILE", "Property files on a step that is not a processing step.";
     OutputParameter = Error "E_OUTPUT_PARAM", "An output parameter is malformed, not declared, or of a step that has none.";
     Output = Error "E_OUTPUT", "An input, output or channel is read that the step does not have.";
     Member = Error "E_MEMBER", "A member is read that the step's description does not have.";
     Condition = Error "E_COND", "A condition is malformed, or compares values that are never comparable.";
     DoubtfulCondition = Warning "W_COND", "A condition of a type that no SDK writes, or one that never holds.";
     Get = Error "E_GET", "A Get is malformed.";
-    GetBeside = Warning "W_GET", "A Get stands beside other members and is no reference.";
+    GetBeside = Warning "W_GET", "A Get stands beside other members and is not a reference.";
     GetPath = Error "E_GET_PATH", "The path of a Get cannot be read.";
     Join = Error "E_JOIN", "A Std:Join is malformed.";
     JsonGet = Error "E_JSONGET", "A Std:JsonGet is malformed.";

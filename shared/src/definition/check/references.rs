@@ -537,7 +537,7 @@ impl Checker<'_> {
             (ShapeStep::Map { .. }, _) => {
                 format!("{} is a map: take an entry by ['key']", at.name())
             }
-            (ShapeStep::Structure, Member::Index(_)) => format!("{} is no list", at.name()),
+            (ShapeStep::Structure, Member::Index(_)) => format!("{} is not a list", at.name()),
             (ShapeStep::Scalar(_), _) => format!("a plain value has no {member}"),
         };
         let message = format!("{}: {problem}", show(reference.text));

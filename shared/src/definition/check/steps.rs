@@ -173,7 +173,7 @@ impl Checker<'_> {
                 Code::StepName,
                 path,
                 format!(
-                    "{} is no step's name: 1 to {LONGEST_NAME} letters, digits, - and _{}",
+                    "{} is not a step's name: 1 to {LONGEST_NAME} letters, digits, - and _{}",
                     show(name),
                     if name.len() > LONGEST_NAME {
                         format!(", and this has {}", name.chars().count())

@@ -3,7 +3,7 @@
 //!
 //! Without an argument it answers Lambda and does nothing else. With `reply` it
 //! first puts an answer to the event's `ResponseURL`, which must be on this
-//! machine, without any HTTP client. It is no example to follow: it checks
+//! machine, without any HTTP client. It is not an example to follow: it checks
 //! nothing.
 
 use std::io::{Read as _, Write as _};
