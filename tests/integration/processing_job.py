@@ -18,6 +18,22 @@ JOB_CONFIG = {
 }
 DAY_MS = 86_400_000
 FIRST = datetime.date(2020, 1, 1)
+# What a job with all of the catalogue's prices leaves, by path.
+OUTPUTS = [
+    "features/baselines.json",
+    "features/features.csv",
+    "features/importance.json",
+    "features/series.json",
+    "features/summary.json",
+    "plots/assets-energy.png",
+    "plots/assets-technology.png",
+    "plots/autocorrelation-aaa.png",
+    "plots/importance-classes.png",
+    "plots/importance-columns.png",
+    "plots/low-pass-b-b.png",
+    "test/test.json",
+    "train/train.json",
+]
 
 
 class AwsAlone(LocalSystem):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import BINARIES, wait_for
-from processing_job import FIRST, SCRIPT, Job, epoch_ms, job_aws, template
+from processing_job import FIRST, OUTPUTS, SCRIPT, Job, epoch_ms, job_aws, template
 
 
 @pytest.fixture(scope="module")
@@ -22,24 +22,9 @@ def test_a_job_leaves_outputs_objects_log_and_report(aws, tmp_path):
     job = Job(aws, tmp_path, "run-good")
     status, output, errors = job.run()
     assert (status, errors) == (0, ""), output
-    names = [
-        "features/baselines.json",
-        "features/features.csv",
-        "features/importance.json",
-        "features/series.json",
-        "features/summary.json",
-        "plots/assets-energy.png",
-        "plots/assets-technology.png",
-        "plots/autocorrelation-aaa.png",
-        "plots/importance-classes.png",
-        "plots/importance-columns.png",
-        "plots/low-pass-b-b.png",
-        "test/test.json",
-        "train/train.json",
-    ]
-    assert job.outputs() == names
-    assert job.objects() == {*names, "logs/feature-engineering.log"}
-    for name in names:
+    assert job.outputs() == OUTPUTS
+    assert job.objects() == {*OUTPUTS, "logs/feature-engineering.log"}
+    for name in OUTPUTS:
         assert job.read_object(name) == (tmp_path / "processing" / name).read_bytes()
     report = job.report()
     assert report["status"] == "Succeeded"

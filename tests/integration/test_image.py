@@ -13,7 +13,7 @@ import pytest
 
 from harness import BINARIES
 from ops import ROOT
-from processing_job import SCRIPT, Job, job_aws
+from processing_job import OUTPUTS, SCRIPT, Job, job_aws
 
 # What the images may add to their base.
 SIZE_LIMIT = 60_000_000
@@ -185,21 +185,7 @@ def test_a_job_runs_in_the_image(buildah, image, aws, tmp_path):
     result = run_job(buildah, job)
     assert result.returncode == 0, result.stdout + result.stderr
     assert job.report()["status"] == "Succeeded"
-    assert job.outputs() == [
-        "features/baselines.json",
-        "features/features.csv",
-        "features/importance.json",
-        "features/series.json",
-        "features/summary.json",
-        "plots/assets-energy.png",
-        "plots/assets-technology.png",
-        "plots/autocorrelation-aaa.png",
-        "plots/importance-classes.png",
-        "plots/importance-columns.png",
-        "plots/low-pass-b-b.png",
-        "test/test.json",
-        "train/train.json",
-    ]
+    assert job.outputs() == OUTPUTS
 
 
 def test_a_job_that_fails_in_the_image_leaves_its_message(buildah, image, aws, tmp_path):
