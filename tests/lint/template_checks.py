@@ -641,7 +641,28 @@ def dashboards_are_json(project: Project) -> Findings:
             taken |= cells
 
 
-def alarms_reach_somebody(project: Project) -> Findings:
+def rules_are_watched(project: Project) -> Findings:
+    """What a rule loses raises an alarm, and the dashboard has what each rule of events matches."""
+    alarms = [
+        dimension["Value"]
+        for _, _, alarm in project.resources("AWS::CloudWatch::Alarm")
+        for dimension in alarm["Properties"].get("Dimensions", [])
+        if alarm["Properties"].get("MetricName") == "InvocationsFailedToBeSentToDlq"
+    ]
+    dashboards = [
+        dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+        for _, _, dashboard in project.resources("AWS::CloudWatch::Dashboard")
+    ]
+    for stack, logical_id, rule in project.resources("AWS::Events::Rule"):
+        place, name = f"{stack}.{logical_id}", rule["Properties"]["Name"]
+        if name not in alarms:
+            yield f"{place}: no alarm says that {name} lost an event"
+        shown = f'"MatchedEvents", "RuleName", "{name["Fn::Sub"]}"'
+        if "EventPattern" in rule["Properties"] and not any(shown in body for body in dashboards):
+            yield f"{place}: the dashboard does not show {name}"
+
+
+def alarms_reach_the_topic(project: Project) -> Findings:
     """Each alarm says what to do, may tell the topic and does, and takes silence for health."""
     may_tell = {
         tuple(source["Fn::GetAtt"])
@@ -759,7 +780,8 @@ ALL = [
     policies_name_this_installation_only,
     the_custom_resource_has_no_other_caller,
     dashboards_are_json,
-    alarms_reach_somebody,
+    rules_are_watched,
+    alarms_reach_the_topic,
     root_resources_carry_tags,
     code_is_where_cargo_lambda_puts_it,
     custom_resources_are_bounded,

@@ -376,13 +376,26 @@ def an_alarm_that_the_dashboard_does_not_show(project):
     resources["NewAlarm"] = resources["ExecutionFailedAlarm"]
 
 
-@fault(checks.alarms_reach_somebody)
+@fault(checks.rules_are_watched)
+def a_rule_without_an_alarm(project):
+    alarm = project.nested["OperationsStack"]["Resources"]["ModelEventsLostAlarm"]
+    alarm["Properties"]["Dimensions"][0]["Value"] = {"Fn::Sub": "${Prefix}-endpoint"}
+
+
+@fault(checks.rules_are_watched)
+def a_rule_that_the_dashboard_does_not_show(project):
+    dashboard = project.nested["OperationsStack"]["Resources"]["Dashboard"]["Properties"]
+    body = dashboard["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace("${Prefix}-endpoint", "${Prefix}-other")
+
+
+@fault(checks.alarms_reach_the_topic)
 def an_alarm_without_a_topic(project):
     alarm = project.nested["OperationsStack"]["Resources"]["ExecutionFailedAlarm"]
     del alarm["Properties"]["AlarmActions"]
 
 
-@fault(checks.alarms_reach_somebody)
+@fault(checks.alarms_reach_the_topic)
 def an_alarm_that_the_topic_does_not_let_in(project):
     policy = project.nested["OperationsStack"]["Resources"]["AlarmTopicPolicy"]["Properties"]
     condition = policy["PolicyDocument"]["Statement"][0]["Condition"]
