@@ -147,20 +147,12 @@ fn read_values(file: &Path) -> Result<Map<String, Value>> {
 }
 
 /// The values that depend on the region alone, as the custom resource knows
-/// them too. A region without a known image provides nothing: the template says
-/// whether it needs one.
+/// them too. A region without a known image provides none: the template says whether
+/// it needs one.
 fn provided(values: &Map<String, Value>) -> Map<String, Value> {
-    let images = values
+    let region = values
         .get("Region")
         .and_then(Value::as_str)
-        .and_then(|region| regions::images(region).ok());
-    images.map_or_else(Map::new, |images| {
-        Map::from_iter([
-            ("DeepARImageUri".to_owned(), images.deepar.into()),
-            (
-                "DebuggerRulesImageUri".to_owned(),
-                images.debugger_rules.unwrap_or_default().into(),
-            ),
-        ])
-    })
+        .and_then(|region| regions::find(region).ok());
+    regions::values(region)
 }

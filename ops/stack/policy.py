@@ -405,7 +405,7 @@ def printed(policies, part, prefix):
 
 def regions(root):
     """The regions that an installation can be in: those with a DeepAR image."""
-    text = (root / "shared" / "data" / "image_uris.json").read_text(encoding="utf-8")
+    text = (root / "shared" / "data" / "regions.json").read_text(encoding="utf-8")
     return sorted(json.loads(text)["regions"])
 
 

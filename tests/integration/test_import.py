@@ -203,7 +203,7 @@ def test_a_catalogues_id_that_is_a_path_is_refused(system, tmp_path, ticker):
     finally:
         dynamodb.delete_item(TableName=table, Key={"Id": {"S": ticker}})
     assert status == 1
-    assert "no file's name" in told
+    assert "not a file's name" in told
     assert state(system) == before
     assert [path.name for path in tmp_path.iterdir()] == ["template.json"]
 

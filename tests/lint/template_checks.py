@@ -94,7 +94,12 @@ RESERVED_VARIABLES = re.compile(
 )
 
 # What the custom resource's function adds to the values itself.
-FOUND_BY_THE_FUNCTION = {"DebuggerRulesImageUri", "DeepARImageUri", "ExecutorS3Uri"}
+FOUND_BY_THE_FUNCTION = {
+    "DebuggerRulesImageUri",
+    "DeepARImageUri",
+    "ExecutorS3Uri",
+    "HasExperiments",
+}
 
 
 def as_list(value) -> list:
@@ -264,7 +269,7 @@ def names_are_lower_case(project: Project) -> Findings:
 
 def names_fit_in_every_region(project: Project) -> Findings:
     """The longest prefix in the region with the longest name is still a legal name."""
-    regions = json.loads((ROOT / "shared/data/image_uris.json").read_text())["regions"]
+    regions = json.loads((ROOT / "shared/data/regions.json").read_text())["regions"]
     prefix = "p" * project.root["Parameters"]["Prefix"]["MaxLength"]
     values = {
         "Prefix": prefix,

@@ -10,7 +10,7 @@ from cfn_templates import ROOT, load_project
 from cfnlint.helpers import REGIONS as KNOWN
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-REGIONS = list(json.loads((ROOT / "shared/data/image_uris.json").read_text())["regions"])
+REGIONS = list(json.loads((ROOT / "shared/data/regions.json").read_text())["regions"])
 
 
 def without_package_group():

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipewright::record::reconcile::EndpointFound;
+use pipewright::record::whose::{EXECUTION_TAG, STACK_TAG};
 use pipewright_aws::sagemaker::endpoints::{EndpointAnswer, ListedEndpoint};
 
 use crate::handler::Run;
-use crate::plan::{claims_to_be_ours, kept_anyway, serves};
 use crate::ports::{Clock, Failure, Service, Usage};
 use pipewright_aws::all;
 use pipewright_aws::dynamodb::Records;
 use pipewright_aws::dynamodb::endpoints::Registry;
+
+/// The tag that keeps an endpoint, whatever its value, unless that is `false`.
+const KEEP_TAG: &str = "pipewright:keep";
 
 /// An endpoint of ours.
 struct Ours {
@@ -20,8 +24,33 @@ struct Ours {
 
 /// What becomes of an endpoint.
 enum Verdict {
-    Kept(crate::plan::Kept),
+    Kept(Kept),
     Idle,
+}
+
+/// Why an endpoint of ours is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kept {
+    /// Its tag says so.
+    OptedOut,
+    /// It is being made, changed or deleted, or has failed.
+    NotInService,
+    /// It was made or changed within the limit.
+    Young,
+    /// It was invoked within the limit.
+    InUse,
+}
+
+impl Kept {
+    /// The name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OptedOut => "optedOut",
+            Self::NotInService => "notInService",
+            Self::Young => "young",
+            Self::InUse => "inUse",
+        }
+    }
 }
 
 impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U, C> {
@@ -181,7 +210,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             .invocations(&endpoint.name, variants, since, now)
             .await?;
         Ok(if invocations > 0.0 {
-            Verdict::Kept(crate::plan::Kept::InUse)
+            Verdict::Kept(Kept::InUse)
         } else {
             Verdict::Idle
         })
@@ -198,7 +227,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         self.world.service.delete_endpoint(name).await?;
         tracing::warn!(
             endpoint = name,
-            "idle endpoint deleted; tag pipewright:keep keeps one"
+            "idle endpoint deleted; tag {KEEP_TAG} keeps one"
         );
         self.report.endpoints.deleted.push(name.clone());
         match &endpoint.answer.found.config_name {
@@ -206,4 +235,41 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an endpoint with these tags says that it is the installation's.
+/// Everyone who may tag can say so: that it is ours, the table of endpoints decides
+/// ([`serves`]).
+pub(crate) fn claims_to_be_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
+    tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)
+}
+
+/// Whether an endpoint with these tags is the one that the table of endpoints
+/// has for `execution`.
+pub(crate) fn serves(tags: &BTreeMap<String, String>, execution: &str) -> bool {
+    tags.get(EXECUTION_TAG).is_some_and(|of| of == execution)
+}
+
+/// Why an endpoint of ours is kept without asking how it is used; `None` if its
+/// use decides.
+pub(crate) fn kept_anyway(
+    tags: &BTreeMap<String, String>,
+    endpoint: &EndpointFound,
+    idle_after: i64,
+    now: i64,
+) -> Option<Kept> {
+    if tags
+        .get(KEEP_TAG)
+        .is_some_and(|value| !value.eq_ignore_ascii_case("false"))
+    {
+        return Some(Kept::OptedOut);
+    }
+    if endpoint.status != "InService" {
+        return Some(Kept::NotInService);
+    }
+    // Of unknown age is young: nothing is deleted on a guess.
+    let since = endpoint.created_at.max(endpoint.modified_at);
+    since
+        .is_none_or(|since| now.saturating_sub(since) <= idle_after)
+        .then_some(Kept::Young)
 }

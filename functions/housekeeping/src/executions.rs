@@ -125,18 +125,18 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         };
         match of_execution {
             Some(event) => {
-                let kept = if record.is_empty() {
-                    Kept::Maybe
+                let has_record = if record.is_empty() {
+                    HasRecord::Maybe
                 } else {
-                    Kept::Yes
+                    HasRecord::Yes
                 };
-                self.write(id, &event, &beyond, kept).await?;
+                self.write(id, &event, &beyond, has_record).await?;
             }
             None if record.is_empty() => return Ok(Looked::NotStarted),
             None => {}
         }
         for event in &of_steps {
-            self.write(id, event, &beyond, Kept::Yes).await?;
+            self.write(id, event, &beyond, HasRecord::Yes).await?;
         }
 
         // What the steps made; each on its own, since each may fail.
@@ -209,7 +209,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             found: self.world.service.model(name).await?,
         };
         match self.comparison(execution, told).model(&state)? {
-            Some(event) => self.write(id, &event, beyond, Kept::Yes).await,
+            Some(event) => self.write(id, &event, beyond, HasRecord::Yes).await,
             None => Ok(()),
         }
     }
@@ -226,7 +226,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
             return Ok(());
         };
         match self.comparison(execution, told).package(&state)? {
-            Some(event) => self.write(id, &event, beyond, Kept::Yes).await,
+            Some(event) => self.write(id, &event, beyond, HasRecord::Yes).await,
             None => Ok(()),
         }
     }
@@ -314,7 +314,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
                     .map(|answer| answer.found),
             };
             if let Some(event) = self.comparison(&arn, &told).endpoint(&state)? {
-                self.write(&id, &event, &Beyond::default(), Kept::Yes)
+                self.write(&id, &event, &Beyond::default(), HasRecord::Yes)
                     .await?;
             }
             if state.found.is_some() {
@@ -382,12 +382,12 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
         id: &RecordId,
         event: &Event,
         beyond: &Beyond,
-        kept: Kept,
+        has_record: HasRecord,
     ) -> Result<(), Failure> {
         let status = &event.status.name;
         if !self.settings.dry_run {
             let mut writes = writes(event, id, beyond);
-            if kept == Kept::Yes {
+            if has_record == HasRecord::Yes {
                 writes.update.expected = Expected::Exists;
             }
             match self.world.records.update_record(&writes.update).await? {
@@ -412,7 +412,7 @@ impl<R: Records, G: Registry, S: Service, U: Usage, C: Clock> Run<'_, R, G, S, U
 
 /// Whether an execution has its record already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
+enum HasRecord {
     /// It has; if not any more, somebody deleted it.
     Yes,
     /// It may not have one yet.

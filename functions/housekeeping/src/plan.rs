@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use pipewright::record::reconcile::EndpointFound;
-use pipewright::record::whose::{self, EXECUTION_TAG, STACK_TAG};
+use pipewright::record::whose;
 use serde::Deserialize;
 
 /// How long after its creation a record may be without an ARN before its
@@ -29,9 +28,6 @@ const RUNS_EVERY: i64 = 15 * 60 * 1000;
 /// caller may ask for: those that the template's parameter `IdleEndpointHours`
 /// takes.
 const IDLE_ENDPOINT_HOURS: RangeInclusive<u16> = 1..=720;
-
-/// The tag that keeps an endpoint, whatever its value, unless that is `false`.
-const KEEP_TAG: &str = "pipewright:keep";
 
 /// What one run may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,70 +155,8 @@ pub(crate) fn unstarted(created_at: Option<i64>, says_so: bool, now: i64) -> Uns
     }
 }
 
-/// Why an endpoint of ours is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kept {
-    /// Its tag says so.
-    OptedOut,
-    /// It is being made, changed or deleted, or has failed.
-    NotInService,
-    /// It was made or changed within the limit.
-    Young,
-    /// It was invoked within the limit.
-    InUse,
-}
-
-impl Kept {
-    /// The name in the report.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::OptedOut => "optedOut",
-            Self::NotInService => "notInService",
-            Self::Young => "young",
-            Self::InUse => "inUse",
-        }
-    }
-}
-
-/// Whether an endpoint with these tags says that it is the installation's.
-/// Everyone who may tag can say so: that it is ours, the table of endpoints decides
-/// ([`serves`]).
-pub(crate) fn claims_to_be_ours(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
-    tags.get(STACK_TAG).is_some_and(|stack| stack == prefix)
-}
-
 /// Whether a pipeline with these tags is followed.
 pub(crate) fn is_followed(tags: &BTreeMap<String, String>, prefix: &str) -> bool {
     tags.get(whose::PIPELINE_TAG)
         .is_some_and(|value| value == prefix)
-}
-
-/// Whether an endpoint with these tags is the one that the table of endpoints
-/// has for `execution`.
-pub(crate) fn serves(tags: &BTreeMap<String, String>, execution: &str) -> bool {
-    tags.get(EXECUTION_TAG).is_some_and(|of| of == execution)
-}
-
-/// Why an endpoint of ours is kept without asking how it is used; `None` if its
-/// use decides.
-pub(crate) fn kept_anyway(
-    tags: &BTreeMap<String, String>,
-    endpoint: &EndpointFound,
-    idle_after: i64,
-    now: i64,
-) -> Option<Kept> {
-    if tags
-        .get(KEEP_TAG)
-        .is_some_and(|value| !value.eq_ignore_ascii_case("false"))
-    {
-        return Some(Kept::OptedOut);
-    }
-    if endpoint.status != "InService" {
-        return Some(Kept::NotInService);
-    }
-    // Of unknown age is young: nothing is deleted on a guess.
-    let since = endpoint.created_at.max(endpoint.modified_at);
-    since
-        .is_none_or(|since| now.saturating_sub(since) <= idle_after)
-        .then_some(Kept::Young)
 }

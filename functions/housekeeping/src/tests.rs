@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::endpoints::{Kept, kept_anyway};
 use crate::handler::Housekeeper;
-use crate::plan::{self, Kept, Request, RunSettings, Unstarted, choose, unstarted};
+use crate::plan::{Request, RunSettings, Unstarted, choose, unstarted};
 use crate::ports::{Clock, Failure, Service, Usage};
 use crate::report::RunReport;
 
@@ -882,7 +883,7 @@ fn a_tag_false_does_not_keep_an_endpoint_and_an_unknown_age_does() {
         created_at: Some(NOW - 48 * HOUR),
         ..EndpointFound::default()
     };
-    let ask = |tags: &_, endpoint: &_| plan::kept_anyway(tags, endpoint, 24 * HOUR, NOW);
+    let ask = |tags: &_, endpoint: &_| kept_anyway(tags, endpoint, 24 * HOUR, NOW);
     assert_eq!(ask(&tags("True"), &endpoint), Some(Kept::OptedOut));
     assert_eq!(ask(&tags("false"), &endpoint), None);
     endpoint.created_at = None;

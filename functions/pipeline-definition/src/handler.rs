@@ -452,25 +452,17 @@ fn fill(
     values: &Map<String, Value>,
     executor_uri: &str,
 ) -> Result<String, Failure> {
-    let mut provided = Map::new();
-    provided.insert("ExecutorS3Uri".to_owned(), executor_uri.into());
-    let images = match values.get("Region").and_then(Value::as_str) {
-        Some(region) => regions::images(region).map_err(|error| error.to_string()),
+    let region = match values.get("Region").and_then(Value::as_str) {
+        Some(name) => regions::find(name).map_err(|error| error.to_string()),
         None => Err("give Values.Region as a text, by which its image is found".to_owned()),
     };
-    if let Ok(images) = &images {
-        provided.insert("DeepARImageUri".to_owned(), images.deepar.as_str().into());
-        provided.insert(
-            "DebuggerRulesImageUri".to_owned(),
-            images.debugger_rules.as_deref().unwrap_or_default().into(),
-        );
-    }
+    let unknown = region.as_ref().err().cloned();
+    let mut provided = regions::values(region.ok());
+    provided.insert("ExecutorS3Uri".to_owned(), executor_uri.into());
     // A value may come from a parameter with NoEcho; the region is not a secret.
     let filled = template::fill_unseen(template, values, &provided, &["Region"]).map_err(
         |FillErrors(errors)| {
-            let faults = errors
-                .iter()
-                .map(|error| fault(error, images.as_ref().err()));
+            let faults = errors.iter().map(|error| fault(error, unknown.as_ref()));
             Failure::with_faults("the template cannot be filled", faults)
         },
     )?;
@@ -487,16 +479,14 @@ fn fill(
 }
 
 /// What a person reads of a fault.
-fn fault(error: &FillError, no_images: Option<&String>) -> String {
+fn fault(error: &FillError, unknown_region: Option<&String>) -> String {
     match error {
         FillError::Bare { name, position, .. } => format!(
             "template, {position}: {{{{ {name} }}}} stands outside of a JSON string and takes a \
              number or a boolean, which its value is not"
         ),
-        FillError::Missing { name, .. } => match no_images {
-            Some(why) if name == "DeepARImageUri" || name == "DebuggerRulesImageUri" => {
-                format!("{error}; {why}")
-            }
+        FillError::Missing { name, .. } => match unknown_region {
+            Some(why) if regions::IMAGE_KEYS.contains(&name.as_str()) => format!("{error}; {why}"),
             _ => error.to_string(),
         },
         // Further lines show the filled text around the fault.

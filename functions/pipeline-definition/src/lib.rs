@@ -17,9 +17,9 @@
 //! | `ExecutorS3Uri` | the script that starts the processing step |
 //!
 //! Besides the given values a template may use `ExecutorS3Uri`,
-//! `DeepARImageUri` and `DebuggerRulesImageUri` (an empty text where there is
-//! none), the latter two by the value `Region`. A given value of the same name
-//! wins.
+//! `DeepARImageUri`, `DebuggerRulesImageUri` (an empty text where there is
+//! none) and `HasExperiments` (true or false), the latter three by the value
+//! `Region`. A given value of the same name wins.
 //!
 //! The contract with CloudFormation itself is in
 //! [`pipewright::custom_resource`] and [`pipewright_aws::custom_resource`].

@@ -72,7 +72,7 @@ impl Settings {
     fn is_own(&self, repository: &str) -> bool {
         let (host, _) = host_and_path(repository);
         let registry = format!("{}.dkr.ecr.", self.account.id);
-        let deepar = regions::images(&self.account.region);
+        let deepar = regions::find(&self.account.region);
         host.is_empty()
             || host.starts_with(&registry)
             || host.split(':').next() == Some("localhost")
@@ -137,7 +137,7 @@ mod tests {
             &[],
         );
         let own = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
-        let deepar = regions::images("eu-west-1").unwrap().deepar;
+        let deepar = regions::find("eu-west-1").unwrap().deepar;
         for (image, runner) in [
             (format!("{own}/features:1.2"), Some("features")),
             (format!("{own}/one/features@sha256:abc"), Some("features")),

@@ -106,7 +106,7 @@ mod tests {
         );
         // Cargo sets it for every test.
         let wrong = number_variable::<u32>("CARGO_PKG_NAME").unwrap_err();
-        assert!(wrong.to_string().contains("no number"), "{wrong}");
+        assert!(wrong.to_string().contains("not a number"), "{wrong}");
     }
 
     #[test]

@@ -785,7 +785,7 @@ mod tests {
         assert!(
             broken
                 .to_string()
-                .contains("no definition: line 1, column 14"),
+                .contains("not a definition: line 1, column 14"),
             "{broken}"
         );
         let faulty = fill(

@@ -71,18 +71,10 @@ mod tests {
     }
 
     fn provided(region: &str) -> Map<String, Value> {
-        let images = regions::images(region).unwrap();
-        Map::from_iter([
-            (
-                "ExecutorS3Uri".into(),
-                json!("s3://pipeline/executor/run-fe-step.sh"),
-            ),
-            ("DeepARImageUri".into(), json!(images.deepar)),
-            (
-                "DebuggerRulesImageUri".into(),
-                json!(images.debugger_rules.unwrap_or_default()),
-            ),
-        ])
+        let mut provided = regions::values(Some(regions::find(region).unwrap()));
+        let script = "s3://pipeline/executor/run-fe-step.sh";
+        provided.insert("ExecutorS3Uri".to_owned(), json!(script));
+        provided
     }
 
     fn filled(values: &Map<String, Value>, region: &str) -> Filled {
@@ -97,7 +89,7 @@ mod tests {
     fn the_shipped_template_fills_for_every_region() {
         for region in regions::names() {
             let definition = filled(&values(region), region).definition;
-            let images = regions::images(region).unwrap();
+            let images = regions::find(region).unwrap();
             let steps = definition.steps();
             let at = |step: usize, pointer: &str| {
                 steps[step]

@@ -115,30 +115,46 @@ impl ModelSettings {
     /// The names of the settings that another training must share to be the same up
     /// to the number of its epochs, and does not.
     fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // Named one by one, so that the compiler asks for a new one here.
+        let Self {
+            frequency,
+            context_length,
+            prediction_length,
+            likelihood,
+            cardinality,
+            dynamic_features,
+            cells,
+            layers,
+            dropout,
+            embedding,
+            learning_rate,
+            batch,
+            epochs: _,
+            patience: _,
+            filling,
+            seed,
+        } = self;
         let differs = [
-            ("time_freq", self.frequency != other.frequency),
-            (
-                "context_length",
-                self.context_length != other.context_length,
-            ),
+            ("time_freq", *frequency != other.frequency),
+            ("context_length", *context_length != other.context_length),
             (
                 "prediction_length",
-                self.prediction_length != other.prediction_length,
+                *prediction_length != other.prediction_length,
             ),
-            ("likelihood", self.likelihood != other.likelihood),
-            ("cardinality", self.cardinality != other.cardinality),
+            ("likelihood", *likelihood != other.likelihood),
+            ("cardinality", *cardinality != other.cardinality),
             (
                 "num_dynamic_feat",
-                self.dynamic_features != other.dynamic_features,
+                *dynamic_features != other.dynamic_features,
             ),
-            ("num_cells", self.cells != other.cells),
-            ("num_layers", self.layers != other.layers),
-            ("dropout_rate", self.dropout != other.dropout),
-            ("embedding_dimension", self.embedding != other.embedding),
-            ("learning_rate", self.learning_rate != other.learning_rate),
-            ("mini_batch_size", self.batch != other.batch),
-            ("filling of missing values", self.filling != other.filling),
-            ("_seed", self.seed != other.seed),
+            ("num_cells", *cells != other.cells),
+            ("num_layers", *layers != other.layers),
+            ("dropout_rate", *dropout != other.dropout),
+            ("embedding_dimension", *embedding != other.embedding),
+            ("learning_rate", *learning_rate != other.learning_rate),
+            ("mini_batch_size", *batch != other.batch),
+            ("filling of missing values", *filling != other.filling),
+            ("_seed", *seed != other.seed),
         ];
         differs
             .into_iter()
