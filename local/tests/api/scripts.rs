@@ -217,6 +217,41 @@ async fn a_processing_job_runs_the_program_that_it_brings() {
     assert!(note.starts_with("[simulated: "), "{note}");
 }
 
+/// A training whose entrypoint is a script of a channel, as that of a function with the SDK's `@step` is, runs it with the image's Python.
+#[tokio::test]
+async fn a_training_runs_the_entrypoint_that_a_channel_brings() {
+    let standin = StandIn::start("decorated").await;
+    if !standin.mounts_folders {
+        eprintln!(
+            "not tested: the program names /opt/ml, and this machine gives no mount namespace"
+        );
+        return;
+    }
+    let driver = "exec python \"$(dirname \"$0\")/invoke.py\" \"$@\"\n";
+    standin.store.put("code/bootstrap/job_driver.sh", driver);
+    standin.store.put(
+        "code/bootstrap/invoke.py",
+        "import json, sys\n\
+         with open('/opt/ml/input/config/resourceconfig.json') as file:\n    \
+         assert json.load(file)['current_instance_type'] == 'ml.m5.large'\n\
+         print('error=' + sys.argv[sys.argv.index('--function') + 1])\n",
+    );
+    let mut step = training(json!({}));
+    let arguments = &mut step["Arguments"];
+    arguments["AlgorithmSpecification"]["ContainerEntrypoint"] = json!([
+        "/bin/bash",
+        "/opt/ml/input/data/sagemaker_remote_function_bootstrap/job_driver.sh"
+    ]);
+    arguments["AlgorithmSpecification"]["ContainerArguments"] =
+        json!(["--region", "eu-west-1", "--function", "0.25"]);
+    arguments["InputDataConfig"] = json!([{"ChannelName": "sagemaker_remote_function_bootstrap",
+        "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://code/bootstrap"}}}]);
+    let (ended, steps) = run(&standin, json!([step])).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{steps:?}");
+    let job = described(&standin, job_name(&steps)).await;
+    assert_eq!(job["FinalMetricDataList"][0]["Value"], 0.25, "{job}");
+}
+
 /// A training that brings no program, for the image has an algorithm of its own, is simulated and says so.
 #[tokio::test]
 async fn an_algorithm_of_the_image_itself_is_simulated() {

@@ -10,8 +10,7 @@
 use std::collections::BTreeMap;
 
 use pipewright_forecast::baseline::Baseline;
-use pipewright_forecast::faults::Faults;
-use pipewright_forecast::hyperparameters::{HyperparameterFault, Hyperparameters, Quantile};
+use pipewright_forecast::hyperparameters::{Hyperparameters, Quantile};
 use pipewright_forecast::score::{Metrics, Score};
 use pipewright_matmul::parallel;
 use serde::Serialize;
@@ -161,28 +160,8 @@ pub struct FigureSummary {
 /// The hyperparameters of a training that say how forecasts are scored and what
 /// values they can be of, by the table that our own DeepAR reads.
 pub(super) fn scoring(settings: &DeepArSettings) -> Result<Hyperparameters, FeatureError> {
-    read(settings, |name| {
-        ["likelihood", "test_quantiles"].contains(&name)
-    })
-    .map_err(FeatureError::Hyperparameters)
-}
-
-/// Which hyperparameters our own DeepAR refuses, though Amazon's may take them.
-pub(super) fn refused(settings: &DeepArSettings) -> Option<String> {
-    // What the others say of it is a warning of its own.
-    let of_files = ["cardinality", "num_dynamic_feat"];
-    let faults = read(settings, |name| !of_files.contains(&name)).err()?;
-    Some(format!(
-        "Pipewright's own DeepAR refuses deepARMeta.hyperParams: {faults}"
-    ))
-}
-
-fn read(
-    settings: &DeepArSettings,
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Hyperparameters, Faults<HyperparameterFault>> {
     let given = settings.hyper_params.iter();
-    let chosen = given.filter(|(name, _)| wanted(name));
+    let chosen = given.filter(|(name, _)| ["likelihood", "test_quantiles"].contains(name));
     let texts: BTreeMap<String, String> = [
         ("time_freq", settings.freq.name().to_owned()),
         ("prediction_length", settings.prediction_length.to_string()),
@@ -194,7 +173,7 @@ fn read(
     .chain(chosen.map(|(name, text)| (name, text.to_owned())))
     .map(|(name, text)| (name.to_owned(), text))
     .collect();
-    Hyperparameters::from_texts(&texts)
+    Hyperparameters::from_texts(&texts).map_err(FeatureError::Hyperparameters)
 }
 
 impl Baselines {

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use time::Date;
 
 use super::alignment::{Panel, much_lost, rows_sentence};
-use super::baselines;
 use super::columns::ColumnDescription;
 use super::deepar::Plan;
 use super::describe::describe;
@@ -136,7 +135,6 @@ fn warn(template: &TrainingTemplate, assets: &[(CatalogueAsset, PriceSeries)], l
         .iter()
         .flat_map(|(_, series)| series.warnings.clone());
     of_settings
-        .chain(baselines::refused(&template.deepar))
         .chain(of_prices)
         .for_each(|warning| log.warn(warning));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pipewright_forecast::hyperparameters::MOST_POINTS;
 use serde_json::Value;
 use time::Date;
 use time::macros::format_description;
@@ -31,19 +32,19 @@ fn takes(field: &Field<'_>) -> Option<settings::Takes> {
     settings::find(&field.path).map(|setting| setting.takes)
 }
 
-/// A whole number to [`GREATEST`], from the one that the table of settings has;
-/// `2.0` and `2e1` are whole.
+/// A whole number as the table of settings has it; `2.0` and `2e1` are whole.
 fn whole(faults: &mut Faults, field: &Field<'_>) -> Option<usize> {
-    let least = match takes(field) {
-        Some(settings::Takes::Whole(least)) => least,
+    let (takes, range) = match takes(field) {
+        Some(takes @ settings::Takes::Points) => (takes, 1..=MOST_POINTS as u64),
+        Some(takes @ settings::Takes::Whole(least)) => (takes, least.into()..=GREATEST.into()),
         // An item of a list.
-        _ => 1,
+        _ => (settings::Takes::Whole(1), 1..=GREATEST.into()),
     };
-    let expected = settings::Takes::Whole(least).to_string();
-    field.read(faults, &expected, |value| {
+    field.read(faults, &takes.to_string(), |value| {
         let number = value.as_f64().and_then(whole_number)?;
-        let fits = (u64::from(least)..=u64::from(GREATEST)).contains(&number);
-        usize::try_from(number).ok().filter(|_| fits)
+        usize::try_from(number)
+            .ok()
+            .filter(|_| range.contains(&number))
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 use pipewright_forecast::hyperparameters::{
-    Likelihood, MOST_CATEGORIES, MOST_VALUES, Takes as HyperparameterTakes,
+    Likelihood, MOST_CATEGORIES, MOST_POINTS, MOST_VALUES, Takes as HyperparameterTakes,
 };
 use serde_json::{Map, Value, json};
 
@@ -64,6 +64,8 @@ pub enum Takes {
     Flag,
     /// A whole number, from this one to a million.
     Whole(u32),
+    /// A number of points that a training takes: a whole number from 1.
+    Points,
     /// A list of different whole numbers from 1.
     Steps,
     /// A whole number of at most 53 bits.
@@ -170,8 +172,8 @@ fn after_the_indicators() -> Vec<Setting> { vec![
     setting("deepARMeta", Takes::Section, MUST, "", "the training files and the model"),
     setting("deepARMeta.freq", Takes::Word(&["1D", "D", "1W", "W", "1M", "M"]), MUST, "", "the time between two points: a day, a week (from Monday to Sunday) or a calendar month. Of several prices in one week or month the last is taken, and its date is the last day of that week or month"),
     setting("deepARMeta.calendar", Takes::Word(&["daily", "trading"]), Presence::Default("daily"), "", "what a point is: `daily`, a calendar day (or week, or month, as `freq` has it), missing where there is no price; `trading`, a row, whatever its date"),
-    setting("deepARMeta.predictionLength", Takes::Whole(1), MUST, "points", "how many are forecast"),
-    setting("deepARMeta.contextLength", Takes::Whole(1), MUST, "points", "how many the model looks back on"),
+    setting("deepARMeta.predictionLength", Takes::Points, MUST, "points", "how many are forecast"),
+    setting("deepARMeta.contextLength", Takes::Points, MUST, "points", "how many the model looks back on"),
     setting("deepARMeta.startDataset", Takes::Day, MUST, "", "the first day that may enter the files"),
     setting("deepARMeta.endTraining", Takes::Day, MUST, "", "the first day after training; later than `startDataset`"),
     setting("deepARMeta.testWindows", Takes::Whole(1), MUST, "windows", "how many stretches of `predictionLength` points are held out"),
@@ -218,6 +220,7 @@ impl fmt::Display for Takes {
             Self::Texts => f.write_str("a list of strings"),
             Self::Flag => f.write_str("true or false"),
             Self::Whole(least) => write!(f, "a whole number from {least} to {GREATEST}"),
+            Self::Points => write!(f, "a whole number from 1 to {MOST_POINTS}"),
             Self::Steps => f.write_str("a list of whole numbers from 1"),
             Self::Seed => f.write_str("a whole number from 0 to 2^53"),
             Self::UpTo(most) => write!(f, "a number above 0 and at most {most}"),
@@ -327,6 +330,7 @@ fn type_of(takes: Takes) -> Map<String, Value> {
         Takes::Texts => json!({"type": "array", "items": {"type": "string"}}),
         Takes::Flag => json!({"type": "boolean"}),
         Takes::Whole(least) => json!({"type": "integer", "minimum": least, "maximum": GREATEST}),
+        Takes::Points => json!({"type": "integer", "minimum": 1, "maximum": MOST_POINTS}),
         Takes::Steps => json!({
             "type": "array", "uniqueItems": true,
             "items": {"type": "integer", "minimum": 1, "maximum": GREATEST},

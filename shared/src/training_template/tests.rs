@@ -239,6 +239,7 @@ fn training_must_end_after_it_starts() {
     );
 }
 
+/// A training template takes for each hyperparameter what the training takes, so that nothing is paid for a value that it refuses.
 #[test]
 fn every_hyperparameter_of_deepar_is_checked_and_rendered_as_text() {
     let mut document = original();

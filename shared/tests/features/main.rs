@@ -102,29 +102,6 @@ fn a_predicted_asset_that_is_left_out_is_refused() {
     }
 }
 
-/// Hyperparameters that Pipewright's own DeepAR refuses are warned of before anything is paid for.
-#[test]
-fn hyperparameters_that_our_deepar_refuses_are_warned_of() {
-    let days = weekdays(300);
-    let mut document = template(days[200]);
-    document["deepARMeta"]["hyperParams"]["num_layers"] = json!(1000);
-    let all = ["A", "B"].map(|one| {
-        let pace = if one == "A" { 0.1 } else { 0.2 };
-        (
-            asset(one, "X"),
-            series(one, &days, move |row| wave(row, pace)),
-        )
-    });
-    let checked = pipewright::features::check(&parse(&document), all.into()).unwrap();
-    let warning = "Pipewright's own DeepAR refuses deepARMeta.hyperParams: ";
-    let told = checked.warnings.iter().find(|one| one.starts_with(warning));
-    assert!(
-        told.is_some_and(|one| one.contains("num_layers")),
-        "{:?}",
-        checked.warnings
-    );
-}
-
 fn parse(template: &Value) -> TrainingTemplate {
     TrainingTemplate::parse(template).unwrap()
 }

@@ -16,7 +16,9 @@ use thiserror::Error;
 
 use crate::faults::Faults;
 use table::Text;
-pub use table::{Definition, Hyperparameters, MOST_CATEGORIES, MOST_VALUES, TABLE, Takes};
+pub use table::{
+    Definition, Hyperparameters, MOST_CATEGORIES, MOST_POINTS, MOST_VALUES, TABLE, Takes,
+};
 
 /// The number of categories of each categorical feature.
 #[derive(Debug, Clone, PartialEq, Eq)]

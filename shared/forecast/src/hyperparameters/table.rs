@@ -57,7 +57,7 @@ pub enum Takes {
 /// The most epochs, and epochs of patience.
 const EPOCHS: usize = 1_000_000;
 /// The most points of a window, windows of a batch, samples of a series.
-const LENGTH: usize = 100_000;
+pub const MOST_POINTS: usize = 100_000;
 /// The most cells of a layer and numbers of an embedding.
 const WIDTH: usize = 10_000;
 /// The most categories of a feature.
@@ -119,10 +119,10 @@ hyperparameters! {
     "time_freq" time_freq: Frequency, Takes::Frequency, required, "the time between two points";
     /// An epoch is about ten batches or more.
     "epochs" epochs: usize, Takes::Whole(EPOCHS), required, "the most passes over the training data";
-    "context_length" context_length: usize, Takes::Whole(LENGTH), required, "the number of points before the forecast that the network is run over";
-    "prediction_length" prediction_length: usize, Takes::Whole(LENGTH), required, "the number of points that are forecast";
+    "context_length" context_length: usize, Takes::Whole(MOST_POINTS), required, "the number of points before the forecast that the network is run over";
+    "prediction_length" prediction_length: usize, Takes::Whole(MOST_POINTS), required, "the number of points that are forecast";
     "likelihood" likelihood: Likelihood, Takes::Likelihood, default "student-T", "the distribution of a point";
-    "mini_batch_size" mini_batch_size: usize, Takes::Whole(LENGTH), default "128", "the number of windows in a batch";
+    "mini_batch_size" mini_batch_size: usize, Takes::Whole(MOST_POINTS), default "128", "the number of windows in a batch";
     "learning_rate" learning_rate: f64, Takes::Positive, default "0.001", "the size of the optimiser's first steps";
     /// `None` = never before `epochs`.
     "early_stopping_patience" early_stopping_patience: Option<usize>, Takes::WholeOrNone(EPOCHS), default "", "after how many epochs without a new lowest training loss the training ends";
@@ -132,7 +132,7 @@ hyperparameters! {
     "embedding_dimension" embedding_dimension: usize, Takes::Whole(WIDTH), default "10", "the size of a category's embedding";
     "cardinality" cardinality: Cardinality, Takes::Cardinality, default "auto", "the number of categories of each categorical feature";
     "num_dynamic_feat" num_dynamic_feat: DynamicFeatures, Takes::DynamicFeatures, default "auto", "the number of dynamic features";
-    "num_eval_samples" num_eval_samples: usize, Takes::Whole(LENGTH), default "100", "the number of samples of a series when the test channel is scored";
+    "num_eval_samples" num_eval_samples: usize, Takes::Whole(MOST_POINTS), default "100", "the number of samples of a series when the test channel is scored";
     /// Ascending, each once.
     "test_quantiles" test_quantiles: Vec<Quantile>, Takes::Quantiles, default "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]", "the quantiles that the test channel is scored at";
     /// An addition of this implementation. `None` = the caller draws one.
