@@ -3,9 +3,10 @@
 
 use anyhow::bail;
 use lambda_runtime::{Diagnostic, LambdaEvent};
+use pipewright::record::rows::LastRun;
 use pipewright_aws::cloudwatch::{self, Metrics};
-use pipewright_aws::dynamodb::Executions;
 use pipewright_aws::dynamodb::endpoints::Endpoints;
+use pipewright_aws::dynamodb::{Executions, Records};
 use pipewright_aws::function::failure;
 use pipewright_aws::process::{list_variable, number_variable, variable};
 use pipewright_aws::sagemaker::SageMaker;
@@ -57,10 +58,24 @@ async fn main() -> anyhow::Result<()> {
         let asked = settings
             .asked(&request)
             .map_err(|error| failure("InvalidRequest", &error))?;
-        let report = keeper.run(&asked, deadline).await;
+        let mut report = keeper.run(&asked, deadline).await;
+        if let Err(error) = keep(&keeper.records, &report).await {
+            report
+                .failures
+                .push(format!("the report of this run: {error}"));
+        }
         answer(&report, &settings.prefix)
     });
     Ok(serving.await?)
+}
+
+/// Keeps the report where `pipewright web` finds it; that of a dry run, which has done nothing, is not kept.
+async fn keep(records: &impl Records, report: &RunReport) -> anyhow::Result<()> {
+    if report.dry_run {
+        return Ok(());
+    }
+    let run = LastRun::new(SystemClock.now(), serde_json::to_value(report)?);
+    Ok(records.put_last_run(&run).await?)
 }
 
 /// Logs what was done, tells the metrics, and makes the run an error if

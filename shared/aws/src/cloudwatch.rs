@@ -55,6 +55,37 @@ impl Metrics {
         since: i64,
         until: i64,
     ) -> Result<f64, MetricsError> {
+        let hours = self.hours(endpoint, variants, since, until).await?;
+        Ok(hours.iter().map(|(_, invocations)| invocations).sum())
+    }
+
+    /// The beginning of the last hour from `since` to `until` in which one of an
+    /// endpoint's variants was invoked (all in epoch milliseconds); `None` if none
+    /// was.
+    ///
+    /// # Errors
+    /// As [`Metrics::invocations`].
+    pub async fn last_invoked(
+        &self,
+        endpoint: &str,
+        variants: &[String],
+        since: i64,
+        until: i64,
+    ) -> Result<Option<i64>, MetricsError> {
+        let hours = self.hours(endpoint, variants, since, until).await?;
+        let used = hours.iter().filter(|(_, invocations)| *invocations > 0.0);
+        Ok(used.map(|(hour, _)| *hour).max())
+    }
+
+    /// The hours for which there is data, by their beginning (epoch milliseconds),
+    /// with the invocations of one variant each.
+    async fn hours(
+        &self,
+        endpoint: &str,
+        variants: &[String],
+        since: i64,
+        until: i64,
+    ) -> Result<Vec<(i64, f64)>, MetricsError> {
         let failed = |message: String| MetricsError {
             endpoint: endpoint.to_owned(),
             message,
@@ -68,7 +99,7 @@ impl Metrics {
             .enumerate()
             .map(|(place, variant)| query(place, endpoint, variant))
             .collect();
-        let mut sum = 0.0;
+        let mut hours = Vec::new();
         // The status of each variant's latest part.
         let mut answered = BTreeMap::new();
         let mut token = None;
@@ -84,7 +115,9 @@ impl Metrics {
                 .await
                 .map_err(|error| failed(crate::error_chain(&error)))?;
             for result in answer.metric_data_results() {
-                sum += result.values().iter().sum::<f64>();
+                let begin = |moment: &DateTime| moment.secs().saturating_mul(1000);
+                let moments = result.timestamps().iter().map(begin);
+                hours.extend(moments.zip(result.values().iter().copied()));
                 let status = result.status_code().cloned();
                 answered.insert(result.id().map(str::to_owned), status);
             }
@@ -108,7 +141,7 @@ impl Metrics {
                 queries.len()
             )));
         }
-        Ok(sum)
+        Ok(hours)
     }
 }
 

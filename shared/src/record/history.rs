@@ -201,6 +201,18 @@ impl History {
         self.record.as_ref().map(Record::read).unwrap_or_default()
     }
 
+    /// The training template that the execution was started with, as it was then.
+    pub fn training_template(&self) -> Option<&Value> {
+        self.record.as_ref()?.get(names::PARAMETERS)
+    }
+
+    /// A member of the summary of the processing step's container; null if there is none.
+    pub fn summary(&self, name: &str) -> &Value {
+        self.report
+            .as_ref()
+            .map_or(&Value::Null, |report| &report.summary[name])
+    }
+
     /// Whether the execution goes no further on its own.
     pub fn is_final(&self) -> bool {
         self.status.as_deref().is_some_and(is_final)

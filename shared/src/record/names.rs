@@ -18,6 +18,11 @@ pub const FORECAST_PREFIX: &str = "forecast#";
 /// The sort key of the model's scores beside those of naive forecasts.
 pub const SCORE_ENTRY: &str = "score";
 
+/// The partition key of what housekeeping did last.
+pub const HOUSEKEEPING_ID: &str = "#housekeeping";
+/// The sort key of what housekeeping did last.
+pub const HOUSEKEEPING_ENTRY: &str = "report";
+
 // --- of `record`, written by the start of an execution
 
 /// A copy of the training template as it was at the start.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use pipewright::record::rows::LastRun;
 use pipewright::record::{
     ChangeRow, EndpointRow, ExecutionArn, History, Item, RecordId, RecordUpdate, Refusal,
     StartFailure, TrainingRow, history, names,
@@ -226,6 +227,11 @@ impl Records for &Memory {
     async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError> {
         let work = || self.put(training.item());
         self.operation("put", &training.id, work).await
+    }
+
+    async fn put_last_run(&self, run: &LastRun) -> Result<(), TableError> {
+        let work = || self.put(run.item());
+        self.operation("put", names::HOUSEKEEPING_ID, work).await
     }
 
     async fn create_record(&self, record: &Item) -> Result<Creation, TableError> {

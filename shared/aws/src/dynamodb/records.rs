@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use pipewright::record::rows::LastRun;
 use pipewright::record::{
     ChangeRow, ExecutionArn, Item, RecordId, RecordUpdate, Refusal, StartFailure, TrainingRow,
     names,
@@ -99,6 +100,12 @@ pub trait Records {
     /// # Errors
     /// [`TableError`] if it is not known to be written.
     async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError>;
+
+    /// Keeps what housekeeping did, in the place of what it did before.
+    ///
+    /// # Errors
+    /// [`TableError`] if it is not known to be written.
+    async fn put_last_run(&self, run: &LastRun) -> Result<(), TableError>;
 
     /// Writes a record that must not exist yet.
     ///
@@ -227,6 +234,10 @@ impl Records for Executions {
 
     async fn put_training(&self, training: &TrainingRow) -> Result<(), TableError> {
         self.table.put(&training.item()).await
+    }
+
+    async fn put_last_run(&self, run: &LastRun) -> Result<(), TableError> {
+        self.table.put(&run.item()).await
     }
 
     async fn create_record(&self, record: &Item) -> Result<Creation, TableError> {

@@ -3,6 +3,7 @@
 mod asset;
 mod change;
 mod endpoint;
+mod housekeeping;
 mod log;
 pub mod record;
 mod report;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 pub use asset::AssetRow;
 pub use change::ChangeRow;
 pub use endpoint::EndpointRow;
+pub use housekeeping::LastRun;
 pub use log::{LogBatch, StoredLine};
 pub use record::Record;
 pub use report::{FIGURES, OUTPUTS, PLOTS, StepReport, TOP_FEATURES};
