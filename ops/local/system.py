@@ -192,7 +192,9 @@ class LocalSystem:
         """Say in shell lines that this system is the one to use; `more` ends them."""
         # `pipewright` is a command then, as the documentation writes it.
         path = f'export PATH={shlex.quote(str(self.binaries.resolve()))}:"$PATH"\n'
-        announcement.publish(export(self.environment()) + path + more)
+        # The logs of trainings lie there, of which the pages of executions draw the losses.
+        jobs = {"PIPEWRIGHT_JOBS": str(self._jobs.resolve())}
+        announcement.publish(export({**self.environment(), **jobs}) + path + more)
 
     def _clean_environment(self, name):
         """An environment without anything of the caller's: no profile, no proxy, no account."""

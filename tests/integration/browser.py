@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -26,7 +27,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Page:
-    """A file that is shown; `requests`, `console` and `seconds` say what happened while it was loaded."""
+    """A file or an address that is shown; `requests`, `console` and `seconds` say what happened while it was loaded."""
 
     def __init__(self, send, events):
         self._send = send
@@ -35,12 +36,12 @@ class Page:
         self.console = []
         self.seconds = None
 
-    def open(self, file):
-        """Load a file, and wait until it is shown."""
+    def open(self, address):
+        """Load what is there, and wait until it is shown."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._send(f"{domain}.enable")
         begin = time.monotonic()
-        self._send("Page.navigate", url=file.resolve().as_uri())
+        self._send("Page.navigate", url=address)
         for event in self._events():
             method, facts = event["method"], event["params"]
             if method == "Network.requestWillBeSent":
@@ -98,11 +99,13 @@ class Page:
 
 
 @contextlib.contextmanager
-def page_of(file):
-    """A file in the browser; without one, the test is skipped, and says so."""
+def page_of(what):
+    """A file, or what is at an address, in the browser; without one, the test is skipped, and says so."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip(f"no browser is installed ({', '.join(PROGRAMS)}): this page was not looked at")
+    address = what if isinstance(what, str) else what.resolve().as_uri()
+    profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     # The browser reads commands from its descriptor 3, and writes answers to 4.
     commands, ours = os.pipe()
     theirs, answers = os.pipe()
@@ -110,7 +113,7 @@ def page_of(file):
         [
             *(sys.executable, "-c", AT_THREE_AND_FOUR, str(commands), str(answers)),
             *(program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--remote-debugging-pipe", f"--user-data-dir={file.parent / 'browser'}"),
+            *("--remote-debugging-pipe", f"--user-data-dir={profile.name}"),
         ],
         pass_fds=(commands, answers),
         stdout=subprocess.DEVNULL,
@@ -118,15 +121,19 @@ def page_of(file):
     )
     os.close(commands)
     os.close(answers)
-    with os.fdopen(ours, "wb", buffering=0) as writer, os.fdopen(theirs, "rb") as reader:
+    with (
+        profile,
+        os.fdopen(ours, "wb", buffering=0) as writer,
+        os.fdopen(theirs, "rb") as reader,
+    ):
         try:
-            yield _opened(writer, reader, file)
+            yield _opened(writer, reader, address)
         finally:
             process.kill()
             process.wait()
 
 
-def _opened(writer, reader, file):
+def _opened(writer, reader, address):
     waiting = []
     number = 0
 
@@ -158,5 +165,5 @@ def _opened(writer, reader, file):
     target = send("Target.createTarget", url="about:blank")["targetId"]
     session = send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     page = Page(lambda method, **more: send(method, session, **more), events)
-    page.open(file)
+    page.open(address)
     return page
