@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Subcommand, ValueEnum};
 use pipewright::definition::check::check;
-use pipewright::definition::diff::diff;
+use pipewright::definition::diff::{Change, ChangeKind, MemberChange, Subject, diff};
 use pipewright::definition::{
     Code, Definition, Excerpt, Finding, JsonPath, ParseError, Position, Severity, SourceMap, render,
 };
@@ -15,6 +15,8 @@ use pipewright::encoding::foreign_encoding;
 use pipewright_files::bounded;
 use serde_json::{Value, json};
 
+use crate::execution::Format;
+use crate::exit;
 use crate::output::{Output, coloured_stdout, pretty, stdout, stdout_is_terminal, write};
 
 /// Work with pipeline definitions.
@@ -56,6 +58,10 @@ pub(crate) enum Command {
         before: PathBuf,
         /// The definition after; `-` reads standard input.
         after: PathBuf,
+        /// For people, or for programs: an array of {subject, name, change}, with the type of a step, the old name of what
+        /// was renamed, and the members that changed.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
     },
 }
 
@@ -165,25 +171,54 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             output.write(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Diff { before, after } => {
+        Command::Diff {
+            before,
+            after,
+            format,
+        } => {
             // 1 says that they differ, as diff(1) has it.
             let (before, after) = match (parse(&before), parse(&after)) {
                 (Ok(before), Ok(after)) => (before, after),
                 (Err(error), _) | (_, Err(error)) => {
                     crate::complain(&error);
-                    return Ok(ExitCode::from(TROUBLE));
+                    return Ok(ExitCode::from(exit::TROUBLE));
                 }
             };
             let changes = diff(&before, &after);
-            let text: String = changes.iter().map(|change| format!("{change}\n")).collect();
+            let text: String = match format {
+                Format::Text => changes.iter().map(|change| format!("{change}\n")).collect(),
+                Format::Json => pretty(&changes.iter().map(told).collect()),
+            };
             write(&mut stdout(), text.as_bytes())?;
             Ok(status(!changes.is_empty()))
         }
     }
 }
 
-/// The exit status when the question could not be asked.
-const TROUBLE: u8 = 2;
+/// A change, for programs.
+fn told(change: &Change) -> Value {
+    let mut told = match &change.subject {
+        Subject::Document => json!({"subject": "definition"}),
+        Subject::Parameter(name) => json!({"subject": "parameter", "name": name}),
+        Subject::Step { name, step_type } => {
+            json!({"subject": "step", "name": name, "type": step_type})
+        }
+    };
+    told["change"] = match &change.kind {
+        ChangeKind::Added => "added".into(),
+        ChangeKind::Removed => "removed".into(),
+        ChangeKind::Renamed { from } => {
+            told["from"] = from.as_str().into();
+            "renamed".into()
+        }
+        ChangeKind::Changed(members) => {
+            let member = |member: &MemberChange| json!({"path": member.path, "before": member.before, "after": member.after});
+            told["members"] = members.iter().map(member).collect();
+            "changed".into()
+        }
+    };
+    told
+}
 
 /// The exit status for something found.
 fn status(found: bool) -> ExitCode {

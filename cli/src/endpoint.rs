@@ -16,18 +16,16 @@ use pipewright_aws::sagemaker::endpoints::Variant;
 use tokio::time::Instant;
 
 use crate::confirm;
+use crate::exit;
 use crate::installation::Installation;
 use crate::output;
 use crate::search::Search;
 use pipewright_aws::process::now;
 
-mod list;
+pub(crate) mod list;
 mod plan;
 
 pub(crate) use plan::model_of;
-
-/// The exit status when the time was up before the endpoint was ready, or gone.
-const TIMED_OUT: u8 = 3;
 
 /// How soon an endpoint is looked at again; later looks come less often.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
@@ -198,7 +196,7 @@ async fn create(arguments: &Create) -> anyhow::Result<ExitCode> {
     })
     .await?;
     match endpoint {
-        Waited::TimeIsUp => Ok(ExitCode::from(TIMED_OUT)),
+        Waited::TimeIsUp => Ok(ExitCode::from(exit::TIMED_OUT)),
         Waited::Settled(Some(endpoint)) => {
             say(&format!("endpoint {name}: {}", usable(&name, endpoint)?))?;
             Ok(ExitCode::SUCCESS)
@@ -361,7 +359,7 @@ async fn delete(arguments: &Delete) -> anyhow::Result<ExitCode> {
         })
         .await?;
         if matches!(waited, Waited::TimeIsUp) {
-            return Ok(ExitCode::from(TIMED_OUT));
+            return Ok(ExitCode::from(exit::TIMED_OUT));
         }
         say(&format!("endpoint {name}: gone"))?;
     }

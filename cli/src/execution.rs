@@ -12,21 +12,25 @@ use pipewright_aws::dynamodb::{Executions, Records, TableError};
 use pipewright_aws::process::now;
 use tokio::time::Instant;
 
+use crate::exit;
 use crate::installation::Installation;
 use crate::output::{self, Text};
 use crate::search::{Found, Search};
 
-mod compare;
-mod known;
-mod list;
+mod charts;
+pub(crate) mod compare;
+pub(crate) mod known;
+pub(crate) mod list;
+pub(crate) mod listing;
+mod live;
+pub(crate) mod logs;
 pub(crate) mod render;
-mod report;
+pub(crate) mod report;
 mod start;
 
+use live::Block;
+use logs::Logs;
 use render::{Style, Writer};
-
-/// The exit status when the time was up before the execution's end.
-const TIMED_OUT: u8 = 3;
 
 /// How long after the end of an execution its last events are waited for:
 /// steps, models and packages report apart from the execution.
@@ -129,6 +133,8 @@ pub(crate) struct Watch {
     /// to be started elsewhere.
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    logs: Logs,
     /// Look so often.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(50..))]
@@ -230,37 +236,51 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let Some(id) = await_record(&search, &arguments, interval, until).await? else {
         complain("the time is up; there is still no record of that execution")?;
-        return Ok(ExitCode::from(TIMED_OUT));
+        return Ok(ExitCode::from(exit::TIMED_OUT));
     };
     let mut items = Items::default();
     let mut seen = Seen::default();
     let mut ended = None;
     let mut quiet_polls = 0;
+    let mut block = output::stdout_moves()
+        .then(|| Block::new(arguments.logs.folder(), search.sagemaker.clone()));
     loop {
         let news = items.refresh(&search.executions, &id).await?;
-        let history = history(id.as_str(), items.all.values());
+        let history = history(id.as_str(), items.all());
+        if let Some(block) = block.as_mut().filter(|_| news) {
+            block.clear()?;
+        }
         seen.write_new(&mut writer, &history)?;
+        if let Some(block) = &mut block {
+            block.draw(&mut writer, &history, now()).await?;
+        }
         if history.is_final() || history.start_failure.is_some() {
             let ended = *ended.get_or_insert_with(Instant::now);
             quiet_polls = if news { 0 } else { quiet_polls + 1 };
             let complete = !is_incomplete(&history) && quiet_polls >= QUIET_POLLS;
             let time_is_up = until.is_some_and(|until| Instant::now() >= until);
             if complete || time_is_up || ended.elapsed() >= STRAGGLERS {
+                if let Some(block) = &mut block {
+                    block.clear()?;
+                }
                 writer.summary(&history)?;
                 let succeeded = history.status.as_deref() == Some("Succeeded");
                 return Ok(if succeeded {
                     ExitCode::SUCCESS
                 } else {
-                    ExitCode::from(crate::FAILURE)
+                    ExitCode::from(exit::FAILURE)
                 });
             }
         } else {
             ended = None;
         }
         if until.is_some_and(|until| Instant::now() >= until) {
+            if let Some(block) = &mut block {
+                block.clear()?;
+            }
             writer.summary(&history)?;
             writer.line("the time is up; the execution has not ended")?;
-            return Ok(ExitCode::from(TIMED_OUT));
+            return Ok(ExitCode::from(exit::TIMED_OUT));
         }
         tokio::time::sleep(interval).await;
     }
@@ -411,15 +431,20 @@ fn is_incomplete(history: &History) -> bool {
 }
 
 /// An execution's items by sort key, kept up to date with little reading.
-#[derive(Default)]
-struct Items {
+#[derive(Debug, Default)]
+pub(crate) struct Items {
     all: BTreeMap<String, Item>,
 }
 
 impl Items {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Item> {
+        self.all.values()
+    }
+
     /// Reads what may have changed; tells whether anything did. Change and
     /// training items may arrive in any order, log batches come in order.
-    async fn refresh(
+    pub(crate) async fn refresh(
         &mut self,
         executions: &Executions,
         id: &RecordId,

@@ -13,22 +13,31 @@ mod data;
 mod definition;
 mod endpoint;
 mod execution;
+mod exit;
 mod features;
+mod html;
 mod installation;
 mod model;
+mod open;
 mod output;
 mod redrive;
+mod reference;
 mod search;
 mod template;
+mod web;
 
-/// What the commands end with when the thing asked about is not as it should
-/// be: the usual status of a failure.
-const FAILURE: u8 = 1;
+/// The version, with the commit that it is made from.
+pub(crate) const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("PIPEWRIGHT_COMMIT_TEXT"),
+    ")"
+);
 
 #[derive(Debug, Parser)]
 #[command(
     name = "pipewright",
-    version,
+    version = VERSION,
     about = "Pipelines of SageMaker: their definitions, templates, executions and features"
 )]
 struct Cli {
@@ -59,6 +68,9 @@ enum Command {
     Data(data::Command),
     Forecast(model::forecast::Arguments),
     Score(model::score::Arguments),
+    Web(web::Web),
+    Completions(reference::Completions),
+    Man(reference::Man),
 }
 
 fn main() -> ExitCode {
@@ -68,7 +80,7 @@ fn main() -> ExitCode {
     };
     run(command).unwrap_or_else(|error| {
         complain(&error);
-        ExitCode::from(FAILURE)
+        ExitCode::from(exit::FAILURE)
     })
 }
 
@@ -88,6 +100,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Data(command) => data::run(command).await,
             Command::Forecast(arguments) => model::forecast::run(arguments).await,
             Command::Score(arguments) => model::score::run(arguments).await,
+            Command::Web(arguments) => web::run(arguments).await,
+            Command::Completions(arguments) => reference::completions(&arguments),
+            Command::Man(arguments) => reference::man(&arguments),
         };
         match result {
             Err(error) => Err(aws::explained(error).await),
@@ -113,5 +128,64 @@ fn explain(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     let _ = write!(output::stderr(), "{plain}");
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILURE))
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::FAILURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::collections::BTreeMap;
+
+    /// The commands that do something, by their names; whether each takes `--format json`.
+    fn commands(command: &clap::Command, name: &str, found: &mut BTreeMap<String, bool>) {
+        if !command.has_subcommands() {
+            let mut options = command.get_arguments();
+            let format = options.find(|option| option.get_id() == "format");
+            let values = format
+                .map(clap::Arg::get_possible_values)
+                .unwrap_or_default();
+            let takes_json = values.iter().any(|value| value.get_name() == "json");
+            found.insert(name.to_owned(), takes_json);
+        }
+        for below in command.get_subcommands() {
+            let name = format!("{name} {}", below.get_name());
+            commands(below, name.trim_start(), found);
+        }
+    }
+
+    /// Every command is in the table of `docs/CLI.md`, with whether it takes `--format json`; an unknown option is exit
+    /// status 2 of each.
+    #[test]
+    fn the_page_has_every_command_with_its_formats() {
+        let page = include_str!("../../docs/CLI.md");
+        let mut known = BTreeMap::new();
+        commands(&Cli::command(), "", &mut known);
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: BTreeMap<String, bool> = rows
+            .filter_map(|row| {
+                let (name, rest) = row.split_once("` |")?;
+                let formats = rest.split('|').nth(1)?.trim();
+                // Of other tables, no row has this.
+                let takes_json = match formats.get(..2)? {
+                    "ye" => true,
+                    "no" => false,
+                    _ => return None,
+                };
+                Some((name.to_owned(), takes_json))
+            })
+            .collect();
+        assert_eq!(told, known);
+        for name in known.keys() {
+            let words = ["pipewright"].into_iter().chain(name.split(' '));
+            let line: Vec<&str> = words.chain(["--no-such-option"]).collect();
+            let error = Cli::try_parse_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(exit::TROUBLE), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

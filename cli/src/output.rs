@@ -90,6 +90,44 @@ pub(crate) fn redraw(text: &str) -> io::Result<()> {
     stderr().write_all(text.as_bytes())
 }
 
+/// How large a terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+/// How large the terminal is that standard output is.
+pub(crate) fn size() -> Size {
+    let known = rustix::termios::tcgetwinsize(raw_stdout()).ok();
+    // Some terminals say 0.
+    let known = known.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    known.map_or(
+        Size {
+            columns: 80,
+            rows: 24,
+        },
+        |size| Size {
+            columns: size.ws_col.into(),
+            rows: size.ws_row.into(),
+        },
+    )
+}
+
+/// Whether standard output is a terminal whose cursor can be moved.
+pub(crate) fn stdout_moves() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    stdout_is_terminal() && !dumb
+}
+
+/// Takes the last lines of standard output, which is a terminal, away.
+pub(crate) fn erase(lines: usize) -> io::Result<()> {
+    if lines == 0 {
+        return Ok(());
+    }
+    raw_stdout().write_all(format!("\r\u{1b}[{lines}A\u{1b}[J").as_bytes())
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that writes there")]
 fn raw_stdout() -> io::Stdout {
     io::stdout()
@@ -157,7 +195,7 @@ fn escaped(json: &str) -> String {
 /// A command's options of where to write.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// Where to write; standard output otherwise.
+    /// Where to write; standard output otherwise, and for `-`.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Replace files that exist.
@@ -173,19 +211,35 @@ impl Output {
     /// When it cannot be written; see [`Output::free`] as well.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         match &self.output {
-            Some(file) => self.put(file, bytes),
-            None if stdout_is_terminal() => write(&mut stdout(), bytes),
-            None => write(&mut raw_stdout(), bytes),
+            Some(file) if file != Path::new(STDOUT) => self.put(file, bytes),
+            _ if stdout_is_terminal() => write(&mut stdout(), bytes),
+            _ => write(&mut raw_stdout(), bytes),
         }
     }
 
-    /// Writes to a file that the command writes besides.
+    /// Writes a page into a file, and says where; or to standard output, for `-`.
+    ///
+    /// # Errors
+    /// As [`Output::write`].
+    pub(crate) fn page(file: &Path, force: bool, page: &str) -> Result<()> {
+        let output = Self {
+            output: Some(file.to_owned()),
+            force,
+        };
+        output.write(page.as_bytes())?;
+        if file != Path::new(STDOUT) {
+            writeln!(stdout(), "{}", file.display())?;
+        }
+        Ok(())
+    }
+
+    /// Writes to a file that the command writes besides, whole or not at all.
     ///
     /// # Errors
     /// As [`Output::write`].
     pub(crate) fn put(&self, file: &Path, bytes: &[u8]) -> Result<()> {
         self.free(file, bytes)?;
-        std::fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
+        whole(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
     }
 
     /// Whether a file may be written: it may not hold something else, which
@@ -221,6 +275,37 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// The name of a file that is standard output.
+const STDOUT: &str = "-";
+
+/// Writes a file under another name beside it, and then in its place: who reads it meanwhile has the old one, and if
+/// something goes wrong, it stays. What is not a file, such as a terminal, is written to as it is.
+fn whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    if file.exists() && !file.is_file() {
+        return std::fs::write(file, bytes);
+    }
+    // What a link leads to is replaced, not the link.
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let Some(name) = file.file_name() else {
+        return std::fs::write(&file, bytes);
+    };
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.part", std::process::id()));
+    let beside = file.with_file_name(beside);
+    let written = std::fs::write(&beside, bytes)
+        .and_then(|()| match std::fs::metadata(&file) {
+            Ok(known) => std::fs::set_permissions(&beside, known.permissions()),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| std::fs::rename(&beside, &file));
+    if written.is_err() {
+        // It may not even be there.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Where a file is, or would be, whatever way leads there.
@@ -287,6 +372,25 @@ mod tests {
             assert!(output(Some(&here)).apart("--x", &folder.join("b")).is_ok());
         }
         assert!(output(None).apart("--x", &here).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_written_whole_and_nothing_stays_beside_it() {
+        let folder = std::env::temp_dir().join(format!("pipewright-whole-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (file, link) = (folder.join("page.html"), folder.join("link"));
+        std::os::unix::fs::symlink("page.html", &link).unwrap();
+        for (target, text) in [(&file, "one"), (&file, "two"), (&link, "three")] {
+            output(Some(target)).write(text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
+        assert!(link.is_symlink());
+        let missing = folder.join("no/such/page.html");
+        assert!(output(Some(&missing)).write(b"x").is_err());
+        let names = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(names, 2, "no other file is left");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -7,17 +7,22 @@ use anyhow::Context;
 use clap::Args;
 use pipewright_aws::lambda;
 use pipewright_aws::sqs::{self, Message};
+use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::confirm;
+use crate::execution::Format;
 use crate::installation::Installation;
 use crate::output;
 
 mod choice;
+mod look;
 mod message;
 mod replay;
+
+pub(crate) use look::{Queued, look};
 
 use choice::{Verdict, Wish};
 use message::{Failure, NotAnEnvelope, Source, shown, unwrap};
@@ -56,10 +61,21 @@ pub(crate) struct Redrive {
     /// Only say what would be replayed, or discarded.
     #[arg(long)]
     dry_run: bool,
+    /// For people, or, where nothing is chosen, for programs: an array of {queue, id, at, subject, cause}.
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with_all = ["all", "message"])]
+    format: Format,
     /// Look at so many messages of each queue at most.
     #[arg(long, value_name = "COUNT", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+}
+
+/// A message, for programs.
+#[derive(Debug, Serialize)]
+struct Told {
+    queue: &'static str,
+    #[serde(flatten)]
+    message: Queued,
 }
 
 /// A message, read as far as it can be.
@@ -121,6 +137,14 @@ async fn redrive(
         custom_resources: arguments.custom_resource,
         discard: arguments.discard,
     };
+    if arguments.format == Format::Json {
+        let told = messages.iter().map(|read| Told {
+            queue: held[read.place].0.name(),
+            message: look::read(held[read.place].0, &read.message),
+        });
+        output::write_json(&told.collect::<Vec<_>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     wish.check(messages.iter().map(|read| read.message.id.as_str()))?;
 
     let mut tally = Tally::default();
@@ -166,7 +190,7 @@ async fn redrive(
     Ok(if tally.unmet == 0 {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(crate::FAILURE)
+        ExitCode::from(crate::exit::FAILURE)
     })
 }
 
@@ -188,10 +212,12 @@ async fn receive(limit: u32, held: &[(Source, Held<sqs::Queue>)]) -> anyhow::Res
             });
         }
         if more {
-            say(&format!(
+            // It is no part of what is listed.
+            writeln!(
+                output::stderr(),
                 "{}: there may be more than these; see --limit",
                 source.name()
-            ))?;
+            )?;
         }
     }
     Ok(messages)

@@ -41,16 +41,16 @@ pub(crate) struct List {
 /// An endpoint in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
-    name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     /// SageMaker's word for it; absent if it is gone.
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// The id of the execution whose model it serves.
-    execution: String,
-    created_at: Option<i64>,
-    failure_reason: Option<String>,
+    pub(crate) execution: String,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) failure_reason: Option<String>,
     /// When it was found to be gone.
-    deleted_at: Option<i64>,
+    pub(crate) deleted_at: Option<i64>,
 }
 
 impl Row {
@@ -79,6 +79,26 @@ impl Row {
     }
 }
 
+/// All endpoints that serve models of executions, those that are gone among them, the newest first; each with the names of
+/// its variants.
+pub(crate) async fn rows(
+    table: &Endpoints,
+    sagemaker: &SageMaker,
+) -> anyhow::Result<Vec<(Row, Vec<String>)>> {
+    let registered = all(async |from| Ok::<_, anyhow::Error>(table.page(from).await?));
+    let registered = registered.await?;
+    let mut rows = Vec::new();
+    for registered in registered {
+        let answer = sagemaker.endpoint(&registered.name).await?;
+        let variants = answer.as_ref().map(|answer| answer.variants.clone());
+        rows.push((Row::of(registered, answer), variants.unwrap_or_default()));
+    }
+    rows.sort_by(|(one, _), (other, _)| {
+        (other.created_at, &one.name).cmp(&(one.created_at, &other.name))
+    });
+    Ok(rows)
+}
+
 /// Lists endpoints; there being none is not a failure.
 pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     let config = pipewright_aws::config().await;
@@ -88,15 +108,12 @@ pub(super) async fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     };
     let table = Endpoints::new(dynamodb::client(&config), table);
     let sagemaker = SageMaker::new(sagemaker::client(&config));
-    let registered = all(async |from| Ok::<_, anyhow::Error>(table.page(from).await?));
-    let registered = registered.await?;
-    let mut rows = Vec::new();
-    for registered in registered {
-        let answer = sagemaker.endpoint(&registered.name).await?;
-        rows.push(Row::of(registered, answer));
-    }
+    let mut rows: Vec<Row> = rows(&table, &sagemaker)
+        .await?
+        .into_iter()
+        .map(|(row, _)| row)
+        .collect();
     rows.retain(|row| arguments.all || row.status.is_some());
-    rows.sort_by(|one, other| (other.created_at, &one.name).cmp(&(one.created_at, &other.name)));
     match arguments.format {
         Format::Json => output::write_json(&rows)?,
         Format::Text if rows.is_empty() => writeln!(

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use pipewright::definition::diff::diff;
 use pipewright::record::History;
-use pipewright::record::names::PARAMETERS;
-use pipewright::record::rows::TOP_FEATURES;
+use pipewright::wording::count;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::charts::{self, Curve};
 use super::known::Known;
-use super::render::{Writer, clean, figure, figures, moment, span};
+use super::logs::{self, Logs};
+use super::render::{Writer, clean, figure, figures_but_features, moment, span, top_features};
 use super::{Color, Format, Place, list, now, writer};
-use crate::output;
+use crate::html::{self, Frame};
+use crate::output::{self, Output};
 
 /// Show what differs between executions: parameters, definition, data, features, scores, metrics and durations.
 ///
@@ -30,14 +33,22 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=20))]
     last: Option<u16>,
     /// With --last: those of this pipeline only.
-    #[arg(long, value_name = "NAME", requires = "last")]
+    #[arg(long, value_name = "NAME", conflicts_with = "executions")]
     pipeline: Option<String>,
-    /// With --last: of those that are open, or ended within so many days.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=366))]
-    days: u16,
+    /// With --last: of those that are open, or ended within so many days; 30 without it.
+    #[arg(long, conflicts_with = "executions", value_parser = clap::value_parser!(u16).range(0..=366))]
+    days: Option<u16>,
     /// Show what is equal as well.
     #[arg(long)]
     all: bool,
+    /// Write a page of HTML, with the losses of the trainings over each other; `-` is standard output.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "format")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists.
+    #[arg(long, requires = "output")]
+    force: bool,
+    #[command(flatten)]
+    logs: Logs,
     #[command(flatten)]
     place: Place,
     /// For people, or for programs.
@@ -48,30 +59,33 @@ pub(crate) struct Compare {
     color: Color,
 }
 
+/// Within how many days the newest executions must have ended, unless another number is asked for.
+const DAYS: u16 = 30;
+
 /// What was compared, in the order of the executions.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Comparison {
+pub(super) struct Comparison {
     /// Their ids.
     executions: Vec<String>,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     /// How the definition of each execution differs from that of the first, in `definition diff`'s words.
-    definitions: Vec<Vec<String>>,
+    pub(super) definitions: Vec<Vec<String>>,
     /// What could not be compared, and why.
     notes: Vec<String>,
 }
 
 /// Values of one kind.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Part {
-    name: &'static str,
-    rows: Vec<Row>,
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) rows: Vec<Row>,
 }
 
 /// A value in each execution; `None` where an execution has none.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Row {
-    name: String,
-    values: Vec<Option<String>>,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) values: Vec<Option<String>>,
 }
 
 impl Row {
@@ -80,11 +94,15 @@ impl Row {
     }
 }
 
+/// The parts that differ between any two executions.
+pub(super) const EXECUTION: &str = "execution";
+pub(super) const STEPS: &str = "steps";
+
 /// Names and values of an execution, by the name of their part.
 type Facts = Vec<(&'static str, Vec<(String, String)>)>;
 
 /// The values of a training template by their paths, `feMeta.fftSettings.enabled`; lists as one text.
-fn settings(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
+pub(super) fn settings(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
     let inside = |name: &str| match path {
         "" => name.to_owned(),
         path => format!("{path}.{name}"),
@@ -106,19 +124,9 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
         text("duration", duration(history.started_at, history.ended_at)),
         text("reason", history.failure_reason.clone()),
     ];
-    let summary = history.report.as_ref().map(|report| &report.summary);
-    let of_summary = |name: &str| summary.and_then(|summary| summary.get(name));
-    let mut data = summary
-        .and_then(Value::as_object)
-        .map(figures)
-        .unwrap_or_default();
-    data.retain(|(name, _)| name != TOP_FEATURES.1);
-    let top = of_summary(TOP_FEATURES.0).and_then(|list| list.as_array());
-    let features = top.into_iter().flatten().filter_map(|feature| {
-        // `MSFT_BB_MA (79.1 %)`.
-        let (name, share) = feature.as_str()?.rsplit_once(" (")?;
-        Some((name.to_owned(), share.trim_end_matches(')').to_owned()))
-    });
+    let features = top_features(history)
+        .into_iter()
+        .filter_map(|(name, share)| Some((name, format!("{} %", share?))));
     let scores = history.score.iter().flat_map(|score| {
         let all = score
             .all_series
@@ -152,11 +160,7 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
         })
     });
     let mut template = Vec::new();
-    if let Some(document) = history
-        .record
-        .as_ref()
-        .and_then(|record| record.get(PARAMETERS))
-    {
+    if let Some(document) = history.training_template() {
         settings("", document, &mut template);
     }
     let reasons = history
@@ -172,14 +176,14 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
         ))
     });
     vec![
-        ("execution", execution.into_iter().flatten().collect()),
+        (EXECUTION, execution.into_iter().flatten().collect()),
         ("training template", template),
         ("parameters", parameters.to_vec()),
-        ("data", data),
+        ("data", figures_but_features(history)),
         ("importance of features", features.collect()),
         ("scores", scores.collect()),
         ("metrics", metrics.collect()),
-        ("steps", durations.chain(reasons).collect()),
+        (STEPS, durations.chain(reasons).collect()),
     ]
 }
 
@@ -222,7 +226,7 @@ fn parts(executions: &[Facts], all: bool) -> Vec<Part> {
         .collect()
 }
 
-fn compared(executions: &[Known], all: bool) -> Comparison {
+pub(super) fn compared(executions: &[&Known], all: bool) -> Comparison {
     let mut notes = Vec::new();
     let mut facts_of = Vec::new();
     for known in executions {
@@ -317,20 +321,74 @@ fn write<W: Write>(writer: &mut Writer<W>, comparison: &Comparison) -> io::Resul
     Ok(())
 }
 
+/// The losses of an execution's trainings, by their steps.
+type Curves = Vec<(String, Curve)>;
+
+#[derive(Debug, Serialize)]
+struct Chart {
+    title: &'static str,
+    svg: String,
+}
+
+/// The page of a comparison. `curves` has the losses of each execution, as far as there are any.
+pub(crate) fn page(
+    executions: &[Known],
+    curves: &[Curves],
+    all: bool,
+    frame: &Frame,
+    now: i64,
+) -> Result<String, tera::Error> {
+    let mut comparison = compared(&executions.iter().collect::<Vec<_>>(), all);
+    let mut named: Vec<(String, &Curve)> = Vec::new();
+    for (id, curves) in comparison.executions.iter().zip(curves) {
+        named.extend(curves.iter().map(|(step, curve)| match curves.len() {
+            1 => (id.clone(), curve),
+            _ => (format!("{id}, {step}"), curve),
+        }));
+    }
+    if named.len() > charts::OVERLAID {
+        comparison.notes.push(format!(
+            "the charts show the first {} of {} trainings",
+            charts::OVERLAID,
+            named.len()
+        ));
+    }
+    let charts = charts::overlaid(&named);
+    let charts: Vec<Chart> = charts
+        .into_iter()
+        .map(|(title, svg)| Chart { title, svg })
+        .collect();
+    let mut context = tera::Context::new();
+    context.insert(
+        "title",
+        &format!("{} compared", count(executions.len(), "execution")),
+    );
+    context.insert("executions", &comparison.executions);
+    context.insert("parts", &comparison.parts);
+    let changes = comparison.executions.iter().zip(&comparison.definitions);
+    let changes: Vec<_> = changes.filter(|(_, changes)| !changes.is_empty()).collect();
+    context.insert("definitions", &changes);
+    context.insert("notes", &comparison.notes);
+    context.insert("charts", &charts);
+    context.insert("all", &all);
+    html::page(html::COMPARISON, context, frame, now)
+}
+
 pub(super) async fn compare(arguments: Compare) -> anyhow::Result<ExitCode> {
     let search = arguments.place.search().await;
     let named = match arguments.last {
         None => arguments.executions,
-        Some(count) => {
+        Some(most) => {
             let pipeline = arguments.pipeline.as_deref();
-            let mut ids = list::newest(&search, pipeline, arguments.days, now()).await?;
+            let days = arguments.days.unwrap_or(DAYS);
+            let mut ids = list::newest(&search, pipeline, days, now()).await?;
             anyhow::ensure!(
                 ids.len() >= 2,
                 "{} within {} days: two or more are compared; --days looks further back",
-                pipewright::wording::count(ids.len(), "execution"),
-                arguments.days
+                count(ids.len(), "execution"),
+                days
             );
-            ids.truncate(usize::from(count));
+            ids.truncate(usize::from(most));
             ids
         }
     };
@@ -338,7 +396,20 @@ pub(super) async fn compare(arguments: Compare) -> anyhow::Result<ExitCode> {
     for name in &named {
         executions.push(Known::of(&search, name).await?);
     }
-    let comparison = compared(&executions, arguments.all);
+    if let Some(file) = arguments.output {
+        let jobs = arguments.logs.folder();
+        let curves: Vec<Curves> = executions
+            .iter()
+            .map(|known| match &jobs {
+                Some(jobs) => logs::curves(&known.history, jobs),
+                None => Vec::new(),
+            })
+            .collect();
+        let page = page(&executions, &curves, arguments.all, &Frame::File, now())?;
+        Output::page(&file, arguments.force, &page)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let comparison = compared(&executions.iter().collect::<Vec<_>>(), arguments.all);
     match arguments.format {
         Format::Json => output::write_json(&comparison)?,
         Format::Text => write(&mut writer(arguments.color.style()), &comparison)?,
@@ -351,6 +422,7 @@ mod tests {
     use super::super::render::Style;
     use super::super::render::tests::example;
     use super::*;
+    use crate::html::{HOSTILE, assert_harmless};
     use pipewright::definition::Definition;
 
     fn known(id: &str, epochs: &str, memory: u32) -> Known {
@@ -374,7 +446,7 @@ mod tests {
         let mut out = Vec::new();
         write(
             &mut Writer::new(&mut out, Style::Plain),
-            &compared(executions, all),
+            &compared(&executions.iter().collect::<Vec<_>>(), all),
         )
         .unwrap();
         String::from_utf8(out).unwrap()
@@ -394,6 +466,23 @@ mod tests {
     }
 
     #[test]
+    fn days_are_of_the_newest_executions_only() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            _compare: Compare,
+        }
+        let taken = |words: &str| {
+            let words = ["compare"].into_iter().chain(words.split_whitespace());
+            <Line as clap::Parser>::try_parse_from(words).is_ok()
+        };
+        assert!(taken("--last 2 --days 7"));
+        assert!(taken("run-1 run-2"));
+        assert!(!taken("run-1 run-2 --days 7"));
+        assert!(!taken("run-1 run-2 -o page.html --format json"));
+    }
+
+    #[test]
     fn everything_is_shown_where_that_is_asked_for() {
         let executions = [known("run-1", "100", 1), known("run-2", "400", 1)];
         let text = text(&executions, true);
@@ -407,6 +496,28 @@ mod tests {
     fn executions_that_are_equal_have_no_difference() {
         let executions = [known("run-1", "100", 1), known("run-1", "100", 1)];
         assert_eq!(text(&executions, false), "  run-1  run-1\nno difference\n");
+    }
+
+    /// No text of a record becomes markup or script of a comparison.
+    #[test]
+    fn nothing_that_is_stored_becomes_markup_of_a_comparison() {
+        let mut other = known(HOSTILE, HOSTILE, 2);
+        other.history.failure_reason = Some(HOSTILE.to_owned());
+        other.history.steps[0].name = HOSTILE.to_owned();
+        other.definition = Err(anyhow::anyhow!(HOSTILE));
+        let curve = Curve::of_log("#quality_metric: host=a, epoch=0, train loss <loss>=1\n");
+        let curves = vec![(HOSTILE.to_owned(), curve.unwrap())];
+        let executions = [known("run-1", "100", 1), other];
+        let page = page(
+            &executions,
+            &[curves.clone(), curves],
+            true,
+            &Frame::File,
+            0,
+        )
+        .unwrap();
+        assert_harmless(&page, 1);
+        assert!(page.contains("<svg"));
     }
 
     #[test]

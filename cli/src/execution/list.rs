@@ -39,15 +39,15 @@ pub(crate) struct List {
 /// An execution in the list. Moments are epoch milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
-    id: String,
+pub(crate) struct Row {
+    pub(crate) id: String,
     /// The pipeline's name.
-    pipeline: Option<String>,
+    pub(crate) pipeline: Option<String>,
     /// What SageMaker shows it as.
     display_name: Option<String>,
     /// In the API's spelling; absent before the first event.
     status: Option<String>,
-    template_id: Option<String>,
+    pub(crate) template_id: Option<String>,
     created_at: Option<i64>,
     started_at: Option<i64>,
     ended_at: Option<i64>,
@@ -60,7 +60,7 @@ struct Row {
 
 impl Row {
     /// What the item `record` says of an execution.
-    fn of(id: &str, record: &Item, now: i64) -> Self {
+    pub(crate) fn of(id: &str, record: &Item, now: i64) -> Self {
         let Record {
             start, execution, ..
         } = Record::read(record);
@@ -90,8 +90,13 @@ impl Row {
     }
 
     /// When it began, as far as anybody knows.
-    fn since(&self) -> Option<i64> {
+    pub(crate) fn since(&self) -> Option<i64> {
         self.started_at.or(self.created_at)
+    }
+
+    /// Whether it goes no further on its own.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended_at.is_some()
     }
 
     /// When nothing more was to be expected of it. What was not started keeps
@@ -102,7 +107,7 @@ impl Row {
     }
 
     /// The status in words.
-    fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         match (&self.status, &self.start_failure) {
             (Some(status), _) => render::clean(status),
             (None, Some(_)) => "not started".to_owned(),
@@ -111,7 +116,7 @@ impl Row {
     }
 
     /// `3 min 05 s`; of one that has not ended `3 min 05 s so far`.
-    fn duration(&self) -> String {
+    pub(crate) fn duration(&self) -> String {
         match (self.duration, self.started_at, self.ended_at) {
             (_, Some(start), Some(end)) => render::span(start, end),
             (Some(duration), ..) => format!("{} so far", render::duration(duration)),

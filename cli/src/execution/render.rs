@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use pipewright::record::Kind;
 use pipewright::record::history::{Change, History, LogLine, StartFailure, Step, Training};
 use pipewright::record::model::KeptForecast;
-use pipewright::record::rows::{FIGURES, OUTPUTS, StepReport};
+use pipewright::record::rows::{FIGURES, OUTPUTS, StepReport, TOP_FEATURES};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -82,7 +82,7 @@ pub(super) fn time_of_day(millis: i64) -> String {
 }
 
 /// `850 ms`, `4.2 s`, `42 s`, `3 min 05 s`, `2 h 03 min`.
-pub(super) fn duration(millis: i64) -> String {
+pub(crate) fn duration(millis: i64) -> String {
     let millis = millis.max(0);
     let seconds = millis / 1000;
     match millis {
@@ -491,7 +491,7 @@ fn only_acted(step: &Step, model_data: &str) -> bool {
 
 /// How good a status is, for its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// It is what was wanted.
     Good,
     /// It failed.
@@ -503,11 +503,11 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    /// By a status's first word.
-    pub(super) fn of(status: &str) -> Self {
+    /// By a status's first word; that of `not started` is `not`.
+    pub(crate) fn of(status: &str) -> Self {
         match status.split(' ').next().unwrap_or_default() {
             "Succeeded" | "Completed" | "InService" | "Created" => Self::Good,
-            "Failed" | "CompletedWithFailures" => Self::Bad,
+            "Failed" | "CompletedWithFailures" | "not" => Self::Bad,
             "Stopping" | "Stopped" | "Deleting" | "Deleted" => Self::Over,
             _ => Self::Busy,
         }
@@ -516,7 +516,7 @@ impl Tone {
 
 /// The figures of a container's summary, each with its name: those that have one in words first, the
 /// others by their own names.
-pub(super) fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
+fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
     let known = FIGURES
         .iter()
         .filter_map(|(name, words)| Some((*words, summary.get(*name)?)));
@@ -530,8 +530,42 @@ pub(super) fn figures(summary: &Map<String, Value>) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The figures of the processing step's container, but for its most important features, which have a place of their own
+/// wherever this is called.
+pub(super) fn figures_but_features(history: &History) -> Vec<(String, String)> {
+    let summary = history.report.as_ref().map(|report| &report.summary);
+    let mut figures = summary
+        .and_then(Value::as_object)
+        .map(figures)
+        .unwrap_or_default();
+    figures.retain(|(name, _)| name != TOP_FEATURES.1);
+    figures
+}
+
+/// The most important features, each with its share of the importance in per cent: `MSFT_BB_MA (79.1 %)` of the summary
+/// as `MSFT_BB_MA` and `79.1`. A text of another form has no share.
+pub(super) fn top_features(history: &History) -> Vec<(String, Option<String>)> {
+    let texts = history.summary(TOP_FEATURES.0).as_array();
+    let feature = |text: String| {
+        let parts = text
+            .strip_suffix(" %)")
+            .and_then(|text| text.rsplit_once(" ("));
+        let is_share = |share: &str| {
+            share
+                .parse::<f64>()
+                .is_ok_and(|share| (0.0..=100.0).contains(&share))
+        };
+        match parts.filter(|(_, share)| is_share(share)) {
+            Some((name, share)) => (name.to_owned(), Some(share.to_owned())),
+            None => (text, None),
+        }
+    };
+    let texts = texts.into_iter().flatten().filter_map(figure);
+    texts.map(feature).collect()
+}
+
 /// A figure of the summary in one line; lists of lists and maps are for files.
-pub(super) fn figure(value: &Value) -> Option<String> {
+pub(crate) fn figure(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(clean(text)),
@@ -744,6 +778,30 @@ pub(super) mod tests {
         );
         let other = "s3://models/run-0/model.tar.gz";
         assert!(shown(true, other).contains(&format!("model data  {other}\n")));
+    }
+
+    #[test]
+    fn a_feature_has_its_share_and_another_text_stays_as_it_is() {
+        let mut history = example();
+        history.report.as_mut().unwrap().summary = json!({
+            "topFeatures": ["A_LAG_1 (96.4 %)", "A", "A (x %)", "A (900 %)", "A (1 %"],
+        });
+        let found = top_features(&history);
+        assert_eq!(found[0], ("A_LAG_1".to_owned(), Some("96.4".to_owned())));
+        let others: Vec<_> = found[1..]
+            .iter()
+            .map(|(name, share)| (name.as_str(), share))
+            .collect();
+        assert_eq!(
+            others,
+            [
+                ("A", &None),
+                ("A (x %)", &None),
+                ("A (900 %)", &None),
+                ("A (1 %", &None)
+            ]
+        );
+        assert!(figures_but_features(&history).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use flate2::read::GzDecoder;
 use pipewright::arn::Arn;
 use pipewright::record::rows::OUTPUTS;
-use pipewright::record::{History, Item, Record, RecordId, history, names};
+use pipewright::record::{History, Item, Record, RecordId, history};
 use pipewright::training_template::TrainingTemplate;
 use pipewright_aws::dynamodb::Executions;
 use pipewright_aws::{SdkConfig, s3};
@@ -67,9 +67,7 @@ impl Execution {
     }
 
     fn of(id: RecordId, executions: Executions, history: &History) -> anyhow::Result<Self> {
-        let record = history.record.as_ref();
-        let parameters = record.and_then(|record| record.get(names::PARAMETERS));
-        let parameters = parameters.with_context(|| {
+        let parameters = history.training_template().with_context(|| {
             format!(
                 "the record of execution {id} has no training template, which says what a point of its series is: \
                  only executions that start-execution started can be forecast from here"
@@ -78,9 +76,8 @@ impl Execution {
         let template = TrainingTemplate::parse(parameters)
             .map_err(|faults| anyhow!("the training template of execution {id}: {faults}"))?;
         let outputs = history
-            .report
-            .as_ref()
-            .and_then(|report| report.summary[OUTPUTS].as_str())
+            .summary(OUTPUTS)
+            .as_str()
             .with_context(|| {
                 format!("the processing step of execution {id} has not reported where its outputs are; wait for it with `pipewright execution watch`")
             })?;

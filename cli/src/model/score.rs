@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pipewright::record::history;
 use pipewright::record::model::{Compared, MeasureCompared, ModelScore};
 use pipewright::record::rows::recordable;
@@ -15,6 +15,7 @@ use pipewright_forecast::score::{Metrics, Score, Sums, TEST_SCORES_FILE, TestSco
 use serde::Deserialize;
 
 use super::{Bucket, Execution, Which, member, now, of_other_image};
+use crate::execution::Format;
 use crate::output;
 
 /// Compare an execution's model with naive forecasts, over all series and for the asset that
@@ -32,12 +33,6 @@ pub(crate) struct Arguments {
     /// For people, or for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

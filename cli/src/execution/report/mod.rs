@@ -1,27 +1,29 @@
 //! `pipewright execution report`: all that is known of an execution, as one page.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use pipewright::arn::Arn;
-use pipewright::definition::{Definition, render};
 use pipewright::record::History;
 use pipewright::record::rows::{OUTPUTS, TOP_FEATURES};
+use pipewright_aws::SdkConfig;
 use pipewright_aws::process::now;
-use serde_json::Value;
 
-use super::Place;
 use super::known::Known;
+use super::listing::Listing;
+use super::logs::{self, Logs};
+use super::{Place, charts};
+use crate::html::Frame;
 use crate::model::Bucket;
-use crate::output::{self, Output};
+use crate::open::open;
+use crate::output::Output;
+use crate::search::Search;
 
-mod charts;
 mod page;
 
-use page::{More, Parameter};
+pub(crate) use page::{More, page};
 
 /// Write all that is known of an execution into one HTML file.
 ///
@@ -34,7 +36,7 @@ pub(crate) struct Report {
     execution: String,
     #[command(flatten)]
     place: Place,
-    /// The file to write; without it, ID.html.
+    /// The file to write; without it, ID.html; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file if it exists.
@@ -44,6 +46,8 @@ pub(crate) struct Report {
     /// of AWS it is the log group /aws/sagemaker/TrainingJobs.
     #[arg(long, value_name = "STEP=FILE", value_parser = training_log)]
     training_log: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    logs: Logs,
     /// Show the page in the browser.
     #[arg(long)]
     open: bool,
@@ -58,23 +62,19 @@ fn training_log(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
-    let config = pipewright_aws::config().await;
-    let search = arguments.place.search().await;
-    let Known {
-        history,
-        definition,
-        parameters,
-    } = Known::of(&search, &arguments.execution).await?;
-
-    let mut more = More::default();
+/// The losses of the trainings whose logs were given.
+fn given(
+    history: &History,
+    logs: &[(String, PathBuf)],
+) -> anyhow::Result<Vec<(String, charts::Curve)>> {
+    let mut curves: Vec<(String, charts::Curve)> = Vec::new();
     let trainings = || {
         history
             .trainings
             .iter()
             .map(|training| training.step_name.as_str())
     };
-    for (step, file) in &arguments.training_log {
+    for (step, file) in logs {
         anyhow::ensure!(
             trainings().any(|name| name == step),
             "--training-log: execution {} has no training step {step} that has ended; {}",
@@ -85,7 +85,7 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
             }
         );
         anyhow::ensure!(
-            more.curves.iter().all(|(known, _)| known != step),
+            curves.iter().all(|(known, _)| known != step),
             "--training-log: step {step} is given twice"
         );
         let log =
@@ -96,84 +96,91 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
                 file.display()
             )
         })?;
-        more.curves.push((step.clone(), curve));
+        curves.push((step.clone(), curve));
     }
-    draw(&history, definition, parameters, &mut more);
-    read_outputs(&config, &history, &mut more).await;
-    let page = page::page(&history, &more, now()).context("the page cannot be made")?;
+    Ok(curves)
+}
 
+pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        !arguments.open || arguments.output.as_deref() != Some(Path::new("-")),
+        "--open shows a file: give --output one"
+    );
+    let config = pipewright_aws::config().await;
+    let search = arguments.place.search().await;
+    let known = Known::of(&search, &arguments.execution).await?;
+    let curves = given(&known.history, &arguments.training_log)?;
+    let mut more = More::of(&config, &known.history, arguments.logs.folder()).await;
+    more.find_before(&search, &mut Listing::new(LOOKED_BACK), &known.history)
+        .await;
+    // What was given counts before what is found.
+    more.curves
+        .retain(|(step, _)| curves.iter().all(|(given, _)| given != step));
+    more.curves.extend(curves);
+    let page = page(&known, &more, &Frame::File, now()).context("the page cannot be made")?;
+
+    let id = &known.history.id;
     let file = arguments
         .output
-        .unwrap_or_else(|| PathBuf::from(format!("{}.html", history.id)));
-    let output = Output {
-        output: None,
-        force: arguments.force,
-    };
-    output.put(&file, page.as_bytes())?;
-    writeln!(output::stdout(), "{}", file.display())?;
+        .unwrap_or_else(|| PathBuf::from(format!("{id}.html")));
+    Output::page(&file, arguments.force, &page)?;
     if arguments.open {
-        open(&file)?;
+        open(file.as_os_str())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts the graph and the parameters on the page, or why they are missing.
-fn draw(
-    history: &History,
-    definition: anyhow::Result<Definition>,
-    parameters: anyhow::Result<Vec<(String, String)>>,
-    more: &mut More,
-) {
-    let definition = definition
-        .map_err(|error| more.notes.push(format!("The graph is missing: {error:#}")))
-        .ok();
-    more.graph = definition.as_ref().map(|definition| {
-        render::svg_with_status(definition, |step| {
-            let step = history.steps.iter().find(|known| known.name == step)?;
-            Some(step.status.as_str())
-        })
-    });
-    let default = |name: &str| {
-        let parameter = definition.as_ref()?.parameter(name)?;
-        Some(match parameter.default_value()? {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
-    match parameters {
-        Ok(values) => {
-            more.parameters = values
-                .into_iter()
-                .map(|(name, value)| {
-                    let default = default(&name);
-                    Parameter {
-                        changed: default.as_ref().is_some_and(|default| *default != value),
-                        default: default.unwrap_or_default(),
-                        name,
-                        value,
-                    }
-                })
-                .collect();
+impl More {
+    /// What there is of an execution beside its record: the files of its outputs, and the logs of its trainings in the
+    /// folder of jobs, if there is one. What cannot be read is noted.
+    pub(crate) async fn of(config: &SdkConfig, history: &History, jobs: Option<PathBuf>) -> Self {
+        let mut more = Self::default();
+        if let Some(jobs) = jobs {
+            more.curves = logs::curves(history, &jobs);
         }
-        Err(error) => more
-            .notes
-            .push(format!("The parameters are missing: {error:#}")),
+        read_outputs(config, history, &mut more).await;
+        more
+    }
+
+    /// Finds the last execution of the same pipeline that succeeded before, to say what differs from it. That it cannot be
+    /// found is noted.
+    pub(crate) async fn find_before(
+        &mut self,
+        search: &Search,
+        listing: &mut Listing,
+        history: &History,
+    ) {
+        let found = async {
+            let executions = &search.executions;
+            let id = listing.succeeded_before(executions, history, now()).await?;
+            anyhow::Ok(match id {
+                Some(id) => Some(Known::of(search, &id).await?),
+                None => None,
+            })
+        };
+        match found.await {
+            Ok(before) => self.before = before,
+            Err(error) => self.notes.push(format!(
+                "What differs from the last success is not known: {error:#}"
+            )),
+        }
     }
 }
 
+/// For how many days an execution that succeeded before is looked back for.
+const LOOKED_BACK: u16 = 30;
+
 /// Reads the tables of the forecasts that were kept, and what the outputs say of the features.
-async fn read_outputs(config: &pipewright_aws::SdkConfig, history: &History, more: &mut More) {
+async fn read_outputs(config: &SdkConfig, history: &History, more: &mut More) {
     let arn = history.execution_arn.as_deref().and_then(Arn::parse);
     let Some(arn) = arn else {
         return;
     };
     let bucket = Bucket::new(config, arn.account);
-    let summary = history.report.as_ref().map(|report| &report.summary);
-    if let Some(summary) = summary
-        && let Some(outputs) = summary[OUTPUTS].as_str()
-    {
+    if let Some(outputs) = history.summary(OUTPUTS).as_str() {
         // They are ranked only where the template asks for it.
-        let ranked = summary[TOP_FEATURES.0]
+        let ranked = history
+            .summary(TOP_FEATURES.0)
             .as_array()
             .is_some_and(|top| !top.is_empty());
         let ranking = ranked.then_some(("importance", &mut more.importance));
@@ -203,28 +210,4 @@ async fn read_outputs(config: &pipewright_aws::SdkConfig, history: &History, mor
             }
         });
     }
-}
-
-/// Shows a file with the system's program for its kind.
-fn open(file: &Path) -> anyhow::Result<()> {
-    let program = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
-    let status = std::process::Command::new(program)
-        .arg(file)
-        .status()
-        .with_context(|| {
-            format!(
-                "{program}, which would show {}, cannot be started",
-                file.display()
-            )
-        })?;
-    anyhow::ensure!(
-        status.success(),
-        "{program} cannot show {}: {status}",
-        file.display()
-    );
-    Ok(())
 }
