@@ -68,7 +68,7 @@ destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, afte
 verify: $(VENV)/run.stamp ## Look whether a deployed installation is whole
 	@$(STACK) verify $(STACK_OPTIONS)
 
-deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone; BOUNDARY=; PARTITION=)
+deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be allowed (ACCOUNT=; PART=1 the first policy alone, PART=reader that of who only looks; BOUNDARY=; PARTITION=)
 	@$(STACK) policy $(STACK_OPTIONS) $(call option,--account,ACCOUNT) $(call option,--boundary,BOUNDARY) \
 	  $(call option,--partition,PARTITION) $(call option,--part,PART)
 

@@ -276,6 +276,10 @@ def remove(options):
     return run_data(options, "remove", *["--yes"] * options.yes, "--", *options.ticker)
 
 
+# The part that is none of the deploying identity's.
+READER = "reader"
+
+
 def print_policy(options):
     """`make deploy-policy`: needs no account, only its number."""
     chosen = settings_of(options, None)
@@ -289,10 +293,11 @@ def print_policy(options):
     prefix = options.prefix or (chosen.prefix if chosen else "pipewright")
     given = chosen.parameters if chosen else {}
     boundary = options.boundary or given.get("PermissionsBoundaryArn")
-    document = policy.document(
-        ROOT, prefix, partition, region, options.account, given.get("KmsKeyArn"), boundary
-    )
-    parts = policy.parts(document)
+    of_whom = (prefix, partition, region, options.account, given.get("KmsKeyArn"))
+    if options.part == READER:
+        say(json.dumps(policy.reading(*of_whom), indent=2))
+        return 0
+    parts = policy.parts(policy.document(ROOT, *of_whom, boundary))
     # Only the JSON goes to standard output: `make -s deploy-policy PART=1 > policy.json`.
     printed = json.dumps(policy.printed(parts, options.part, prefix), indent=2)
     try:
@@ -334,7 +339,11 @@ def arguments():
     parser.add_argument("--account", help="of the policy, 12 digits")
     parser.add_argument("--boundary", help="ARN of the permissions boundary of every role")
     parser.add_argument("--partition", help="of the policy (default: the region's)")
-    parser.add_argument("--part", type=int, help="of the policy's parts")
+    parser.add_argument(
+        "--part",
+        type=lambda text: text if text == READER else int(text),
+        help=f"of the policy's parts; {READER}: what an identity needs that only looks",
+    )
     parser.add_argument("--skip-image", action="store_true", help="push it later")
     parser.add_argument("--assets", type=path_of, metavar="DIR", help="prices to import")
     parser.add_argument("--template", type=path_of, metavar="FILE", help="to import")

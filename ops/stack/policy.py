@@ -374,6 +374,53 @@ def document(root, prefix, partition, region, account, kms_key=None, boundary=No
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+# What `pipewright web` asks for, and nothing that writes; docs/CLI.md has the same table.
+READING = [
+    (
+        ["dynamodb:GetItem", "dynamodb:Query"],
+        [
+            "arn:{p}:dynamodb:{r}:{a}:table/{n}-executions",
+            "arn:{p}:dynamodb:{r}:{a}:table/{n}-executions/index/by-phase",
+        ],
+    ),
+    (["dynamodb:Scan"], ["arn:{p}:dynamodb:{r}:{a}:table/{n}-endpoints"]),
+    (
+        [
+            "sagemaker:DescribePipelineDefinitionForExecution",
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineParametersForExecution",
+        ],
+        ["arn:{p}:sagemaker:{r}:{a}:pipeline/*/execution/*"],
+    ),
+    (["sagemaker:DescribeEndpoint"], ["arn:{p}:sagemaker:{r}:{a}:endpoint/*"]),
+    (["cloudwatch:GetMetricData"], ["*"]),
+    (
+        ["sqs:GetQueueUrl", "sqs:ReceiveMessage"],
+        [
+            "arn:{p}:sqs:{r}:{a}:{n}-undelivered-events",
+            "arn:{p}:sqs:{r}:{a}:{n}-failed-invocations",
+        ],
+    ),
+    (["s3:GetObject"], ["arn:{p}:s3:::{n}-models-{a}-{r}/execution/*"]),
+]
+
+
+def reading(prefix, partition, region, account, kms_key=None):
+    """The policy of an identity that only looks, by `pipewright web`, as a dict."""
+    values = {"p": partition, "r": region, "a": account, "n": prefix}
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": allowed,
+            "Resource": [pattern.format(**values) for pattern in patterns],
+        }
+        for allowed, patterns in READING
+    ]
+    if kms_key:
+        statements.append({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": kms_key})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
 def parts(policy, limit=6144):
     """The policy in documents that IAM takes as customer-managed ones: it counts no blanks."""
     made = []

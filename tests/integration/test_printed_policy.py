@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,19 @@ def test_all_of_it_is_one_document_and_each_part_a_policy(tmp_path):
     beyond = printed(tmp_path, *account, "--part", "9", AWS_REGION="eu-west-1")
     assert (beyond.returncode, beyond.stdout) == (1, "")
     assert f"there are parts 1 to {len(policies)}" in beyond.stderr
+
+
+def test_who_only_looks_may_write_nothing(tmp_path):
+    account = ("--account", "123456789012", "--part", "reader")
+    reading = json.loads(printed(tmp_path, *account, AWS_REGION="eu-west-1").stdout)
+    assert policy.size(reading) <= 6144
+    allowed = {action for each in reading["Statement"] for action in each["Action"]}
+    verbs = ("Get", "Query", "Scan", "Describe", "List", "ReceiveMessage")
+    assert all(action.partition(":")[2].startswith(verbs) for action in allowed)
+    assert "arn:aws:s3:::pipewright-models-123456789012-eu-west-1/execution/*" in str(reading)
+    page = (ROOT / "docs" / "CLI.md").read_text()
+    told = set(re.findall(r"`([a-z0-9]+:[A-Z][A-Za-z]+)`", page)) - {"kms:Decrypt"}
+    assert told == allowed
 
 
 def test_what_no_arn_can_have_is_refused_at_once(tmp_path):
