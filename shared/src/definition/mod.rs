@@ -11,6 +11,7 @@ mod get;
 pub mod graph;
 mod model;
 mod path;
+mod policies;
 mod reference;
 pub mod render;
 pub mod resolve;
@@ -27,6 +28,7 @@ pub use model::{
     Branch, Definition, OutputParameter, Parameter, ParameterType, PropertyFile, Side, Step,
 };
 pub use path::{JsonPath, Segment};
+pub use policies::{Cache, RetryEnd, RetryPolicy};
 pub(crate) use reference::walk;
 pub use reference::{Function, Owner, Reference};
 pub use source::{DuplicateKey, ParseError, Position, SourceMap};

@@ -36,8 +36,10 @@ pub struct StepType {
     pub writes: &'static [&'static str],
     /// Where they name locations that it reads.
     pub reads: &'static [&'static str],
-    /// Whether its outputs are cached, by the documentation and the SDKs' classes.
-    pub cached: bool,
+    /// What is compared with an earlier run whose outputs are cached: keys from outside to
+    /// inside, from the step. None if a type is not cached, by the documentation and the SDKs'
+    /// classes. The documentation lists them for eight types; of the others all is compared.
+    pub compared: &'static [&'static str],
     /// Whether it is retried, by the same.
     pub retried: bool,
     /// Its colour in drawings.
@@ -229,7 +231,7 @@ impl StepType {
         names_are_prefixes: false,
         writes: &[],
         reads: &[],
-        cached: false,
+        compared: &[],
         retried: false,
         colour: PLAIN,
     };
@@ -241,17 +243,36 @@ impl StepType {
         makes: Some(Resource::PROCESSING_JOB),
         writes: &["ProcessingOutputConfig.Outputs.*.S3Output.S3Uri"],
         reads: &["ProcessingInputs.*.S3Input.S3Uri"],
-        cached: true,
+        compared: &[
+            "Arguments.AppSpecification",
+            "Arguments.Environment",
+            "Arguments.ProcessingInputs",
+        ],
         colour: DATA,
         ..Self::PLAIN
     };
 
-    /// A check by such a job.
+    /// A check by such a job. What the documentation calls the configurations of check and job
+    /// are its Arguments.
     const CHECK: Self = Self {
         properties: Properties::Baselines,
+        compared: &[
+            "Arguments",
+            "SkipCheck",
+            "RegisterNewBaseline",
+            "ModelPackageGroupName",
+            "SuppliedBaselineConstraints",
+            "SuppliedBaselineStatistics",
+        ],
         colour: CHECKING,
         ..Self::PROCESSING
     };
+
+    /// Whether outputs of its steps are cached.
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        !self.compared.is_empty()
+    }
 
     /// Whether a step of this type may have the member beside its Arguments;
     /// of an unknown one nothing can be said.
@@ -369,7 +390,15 @@ step_types! {
         names_are_prefixes: true,
         writes: &["OutputDataConfig.S3OutputPath"],
         reads: &["InputDataConfig.*.DataSource.S3DataSource.S3Uri"],
-        cached: true,
+        compared: &[
+            "Arguments.AlgorithmSpecification",
+            "Arguments.CheckpointConfig",
+            "Arguments.DebugHookConfig",
+            "Arguments.DebugRuleConfigurations",
+            "Arguments.Environment",
+            "Arguments.HyperParameters",
+            "Arguments.InputDataConfig",
+        ],
         retried: true,
         colour: MODELLING,
         ..PLAIN
@@ -390,7 +419,15 @@ step_types! {
             "TrainingJobDefinition.InputDataConfig.*.DataSource.S3DataSource.S3Uri",
             "TrainingJobDefinitions.*.InputDataConfig.*.DataSource.S3DataSource.S3Uri",
         ],
-        cached: true,
+        compared: &[
+            "Arguments.HyperParameterTuningJobConfig",
+            "Arguments.TrainingJobDefinition.AlgorithmSpecification",
+            "Arguments.TrainingJobDefinition.HyperParameterRanges",
+            "Arguments.TrainingJobDefinition.InputDataConfig",
+            "Arguments.TrainingJobDefinition.StaticHyperParameters",
+            "Arguments.TrainingJobDefinition.TuningObjective",
+            "Arguments.TrainingJobDefinitions",
+        ],
         retried: true,
         colour: MODELLING,
         ..PLAIN
@@ -405,7 +442,12 @@ step_types! {
         names_are_prefixes: true,
         writes: &["TransformOutput.S3OutputPath"],
         reads: &["TransformInput.DataSource.S3DataSource.S3Uri"],
-        cached: true,
+        compared: &[
+            "Arguments.DataProcessing",
+            "Arguments.Environment",
+            "Arguments.ModelName",
+            "Arguments.TransformInput",
+        ],
         retried: true,
         colour: MODELLING,
         ..PLAIN
@@ -451,7 +493,11 @@ step_types! {
             ("OutputParameters", Beside::OutputParameters),
         ],
         metadata: "Lambda",
-        cached: true,
+        compared: &[
+            "FunctionArn",
+            "Arguments",
+            "OutputParameters",
+        ],
         ..PLAIN
     }
     /// Sends a message to a queue and waits for the answer.
@@ -461,7 +507,11 @@ step_types! {
             ("OutputParameters", Beside::OutputParameters),
         ],
         metadata: "Callback",
-        cached: true,
+        compared: &[
+            "SqsQueueUrl",
+            "Arguments",
+            "OutputParameters",
+        ],
         ..PLAIN
     }
     /// A data or model quality check.
@@ -488,7 +538,10 @@ step_types! {
             Need::Absent(&["ClusterConfig", "Instances"], &DECIDED_OF_CLUSTERS),
         ],
         metadata: "EMR",
-        cached: true,
+        compared: &[
+            "Arguments.ClusterId",
+            "Arguments.StepConfig",
+        ],
         retried: true,
         colour: DATA,
         ..PLAIN
@@ -501,7 +554,7 @@ step_types! {
             Need::Given(&["ExecutionRoleArn", "JobConfig"]),
         ],
         metadata: "EMRServerless",
-        cached: true,
+        compared: &["Arguments"],
         retried: true,
         colour: DATA,
         ..PLAIN
@@ -515,7 +568,15 @@ step_types! {
         metadata: "AutoMLJob",
         writes: &["OutputDataConfig.S3OutputPath"],
         reads: &["InputDataConfig.*.DataSource.S3DataSource.S3Uri"],
-        cached: true,
+        compared: &[
+            "Arguments.AutoMLJobConfig.CompletionCriteria",
+            "Arguments.AutoMLJobConfig.CandidateGenerationConfig",
+            "Arguments.AutoMLJobConfig.DataSplitConfig",
+            "Arguments.AutoMLJobConfig.Mode",
+            "Arguments.AutoMLJobObjective",
+            "Arguments.InputDataConfig",
+            "Arguments.ProblemType",
+        ],
         retried: true,
         colour: MODELLING,
         ..PLAIN
@@ -533,7 +594,7 @@ step_types! {
         properties: Properties::Described("DescribeEndpointConfig"),
         makes: Some(Resource::of_sagemaker("EndpointConfig", "endpoint-config", None)),
         metadata: "EndpointConfig",
-        cached: true,
+        compared: &["Arguments"],
         retried: true,
         colour: SERVING,
         ..PLAIN
@@ -545,7 +606,7 @@ step_types! {
         properties: Properties::Described("DescribeEndpoint"),
         makes: Some(Resource::of_sagemaker("Endpoint", "endpoint", Some("InService"))),
         metadata: "Endpoint",
-        cached: true,
+        compared: &["Arguments"],
         retried: true,
         colour: SERVING,
         ..PLAIN
@@ -600,7 +661,7 @@ step_types! {
     /// A job of any category, whose form is a text of its own.
     Job = "Job" {
         metadata: "Job",
-        cached: true,
+        compared: &["Arguments"],
         retried: true,
         ..PLAIN
     }
