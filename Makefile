@@ -15,9 +15,9 @@ option = $(if $(call counts,$(2)),$(if $(value $(2)),$(1) $(call quoted,$(value 
 flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
-# What runs the jobs of images that are not ours: programs of this machine, or a Python.
+# What runs the jobs of images that are not ours: programs of this machine, or a Python; and how steps fail.
 JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS) \
-	$(call flag,--containers,CONTAINERS)
+	$(call flag,--containers,CONTAINERS) $(call each,--fault,FAULTS)
 # Options of `make run` and `make local`: own data and an own training template.
 RUN_OPTIONS = $(DATA_OPTIONS) $(JOB_OPTIONS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
 DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
@@ -38,6 +38,7 @@ help: ## List what can be made
 	@echo '  run images with programs of this machine, PYTHONS="REPOSITORY=PROGRAM ..." with a Python of yours in the'
 	@echo '  place of one that is made for a framework, and CONTAINERS=1 in containers; PROGRAMS="STEP=FILE ..." says which'
 	@echo '  file is the program of a step of `run-pipeline`, where the definition does not; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
+	@echo '  FAULTS="STEP=EXCEPTION*TIMES ..." lets steps fail as the service can, such as Train=SageMaker.CAPACITY_ERROR*2.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 

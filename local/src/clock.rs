@@ -53,6 +53,16 @@ impl Millis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The seconds from this time to a later one.
+    pub fn seconds_until(self, later: Self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the milliseconds between two times are far below 2^53"
+        )]
+        let millis = later.0.saturating_sub(self.0) as f64;
+        millis / 1000.0
+    }
+
     /// The beginning of the next whole second.
     #[must_use]
     pub fn next_second(self) -> Self {

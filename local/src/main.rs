@@ -11,7 +11,7 @@ use pipewright_local::http;
 use pipewright_local::names::Account;
 use pipewright_local::runner::{Containers, Mounts, ProcessRunner, ProcessSettings, Pythons};
 use pipewright_local::signature::AccessKey;
-use pipewright_local::state::{Settings, State};
+use pipewright_local::state::{Fault, Settings, State};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -81,6 +81,12 @@ struct Serve {
     /// --runner or --python-for names.
     #[arg(long, value_name = "PROGRAM")]
     containers: Option<PathBuf>,
+    /// Let the first TIMES attempts (1) at a step of this name fail as the service can, so that its
+    /// RetryPolicies are seen at work: Step.SERVICE_FAULT, Step.THROTTLING,
+    /// SageMaker.JOB_INTERNAL_ERROR, SageMaker.CAPACITY_ERROR or SageMaker.RESOURCE_LIMIT. May be
+    /// given several times.
+    #[arg(long = "fault", value_name = "STEP=EXCEPTION[*TIMES]")]
+    faults: Vec<Fault>,
     /// How long a simulated job takes, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     simulated_step_seconds: f64,
@@ -207,6 +213,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         pythons: pythons.named.keys().cloned().collect(),
         runs_frameworks: pythons.base.is_some(),
         runs_containers: containers.is_some(),
+        faults: arguments.faults,
         // Two stand-ins started at different times, or at once, must not make the same names.
         seed: clock().0.unsigned_abs() << 22 ^ u64::from(std::process::id()),
     });

@@ -120,6 +120,14 @@ def arguments():
         "a Python of their own",
     )
     parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="STEP=EXCEPTION[*TIMES]",
+        help="let the first attempts at a step fail as the service can, such as "
+        "Train=SageMaker.CAPACITY_ERROR*2, so that its RetryPolicies are seen at work",
+    )
+    parser.add_argument(
         "--simulate",
         action="store_true",
         help=f"end well (not with status {NOTHING_RAN}) where every step of the pipeline was simulated",
@@ -203,6 +211,7 @@ def main():
                     python=options.python,
                     pythons=read_runners(options, options.python_for),
                     containers=container_engine() if options.containers else None,
+                    faults=options.fault,
                 )
             )
             status = action(system, options, Timer())

@@ -100,7 +100,8 @@ class LocalSystem:
     repository of the image that they stand for; `seed` is that of trainings
     whose hyperparameters have none. `python` makes the virtual environments in which programs
     run that jobs of frameworks' images bring, and `pythons` has one by the repository that it is
-    for. `containers`, docker or podman, runs the images of all other jobs themselves.
+    for. `containers`, docker or podman, runs the images of all other jobs themselves. `faults`, as
+    STEP=EXCEPTION*TIMES, are failures that steps are to have.
     """
 
     # What Python runs as the local AWS.
@@ -118,6 +119,7 @@ class LocalSystem:
         python=None,
         pythons=None,
         containers=None,
+        faults=(),
     ):
         self.directory = private_folder(directory)
         self.binaries = Path(binaries)
@@ -130,6 +132,7 @@ class LocalSystem:
         self._python = python
         self._pythons = pythons or {}
         self._containers = containers
+        self._faults = faults
         self._cache = Path(cache)
         self._jobs = self.directory / "sagemaker"
         self._clients = {}
@@ -228,6 +231,8 @@ class LocalSystem:
             command += ["--containers", self._containers]
         for repository, program in self._pythons.items():
             command += ["--python-for", f"{repository}={program}"]
+        for fault in self._faults:
+            command += ["--fault", fault]
         for port in (preferred, 0):
             environment = self._clean_environment("sagemaker-home")
             environment |= callers(os.environ)

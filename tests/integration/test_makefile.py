@@ -42,6 +42,7 @@ TAKES = {
     "ECR_REPOSITORY": ("push-image", False),
     "ENV": ("destroy", False),
     "EPOCHS": ("run", False),
+    "FAULTS": ("run-pipeline", True),
     "IMAGE": ("image", False),
     "IMAGE_OPTIONS": ("image", True),
     "ONLY": ("bench", True),

@@ -422,8 +422,11 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
 def test_run_pipeline_ends_as_the_execution_does(tmp_path):
     command = [sys.executable, "-m", "ops.local", "pipeline", "--out", tmp_path / "out"]
     command += ["--parameter", "LargestError=0.1", "--binaries", BINARIES]
+    # A step is retried after it without any policy, and what its second attempt left is kept.
+    command += ["--fault", "Prepare=Step.THROTTLING"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 1, done.stdout + done.stderr
+    assert (tmp_path / "out" / "Prepare" / "log.txt").is_file()
     assert "TooBad" in done.stdout
     assert "is above 0.1" in done.stdout
     assert (tmp_path / "out" / "Evaluate" / "evaluation" / "evaluation.json").is_file()

@@ -124,6 +124,7 @@ mod tests {
             pythons: names(pythons),
             runs_frameworks: true,
             runs_containers: false,
+            faults: Vec::new(),
             seed: 1,
         }
     }

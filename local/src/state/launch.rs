@@ -5,6 +5,7 @@ use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, Pr
 use super::image::Runner;
 use super::input::Input;
 use super::jobs::{JobNotes, JobStatus, NOT_SERVED};
+use super::reuse::Reused;
 use super::run::{Execution, Phase};
 use super::simulated;
 use super::tags::read_tags;
@@ -27,6 +28,8 @@ pub(super) enum Launch {
     Runs(Effect),
     /// It has done its work already.
     Done,
+    /// It does not run: an earlier run's result is its own.
+    TakesOver(Reused),
     /// It has failed already, as a Fail step does; one without a message says no reason.
     Fails(Option<String>),
 }
@@ -178,7 +181,7 @@ impl Execution {
         ))
     }
 
-    fn resolve(
+    pub(super) fn resolve(
         &self,
         now: Millis,
         reader: Option<usize>,
@@ -500,6 +503,14 @@ impl State {
                 "ClientError: the step's Arguments are no object".to_owned(),
             ));
         };
+        let compared = execution.compared(turn.now, position, step, &request)?;
+        let reused = compared
+            .as_ref()
+            .and_then(|compared| self.cached(turn.now, execution, step, compared));
+        if let Some(reused) = reused {
+            return Ok(Launch::TakesOver(reused));
+        }
+        execution.steps[position].compared = compared;
         match step.kind() {
             StepKind::Processing => {
                 self.launch_processing(turn, execution, position, request, job_name)

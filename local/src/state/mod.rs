@@ -17,11 +17,16 @@ mod laws;
 mod models;
 mod packages;
 mod pipelines;
+mod retry;
+mod reuse;
 mod run;
 mod simulated;
 mod tags;
+#[cfg(test)]
+mod world;
 
 pub use image::{PythonImage, Runner};
+pub use retry::{Fault, FaultError};
 
 pub use effect::{
     Effect, FunctionOrder, InputCheck, JobEnd, JobOrder, JobResult, MessageOrder, ProgramKind,
@@ -55,6 +60,8 @@ pub struct Settings {
     pub runs_frameworks: bool,
     /// Whether jobs run in containers of their images, unless a runner or a Python was given for those.
     pub runs_containers: bool,
+    /// The failures that are asked for.
+    pub faults: Vec<Fault>,
     /// Fixes the random parts of generated names.
     pub seed: u64,
 }

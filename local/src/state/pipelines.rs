@@ -384,11 +384,6 @@ impl State {
         {
             return Ok(json!({"PipelineExecutionArn": started.arn}));
         }
-        if input.value("SelectiveExecutionConfig").is_some() {
-            return Err(ApiError::validation(
-                "SelectiveExecutionConfig: the stand-in runs whole pipelines only",
-            ));
-        }
         let display_name = match input.string("PipelineExecutionDisplayName")? {
             None => None,
             Some(_) => Some(input.name("PipelineExecutionDisplayName", 82)?.to_owned()),
@@ -396,12 +391,13 @@ impl State {
         let description = input.string("PipelineExecutionDescription")?;
         let given = read_given(input)?;
         let start_parallelism = read_parallelism(input)?;
+        let (version_id, version) = self.pipelines[&key].version(input)?;
+        let version = version.clone();
+        let parameters = bind_parameters(&version.definition, &given)?;
+        let selection = self.read_selection(input, &key, &version.definition)?;
         let Some(pipeline) = self.pipelines.get_mut(&key) else {
             return Err(ApiError::not_found("the pipeline is gone"));
         };
-        let (version_id, version) = pipeline.version(input)?;
-        let version = version.clone();
-        let parameters = bind_parameters(&version.definition, &given)?;
         pipeline.last_run = Some(turn.now);
         let id = self.names.token(12);
         let arn = format!("{}/execution/{id}", pipeline.arn);
@@ -421,13 +417,14 @@ impl State {
             description: description.map(str::to_owned),
             parameters,
             parallelism: start_parallelism.or_else(|| pipeline.parallelism.clone()),
+            selection,
         };
         let arn = new.arn.clone();
         self.begin_execution(turn, new);
         Ok(json!({"PipelineExecutionArn": arn}))
     }
 
-    fn execution(&self, arn: &str) -> Result<&Execution, ApiError> {
+    pub(super) fn execution(&self, arn: &str) -> Result<&Execution, ApiError> {
         let wanted = arn.to_ascii_lowercase();
         wanted
             .rsplit('/')

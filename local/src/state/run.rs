@@ -3,6 +3,8 @@
 use super::effect::{Effect, JobEnd, JobResult, Signal, StepKey};
 use super::jobs::{JobNotes, JobStatus};
 use super::launch::{Launch, NotLaunched};
+use super::retry::Retries;
+use super::reuse::{Reused, Selection, Source};
 use super::{State, Turn};
 use crate::clock::Millis;
 use crate::event::Event;
@@ -91,6 +93,8 @@ pub(super) struct StepRun {
     pub(super) phase: Phase,
     pub(super) attempt: u32,
     started: Millis,
+    /// The retries that its policies have ordered since it began, and the next one.
+    pub(super) retries: Retries,
     pub(super) ended: Option<Millis>,
     failure: Option<String>,
     /// What the API has in the member of the step's type: `{"Arn": ...}`; null if nothing.
@@ -107,6 +111,10 @@ pub(super) struct StepRun {
     pub(super) callback_token: Option<String>,
     /// The documents that its references read, by S3 URI.
     pub(super) documents: BTreeMap<String, Result<Value, String>>,
+    /// What of its arguments is compared with other runs, where its type is cached.
+    pub(super) compared: Option<Value>,
+    /// Whose result it has, if it did not run itself.
+    pub(super) source: Option<Source>,
 }
 
 /// What StartPipelineExecution has read and checked.
@@ -127,6 +135,7 @@ pub(super) struct NewExecution {
     pub(super) description: Option<String>,
     pub(super) parameters: Vec<(String, Value)>,
     pub(super) parallelism: Option<Value>,
+    pub(super) selection: Option<Selection>,
 }
 
 /// An execution of a pipeline.
@@ -149,6 +158,8 @@ pub(super) struct Execution {
     /// In the definition's order.
     pub(super) parameters: Vec<(String, Value)>,
     parallelism: Option<Value>,
+    /// SelectiveExecutionConfig, for the description.
+    selection: Option<Value>,
     pub(super) status: ExecutionStatus,
     pub(super) created: Millis,
     /// Which of the executions it is, counted from the stand-in's start.
@@ -184,6 +195,9 @@ impl Execution {
         }
         if let Some(parallelism) = &self.parallelism {
             body["ParallelismConfiguration"] = parallelism.clone();
+        }
+        if let Some(selection) = &self.selection {
+            body["SelectiveExecutionConfig"] = selection.clone();
         }
         body
     }
@@ -322,11 +336,28 @@ impl Execution {
         {
             detail.insert("failureReason".to_owned(), json!(reason));
         }
+        if let Some(hit) = step.source.as_ref().and_then(Source::in_events) {
+            detail.insert("cacheHitResult".to_owned(), hit);
+        }
         turn.emit(
             Event::STEP,
             vec![self.pipeline_arn.clone(), self.arn.clone()],
             Value::Object(detail),
         );
+    }
+
+    /// Begins the next attempt at a step, which is the latest to have begun.
+    fn enter_attempt(&mut self, turn: &mut Turn, position: usize) {
+        self.begun.retain(|&begun| begun != position);
+        self.begun.push(position);
+        self.steps[position].attempt += 1;
+        self.change_step(turn, position, Phase::Starting);
+    }
+
+    /// Ends a step at once with the result of an earlier run.
+    fn take_over(&mut self, turn: &mut Turn, position: usize, reused: Reused) {
+        self.steps[position].take_over(reused);
+        self.change_step(turn, position, Phase::Succeeded);
     }
 
     pub(super) fn fail_step(&mut self, turn: &mut Turn, position: usize, reason: &str) {
@@ -383,9 +414,15 @@ enum Readiness {
 }
 
 impl StepRun {
-    /// Forgets the last attempt but for its number.
+    /// Is as it was before it began, but for the number of attempts.
     fn begin_anew(&mut self) {
         self.phase = Phase::Waiting;
+        self.forget_attempt();
+        self.retries = Retries::default();
+    }
+
+    /// Forgets what the last attempt has made.
+    fn forget_attempt(&mut self) {
         self.ended = None;
         self.failure = None;
         self.metadata = Value::Null;
@@ -395,6 +432,8 @@ impl StepRun {
         self.outcome = None;
         self.callback_token = None;
         self.documents = BTreeMap::new();
+        self.compared = None;
+        self.source = None;
     }
 
     fn row(&self) -> Option<Value> {
@@ -427,6 +466,9 @@ impl StepRun {
         if let Some(reason) = &self.failure {
             row["FailureReason"] = json!(reason);
         }
+        if let Some((member, value)) = self.source.as_ref().map(Source::row) {
+            row[member] = value;
+        }
         Some(row)
     }
 }
@@ -458,6 +500,7 @@ fn in_camel_case(value: &Value) -> Value {
 impl State {
     /// Begins a new execution, whose parameters have been checked.
     pub(super) fn begin_execution(&mut self, turn: &mut Turn, new: NewExecution) {
+        let mut selection = new.selection;
         let definition = Arc::clone(&new.definition);
         let dependencies = definition.graph().dependencies();
         let steps = definition
@@ -475,6 +518,7 @@ impl State {
                 phase: Phase::Waiting,
                 attempt: 0,
                 started: turn.now,
+                retries: Retries::default(),
                 ended: None,
                 failure: None,
                 metadata: Value::Null,
@@ -484,6 +528,8 @@ impl State {
                 outcome: None,
                 callback_token: None,
                 documents: BTreeMap::new(),
+                compared: None,
+                source: None,
             })
             .collect();
         let mut execution = Execution {
@@ -502,6 +548,9 @@ impl State {
             description: new.description,
             parameters: new.parameters,
             parallelism: new.parallelism,
+            selection: selection
+                .as_ref()
+                .map(|selection| selection.described.clone()),
             status: ExecutionStatus::Executing,
             created: turn.now,
             serial: self.executions.len(),
@@ -514,6 +563,17 @@ impl State {
         };
         execution.experiment = execution.resolve_experiment(turn.now);
         execution.change(turn, None);
+        for position in 0..execution.steps.len() {
+            let selection = selection.as_mut();
+            match selection.and_then(|selection| selection.instead(position)) {
+                Some(Some(reused)) => {
+                    execution.enter_attempt(turn, position);
+                    execution.take_over(turn, position, reused);
+                }
+                Some(None) => execution.steps[position].phase = Phase::NotRun,
+                None => {}
+            }
+        }
         self.advance(turn, &mut execution);
         self.executions.insert(execution.id.clone(), execution);
     }
@@ -543,11 +603,12 @@ impl State {
             .and_then(|parallelism| parallelism["MaxParallelExecutionSteps"].as_u64())
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(usize::MAX);
+        self.retry_steps(turn, execution);
         let mut wake: Option<Millis> = None;
         let mut changed = true;
         while changed {
             changed = false;
-            wake = None;
+            wake = execution.next_retry();
             for position in 0..execution.steps.len() {
                 if execution.steps[position].phase != Phase::Waiting {
                     continue;
@@ -622,11 +683,22 @@ impl State {
     }
 
     fn begin_step(&mut self, turn: &mut Turn, execution: &mut Execution, position: usize) {
-        execution.steps[position].attempt += 1;
-        execution.begun.retain(|&begun| begun != position);
-        execution.begun.push(position);
-        execution.change_step(turn, position, Phase::Starting);
+        execution.steps[position].retries.since = turn.now;
+        execution.enter_attempt(turn, position);
         self.launch_step(turn, execution, position);
+    }
+
+    /// Begins a further attempt of every step whose time for it has come.
+    fn retry_steps(&mut self, turn: &mut Turn, execution: &mut Execution) {
+        for position in 0..execution.steps.len() {
+            let step = &mut execution.steps[position];
+            if step.retries.next.is_some_and(|at| at <= turn.now) {
+                step.retries.next = None;
+                step.forget_attempt();
+                execution.enter_attempt(turn, position);
+                self.launch_step(turn, execution, position);
+            }
+        }
     }
 
     /// Resolves a step's arguments and sets it going, or asks for the documents it lacks.
@@ -639,12 +711,19 @@ impl State {
             Err(NotLaunched::Refused(reason)) => execution.fail_step(turn, position, &reason),
             Ok(Launch::Runs(effect)) => {
                 execution.change_step(turn, position, Phase::Executing);
-                turn.effects.push(effect);
+                match self.asked_fault(&execution.steps[position]) {
+                    Some(reason) => {
+                        let end = JobResult::Failed(reason.to_owned()).into();
+                        self.end_job(turn, execution, position, end);
+                    }
+                    None => turn.effects.push(effect),
+                }
             }
             Ok(Launch::Done) => {
                 execution.change_step(turn, position, Phase::Executing);
                 self.succeed_step(turn, execution, position);
             }
+            Ok(Launch::TakesOver(reused)) => execution.take_over(turn, position, reused),
             Ok(Launch::Fails(reason)) => {
                 execution.change_step(turn, position, Phase::Executing);
                 match reason {
@@ -673,9 +752,15 @@ impl State {
                 if !execution.steps[position].phase.is_active() {
                     continue;
                 }
-                let began = execution.steps[position].phase == Phase::Executing;
+                let step = &mut execution.steps[position];
+                let awaits_retry = step.retries.next.take().is_some();
+                let runs = step.phase == Phase::Executing
+                    && !awaits_retry
+                    && step.callback_token.is_none();
                 execution.change_step(turn, position, Phase::Stopping);
-                if let Some((kind, name)) = &execution.steps[position].made {
+                if let Some((kind, name)) = &execution.steps[position].made
+                    && !awaits_retry
+                {
                     state.jobs.change(
                         turn.now,
                         *kind,
@@ -684,13 +769,13 @@ impl State {
                         &JobNotes::default(),
                     );
                 }
-                let awaits_callback = execution.steps[position].callback_token.is_some();
-                if began && !awaits_callback {
+                if runs {
                     turn.effects
                         .push(Effect::StopJob(execution.key_of(position)));
                 } else {
-                    // Nothing of it runs: its documents are being read, or somebody else is to
-                    // answer (SageMaker would ask the queue once more, and wait).
+                    // Nothing of it runs: its documents are being read, its next attempt has not
+                    // begun, or somebody else is to answer (SageMaker would ask the queue once
+                    // more, and wait).
                     execution.change_step(turn, position, Phase::Stopped);
                 }
             }
@@ -798,7 +883,7 @@ impl State {
             JobResult::Succeeded => self.succeed_step(turn, execution, position),
             JobResult::Failed(reason) | JobResult::OutOfTime(reason) => {
                 let reason = in_pipelines_words(execution.explain(reason));
-                execution.fail_step(turn, position, &reason);
+                execution.fail_or_retry(turn, position, &reason);
             }
             JobResult::Stopped if execution.steps[position].phase == Phase::Stopping => {
                 execution.change_step(turn, position, Phase::Stopped);

@@ -221,6 +221,7 @@ impl StandIn {
             pythons: ["scripts".to_owned()].into(),
             runs_frameworks: false,
             runs_containers: containers.is_some(),
+            faults: Vec::new(),
             seed: 1,
         });
         let settings = ProcessSettings {
@@ -369,6 +370,14 @@ impl StandIn {
                     "PipelineExecutionDisplayName": "run-1", "PipelineParameters": parameters}),
             )
             .await;
+        body["PipelineExecutionArn"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts a further execution, told apart by its number; gives its ARN.
+    pub(crate) async fn start_again(&self, name: &str, number: u32) -> String {
+        let token = format!("{TOKEN}{number}");
+        let input = json!({"PipelineName": name, "ClientRequestToken": token});
+        let body = self.call("StartPipelineExecution", input).await;
         body["PipelineExecutionArn"].as_str().unwrap().to_owned()
     }
 

@@ -909,6 +909,45 @@ async fn a_failed_execution_can_be_retried_where_it_failed() {
     assert!(second.join("container.log").is_file());
 }
 
+/// A cached step's program does not run again, and a condition reads the file that its first run wrote.
+#[tokio::test]
+async fn a_cached_steps_program_runs_once_and_its_file_is_read_twice() {
+    let standin = StandIn::start("cache").await;
+    standin.store.put("data/in/a.txt", "content\n");
+    let mut process = script_step("Process", REPORT);
+    process["CacheConfig"] = json!({"Enabled": true, "ExpireAfter": "P1D"});
+    let decide = json!({"Name": "Decide", "Type": "Condition", "Arguments": {
+        "Conditions": [{"Type": "LessThanOrEqualTo",
+            "LeftValue": {"Std:JsonGet": {"Path": "metrics.error",
+                "PropertyFile": {"Get": "Steps.Process.PropertyFiles.Report"}}},
+            "RightValue": 0.25}],
+        "IfSteps": [], "ElseSteps": []}});
+    process["Arguments"]
+        .as_object_mut()
+        .unwrap()
+        .remove("Environment");
+    standin
+        .create("p", &definition(json!([process, decide])))
+        .await;
+    let first = standin.start_execution("p", json!([])).await;
+    standin.finished(&first).await;
+    let second = standin.start_again("p", 1).await;
+    let ended = standin.finished(&second).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    let (ran, cached) = (standin.steps(&first).await, standin.steps(&second).await);
+    assert_eq!(
+        cached["Process"]["CacheHitResult"]["SourcePipelineExecutionArn"],
+        json!(first)
+    );
+    assert_eq!(cached["Process"]["Metadata"], ran["Process"]["Metadata"]);
+    assert_eq!(
+        cached["Decide"]["Metadata"]["Condition"]["Outcome"], "True",
+        "it read the first run's file"
+    );
+    let id = second.rsplit('/').next().unwrap();
+    assert!(!standin.run_dir.join(id).exists(), "nothing ran");
+}
+
 #[tokio::test]
 async fn at_most_the_allowed_number_of_steps_runs_at_once() {
     let standin = StandIn::start("parallelism").await;
