@@ -9,6 +9,7 @@ use crate::events::EventSink;
 use crate::functions::FunctionCaller;
 use crate::names::resource_of;
 use crate::queues::QueueSender;
+use crate::roles::{Rights, Roles};
 use crate::signature::{AccessKey, Scope, Signable, signed};
 use crate::storage::{ObjectStore, S3Location, StorageError};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -216,6 +217,8 @@ pub struct Endpoints {
     pub lambda: Option<String>,
     /// SQS's.
     pub sqs: Option<String>,
+    /// STS's.
+    pub sts: Option<String>,
 }
 
 /// Who calls, and where and when.
@@ -336,6 +339,101 @@ fn endpoint<'a>(endpoint: Option<&'a str>, service: &'static str) -> Result<&'a 
     endpoint
         .map(|endpoint| endpoint.trim_end_matches('/'))
         .ok_or(CallError::NoEndpoint { service })
+}
+
+/// The roles of an account of a local AWS, which SageMaker assumes.
+pub struct AccountRoles {
+    services: LocalServices,
+    account: String,
+    /// S3's client has this configuration, with the key of a role's session.
+    config: pipewright_aws::SdkConfig,
+}
+
+/// The name of SageMaker's sessions. The local AWS takes it for SageMaker where the account's own
+/// key asks for one.
+const SESSION_NAME: &str = "SageMaker";
+
+/// How long a session lasts: the longest of STS.
+const SESSION_SECONDS: u64 = 12 * 60 * 60;
+
+impl AccountRoles {
+    /// The roles of an account.
+    pub fn new(
+        services: LocalServices,
+        account: String,
+        config: pipewright_aws::SdkConfig,
+    ) -> Self {
+        Self {
+            services,
+            account,
+            config,
+        }
+    }
+
+    async fn session(&self, role_arn: &str) -> Result<AccessKey, CallError> {
+        let endpoint = endpoint(self.services.endpoints.sts.as_deref(), "STS")?;
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            (
+                "x-amz-target",
+                "AWSSecurityTokenServiceV20110615.AssumeRole",
+            ),
+        ];
+        let request = json!({"RoleArn": role_arn, "RoleSessionName": SESSION_NAME,
+            "DurationSeconds": SESSION_SECONDS});
+        let answer = self
+            .services
+            .post("sts", format!("{endpoint}/"), &headers, &request)
+            .await?;
+        let answer: Value = serde_json::from_str(&answer.text())
+            .map_err(|error| CallError::NotJson(error.to_string()))?;
+        let member = |name: &str| answer["Credentials"][name].as_str().map(str::to_owned);
+        match (member("AccessKeyId"), member("SecretAccessKey")) {
+            (Some(id), Some(secret)) => Ok(AccessKey {
+                id,
+                secret,
+                token: member("SessionToken"),
+            }),
+            _ => Err(CallError::Lost("its answer has no Credentials".to_owned())),
+        }
+    }
+}
+
+impl Roles for AccountRoles {
+    fn rights_of<'a>(
+        &'a self,
+        role_arn: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Rights>, JobError>> {
+        Box::pin(async move {
+            if role_arn.split(':').nth(4) != Some(&self.account) {
+                tracing::warn!(
+                    "the role {role_arn} is of another account: its job has the rights of this one"
+                );
+                return Ok(None);
+            }
+            let key = self.session(role_arn).await.map_err(|error| match error {
+                CallError::Status { status: 403, .. } => JobError::Client(format!(
+                    "Could not assume role {role_arn}. Please ensure that the role exists and \
+                     allows principal 'sagemaker.amazonaws.com' to assume the role."
+                )),
+                other => JobError::Internal(format!("the role {role_arn}: {other}")),
+            })?;
+            let client = pipewright_aws::s3::client_with_key(
+                &self.config,
+                &key.id,
+                &key.secret,
+                key.token.clone(),
+            );
+            Ok(Some(Rights {
+                store: Arc::new(S3Store::new(client)),
+                environment: vec![
+                    ("AWS_ACCESS_KEY_ID", key.id),
+                    ("AWS_SECRET_ACCESS_KEY", key.secret),
+                    ("AWS_SESSION_TOKEN", key.token.unwrap_or_default()),
+                ],
+            }))
+        })
+    }
 }
 
 impl FunctionCaller for LocalServices {

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use pipewright_aws::process;
-use pipewright_local::aws::{Caller, DefaultBus, Endpoints, LocalServices, S3Store};
+use pipewright_local::aws::{AccountRoles, Caller, DefaultBus, Endpoints, LocalServices, S3Store};
 use pipewright_local::clock::{Clock, Millis};
 use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::guard::{Guard, guarded};
@@ -190,6 +190,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         Endpoints {
             lambda: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
             sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+            sts: endpoint("AWS_ENDPOINT_URL_STS"),
         },
         Caller {
             key: key.clone(),
@@ -197,6 +198,11 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             clock: Clock::clone(&clock),
         },
     ));
+    let roles = AccountRoles::new(
+        LocalServices::clone(&services),
+        arguments.account.clone(),
+        config.clone(),
+    );
     #[expect(
         clippy::cast_possible_truncation,
         reason = "checked to be at most 3600 seconds"
@@ -236,6 +242,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                     mounts,
                 },
                 store,
+                Arc::new(roles),
             )),
             clock: Clock::clone(&clock),
         },

@@ -154,12 +154,12 @@ fn ends_with_its_jobs(signal: &str) {
                 "ContainerEntrypoint": ["/bin/sh", "-c", script]},
             "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1,
                 "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
-            "RoleArn": "arn:aws:iam::123456789012:role/r"}}]});
+            "RoleArn": "arn:aws:iam::111122223333:role/r"}}]});
     call(
         port,
         "CreatePipeline",
         &json!({"PipelineName": "p", "ClientRequestToken": TOKEN,
-            "RoleArn": "arn:aws:iam::123456789012:role/r",
+            "RoleArn": "arn:aws:iam::111122223333:role/r",
             "PipelineDefinition": definition.to_string()}),
     );
     let started = call(

@@ -18,7 +18,7 @@ from botocore.httpsession import URLLib3Session
 
 from harness import BINARIES, wait_for
 from ops.local.aws import patches
-from ops.local.system import REGION
+from ops.local.system import ACCOUNT, REGION
 from processing_job import AwsAlone
 
 NEEDS = {}
@@ -139,6 +139,21 @@ def function_keys(aws):
     )
     guessed = f"ASIA{digest[:16].upper()}", secret, token
     return is_refused(client_of(aws, "sts", guessed).get_caller_identity)
+
+
+def _may_assume(aws, name, service, **condition):
+    """Whether the account's key may assume a role that a service is trusted with, as SageMaker does."""
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    role = make_role(aws, name, {**trust, **condition})
+    return not is_refused(aws.client("sts").assume_role, RoleArn=role, RoleSessionName="SageMaker")
+
+
+@need
+def job_sessions(aws):
+    account = {"Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
+    return _may_assume(aws, "of-jobs", "sagemaker.amazonaws.com", **account) and not _may_assume(
+        aws, "of-functions", "lambda.amazonaws.com"
+    )
 
 
 # Answers with the status of a request to the runtime interface that lacks its path, and with the times

@@ -11,6 +11,7 @@ use super::python::{Pythons, SOURCE_ARCHIVE, make_commands};
 use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
 use crate::error::JobError;
+use crate::roles::Roles;
 use crate::script::{CODE, Facts, Script};
 use crate::state::{
     JobEnd, JobResult, ProgramKind, ProgramOrder, PythonImage, Runner, ServersOrder, StepKey,
@@ -21,6 +22,7 @@ use pipewright_files::below::{self, Below, NameRefused};
 use pipewright_wording::{cut, cut_with_mark};
 use regex_lite::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -58,9 +60,11 @@ pub struct ProcessSettings {
 }
 
 /// Runs jobs as processes.
+#[derive(Clone)]
 pub struct ProcessRunner {
     pub(super) settings: ProcessSettings,
     pub(super) store: Arc<dyn ObjectStore>,
+    roles: Arc<dyn Roles>,
 }
 
 /// Why a job did not end well.
@@ -95,7 +99,12 @@ impl JobRunner for ProcessRunner {
                 Err(error) => return JobResult::Failed(error.to_string()).into(),
             };
             let hosts = hosts_of(&plan, &folder);
-            let result = match self.run_job(order, &plan, &hosts, stop).await {
+            let role = order.request.get("RoleArn").and_then(Value::as_str);
+            let own = match self.acting_as(role).await {
+                Ok(own) => own,
+                Err(error) => return JobResult::Failed(error.to_string()).into(),
+            };
+            let result = match own.run_job(order, &plan, &hosts, stop).await {
                 Ok(()) => JobResult::Succeeded,
                 Err(Trouble::Stopped(_)) => JobResult::Stopped,
                 Err(Trouble::OutOfTime(error)) => JobResult::OutOfTime(error.to_string()),
@@ -143,9 +152,36 @@ struct Host {
 }
 
 impl ProcessRunner {
-    /// A runner that takes inputs from, and puts outputs into, `store`.
-    pub fn new(settings: ProcessSettings, store: Arc<dyn ObjectStore>) -> Self {
-        Self { settings, store }
+    /// A runner that takes inputs from, and puts outputs into, `store`, unless a role has rights
+    /// of its own.
+    pub fn new(
+        settings: ProcessSettings,
+        store: Arc<dyn ObjectStore>,
+        roles: Arc<dyn Roles>,
+    ) -> Self {
+        Self {
+            settings,
+            store,
+            roles,
+        }
+    }
+
+    /// This runner with the rights of a role.
+    pub(super) async fn acting_as(&self, role: Option<&str>) -> Result<Self, JobError> {
+        let mut own = self.clone();
+        let rights = match role {
+            Some(role) => self.roles.rights_of(role).await?,
+            None => None,
+        };
+        if let Some(rights) = rights {
+            own.store = rights.store;
+            let given = |name: &OsString| rights.environment.iter().any(|(known, _)| name == known);
+            let environment = &mut own.settings.environment;
+            environment.retain(|(name, _)| !given(name));
+            let variables = rights.environment.iter();
+            environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        }
+        Ok(own)
     }
 
     async fn run_job(

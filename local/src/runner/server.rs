@@ -61,7 +61,8 @@ impl ProcessRunner {
                 let folder = below::file_name(&server.variant)
                     .map(|variant| folder.join(variant))
                     .map_err(JobError::client)?;
-                let mut running = self.start_server(server, &folder, &[]).await?;
+                let own = self.acting_as(server.role.as_deref()).await?;
+                let mut running = own.start_server(server, &folder, &[]).await?;
                 groups.add(&running.child);
                 let patience = Duration::from_secs(server.startup_seconds);
                 running.until_ready(patience).await?;

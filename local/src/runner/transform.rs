@@ -85,8 +85,12 @@ impl ProcessRunner {
             Err(error) => return JobResult::Failed(JobError::client(error).to_string()),
         };
         let mut groups = ProcessGroups::default();
+        let transform = async {
+            let own = self.acting_as(order.server.role.as_deref()).await?;
+            own.transform(order, &folder, &mut groups).await
+        };
         let (result, grace) = tokio::select! {
-            result = self.transform(order, &folder, &mut groups) => {
+            result = transform => {
                 let result = match result {
                     Ok(()) => JobResult::Succeeded,
                     Err(error) => JobResult::Failed(error.to_string()),

@@ -64,6 +64,8 @@ pub struct ServerOrder {
     pub model_data: Option<String>,
     /// The container's own environment.
     pub environment: Vec<(String, String)>,
+    /// The model's role.
+    pub role: Option<String>,
     /// How long it may take until it answers.
     pub startup_seconds: u64,
 }

@@ -174,6 +174,11 @@ impl State {
             runner,
             model_data: container["ModelDataUrl"].as_str().map(str::to_owned),
             environment,
+            role: model
+                .members
+                .get("ExecutionRoleArn")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             startup_seconds: STARTUP_SECONDS,
         })
     }

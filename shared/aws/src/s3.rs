@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client;
-use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::{Builder, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::ProvideErrorMetadata;
 
 /// The endpoint override for S3 alone; the SDK prefers it to `AWS_ENDPOINT_URL`.
@@ -18,6 +18,21 @@ pub fn client(config: &SdkConfig) -> Client {
     let overridden = config.endpoint_url().is_some()
         || std::env::var_os(S3_ENDPOINT).is_some_and(|url| !url.is_empty());
     Client::from_conf(Builder::from(config).force_path_style(overridden).build())
+}
+
+/// The same client for another caller: with this access key, secret and session token.
+#[must_use]
+pub fn client_with_key(
+    config: &SdkConfig,
+    id: &str,
+    secret: &str,
+    token: Option<String>,
+) -> Client {
+    let key = Credentials::new(id, secret, token, None, "given");
+    let config = config
+        .to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(key));
+    client(&config.build())
 }
 
 /// An object can't be read or written.

@@ -10,6 +10,7 @@ from ops.local.aws import stand_in
 # In the order in which they are applied: the last two wrap the same function.
 NAMES = (
     "function_keys",
+    "job_sessions",
     "runtime_interface",
     "small_packets",
     "aws_sources",
