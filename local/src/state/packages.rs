@@ -68,6 +68,10 @@ impl Package {
     fn describe(&self) -> Value {
         let mut body = self.members.clone();
         body.extend(self.identity());
+        // The service's model requires a name, which a version has none of its own.
+        if let Identity::Version { group, .. } = &self.identity {
+            body.insert("ModelPackageName".to_owned(), json!(group));
+        }
         body.insert("CreationTime".to_owned(), self.created.to_json());
         body.insert("ModelPackageStatusDetails".to_owned(), no_details());
         body.insert("CertifyForMarketplace".to_owned(), json!(false));
