@@ -456,6 +456,30 @@ async fn a_stopped_execution_stops_its_program_and_ends_as_stopped() {
     assert_eq!(kind, "ValidationException");
 }
 
+/// An instance with a GPU, spot capacity, a VPC and keys of KMS are described as they were asked for; the job runs without.
+#[tokio::test]
+async fn what_a_laptop_has_not_is_taken_and_has_no_effect() {
+    let standin = StandIn::start("laptop").await;
+    let asked = json!({
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.p4d.24xlarge",
+            "VolumeSizeInGB": 16000,
+            "VolumeKmsKeyId": "arn:aws:kms:eu-west-1:123456789012:key/volume"},
+        "EnableManagedSpotTraining": true,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+    });
+    let train = scripted_training("true", asked.clone());
+    standin.store.put("data/in/a.txt", "content\n");
+    standin.create("p", &definition(json!([train]))).await;
+    let arn = standin.start_execution("p", json!([])).await;
+    let ended = standin.finished(&arn).await;
+    assert_eq!(ended["PipelineExecutionStatus"], "Succeeded", "{ended}");
+    let job = training_job(&standin, &arn).await;
+    for (member, value) in asked.as_object().unwrap() {
+        assert_eq!(&job[member], value);
+    }
+}
+
 #[tokio::test]
 async fn every_host_of_a_job_gets_its_own_folder_and_knows_who_it_is() {
     let standin = StandIn::start("hosts").await;
