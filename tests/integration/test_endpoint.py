@@ -217,10 +217,16 @@ def test_a_transform_of_the_test_channel_gives_one_line_a_record(system, trained
     """A batch transform of the test channel gives one line for each of its records."""
     sagemaker = system.client("sagemaker")
     bucket = system.outputs["ModelsBucketName"]
-    model = system.record(trained)["modelName"]
+    # The role of the pipeline's own model reads models alone, and a transform has its model's rights.
+    shipped = sagemaker.describe_model(ModelName=system.record(trained)["modelName"])
+    sagemaker.create_model(
+        ModelName="transforming",
+        ExecutionRoleArn=system.outputs["JobRoleArn"],
+        PrimaryContainer=shipped["PrimaryContainer"],
+    )
     sagemaker.create_transform_job(
         TransformJobName="test-channel",
-        ModelName=model,
+        ModelName="transforming",
         BatchStrategy="SingleRecord",
         Environment={"DEEPAR_INFERENCE_CONFIG": json.dumps({"num_samples": 10})},
         TransformInput={
@@ -234,7 +240,7 @@ def test_a_transform_of_the_test_channel_gives_one_line_a_record(system, trained
             "SplitType": "Line",
         },
         TransformOutput={
-            "S3OutputPath": f"s3://{bucket}/transformed/{trained}",
+            "S3OutputPath": f"s3://{bucket}/execution/{trained}/transformed",
             "AssembleWith": "Line",
         },
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
@@ -247,7 +253,9 @@ def test_a_transform_of_the_test_channel_gives_one_line_a_record(system, trained
     job = wait_for(ended, within=120)
     assert job["TransformJobStatus"] == "Completed", job
     records = system.read("ModelsBucketName", f"execution/{trained}/test/test.json").splitlines()
-    output = system.read("ModelsBucketName", f"transformed/{trained}/test.json.out").splitlines()
+    output = system.read(
+        "ModelsBucketName", f"execution/{trained}/transformed/test.json.out"
+    ).splitlines()
     assert len(output) == len(records)
     for line in output:
         assert len(json.loads(line)["mean"]) == PREDICTION_LENGTH
