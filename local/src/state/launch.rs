@@ -793,7 +793,14 @@ impl State {
             StepKind::Model => self.add_model(turn, request, tags)?,
             StepKind::EndpointConfig => self.add_endpoint_config(turn, request, tags)?,
             StepKind::Endpoint => self.add_endpoint(turn, request, tags)?,
-            _ => self.add_model_package(turn, request, tags, true)?,
+            StepKind::RegisterModel => self.add_model_package(turn, request, tags, true)?,
+            // A type that is given here makes an entry of its own, and no other's.
+            _ => {
+                return Err(NotLaunched::Refused(format!(
+                    "the stand-in makes no entry for steps of type {}",
+                    step_type.name
+                )));
+            }
         };
         // It is served as soon as somebody makes an endpoint of it.
         let is_real = step_type.kind == StepKind::Model && self.server_of(&arn).is_some();
