@@ -194,7 +194,7 @@ impl Event {
 
     /// The family of the event.
     pub fn kind(&self) -> Kind {
-        self.subject.facts().family().kind()
+        self.subject.facts().family().kind
     }
 
     /// The execution that the event itself names, if it does.

@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
             let problem = match self.detail.get(field) {
                 None | Some(Value::Null) => "is missing",
                 Some(Value::String(_)) => "is empty",
-                Some(_) => "is no text",
+                Some(_) => "is not a string",
             };
             self.malformed(field, problem)
         })

@@ -93,7 +93,7 @@ impl Subject {
 #[derive(Debug)]
 pub(super) struct Family {
     /// What its events are about.
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The kind's name in change items and in text.
     name: &'static str,
     /// The `detail-type` of its events.
@@ -142,9 +142,9 @@ pub(super) trait Facts {
         None
     }
 
-    /// The ARN of the model or package that the event is about, or that its step made.
+    /// The ARN of what a step made: what the event is about, or what its step made.
     fn made_arn(&self) -> Option<&str> {
-        None
+        self.family().made.and_then(|_| self.arn())
     }
 
     /// The moment of the change itself, epoch milliseconds, where the event tells it more exactly
@@ -206,13 +206,6 @@ impl Kind {
             made.is_some() && made == step_type
         };
         FAMILIES.iter().find(makes).map(|family| family.kind)
-    }
-}
-
-impl Family {
-    /// What the family's events are about.
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
     }
 }
 

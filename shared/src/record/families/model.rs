@@ -27,14 +27,8 @@ pub(super) const FAMILY: Family = Family {
     statuses: &[("Created", 20), ("Changed", UNKNOWN_RANK), ("Deleted", 80)],
     read,
     subject: |change| {
-        let last_part = |arn: &'_ String| arn.rfind('/').map_or(0, |slash| slash + 1);
-        let of_arn = || {
-            change
-                .resource_arn
-                .as_ref()
-                .map(|arn| &arn[last_part(arn)..])
-        };
-        change.name.as_deref().or_else(of_arn)
+        let last_part = || change.resource_arn.as_deref()?.rsplit('/').next();
+        change.name.as_deref().or_else(last_part)
     },
     names_have_case: false,
 };
@@ -138,10 +132,6 @@ impl Facts for ModelFacts {
 
     fn execution(&self) -> Option<&ExecutionArn> {
         self.execution.as_ref()
-    }
-
-    fn made_arn(&self) -> Option<&str> {
-        self.arn.as_deref()
     }
 
     fn attributes(&self, event: &Event, _: &Beyond) -> Option<(&'static str, Value)> {

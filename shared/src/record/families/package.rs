@@ -124,10 +124,6 @@ impl Facts for PackageFacts {
         self.execution.as_ref()
     }
 
-    fn made_arn(&self) -> Option<&str> {
-        Some(&self.arn)
-    }
-
     /// A decision follows the registration, whatever the digests say.
     fn is_later(&self) -> bool {
         !matches!(
