@@ -142,7 +142,7 @@ impl State {
 /// The steps that a selective execution runs, and what the others before them have left.
 #[derive(Debug)]
 pub(super) struct Selection {
-    /// As it was given.
+    /// As it was given, the steps in the definition's order.
     pub(super) described: Value,
     /// By position.
     selected: BTreeSet<usize>,

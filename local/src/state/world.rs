@@ -73,8 +73,7 @@ impl World {
         self.pending
             .retain(|effect| !matches!(effect, Effect::StopJob(_)));
         // Jobs that were told to stop do so; their end may come at any time.
-        let mut stopped = stopping;
-        for key in stopped.drain(..) {
+        for key in stopping {
             let index = self.pending.iter().position(
                 |effect| matches!(effect, Effect::StartJob(order) if *order.key() == key),
             );
@@ -169,20 +168,24 @@ impl World {
         self.answered("UpdatePipeline", input);
     }
 
-    /// Starts an execution, with these members of the call besides; gives its ARN.
-    pub(super) fn start(&mut self, name: &str, besides: Value) -> String {
+    /// The call that starts an execution, with these members besides.
+    fn starting(&mut self, name: &str, besides: Value) -> Value {
         let mut input = besides;
         input["PipelineName"] = json!(name);
         input["ClientRequestToken"] = json!(self.token());
+        input
+    }
+
+    /// Starts an execution, with these members of the call besides; gives its ARN.
+    pub(super) fn start(&mut self, name: &str, besides: Value) -> String {
+        let input = self.starting(name, besides);
         let answer = self.answered("StartPipelineExecution", input);
         answer["PipelineExecutionArn"].as_str().unwrap().to_owned()
     }
 
     /// A start that must be refused: its message.
     pub(super) fn refused(&mut self, name: &str, besides: Value) -> String {
-        let mut input = besides;
-        input["PipelineName"] = json!(name);
-        input["ClientRequestToken"] = json!(self.token());
+        let input = self.starting(name, besides);
         let members = input.as_object().unwrap();
         let answer = self.state.call(self.now, "StartPipelineExecution", members);
         answer.unwrap_err().message
@@ -193,20 +196,18 @@ impl World {
         self.answered("UpdatePipeline", input);
     }
 
-    pub(super) fn stop(&mut self, arn: &str) {
+    fn change(&mut self, operation: &str, arn: &str) {
         let token = self.token();
-        self.answered(
-            "StopPipelineExecution",
-            json!({"PipelineExecutionArn": arn, "ClientRequestToken": token}),
-        );
+        let input = json!({"PipelineExecutionArn": arn, "ClientRequestToken": token});
+        self.answered(operation, input);
+    }
+
+    pub(super) fn stop(&mut self, arn: &str) {
+        self.change("StopPipelineExecution", arn);
     }
 
     pub(super) fn retry(&mut self, arn: &str) {
-        let token = self.token();
-        self.answered(
-            "RetryPipelineExecution",
-            json!({"PipelineExecutionArn": arn, "ClientRequestToken": token}),
-        );
+        self.change("RetryPipelineExecution", arn);
     }
 
     pub(super) fn describe(&mut self, arn: &str) -> Value {
