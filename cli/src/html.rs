@@ -4,6 +4,8 @@
 //! Texts are escaped by the templates, all of whose names end with `.html`; what is inserted as it is, by `safe`, is made
 //! here: style, scripts, and SVG.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
@@ -29,6 +31,15 @@ const TEMPLATES: [(&str, &str); 8] = [
     (HOUSEKEEPING, include_str!("web/housekeeping.html")),
     (MESSAGE, include_str!("web/message.html")),
 ];
+
+/// All templates, read once for as many pages as are made.
+static ENGINE: LazyLock<Tera> = LazyLock::new(|| {
+    let mut engine = Tera::new();
+    engine
+        .add_raw_templates(TEMPLATES)
+        .unwrap_or_else(|error| unreachable!("the shipped templates are Tera's: {error}"));
+    engine
+});
 
 pub(crate) const EXECUTION: &str = "execution.html";
 pub(crate) const COMPARISON: &str = "comparison.html";
@@ -140,9 +151,7 @@ pub(crate) fn page(
     context.insert("scripts", &scripts);
     context.insert("version", crate::VERSION);
     context.insert("made_at", &moment(now).unwrap_or_default());
-    let mut engine = Tera::new();
-    engine.add_raw_templates(TEMPLATES)?;
-    engine.render(template, &context)
+    ENGINE.render(template, &context)
 }
 
 /// A page without its own scripts, for tests of what else it runs.
