@@ -243,7 +243,7 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
     let mut ended = None;
     let mut quiet_polls = 0;
     let mut block = output::stdout_moves()
-        .then(|| Block::new(arguments.logs.folder(), search.sagemaker.clone()));
+        .then(|| Block::new(arguments.logs.clone(), search.sagemaker.clone()));
     loop {
         let news = items.refresh(&search.executions, &id).await?;
         let history = history(id.as_str(), items.all());
@@ -254,7 +254,7 @@ async fn watch(arguments: Watch) -> anyhow::Result<ExitCode> {
         if let Some(block) = &mut block {
             block.draw(&mut writer, &history, now()).await?;
         }
-        if history.is_final() || history.start_failure.is_some() {
+        if history.is_over() {
             let ended = *ended.get_or_insert_with(Instant::now);
             quiet_polls = if news { 0 } else { quiet_polls + 1 };
             let complete = !is_incomplete(&history) && quiet_polls >= QUIET_POLLS;

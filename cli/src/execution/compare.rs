@@ -1,5 +1,6 @@
 //! `pipewright execution compare`: what differs between executions.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use super::charts::{self, Curve};
 use super::known::Known;
-use super::logs::{self, Logs};
+use super::logs::{Curves, Logs};
 use super::render::{Writer, clean, figure, figures_but_features, moment, span, top_features};
 use super::{Color, Format, Place, list, now, writer};
 use crate::html::{self, Frame};
@@ -226,10 +227,11 @@ fn parts(executions: &[Facts], all: bool) -> Vec<Part> {
         .collect()
 }
 
-pub(super) fn compared(executions: &[&Known], all: bool) -> Comparison {
+pub(super) fn compared(executions: &[impl Borrow<Known>], all: bool) -> Comparison {
+    let executions = || executions.iter().map(Borrow::borrow);
     let mut notes = Vec::new();
     let mut facts_of = Vec::new();
-    for known in executions {
+    for known in executions() {
         let parameters = match &known.parameters {
             Ok(parameters) => parameters.as_slice(),
             Err(error) => {
@@ -248,21 +250,17 @@ pub(super) fn compared(executions: &[&Known], all: bool) -> Comparison {
         }
         facts_of.push(facts(&known.history, parameters));
     }
-    let first = executions
-        .first()
+    let first = executions()
+        .next()
         .and_then(|known| known.definition.as_ref().ok());
-    let definitions = executions
-        .iter()
+    let definitions = executions()
         .map(|known| match (first, &known.definition) {
             (Some(first), Ok(own)) => diff(first, own).iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         })
         .collect();
     Comparison {
-        executions: executions
-            .iter()
-            .map(|known| known.history.id.clone())
-            .collect(),
+        executions: executions().map(|known| known.history.id.clone()).collect(),
         parts: parts(&facts_of, all),
         definitions,
         notes,
@@ -321,9 +319,6 @@ fn write<W: Write>(writer: &mut Writer<W>, comparison: &Comparison) -> io::Resul
     Ok(())
 }
 
-/// The losses of an execution's trainings, by their steps.
-type Curves = Vec<(String, Curve)>;
-
 #[derive(Debug, Serialize)]
 struct Chart {
     title: &'static str,
@@ -338,7 +333,7 @@ pub(crate) fn page(
     frame: &Frame,
     now: i64,
 ) -> Result<String, tera::Error> {
-    let mut comparison = compared(&executions.iter().collect::<Vec<_>>(), all);
+    let mut comparison = compared(executions, all);
     let mut named: Vec<(String, &Curve)> = Vec::new();
     for (id, curves) in comparison.executions.iter().zip(curves) {
         named.extend(curves.iter().map(|(step, curve)| match curves.len() {
@@ -397,19 +392,13 @@ pub(super) async fn compare(arguments: Compare) -> anyhow::Result<ExitCode> {
         executions.push(Known::of(&search, name).await?);
     }
     if let Some(file) = arguments.output {
-        let jobs = arguments.logs.folder();
-        let curves: Vec<Curves> = executions
-            .iter()
-            .map(|known| match &jobs {
-                Some(jobs) => logs::curves(&known.history, jobs),
-                None => Vec::new(),
-            })
-            .collect();
+        let of = executions.iter().map(|known| &known.history);
+        let curves: Vec<Curves> = of.map(|history| arguments.logs.curves(history)).collect();
         let page = page(&executions, &curves, arguments.all, &Frame::File, now())?;
         Output::page(&file, arguments.force, &page)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let comparison = compared(&executions.iter().collect::<Vec<_>>(), arguments.all);
+    let comparison = compared(&executions, arguments.all);
     match arguments.format {
         Format::Json => output::write_json(&comparison)?,
         Format::Text => write(&mut writer(arguments.color.style()), &comparison)?,
@@ -446,7 +435,7 @@ mod tests {
         let mut out = Vec::new();
         write(
             &mut Writer::new(&mut out, Style::Plain),
-            &compared(&executions.iter().collect::<Vec<_>>(), all),
+            &compared(executions, all),
         )
         .unwrap();
         String::from_utf8(out).unwrap()

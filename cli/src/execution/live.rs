@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use pipewright::record::History;
@@ -11,7 +10,7 @@ use pipewright::record::history::Step;
 use pipewright_aws::sagemaker::SageMaker;
 use tokio::time::Instant;
 
-use super::logs;
+use super::logs::Logs;
 use super::render::{Writer, clean, span};
 use crate::output::{self, Size, Text};
 
@@ -75,7 +74,7 @@ fn lines(history: &History, trainings: &[(String, String)], now: i64, size: Size
 
 /// The block at the bottom of the terminal.
 pub(super) struct Block {
-    jobs: Option<PathBuf>,
+    logs: Logs,
     sagemaker: SageMaker,
     /// How many lines stand there.
     drawn: usize,
@@ -84,9 +83,9 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(jobs: Option<PathBuf>, sagemaker: SageMaker) -> Self {
+    pub(super) fn new(logs: Logs, sagemaker: SageMaker) -> Self {
         Self {
-            jobs,
+            logs,
             sagemaker,
             drawn: 0,
             asked: BTreeMap::new(),
@@ -123,8 +122,7 @@ impl Block {
             |step: &&Step| step.ended_at.is_none() && step.step_type.as_deref() == Some("Training");
         let mut trainings = Vec::new();
         for step in history.steps.iter().filter(under_way) {
-            let jobs = self.jobs.as_deref();
-            let text = match jobs.and_then(|jobs| logs::curve(history, &step.name, jobs)) {
+            let text = match self.logs.curve(history, &step.name) {
                 Some(curve) => curve.last(),
                 None => self.asked(step).await,
             };

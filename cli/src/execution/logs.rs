@@ -1,6 +1,6 @@
 //! Where the logs of trainings lie, which the curves of losses are read from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use pipewright::record::{ExecutionArn, History};
@@ -24,30 +24,34 @@ pub(crate) struct Logs {
     jobs: Option<PathBuf>,
 }
 
+/// The losses of trainings, by their steps.
+pub(crate) type Curves = Vec<(String, Curve)>;
+
 impl Logs {
+    /// The losses of an execution's trainings that have a log in the folder of jobs. An execution of an AWS account has
+    /// none there, and neither has a training of an image that tells no losses.
+    pub(crate) fn curves(&self, history: &History) -> Curves {
+        let steps = history.trainings.iter().map(|training| &training.step_name);
+        steps
+            .filter_map(|step| Some((step.clone(), self.curve(history, step)?)))
+            .collect()
+    }
+
+    /// The losses of one of its trainings, which may be under way.
+    pub(super) fn curve(&self, history: &History, step: &str) -> Option<Curve> {
+        let jobs = self.folder()?;
+        let arn = ExecutionArn::parse(history.execution_arn.as_deref()?).ok()?;
+        let file = below::relative(&format!("{}/{step}/{LOG}", arn.execution_id())).ok()?;
+        let log = std::fs::read(jobs.join(file)).ok()?;
+        Curve::of_log(&String::from_utf8_lossy(&log))
+    }
+
     /// The folder of jobs, if there is one.
-    pub(crate) fn folder(&self) -> Option<PathBuf> {
+    fn folder(&self) -> Option<PathBuf> {
         self.jobs
             .clone()
             .or_else(|| optional_variable(JOBS).map(PathBuf::from))
     }
-}
-
-/// The losses of an execution's trainings that have a log in the folder of jobs, by their steps. An execution of an AWS
-/// account has none there, and neither has a training of an image that tells no losses.
-pub(crate) fn curves(history: &History, jobs: &Path) -> Vec<(String, Curve)> {
-    let steps = history.trainings.iter().map(|training| &training.step_name);
-    steps
-        .filter_map(|step| Some((step.clone(), curve(history, step, jobs)?)))
-        .collect()
-}
-
-/// The losses of one of its trainings, which may be under way.
-pub(super) fn curve(history: &History, step: &str, jobs: &Path) -> Option<Curve> {
-    let arn = ExecutionArn::parse(history.execution_arn.as_deref()?).ok()?;
-    let file = below::relative(&format!("{}/{step}/{LOG}", arn.execution_id())).ok()?;
-    let log = std::fs::read(jobs.join(file)).ok()?;
-    Curve::of_log(&String::from_utf8_lossy(&log))
 }
 
 #[cfg(test)]
@@ -77,7 +81,7 @@ mod tests {
                 metrics: Vec::new(),
             })
             .into();
-        let found = curves(&history, &jobs);
+        let found = Logs { jobs: Some(jobs) }.curves(&history);
         let steps: Vec<_> = found.iter().map(|(step, _)| step.as_str()).collect();
         assert_eq!(steps, ["Train"]);
         std::fs::remove_dir_all(&folder).unwrap();

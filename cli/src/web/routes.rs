@@ -314,14 +314,14 @@ async fn executions<S: Source>(site: &Site<S>, number: usize) -> Page {
 }
 
 async fn execution<S: Source>(site: &Site<S>, id: &str) -> Page {
-    let (known, more) = site.source.known(id).await?;
+    let known = site.source.known(id).await?;
+    let more = site.source.more(&known).await;
     let history = &known.history;
-    let is_over = history.is_final() || history.start_failure.is_some();
     let seen = seen_of_execution(history);
     let events = address("events", &[("execution", &history.id), ("seen", &seen)]);
     let frame = Frame::Web {
         here: "",
-        events: (!is_over).then_some(events),
+        events: (!history.is_over()).then_some(events),
     };
     let page = report::page(&known, &more, &frame, site.source.now())?;
     Ok((StatusCode::OK, page))
@@ -341,9 +341,9 @@ async fn comparison<S: Source>(site: &Site<S>, ids: &[&str], all: bool) -> Page 
     }
     let (mut executions, mut curves) = (Vec::new(), Vec::new());
     for id in ids {
-        let (known, more) = site.source.known(id).await?;
+        let known = site.source.known(id).await?;
+        curves.push(site.source.curves(&known.history));
         executions.push(known);
-        curves.push(more.curves);
     }
     let frame = Frame::Web {
         here: "",
@@ -523,7 +523,7 @@ impl<S: Source> Watch<S> {
             Watched::Execution(id) => {
                 let history = self.site.source.follow(id, &mut self.followed).await?;
                 if let Some(history) = &history {
-                    self.is_open = !history.is_final() && history.start_failure.is_none();
+                    self.is_open = !history.is_over();
                 }
                 history.map(|history| seen_of_execution(&history))
             }

@@ -15,7 +15,7 @@ use crate::endpoint::list as endpoints;
 use crate::execution::Items;
 use crate::execution::known::Known;
 use crate::execution::listing::{Listed, Listing};
-use crate::execution::logs::Logs;
+use crate::execution::logs::{Curves, Logs};
 use crate::execution::report::More;
 use crate::installation::Installation;
 use crate::redrive::{Queued, look};
@@ -44,8 +44,14 @@ pub(crate) trait Source: 'static {
     /// A page of the executions.
     async fn listed(&self, page: usize) -> anyhow::Result<Listed>;
 
-    /// All that is known of an execution.
-    async fn known(&self, text: &str) -> anyhow::Result<(Known, More)>;
+    /// What the record and SageMaker know of an execution.
+    async fn known(&self, text: &str) -> anyhow::Result<Known>;
+
+    /// What its page has besides.
+    async fn more(&self, known: &Known) -> More;
+
+    /// The losses of its trainings.
+    fn curves(&self, history: &History) -> Curves;
 
     /// What has come of an execution since the last look at it, if anything has: its history.
     async fn follow(&self, id: &str, followed: &mut Followed) -> anyhow::Result<Option<History>>;
@@ -118,13 +124,20 @@ impl Source for Aws {
             .await?)
     }
 
-    async fn known(&self, text: &str) -> anyhow::Result<(Known, More)> {
-        let known = Known::of(&self.search, text).await?;
-        let mut more = More::of(&self.config, &known.history, self.logs.folder()).await;
+    async fn known(&self, text: &str) -> anyhow::Result<Known> {
+        Known::of(&self.search, text).await
+    }
+
+    async fn more(&self, known: &Known) -> More {
+        let mut more = More::of(&self.config, &known.history, &self.logs).await;
         let mut listing = self.listing.lock().await;
         more.find_before(&self.search, &mut listing, &known.history)
             .await;
-        Ok((known, more))
+        more
+    }
+
+    fn curves(&self, history: &History) -> Curves {
+        self.logs.curves(history)
     }
 
     async fn follow(&self, id: &str, followed: &mut Followed) -> anyhow::Result<Option<History>> {

@@ -18,6 +18,7 @@ use super::source::{Followed, Served, Source};
 use crate::endpoint::list::Row;
 use crate::execution::known::Known;
 use crate::execution::listing::{Listed, Listing};
+use crate::execution::logs::Curves;
 use crate::execution::report::More;
 use crate::html::{HOSTILE, assert_harmless};
 use crate::redrive::Queued;
@@ -59,12 +60,20 @@ impl Source for World {
         Ok(listing.page(&&self.memory, page, NOW).await?)
     }
 
-    async fn known(&self, text: &str) -> anyhow::Result<(Known, More)> {
+    async fn known(&self, text: &str) -> anyhow::Result<Known> {
         anyhow::ensure!(
             self.memory.record_of(text).is_some(),
             "there is no execution {text}"
         );
-        Ok((Known::alone(self.memory.history(text)), More::default()))
+        Ok(Known::alone(self.memory.history(text)))
+    }
+
+    async fn more(&self, _: &Known) -> More {
+        More::default()
+    }
+
+    fn curves(&self, _: &History) -> Curves {
+        Curves::new()
     }
 
     async fn follow(&self, id: &str, _: &mut Followed) -> anyhow::Result<Option<History>> {

@@ -217,6 +217,11 @@ impl History {
     pub fn is_final(&self) -> bool {
         self.status.as_deref().is_some_and(is_final)
     }
+
+    /// Whether no more is to be expected of it: it goes no further on its own, or was not started.
+    pub fn is_over(&self) -> bool {
+        self.is_final() || self.start_failure.is_some()
+    }
 }
 
 /// Reads all items of one execution, in any order.

@@ -13,7 +13,7 @@ use pipewright_aws::process::now;
 
 use super::known::Known;
 use super::listing::Listing;
-use super::logs::{self, Logs};
+use super::logs::{Curves, Logs};
 use super::{Place, charts};
 use crate::html::Frame;
 use crate::model::Bucket;
@@ -63,11 +63,8 @@ fn training_log(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// The losses of the trainings whose logs were given.
-fn given(
-    history: &History,
-    logs: &[(String, PathBuf)],
-) -> anyhow::Result<Vec<(String, charts::Curve)>> {
-    let mut curves: Vec<(String, charts::Curve)> = Vec::new();
+fn given(history: &History, logs: &[(String, PathBuf)]) -> anyhow::Result<Curves> {
+    let mut curves = Curves::new();
     let trainings = || {
         history
             .trainings
@@ -110,7 +107,7 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
     let search = arguments.place.search().await;
     let known = Known::of(&search, &arguments.execution).await?;
     let curves = given(&known.history, &arguments.training_log)?;
-    let mut more = More::of(&config, &known.history, arguments.logs.folder()).await;
+    let mut more = More::of(&config, &known.history, &arguments.logs).await;
     more.find_before(&search, &mut Listing::new(LOOKED_BACK), &known.history)
         .await;
     // What was given counts before what is found.
@@ -131,13 +128,13 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
 }
 
 impl More {
-    /// What there is of an execution beside its record: the files of its outputs, and the logs of its trainings in the
-    /// folder of jobs, if there is one. What cannot be read is noted.
-    pub(crate) async fn of(config: &SdkConfig, history: &History, jobs: Option<PathBuf>) -> Self {
-        let mut more = Self::default();
-        if let Some(jobs) = jobs {
-            more.curves = logs::curves(history, &jobs);
-        }
+    /// What there is of an execution beside its record: the files of its outputs, and the logs of its trainings. What cannot
+    /// be read is noted.
+    pub(crate) async fn of(config: &SdkConfig, history: &History, logs: &Logs) -> Self {
+        let mut more = Self {
+            curves: logs.curves(history),
+            ..Self::default()
+        };
         read_outputs(config, history, &mut more).await;
         more
     }

@@ -12,6 +12,7 @@ use tera::Context;
 use super::super::charts;
 use super::super::compare::{self, EXECUTION, STEPS, compared};
 use super::super::known::Known;
+use super::super::logs::Curves;
 use super::super::render::{
     figure, figures_but_features, moment, span, status as status_of, subject, time_of_day,
     top_features,
@@ -28,7 +29,7 @@ const WARNINGS: &str = "warnings";
 #[derive(Debug, Default)]
 pub(crate) struct More {
     /// The losses of each training whose log is at hand, by the name of its step.
-    pub(crate) curves: Vec<(String, charts::Curve)>,
+    pub(crate) curves: Curves,
     /// The tables of the kept forecasts, in the record's order; `None` where one could not be read.
     pub(crate) forecasts: Vec<Option<charts::Fan>>,
     /// The outputs' `features/summary.json`; null where it could not be read.
