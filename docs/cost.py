@@ -29,7 +29,7 @@ PRICES = {
 }
 
 EVENTS = 21  # the original's figure; ours of four steps are about 17
-ALARMS = 23
+ALARMS = 20
 # Runs of housekeeping in a month: the default of HousekeepingSchedule.
 HOUSEKEEPING = 4 * HOURS_OF_MONTH
 

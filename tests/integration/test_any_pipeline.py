@@ -8,7 +8,7 @@ import shutil
 import time
 
 import pytest
-from test_housekeeping import Endpoints, changes, keep_house, lost, outcome
+from test_housekeeping import RULES, Endpoints, changes, keep_house, lost, outcome
 from test_own_pipeline import deploy
 from test_redrive import emptied, ids
 
@@ -296,7 +296,7 @@ def test_an_execution_of_it_that_no_event_told_of_gets_a_record(system, mine, re
     )
     system.client("events").disable_rule(Name=rule)
     try:
-        with lost(system, "model-package"):
+        with lost(system, "resources"):
             arn = mine.started_elsewhere()
             assert mine.ended(arn) == "Succeeded"
             # SageMaker has it, and no record: it is waited for.
@@ -392,7 +392,7 @@ def test_a_pipeline_is_followed_by_its_name_alone(system, mine, named):
 
     wait_for(recorded)
     assert not reconciled(system, told)
-    with lost(system, "pipeline-execution", "pipeline-step", "model-package"):
+    with lost(system, *RULES):
         untold = run()
     response = system.client("lambda").invoke(
         FunctionName=f"{STACK}-housekeeping", Payload=json.dumps({"graceSeconds": 0}).encode()

@@ -110,7 +110,7 @@ def without_a_queues_policy(system):
 @contextlib.contextmanager
 def without_a_dead_letter_queue(system):
     """A rule that loses what it cannot deliver."""
-    events, rule = system.client("events"), system.outputs["StepRuleName"]
+    events, rule = system.client("events"), system.outputs["ExecutionsRuleName"]
     rows = events.list_targets_by_rule(Rule=rule)["Targets"]
     bare = [{k: v for k, v in each.items() if k != "DeadLetterConfig"} for each in rows]
     events.put_targets(Rule=rule, Targets=bare)
@@ -121,7 +121,7 @@ def without_a_dead_letter_queue(system):
 @contextlib.contextmanager
 def without_the_right_to_invoke(system):
     """A rule that the function does not let in."""
-    client, rule = system.client("lambda"), system.outputs["ModelRuleName"]
+    client, rule = system.client("lambda"), system.outputs["ResourcesRuleName"]
     function = system.outputs["PipelineEventsFunctionName"]
     policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
     (statement,) = (each for each in policy["Statement"] if json.dumps(each).count(f'rule/{rule}"'))

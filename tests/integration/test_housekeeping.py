@@ -10,7 +10,7 @@ from test_record import start_elsewhere
 from harness import SAMPLE_TEMPLATE, Replay, configured, wait_for
 from ops.local.system import STACK
 
-RULES = ("pipeline-execution", "pipeline-step", "model", "model-package", "endpoint")
+RULES = ("executions", "resources")
 MINUTE = 60_000
 
 
@@ -297,7 +297,7 @@ def endpoints(system, recorded):
 def test_lost_events_of_an_endpoint_are_mended(system, recorded, endpoints):
     """Lost events of an endpoint of ours, its deletion included, are mended by the next run."""
     execution, _, _ = recorded
-    with lost(system, "endpoint"):
+    with lost(system, "resources"):
         endpoints.create("untold", pipewright_keep="yes")
         keep_house(system)
         assert system.record(execution.id)["endpointStatus"] == "InService"

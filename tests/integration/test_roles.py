@@ -24,13 +24,13 @@ def events():
     ours = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/pipewright-asset-prediction"
     # SageMaker spells names in ARNs as it likes.
     for arn in (ours, ours.replace("pipewright-asset", "Pipewright-Asset")):
-        yield "pipewright-pipeline-execution", f"{PIPELINE} Status Change", {"pipelineArn": arn}
-        yield "pipewright-pipeline-step", f"{PIPELINE} Step Status Change", {"pipelineArn": arn}
+        yield "pipewright-executions", f"{PIPELINE} Status Change", {"pipelineArn": arn}
+        yield "pipewright-executions", f"{PIPELINE} Step Status Change", {"pipelineArn": arn}
     # Whose a model, a package or an endpoint is, only the function can find out.
     detail = {"ModelPackageGroupName": "any"}
-    yield "pipewright-model-package", "SageMaker Model Package State Change", detail
-    yield "pipewright-model", "SageMaker Model State Change", {"ModelName": "any"}
-    yield "pipewright-endpoint", "SageMaker Endpoint State Change", {"EndpointName": "any"}
+    yield "pipewright-resources", "SageMaker Model Package State Change", detail
+    yield "pipewright-resources", "SageMaker Model State Change", {"ModelName": "any"}
+    yield "pipewright-resources", "SageMaker Endpoint State Change", {"EndpointName": "any"}
 
     another = {"pipelineArn": f"{ours}-2"}
     yield None, f"{PIPELINE} Status Change", another

@@ -90,7 +90,7 @@ def a_function_whose_failure_queue_is_in_a_later_stack(project):
     # What cfn-lint does not see: the events stack needs the function, and the
     # function's retries need a queue of the events stack.
     project.nested["EventsStack"]["Outputs"]["Late"] = {
-        "Value": {"Fn::GetAtt": ["ExecutionRule", "Arn"]}
+        "Value": {"Fn::GetAtt": ["ExecutionsRule", "Arn"]}
     }
     role = project.expanded["Resources"]["PipelineEventsRole"]["Properties"]
     role["Description"] = {"Fn::GetAtt": ["EventsStack", "Outputs.Late"]}
@@ -179,39 +179,39 @@ def a_bucket_whose_name_is_too_long_somewhere(project):
 
 @fault(checks.targets_lose_nothing)
 def a_rule_without_a_dead_letter_queue(project):
-    del project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]["Targets"][0][
+    del project.nested["EventsStack"]["Resources"]["ExecutionsRule"]["Properties"]["Targets"][0][
         "DeadLetterConfig"
     ]
 
 
 @fault(checks.targets_lose_nothing)
 def a_rule_that_does_not_retry(project):
-    del project.nested["EventsStack"]["Resources"]["ModelRule"]["Properties"]["Targets"][0][
+    del project.nested["EventsStack"]["Resources"]["ResourcesRule"]["Properties"]["Targets"][0][
         "RetryPolicy"
     ]
 
 
 @fault(checks.targets_lose_nothing)
 def a_rule_that_may_not_invoke_its_function(project):
-    del project.nested["EventsStack"]["Resources"]["EndpointRulePermission"]
+    del project.nested["EventsStack"]["Resources"]["ResourcesRulePermission"]
 
 
 @fault(checks.targets_lose_nothing)
 def a_rule_that_may_not_send_to_its_dead_letter_queue(project):
     policy = project.nested["EventsStack"]["Resources"]["UndeliveredEventsQueuePolicy"]
     senders = policy["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]
-    senders["aws:SourceArn"].remove({"Fn::GetAtt": ["ModelPackageRule", "Arn"]})
+    senders["aws:SourceArn"].remove({"Fn::GetAtt": ["ResourcesRule", "Arn"]})
 
 
 @fault(checks.pipeline_rules_ignore_case)
 def a_rule_that_compares_case(project):
-    rule = project.nested["EventsStack"]["Resources"]["ExecutionRule"]["Properties"]
+    rule = project.nested["EventsStack"]["Resources"]["ExecutionsRule"]["Properties"]
     rule["EventPattern"] = {"detail": {"pipelineArn": [{"Ref": "PipelineArn"}]}}
 
 
 @fault(checks.pipeline_rules_ignore_case)
 def a_rule_whose_text_compares_case(project):
-    rule = project.nested["EventsStack"]["Resources"]["StepRule"]["Properties"]
+    rule = project.nested["EventsStack"]["Resources"]["ExecutionsRule"]["Properties"]
     text, names = rule["EventPattern"]["Fn::Sub"]
     text = text.replace('{"equals-ignore-case": ":pipeline/${Names}"}', '":pipeline/${Names}"')
     rule["EventPattern"]["Fn::Sub"] = [text, names]
@@ -359,7 +359,7 @@ def a_topic_for_the_alarms_of_others(project):
 
 @fault(checks.the_custom_resource_has_no_other_caller)
 def a_rule_that_invokes_the_custom_resource(project):
-    permission = project.nested["EventsStack"]["Resources"]["StepRulePermission"]["Properties"]
+    permission = project.nested["EventsStack"]["Resources"]["ExecutionsRulePermission"]["Properties"]
     permission["FunctionName"] = {"Ref": "PipelineDefinitionFunction"}
 
 
@@ -378,15 +378,15 @@ def an_alarm_that_the_dashboard_does_not_show(project):
 
 @fault(checks.rules_are_watched)
 def a_rule_without_an_alarm(project):
-    alarm = project.nested["OperationsStack"]["Resources"]["ModelEventsLostAlarm"]
-    alarm["Properties"]["Dimensions"][0]["Value"] = {"Fn::Sub": "${Prefix}-endpoint"}
+    alarm = project.nested["OperationsStack"]["Resources"]["ResourceEventsLostAlarm"]
+    alarm["Properties"]["Dimensions"][0]["Value"] = {"Fn::Sub": "${Prefix}-executions"}
 
 
 @fault(checks.rules_are_watched)
 def a_rule_that_the_dashboard_does_not_show(project):
     dashboard = project.nested["OperationsStack"]["Resources"]["Dashboard"]["Properties"]
     body = dashboard["DashboardBody"]
-    body["Fn::Sub"] = body["Fn::Sub"].replace("${Prefix}-endpoint", "${Prefix}-other")
+    body["Fn::Sub"] = body["Fn::Sub"].replace("${Prefix}-resources", "${Prefix}-other")
 
 
 @fault(checks.alarms_reach_the_topic)
