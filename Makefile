@@ -15,6 +15,12 @@ option = $(if $(call counts,$(2)),$(if $(value $(2)),$(1) $(call quoted,$(value 
 flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
+# All of them. make takes any other without a word, so a misspelt one is told of; it may be one of a program's.
+VARIABLES := ACCOUNT ASSETS BOUNDARY CARGO_TARGET_DIR CONTAINERS ECR_REPOSITORY ENV EPOCHS FAULTS IMAGE IMAGE_OPTIONS LOCAL ONLY \
+	PACKAGE PARAMETERS PART PARTITION PIPELINE PREFIX PROGRAMS PYTHON PYTHONS QUICK RUNNERS SEED SIMULATE SKIP_IMAGE TEMPLATE WRITE YES
+$(foreach name,$(filter-out $(VARIABLES) MAKE%,$(.VARIABLES)),$(if $(call counts,$(name)),\
+  $(warning $(name) is not a variable of this Makefile, and nothing here reads it. `make` alone lists the variables)))
+
 # What runs the jobs of images that are not ours: programs of this machine, or a Python; and how steps fail.
 JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS) \
 	$(call flag,--containers,CONTAINERS) $(call each,--fault,FAULTS)

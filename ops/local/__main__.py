@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import functools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from ops import LOCAL, ROOT, OpsError
 from ops.console import say, shorten
 from ops.inputs import SAMPLE_ASSETS, path_of
 from ops.local.announcement import Announcement
+from ops.local.faults import refuse_malformed
 from ops.local.outputs import KEPT_RUNS, forget_runs
 from ops.local.run import SAMPLE_EPOCHS, Timer, check_data, run
 from ops.local.run_pipeline import (
@@ -47,9 +49,25 @@ def forget_instances():
             continue  # it lives, and is somebody else's
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name what a person types: the variables of make."""
+
+    def error(self, message):
+        variable = re.sub(r"argument --(\w+): ", lambda match: f"{match[1].upper()}=: ", message)
+        self.exit(2, f"error: {variable}\n")
+
+
+def whole_number(text):
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
 def positive(text):
     """A whole number from 1."""
-    number = int(text)
+    number = whole_number(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
@@ -58,7 +76,7 @@ def positive(text):
 def arguments():
     """The command line."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("action", choices=["run", "local", "pipeline"])
     parser.add_argument(
         "--assets",
@@ -146,7 +164,7 @@ def arguments():
     )
     parser.add_argument(
         "--seed",
-        type=int,
+        type=whole_number,
         help="what the random numbers of trainings are made from (default: drawn by each)",
     )
     parser.add_argument("--execution-id", help="id of the execution (default: made up)")
@@ -194,6 +212,7 @@ def main():
     functions = LOCAL / "functions"
     try:
         # Before anything is started: what is wrong is told at once.
+        refuse_malformed(options.fault)
         if options.action == "pipeline":
             check_pipeline(options)
         else:

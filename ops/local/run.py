@@ -10,6 +10,7 @@ from ops import LOCAL, OpsError, bounded, command_line
 from ops.console import say, shorten
 from ops.inputs import SAMPLE_ASSETS, SAMPLE_TEMPLATE
 from ops.local import training
+from ops.local.faults import refuse_unmatched
 from ops.local.outputs import fetch, outputs_folder, tell_failure, write_report
 from ops.local.system import STACK
 from ops.pipeline import pipelines
@@ -128,6 +129,7 @@ def bring_up(system, options, timer):
 def run(system, options, timer):
     """One execution from nothing to its outputs; gives the exit status."""
     template_id = bring_up(system, options, timer)
+    refuse_unmatched(system.client("sagemaker"), options.fault)
     answer = system.start_execution(template_id, options.execution_id)
     execution_id = answer["executionId"]
     timer.headline(f"Started execution {execution_id}")

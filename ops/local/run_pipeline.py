@@ -5,6 +5,7 @@ import datetime
 from ops.below import Below
 from ops.console import say, shorten
 from ops.local import steps
+from ops.local.faults import refuse_unmatched
 from ops.local.outputs import ask, outputs_folder, tell_failure, write_report
 from ops.local.run import deployment_progress, start_and_deploy
 from ops.local.system import STACK
@@ -71,6 +72,7 @@ def run_pipeline(system, options, timer):
     own = own_pipeline(pipeline.name, STACK)
     made = pipelines.deploy(system.deployer, pipeline, own, outputs, progress=deployment_progress())
     sagemaker = system.client("sagemaker")
+    refuse_unmatched(sagemaker, options.fault)
     arn = pipelines.start(sagemaker, made["PipelineName"], parameters)
     execution_id = arn.rsplit("/", 1)[1]
     timer.headline(f"Started execution {execution_id} of {made['PipelineName']}")

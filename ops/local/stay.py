@@ -4,6 +4,7 @@ import json
 
 from ops import ROOT
 from ops.console import say, shorten
+from ops.local.faults import unmatched
 from ops.local.run import bring_up
 from ops.local.system import LOOPBACK_ALLOWED, export
 
@@ -34,10 +35,16 @@ def stay(system, options, timer, announcement):
     heading = "# What the functions find in their environment, for `make lambda-watch`:\n"
     system.announce(announcement, heading + export(functions))
     event = write_answerable_event(system, options.environment_file.parent)
+    # Pipelines that are still to come may have the steps.
+    for sentence in unmatched(system.client("sagemaker"), options.fault):
+        say(f"warning: {sentence}")
     say(f"\nReady. In another terminal `. {shorten(options.environment_file)}`, which has\n")
     shown = {n: v for n, v in system.environment().items() if not n.startswith("AWS_SECRET_")}
     say("".join(f"  {line}\n" for line in export(shown).splitlines()))
-    say("and the secret of this start's key, without which nothing is answered.")
+    say(
+        "and the secret of this start's key, without which nothing is answered. That key may do anything: "
+        "rights are not checked here, those of your pipeline's roles neither."
+    )
     say(
         "Then, for example:\n\n"
         f"  pipewright execution start --template {template_id}\n"

@@ -72,7 +72,7 @@ class References:
 
     def reads(self):
         """What the steps read that can run here."""
-        for step in _steps(self._definition.get("Steps", [])):
+        for step in steps_of(self._definition.get("Steps", [])):
             if step["Type"] not in _READING:
                 continue
             for text, *where, beside in self._texts(step.get("Arguments", {}), ()):
@@ -85,7 +85,7 @@ class References:
 
     def written(self):
         """Where the steps write to."""
-        for step in _steps(self._definition.get("Steps", [])):
+        for step in steps_of(self._definition.get("Steps", [])):
             for text, *where, _ in self._texts(step.get("Arguments", {}), ()):
                 # The root of a bucket says nothing of what is written there.
                 if not _WRITES.isdisjoint(where) and re.match("s3://[^/]+/.", text):
@@ -140,14 +140,14 @@ class References:
         return None
 
 
-def _steps(steps):
-    """All steps, those in the branches of conditions too."""
+def steps_of(steps):
+    """All steps of a definition's `Steps`, those in the branches of conditions too."""
     for step in steps:
         yield step
         arguments = step.get("Arguments", {})
         if step["Type"] == "Condition":
-            yield from _steps(arguments.get("IfSteps", []))
-            yield from _steps(arguments.get("ElseSteps", []))
+            yield from steps_of(arguments.get("IfSteps", []))
+            yield from steps_of(arguments.get("ElseSteps", []))
 
 
 def _joined_buckets(value):

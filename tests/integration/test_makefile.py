@@ -80,6 +80,8 @@ def test_every_variable_of_the_makefile_is_among_these():
     assert bare == {"CARGO_TARGET_DIR", "MAKECMDGOALS", "MAKEFILE_LIST"}
     optional = set(re.findall(r"^(\w+)\s*\?=", MAKEFILE, re.MULTILINE))
     assert optional | {"CARGO_TARGET_DIR"} == OF_THE_ENVIRONMENT
+    listed = re.search(r"^VARIABLES := (.*\n.*)", MAKEFILE, re.MULTILINE)[1]
+    assert set(listed.replace("\\", "").split()) == asked | OF_THE_ENVIRONMENT
 
 
 @pytest.mark.parametrize("variable", TAKES)
@@ -100,6 +102,14 @@ def test_a_variable_of_the_environment_does_not_count(variable):
     done = made(target, **{variable: "stray"})
     assert shown not in done.stdout.splitlines()[-1]
     assert f"{variable} is in the environment, where it does not count" in done.stderr
+
+
+def test_a_misspelt_variable_is_told_of():
+    """A variable that the Makefile does not have is told of, whatever its value, and one that it has is not."""
+    done = made("run", "EPOCH=3 4", "SEED=7")
+    assert done.returncode == 0
+    assert "EPOCH is not a variable of this Makefile" in done.stderr
+    assert "SEED is not" not in done.stderr
 
 
 @pytest.mark.parametrize("target", ["run", "local", "import"])
