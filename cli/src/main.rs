@@ -1,6 +1,6 @@
 //! `pipewright`: the command line.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -120,15 +120,22 @@ fn complain(error: &anyhow::Error) {
     let _ = writeln!(output::stderr(), "pipewright: {error:#}");
 }
 
-/// Tells what is wrong with the arguments, or shows the help that was asked for.
+/// Tells what is wrong with the arguments, or shows the help or version that was asked for.
 fn explain(error: &clap::Error) -> ExitCode {
     let plain = error.to_string();
-    if output::clean(&plain) == plain {
+    let written = if output::clean(&plain) == plain {
         // In colours, where there is a terminal.
-        error.exit();
+        error.print()
+    } else {
+        write!(output::stderr(), "{plain}")
+    };
+    match written {
+        Err(unwritten) if unwritten.kind() != io::ErrorKind::BrokenPipe && !error.use_stderr() => {
+            complain(&anyhow::Error::new(unwritten).context("standard output cannot be written"));
+            ExitCode::from(exit::FAILURE)
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::FAILURE)),
     }
-    let _ = write!(output::stderr(), "{plain}");
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::FAILURE))
 }
 
 #[cfg(test)]

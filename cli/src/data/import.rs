@@ -91,7 +91,7 @@ pub(super) async fn import(arguments: &Import) -> anyhow::Result<ExitCode> {
     let names = before.keys().map(String::as_str);
     add(&mut found.faults, alike(names, &found.files));
     if is_text && folder.is_none() {
-        say("No ASSETS: importing the training template alone")?;
+        say("No prices are given: importing the training template alone")?;
     }
     if !found.faults.is_empty() {
         return refuse(arguments.format, found);

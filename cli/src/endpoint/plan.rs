@@ -33,7 +33,7 @@ pub(crate) enum NoModel {
     NotYet { id: String, status: String },
     /// It succeeded, and no step of it makes a model.
     #[error(
-        "execution {id} has succeeded and made no model: only what a Model step makes is served, which a registered          package is not"
+        "execution {id} has succeeded and made no model: only what a Model step makes is served, which a registered package is not"
     )]
     NoStep { id: String },
     /// Its model was deleted.

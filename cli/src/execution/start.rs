@@ -133,7 +133,10 @@ async fn by_pipeline(arguments: &Start, pipeline: &str) -> anyhow::Result<Answer
     let given = given(&arguments.parameters)?;
     let search = arguments.place.search().await;
     let Some(found) = search.sagemaker.pipeline(pipeline).await? else {
-        bail!("SageMaker has no pipeline {pipeline} in this account and region");
+        bail!(
+            "SageMaker has no pipeline {pipeline} in this account and region; `aws sagemaker list-pipelines` names those \
+             that it has"
+        );
     };
     let installation = &arguments.place.installation;
     if found

@@ -146,6 +146,11 @@ fn plain(status: StatusCode, text: &str) -> Response {
     (status, text.to_owned()).into_response()
 }
 
+/// A request asks for what no page can show.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadRequest(String);
+
 async fn routed<S: Source>(site: Rc<Site<S>>, request: &Request<Body>) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     let (token, place) = path.split_once('/').unwrap_or((path, ""));
@@ -166,21 +171,25 @@ async fn routed<S: Source>(site: Rc<Site<S>>, request: &Request<Body>) -> Respon
         let mut values = query.iter().filter(|(known, _)| known == name);
         values.next().map(|(_, value)| value.as_str())
     };
-    let number = value("page")
-        .and_then(|page| page.parse().ok())
-        .unwrap_or(1);
-    let page = match place {
-        "" => executions(&site, number).await,
-        "execution" => execution(&site, value("id").unwrap_or_default()).await,
-        "compare" => {
+    let number = value("page").map_or(Some(1), |page| page.parse().ok());
+    let id = value("id").filter(|id| !id.is_empty());
+    let page = match (place, number, id) {
+        (_, None, _) => Err(BadRequest("page= is not a number.".to_owned()).into()),
+        ("", Some(number), _) => executions(&site, number).await,
+        ("execution", _, Some(id)) => execution(&site, id).await,
+        ("execution", _, None) => Err(BadRequest(
+            "id= names no execution: its id, ARN or display name.".to_owned(),
+        )
+        .into()),
+        ("compare", ..) => {
             let ids = query.iter().filter(|(name, _)| name == "id");
             let ids: Vec<&str> = ids.map(|(_, id)| id.as_str()).collect();
             comparison(&site, &ids, value("all").is_some()).await
         }
-        "endpoints" => endpoints(&site).await,
-        "failures" => failures(&site).await,
-        "housekeeping" => housekeeping(&site).await,
-        "events" => {
+        ("endpoints", ..) => endpoints(&site).await,
+        ("failures", ..) => failures(&site).await,
+        ("housekeeping", ..) => housekeeping(&site).await,
+        ("events", Some(number), _) => {
             let watched = match value("execution") {
                 Some(id) => Watched::Execution(id.to_owned()),
                 None => Watched::Page(number),
@@ -194,9 +203,12 @@ async fn routed<S: Source>(site: Rc<Site<S>>, request: &Request<Body>) -> Respon
         }
     };
     let answer = page.or_else(|error| {
-        let status = match error.is::<Unknown>() {
-            true => StatusCode::NOT_FOUND,
-            false => StatusCode::BAD_GATEWAY,
+        let status = if error.is::<Unknown>() {
+            StatusCode::NOT_FOUND
+        } else if error.is::<BadRequest>() {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::BAD_GATEWAY
         };
         Ok::<_, anyhow::Error>((status, message(&site, status, &format!("{error:#}"))?))
     });
@@ -329,15 +341,12 @@ async fn execution<S: Source>(site: &Site<S>, id: &str) -> Page {
 
 async fn comparison<S: Source>(site: &Site<S>, ids: &[&str], all: bool) -> Page {
     if !(2..=COMPARED).contains(&ids.len()) {
-        let text = format!(
-            "{} ticked: from 2 to {COMPARED} can be compared.",
-            match ids.len() {
-                1 => "1 execution is".to_owned(),
-                number => format!("{number} executions are"),
-            }
-        );
-        let status = StatusCode::BAD_REQUEST;
-        return Ok((status, message(site, status, &text)?));
+        let ticked = match ids.len() {
+            1 => "1 execution is".to_owned(),
+            number => format!("{number} executions are"),
+        };
+        let text = format!("{ticked} ticked: from 2 to {COMPARED} can be compared.");
+        return Err(BadRequest(text).into());
     }
     let (mut executions, mut curves) = (Vec::new(), Vec::new());
     for id in ids {
@@ -381,7 +390,7 @@ fn used(served: &Served, now: i64) -> String {
             let since = served.row.created_at.unwrap_or(0);
             match now.saturating_sub(since) < LOOKED_BACK {
                 true => format!(
-                    "never invoked, for {}",
+                    "not invoked since it was made {} ago",
                     render::duration(now.saturating_sub(since))
                 ),
                 false => "not invoked within 15 days".to_owned(),

@@ -160,6 +160,23 @@ async fn a_page_is_for_who_knows_its_address_on_this_machine() {
 }
 
 #[tokio::test]
+async fn a_request_that_lacks_what_its_page_needs_is_bad() {
+    let site = site(World::new());
+    for place in [
+        "execution",
+        "execution?id=",
+        "?page=abc",
+        "compare?id=run-1",
+    ] {
+        assert_eq!(
+            page(&site, place).await.0,
+            StatusCode::BAD_REQUEST,
+            "{place}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_a_page_elsewhere_sends_is_refused() {
     let site = site(World::new());
     for (sent_from, status) in [
@@ -267,7 +284,10 @@ async fn the_pages_say_what_there_is() {
         ),
         ("endpoints", "<td>invoked within the last hour</td>"),
         ("endpoints", "<td>idle for 4 h 00 min</td>"),
-        ("endpoints", "<td>never invoked, for 48 h 00 min</td>"),
+        (
+            "endpoints",
+            "<td>not invoked since it was made 48 h 00 min ago</td>",
+        ),
         ("failures", "Nothing is in this queue."),
         ("housekeeping", "<dt>oldest open seconds</dt><dd>5</dd>"),
         ("housekeeping", "<dt>found</dt><dd>none</dd>"),

@@ -70,7 +70,7 @@ pub(crate) enum HandlerError {
     },
     /// There is no such template.
     #[error(
-        "there is no training template {id:?}; put it into the table of training templates first"
+        "there is no training template {id:?}; `pipewright data list` names those that there are, and `pipewright data import` adds one"
     )]
     UnknownTemplate {
         /// The template's id.
