@@ -945,6 +945,20 @@ fn months_of_a_cache_and_retries_without_effect_are_doubtful() {
         ]
     );
     assert!(found[0].contains("30 minutes are PT30M"), "{}", found[0]);
+    let shrinks = json!([{"ExceptionType": ["Step.THROTTLING"], "BackoffRate": 0.5}]);
+    let mut never = with(
+        processing("P"),
+        "/CacheConfig",
+        json!({"Enabled": true, "ExpireAfter": "P0D"}),
+    );
+    never["RetryPolicies"] = shrinks;
+    assert_eq!(
+        short(&of(&json!([]), &[never])),
+        [
+            "W_CACHE $.Steps[0].CacheConfig.ExpireAfter",
+            "W_RETRY $.Steps[0].RetryPolicies[0].BackoffRate",
+        ]
+    );
 }
 
 /// A ForEach step with a step in its body, after a step that gives the items.

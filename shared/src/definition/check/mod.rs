@@ -132,9 +132,9 @@ codes! {
     BranchReference = Warning "W_BRANCH_REF", "A step waits for a step of a branch that may not be taken.";
     Unordered = Warning "W_UNORDERED", "A step reads a location that another one writes, and neither waits for the other.";
     Cache = Error "E_CACHE", "The cache's configuration is malformed.";
-    DoubtfulCache = Warning "W_CACHE", "A cache for a type of step that has none, or for months.";
+    DoubtfulCache = Warning "W_CACHE", "A cache for a type of step that has none, for months, or for no time.";
     Retry = Error "E_RETRY", "A retry policy is malformed.";
-    UnknownRetry = Warning "W_RETRY", "A retry policy for an exception or a type of step that is not documented.";
+    UnknownRetry = Warning "W_RETRY", "A retry policy for an exception or a type of step that is not documented, or whose intervals shrink.";
     PropertyFile = Error "E_PROPERTY_FILE", "A property file is malformed, not declared, or not of a processing step's output.";
     PropertyFilesElsewhere = Warning "W_PROPERTY_FILE", "Property files on a step that is not a processing step.";
     OutputParameter = Error "E_OUTPUT_PARAM", "An output parameter is malformed, not declared, or of a step that has none.";

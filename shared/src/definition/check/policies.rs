@@ -53,6 +53,10 @@ impl Checker<'_> {
                     );
                     self.report(Code::DoubtfulCache, path.key("ExpireAfter"), message);
                 }
+                if seconds(text).is_some_and(|seconds| seconds <= 0.0) {
+                    let message = format!("{text} is no time at all: no result is ever taken");
+                    self.report(Code::DoubtfulCache, path.key("ExpireAfter"), message);
+                }
             }
             Some(other) => self.report(
                 Code::Cache,
@@ -161,6 +165,14 @@ impl Checker<'_> {
                     format!("{key} is {kind} of {range}, not {value}"),
                 );
             }
+        }
+        if let Some(rate) = policy.get("BackoffRate").and_then(Value::as_f64)
+            && (0.0..1.0).contains(&rate)
+        {
+            let message = format!(
+                "BackoffRate {rate} shortens the interval from retry to retry; 1 keeps it, and 2 doubles it"
+            );
+            self.report(Code::UnknownRetry, path.key("BackoffRate"), message);
         }
         let given = |key: &str| policy.get(key).is_some_and(|value| !value.is_null());
         if given("MaxAttempts") && given("ExpireAfterMin") {
