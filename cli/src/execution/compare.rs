@@ -16,7 +16,9 @@ use serde_json::Value;
 use super::charts::{self, Curve};
 use super::known::Known;
 use super::logs::{Curves, Logs};
-use super::render::{Writer, clean, figure, figures_but_features, moment, span, top_features};
+use super::render::{
+    Writer, clean, figure, figures_but_features, moment, remarks, span, top_features,
+};
 use super::{Color, Format, Place, list, now, writer};
 use crate::html::{self, Frame};
 use crate::output::{self, Output};
@@ -119,7 +121,9 @@ pub(super) fn settings(path: &str, value: &Value, found: &mut Vec<(String, Strin
 fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
     let text = |name: &str, value: Option<String>| Some((name.to_owned(), value?));
     let duration = |from: Option<i64>, to: Option<i64>| Some(span(from?, to?));
+    let pipeline = history.attributes().start.pipeline_name;
     let execution = [
+        text("pipeline", pipeline),
         text("status", history.status.clone()),
         text("started", history.started_at.and_then(moment)),
         text("duration", duration(history.started_at, history.ended_at)),
@@ -169,12 +173,11 @@ fn facts(history: &History, parameters: &[(String, String)]) -> Facts {
         .iter()
         .filter_map(|step| Some((format!("{}, reason", step.name), step.reason.clone()?)));
     let durations = history.steps.iter().filter_map(|step| {
-        let simulated = if step.simulated { ", simulated" } else { "" };
         let took = duration(step.started_at, step.ended_at)?;
-        Some((
-            step.name.clone(),
-            format!("{took}, {}{simulated}", step.status),
-        ))
+        let mut parts = vec![took, step.status.clone()];
+        parts.extend(step.simulated.then(|| "simulated".to_owned()));
+        parts.extend(remarks(step));
+        Some((step.name.clone(), parts.join(", ")))
     });
     vec![
         (EXECUTION, execution.into_iter().flatten().collect()),

@@ -113,11 +113,17 @@ pub(crate) fn moment(millis: i64) -> Option<String> {
 pub(crate) struct Writer<W> {
     out: W,
     style: Style,
+    /// Why jobs were simulated, as far as it was written with a change.
+    simulated_for: BTreeSet<String>,
 }
 
 impl<W: Write> Writer<W> {
     pub(super) fn new(out: W, style: Style) -> Self {
-        Self { out, style }
+        Self {
+            out,
+            style,
+            simulated_for: BTreeSet::new(),
+        }
     }
 
     /// A text in the terminal's colours, where the style has any.
@@ -184,13 +190,21 @@ impl<W: Write> Writer<W> {
             notes.push(self.paint(RED, &clean(reason)));
         }
         if change.simulated {
-            notes.push(match &change.simulated_reason {
-                Some(reason) => self.paint(YELLOW, &format!("simulated: {}", clean(reason))),
+            let reason = change.simulated_reason.clone();
+            let reason = reason.filter(|reason| self.simulated_for.insert(reason.clone()));
+            notes.push(match reason {
+                Some(reason) => self.paint(YELLOW, &format!("simulated: {}", clean(&reason))),
                 None => self.paint(YELLOW, "simulated"),
             });
         }
         if change.cache_hit_arn.is_some() {
             notes.push(self.paint(YELLOW, "from the cache"));
+        }
+        if change.selection_arn.is_some() {
+            notes.push(self.paint(YELLOW, "taken over, not run"));
+        }
+        if change.retries > 0 {
+            notes.push(self.paint(YELLOW, &format!("retry {}", change.retries)));
         }
         if change.reconciled {
             notes.push(self.paint(YELLOW, "learnt by asking; its event went missing"));
@@ -245,8 +259,13 @@ impl<W: Write> Writer<W> {
             (Some(start), Some(end)) => format!(" in {}", span(start, end)),
             _ => String::new(),
         };
+        let display_name = history.attributes().execution.display_name;
+        let name = match display_name.filter(|name| *name != history.id) {
+            Some(name) => format!(" ({})", clean(&name)),
+            None => String::new(),
+        };
         let heading = format!(
-            "Execution {}: {}{took}",
+            "Execution {}{name}: {}{took}",
             self.paint(BOLD, &clean(&history.id)),
             self.paint_status(&status, 0),
         );
@@ -374,15 +393,8 @@ impl<W: Write> Writer<W> {
             if step.simulated {
                 notes.push(self.paint(YELLOW, "simulated"));
             }
-            if let Some(source) = &step.cache_hit_arn {
-                let source = clean(source.rsplit('/').next().unwrap_or(source));
-                notes.push(self.paint(YELLOW, &format!("from the cache of execution {source}")));
-            }
-            match step.retries {
-                0 => {}
-                1 => notes.push("after 1 retry".to_owned()),
-                retries => notes.push(format!("after {retries} retries")),
-            }
+            let remarks = remarks(step).into_iter();
+            notes.extend(remarks.map(|remark| self.paint(YELLOW, &remark)));
             let text = format!(
                 "  {:names$}  {:8}  {:>times$}  {}  {}",
                 clean(&step.name),
@@ -474,6 +486,27 @@ impl<W: Write> Writer<W> {
         }
         Ok(())
     }
+}
+
+/// What is to be known of a step's result besides its status, its reason and whether it was simulated: whose result it
+/// has where it did not run itself, and how often it was retried.
+pub(super) fn remarks(step: &Step) -> Vec<String> {
+    let execution = |arn: &String| clean(arn.rsplit('/').next().unwrap_or(arn));
+    let retries = match step.retries {
+        0 => None,
+        1 => Some("after 1 retry".to_owned()),
+        retries => Some(format!("after {retries} retries")),
+    };
+    let cached = step.cache_hit_arn.as_ref().map(execution);
+    let selected = step.selection_arn.as_ref().map(execution);
+    [
+        cached.map(|id| format!("from the cache of execution {id}")),
+        selected.map(|id| format!("not run, taken over from execution {id}")),
+        retries,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether a step's job, which would have written the model data there (its name

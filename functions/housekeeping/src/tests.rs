@@ -263,6 +263,7 @@ fn step(name: &str, status: &str, made: Option<(StepKind, &str)>) -> StepState {
             arn: arn.to_owned(),
         }),
         cache_hit_arn: None,
+        selection_arn: None,
     }
 }
 

@@ -5,13 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use pipewright::arn::Home;
-use pipewright::record::families::{
-    EndpointFacts, ExecutionFacts, ModelFacts, PackageFacts, SAGEMAKER_EXECUTION_TAG,
-};
+use pipewright::record::families::{PackageFacts, SAGEMAKER_EXECUTION_TAG};
 use pipewright::record::reconcile::Told;
 use pipewright::record::{
     Beyond, Candidate, ChangeRow, EndedTraining, Event, EventError, ExecutionArn, Expected,
-    InvalidRecordId, Kind, RecordId, RecordUpdate, Refusal, Subject, Writes, whose, writes,
+    InvalidRecordId, Kind, Owner, RecordId, RecordUpdate, Refusal, Subject, Writes, whose, writes,
 };
 use pipewright_aws::dynamodb::endpoints::Registry;
 use pipewright_aws::dynamodb::{Records, TableError};
@@ -189,15 +187,18 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         {
             return not_ours(format!("{arn} is in another account or region"));
         }
-        match &event.subject {
-            Subject::Execution(facts) => self.execution(&event, facts).await,
-            Subject::Step(facts) => {
-                let beyond = Beyond::default();
-                self.of_execution(&event, &facts.arn, None, &beyond).await
-            }
-            Subject::Model(facts) => self.model(home, &event, facts).await,
-            Subject::Package(facts) => self.package(home, &event, facts).await,
-            Subject::Endpoint(facts) => self.endpoint(&event, facts).await,
+        match event.subject.owner() {
+            Owner::Named {
+                execution,
+                display_name,
+            } => self.named(&event, execution, display_name).await,
+            Owner::Tagged {
+                execution,
+                arn,
+                name,
+            } => self.tagged(home, &event, execution, arn, name).await,
+            Owner::Package(facts) => self.package(home, &event, facts).await,
+            Owner::Endpoint(name) => self.endpoint(&event, name).await,
         }
     }
 
@@ -236,73 +237,81 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         Ok(followed)
     }
 
-    async fn execution(
+    async fn named(
         &self,
         event: &Event,
-        facts: &ExecutionFacts,
+        arn: &ExecutionArn,
+        display_name: Option<&str>,
     ) -> Result<Outcome, HandlerError> {
         let mut beyond = Beyond::default();
-        if event.status.name == "Failed" && event.failure_reason.is_none() {
+        // No event of an execution has its reason.
+        if event.kind() == Kind::Execution
+            && event.status.name == "Failed"
+            && event.failure_reason.is_none()
+        {
             beyond.failure_reason = self
                 .questions
-                .failure_reason(facts.arn.as_str())
+                .failure_reason(arn.as_str())
                 .await
                 .map_err(HandlerError::Lookup)?;
         }
         // The display name is the id of every execution that start-execution
         // started: nothing need be asked.
-        let name = facts.display_name.as_deref();
-        if let Some(candidate) = whose::started(name)
+        if let Some(candidate) = whose::started(display_name)
             && let Tried::Recorded(outcome) = self.record(event, candidate, &beyond).await?
         {
             return Ok(outcome);
         }
-        self.of_execution(event, &facts.arn, name, &beyond).await
+        self.of_execution(event, arn, display_name, &beyond).await
     }
 
-    async fn model(
+    async fn tagged(
         &self,
         home: &Home,
         event: &Event,
-        facts: &ModelFacts,
+        execution: Option<&ExecutionArn>,
+        made: Option<&str>,
+        name: Option<&str>,
     ) -> Result<Outcome, HandlerError> {
-        let tag = match (&facts.execution, &facts.arn) {
+        let tag = match (execution, made) {
             (Some(arn), _) => Some(arn.clone()),
-            (None, Some(model)) => self
+            (None, Some(made)) => self
                 .questions
-                .tag(model, SAGEMAKER_EXECUTION_TAG)
+                .tag(made, SAGEMAKER_EXECUTION_TAG)
                 .await
                 .map_err(HandlerError::Lookup)?
                 .and_then(|arn| ExecutionArn::parse(arn).ok()),
             (None, None) => None,
         };
-        let arn = match tag {
-            Some(arn) => Some(arn),
-            None => self.execution_in_name(facts).await?,
+        let arn = match (tag, name, made) {
+            (Some(arn), _, _) => Some(arn),
+            (None, Some(name), Some(made)) => self.execution_in_name(name, made).await?,
+            _ => None,
         };
-        match (arn, &facts.arn) {
-            (Some(arn), Some(model)) => self.made(home, event, model, &arn).await,
+        match (arn, made) {
+            (Some(arn), Some(made)) => self.made(home, event, made, &arn).await,
             _ => Ok(Outcome::NotOurs {
-                why: "model that no pipeline of ours made".to_owned(),
+                why: format!("{} that no pipeline of ours made", event.kind().name()),
             }),
         }
     }
 
-    /// The execution whose id stands in a model's name,
-    /// `pipelines-<12 characters>-...`: a deleted model has no tags any more.
-    /// Which pipeline's it is the name does not say, so SageMaker is asked.
+    /// The execution whose id stands in a name, `pipelines-<12 characters>-...`: what is deleted has no
+    /// tags any more. Which pipeline's it is the name does not say, so SageMaker is asked.
     async fn execution_in_name(
         &self,
-        facts: &ModelFacts,
+        name: &str,
+        arn: &str,
     ) -> Result<Option<ExecutionArn>, HandlerError> {
         let guess = || {
-            let name = facts.name.as_deref()?.strip_prefix("pipelines-")?;
-            let (id, _) = name.split_once('-')?;
-            let (scope, _) = facts.arn.as_deref()?.split_once(":model/")?;
-            Some((scope, id))
+            let (id, _) = name.strip_prefix("pipelines-")?.split_once('-')?;
+            let (partition, rest) = arn.split_once(":sagemaker:")?;
+            let mut parts = rest.splitn(3, ':');
+            let (region, account) = (parts.next()?, parts.next()?);
+            Some((format!("{partition}:sagemaker:{region}:{account}"), id))
         };
         match guess() {
-            Some((scope, id)) => self.execution_of_ours(scope, id).await,
+            Some((scope, id)) => self.execution_of_ours(&scope, id).await,
             None => Ok(None),
         }
     }
@@ -430,20 +439,16 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         self.of_execution(event, arn, None, &beyond).await
     }
 
-    async fn endpoint(
-        &self,
-        event: &Event,
-        facts: &EndpointFacts,
-    ) -> Result<Outcome, HandlerError> {
+    async fn endpoint(&self, event: &Event, name: &str) -> Result<Outcome, HandlerError> {
         let registered = self
             .endpoints
-            .find(&facts.name)
+            .find(name)
             .await
             .map_err(|error| HandlerError::Lookup(error.into()))?
             .map(|entry| entry.execution);
         let Some(id) = registered else {
             return Ok(Outcome::NotOurs {
-                why: format!("endpoint {} is not registered", facts.name),
+                why: format!("endpoint {name} is not registered"),
             });
         };
         let id = RecordId::new(id)?;

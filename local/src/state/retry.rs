@@ -5,6 +5,7 @@ use super::{State, Turn};
 use crate::clock::Millis;
 use pipewright::definition::{RetryPolicy, StepKind};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
     /// It is not an assignment, or not with a number.
-    #[error("it must be STEP=EXCEPTION, or STEP=EXCEPTION*TIMES")]
+    #[error("it must be STEP=EXCEPTION, or STEP=EXCEPTION*TIMES with TIMES of at least 1")]
     Form,
     /// The type of the failure is unknown.
     #[error("'{0}' is not one of the exceptions {known}", known = FAULTS.map(|(name, _)| name).join(", "))]
@@ -82,13 +83,13 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let (step, exception) = text.split_once('=').ok_or(FaultError::Form)?;
         let (exception, times) = exception.split_once('*').unwrap_or((exception, "1"));
-        let times = times.parse().map_err(|_| FaultError::Form)?;
+        let times: NonZeroU32 = times.parse().map_err(|_| FaultError::Form)?;
         let known = FAULTS.iter().find(|(name, _)| *name == exception);
         let (_, reason) = known.ok_or_else(|| FaultError::Unknown(exception.to_owned()))?;
         Ok(Self {
             step: step.to_owned(),
             reason,
-            times,
+            times: times.get(),
         })
     }
 }
@@ -310,7 +311,12 @@ mod tests {
     fn an_unknown_fault_is_refused_with_those_that_are_known() {
         let refused = |text: &str| text.parse::<Fault>().unwrap_err().to_string();
         assert!(refused("P=Capacity").contains("SageMaker.CAPACITY_ERROR, SageMaker.RESOURCE"));
-        for wrong in ["P", "P=Step.THROTTLING*x", "P=Step.THROTTLING*-1"] {
+        for wrong in [
+            "P",
+            "P=Step.THROTTLING*x",
+            "P=Step.THROTTLING*0",
+            "P=Step.THROTTLING*-1",
+        ] {
             assert_eq!(refused(wrong), FaultError::Form.to_string(), "{wrong}");
         }
     }

@@ -7,6 +7,7 @@ use super::run::{Execution, Phase, StepRun};
 use crate::clock::Millis;
 use crate::error::ApiError;
 use pipewright::definition::{Definition, Step};
+use pipewright::record::{CACHE_HIT, REUSED_FROM, SELECTION};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,12 +33,13 @@ impl Source {
         (member, json!({"SourcePipelineExecutionArn": arn}))
     }
 
-    /// What its events have of it; they have nothing of a selection.
-    pub(super) fn in_events(&self) -> Option<Value> {
-        match self {
-            Self::Cache(arn) => Some(json!({"sourcePipelineExecutionArn": arn})),
-            Self::Selection(_) => None,
-        }
+    /// Its member of a step's events, and the execution's ARN.
+    pub(super) fn in_event(&self) -> (&'static str, Value) {
+        let (member, arn) = match self {
+            Self::Cache(arn) => (CACHE_HIT, arn),
+            Self::Selection(arn) => (SELECTION, arn),
+        };
+        (member, json!({REUSED_FROM: arn}))
     }
 }
 

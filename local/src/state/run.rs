@@ -336,8 +336,8 @@ impl Execution {
         {
             detail.insert("failureReason".to_owned(), json!(reason));
         }
-        if let Some(hit) = step.source.as_ref().and_then(Source::in_events) {
-            detail.insert("cacheHitResult".to_owned(), hit);
+        if let Some((member, source)) = step.source.as_ref().map(Source::in_event) {
+            detail.insert(member.to_owned(), source);
         }
         turn.emit(
             Event::STEP,

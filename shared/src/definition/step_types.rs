@@ -344,6 +344,11 @@ macro_rules! step_types {
             /// SDK writes.
             pub const ANNOUNCED: [&str; 2] = ["Athena", "HubContent"];
 
+            /// Every kind that is known.
+            pub fn all() -> impl Iterator<Item = Self> {
+                TYPES.iter().map(|row| row.kind)
+            }
+
             /// The kind of that name.
             #[must_use]
             pub fn from_name(name: &str) -> Self {

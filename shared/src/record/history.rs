@@ -100,12 +100,16 @@ pub struct Change {
     pub ended_at: Option<i64>,
     /// The execution whose result came from the cache.
     pub cache_hit_arn: Option<String>,
+    /// The execution whose result a selective execution took over.
+    pub selection_arn: Option<String>,
     /// Whether the job was only acted, by a stand-in.
     pub simulated: bool,
     /// Why it was only acted.
     pub simulated_reason: Option<String>,
     /// Whether it was learnt by asking, its event having gone missing.
     pub reconciled: bool,
+    /// How many attempts of the step ended before this one.
+    pub retries: usize,
     /// How many messages told it.
     pub messages: usize,
     #[serde(skip)]
@@ -135,11 +139,13 @@ pub struct Step {
     pub resource_arn: Option<String>,
     /// The execution whose result came from the cache.
     pub cache_hit_arn: Option<String>,
+    /// The execution whose result a selective execution took over.
+    pub selection_arn: Option<String>,
     /// Whether its job was only acted, by a stand-in.
     pub simulated: bool,
     /// Why it was only acted.
     pub simulated_reason: Option<String>,
-    /// How often it failed and was taken up again.
+    /// How often it ran again after an attempt that failed or was stopped: by its retry policies or by a call.
     pub retries: usize,
 }
 
@@ -253,7 +259,7 @@ pub fn history<'a>(id: &str, items: impl IntoIterator<Item = &'a Item>) -> Histo
         }
     }
     messages.sort_by(|a, b| (a.at, &a.entry).cmp(&(b.at, &b.entry)));
-    let messages = without_superseded(without_strangers(messages));
+    let messages = with_retries(without_superseded(without_strangers(messages)));
     trainings.sort_by(|a, b| (a.started_at, &a.entry).cmp(&(b.started_at, &b.entry)));
     forecasts.sort_by(|a, b| a.made_at.cmp(&b.made_at));
     let trainings: Vec<Training> = trainings.into_iter().map(Training::of).collect();
@@ -327,9 +333,11 @@ impl Change {
             started_at: row.started_at,
             ended_at: row.ended_at,
             cache_hit_arn: row.cache_hit_arn,
+            selection_arn: row.selection_arn,
             simulated: row.simulated,
             simulated_reason: row.simulated_reason,
             reconciled: row.reconciled,
+            retries: 0,
             messages: 1,
             position: row.position,
             says: detail.as_ref().map_or(0, leaves),
@@ -368,6 +376,55 @@ fn subject(change: &Change) -> (Kind, Option<String>) {
 /// approval changes keeps its status.
 fn same_change(earlier: &Change, later: &Change) -> bool {
     earlier.status == later.status && earlier.approval_status == later.approval_status
+}
+
+/// The attempts of a step, as its messages tell of them in their order.
+///
+/// A message tells of another attempt if it goes on after an end, began later, or runs another job. Events tell no number of
+/// attempts, nor that an attempt failed which a retry policy follows.
+#[derive(Debug, Default)]
+struct Attempts {
+    /// How many there were before the current one.
+    retries: usize,
+    has_ended: bool,
+    /// In whole seconds, which is what events tell; an answer of SageMaker's has milliseconds.
+    started_at: Option<i64>,
+    job: Option<String>,
+}
+
+impl Attempts {
+    /// Takes up the next message; gives the number of attempts before that which it tells of.
+    fn take(&mut self, change: &Change) -> usize {
+        let started_at = change.started_at.map(|at| at.div_euclid(1000));
+        let job = change.resource_arn.as_ref();
+        let has_ended = is_final(&change.status);
+        let began_later = self.started_at.zip(started_at).is_some_and(|(a, b)| a < b);
+        let runs_another = self.job.as_ref().zip(job).is_some_and(|(a, b)| a != b);
+        if !has_ended && (self.has_ended || began_later || runs_another) {
+            *self = Self {
+                retries: self.retries + 1,
+                ..Self::default()
+            };
+        }
+        self.has_ended |= has_ended;
+        self.started_at = self.started_at.max(started_at);
+        self.job = job.cloned().or_else(|| self.job.take());
+        self.retries
+    }
+}
+
+/// Counts the attempts of steps before each message.
+fn with_retries(mut messages: Vec<Change>) -> Vec<Change> {
+    let mut order: Vec<usize> = (0..messages.len()).collect();
+    order.sort_by(|a, b| messages[*a].position.cmp(&messages[*b].position));
+    let mut attempts: BTreeMap<String, Attempts> = BTreeMap::new();
+    for message in order {
+        let message = &mut messages[message];
+        if let (Kind::Step, Some(name)) = (message.kind, &message.step_name) {
+            message.retries = attempts.entry(name.clone()).or_default().take(message);
+        }
+    }
+    messages
 }
 
 /// Drops what is told of models and packages that no step of the execution
@@ -457,7 +514,10 @@ fn collapse(messages: Vec<Change>) -> Vec<Change> {
     for message in messages {
         let key = subject(&message);
         match last.get(&key) {
-            Some(place) if same_change(&changes[*place], &message) => {
+            Some(place)
+                if same_change(&changes[*place], &message)
+                    && changes[*place].retries == message.retries =>
+            {
                 let kept = &mut changes[*place];
                 kept.messages += 1;
                 if message.says > kept.says {
@@ -520,12 +580,8 @@ fn steps(messages: &[Change]) -> Vec<Step> {
                 .rev()
                 .take_while(|message| message.status == last.status)
         };
-        // The current attempt: what came after the last failure that was not
-        // the end.
-        let attempt = messages
-            .windows(2)
-            .rposition(|pair| is_final(&pair[0].status) && !is_final(&pair[1].status))
-            .map_or(0, |place| place + 1);
+        let retries = last.retries;
+        let attempt = messages.partition_point(|message| message.retries < retries);
         let of_attempt = || messages[attempt..].iter().rev();
         let ended = is_final(&last.status);
         Some(Step {
@@ -539,12 +595,10 @@ fn steps(messages: &[Change]) -> Vec<Step> {
             reason: of_last().find_map(|m| m.reason.clone()),
             resource_arn: of_attempt().find_map(|m| m.resource_arn.clone()),
             cache_hit_arn: of_attempt().find_map(|m| m.cache_hit_arn.clone()),
+            selection_arn: of_attempt().find_map(|m| m.selection_arn.clone()),
             simulated: of_attempt().any(|m| m.simulated),
             simulated_reason: of_attempt().find_map(|m| m.simulated_reason.clone()),
-            retries: messages
-                .windows(2)
-                .filter(|pair| is_final(&pair[0].status) && !is_final(&pair[1].status))
-                .count(),
+            retries,
         })
     })
     .collect()
@@ -751,6 +805,42 @@ mod tests {
             (None, None, 1)
         );
         assert!(!history.is_final());
+    }
+
+    /// An attempt that fails before a retry has no event of its own: that the next one starts later, or runs another job, tells of it.
+    #[test]
+    fn retries_of_a_policy_are_counted() {
+        let attempt = |at: i64, job: &str| json!({"stepStartTime": T0 + at * 1000, "metadata": {"trainingJob": {"arn": job}}});
+        let start = |at: i64| json!({"stepStartTime": T0 + at * 1000});
+        let first = [
+            step(1, "train", "Starting", &start(1)),
+            step(2, "train", "Executing", &attempt(1, "arn:1")),
+            // A message of the same attempt that came late.
+            step(3, "train", "Starting", &start(1)),
+        ];
+        let others = [
+            [
+                step(5, "train", "Starting", &start(5)),
+                step(6, "train", "Executing", &attempt(5, "arn:2")),
+                step(9, "train", "Executing", &attempt(9, "arn:3")),
+                step(12, "train", "Succeeded", &attempt(9, "arn:3")),
+            ],
+            // Were the start that of the first attempt, the job would tell.
+            [
+                step(5, "train", "Starting", &start(1)),
+                step(6, "train", "Executing", &attempt(1, "arn:2")),
+                step(9, "train", "Executing", &attempt(1, "arn:3")),
+                step(12, "train", "Succeeded", &attempt(1, "arn:3")),
+            ],
+        ];
+        for other in others {
+            let events: Vec<Value> = first.iter().cloned().chain(other).collect();
+            let history = read(&events);
+            assert_eq!(history.steps[0].retries, 2);
+            assert_eq!(history.steps[0].resource_arn.as_deref(), Some("arn:3"));
+            assert_eq!(history.changes.last().unwrap().retries, 2);
+        }
+        assert_eq!(read(&first).steps[0].retries, 0);
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod verdict;
 pub mod whose;
 
 pub use event::{Event, EventError};
-pub use families::{Kind, Subject};
+pub use families::{CACHE_HIT, Kind, Owner, REUSED_FROM, SELECTION, Subject};
 pub use fold::{Beyond, Expected, RecordUpdate, Refusal, Writes, writes};
 pub use history::{History, history};
 pub use id::{ExecutionArn, InvalidRecordId, RecordId, arn_of};

@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::event::{self, Event, EventError};
-use super::families::{Kind, SAGEMAKER_EXECUTION_TAG};
+use super::families::{CACHE_HIT, Kind, REUSED_FROM, SAGEMAKER_EXECUTION_TAG, SELECTION};
 use super::id::ExecutionArn;
 use super::rows::{ChangeRow, without_nulls};
 use super::status::is_final;
@@ -75,6 +75,8 @@ pub struct StepState {
     pub made: Option<Made>,
     /// The execution whose result came from the cache.
     pub cache_hit_arn: Option<String>,
+    /// The execution whose result a selective execution took over.
+    pub selection_arn: Option<String>,
 }
 
 /// What a step made or ran.
@@ -297,8 +299,14 @@ impl Comparison<'_> {
             "failureReason": state.failure_reason,
             "metadata": metadata,
         });
-        if let Some(source) = &state.cache_hit_arn {
-            detail["cacheHitResult"] = json!({"sourcePipelineExecutionArn": source});
+        let reused = [
+            (CACHE_HIT, &state.cache_hit_arn),
+            (SELECTION, &state.selection_arn),
+        ];
+        for (member, source) in reused {
+            if let Some(source) = source {
+                detail[member] = json!({REUSED_FROM: source});
+            }
         }
         self.missing(
             (Kind::Step, &state.name),

@@ -285,14 +285,9 @@ fn row(step: &Step, begin: i64, end: i64) -> Row {
             .simulated_reason
             .as_deref()
             .unwrap_or("no reason given");
-        remarks.push(format!("Simulated: {why}"));
+        remarks.push(format!("simulated: {why}"));
     }
-    if let Some(arn) = &step.cache_hit_arn {
-        remarks.push(format!("From the cache: the result of {arn}"));
-    }
-    if step.retries > 0 {
-        remarks.push(format!("Failed and taken up again {}", times(step.retries)));
-    }
+    remarks.extend(super::super::render::remarks(step));
     Row {
         name: step.name.clone(),
         kind: step.step_type.clone().unwrap_or_default(),
@@ -305,14 +300,6 @@ fn row(step: &Step, begin: i64, end: i64) -> Row {
         left: percent(start.unwrap_or(begin) - begin),
         width: percent(start.map_or(0, |start| stop.unwrap_or(end) - start)),
         remarks,
-    }
-}
-
-fn times(number: usize) -> String {
-    match number {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        number => format!("{number} times"),
     }
 }
 
@@ -899,7 +886,7 @@ mod tests {
         for told in [
             "<title>run-1: Failed</title>",
             "<strong>Why it failed:</strong>",
-            "Simulated: no runner",
+            "simulated: no runner",
             ">1 min 05 s<",
             "s3://models/execution/run-1/",
             "<dt>limiting asset</dt><dd>XOM</dd>",

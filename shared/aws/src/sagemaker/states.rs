@@ -226,56 +226,52 @@ fn step_state(step: &PipelineExecutionStep) -> StepState {
             step.cache_hit_result()
                 .and_then(|hit| hit.source_pipeline_execution_arn()),
         ),
+        selection_arn: text(
+            step.selective_execution_result()
+                .and_then(|result| result.source_pipeline_execution_arn()),
+        ),
     }
 }
 
-/// What a step made, of the types that have an ARN. SageMaker does not say a
-/// step's type; what it made tells.
+/// What a step made. SageMaker does not say a step's type; what it made tells.
 fn made(metadata: &PipelineExecutionStepMetadata) -> Option<Made> {
-    use StepKind as Kind;
-    let found = [
-        (
-            Kind::Processing,
-            metadata.processing_job().and_then(|job| job.arn()),
-        ),
-        (
-            Kind::Training,
-            metadata.training_job().and_then(|job| job.arn()),
-        ),
-        (
-            Kind::Transform,
-            metadata.transform_job().and_then(|job| job.arn()),
-        ),
-        (
-            Kind::Tuning,
-            metadata.tuning_job().and_then(|job| job.arn()),
-        ),
-        (
-            Kind::AutoMl,
-            metadata.auto_ml_job().and_then(|job| job.arn()),
-        ),
-        (Kind::Model, metadata.model().and_then(|model| model.arn())),
-        (
-            Kind::RegisterModel,
-            metadata.register_model().and_then(|model| model.arn()),
-        ),
-        (
-            Kind::Lambda,
-            metadata.lambda().and_then(|lambda| lambda.arn()),
-        ),
-        (
-            Kind::EndpointConfig,
-            metadata.endpoint_config().and_then(|config| config.arn()),
-        ),
-        (
-            Kind::Endpoint,
-            metadata.endpoint().and_then(|endpoint| endpoint.arn()),
-        ),
-    ];
-    found.into_iter().find_map(|(kind, arn)| {
-        Some(Made {
-            kind,
-            arn: arn?.to_owned(),
-        })
+    StepKind::all().find_map(|kind| {
+        let arn = arn_of_made(kind, metadata)?.to_owned();
+        Some(Made { kind, arn })
     })
+}
+
+/// The ARN of what a step of a type made; `None` where the type's metadata has none.
+fn arn_of_made(kind: StepKind, metadata: &PipelineExecutionStepMetadata) -> Option<&str> {
+    match kind {
+        StepKind::Processing => metadata.processing_job()?.arn(),
+        StepKind::Training => metadata.training_job()?.arn(),
+        StepKind::Tuning => metadata.tuning_job()?.arn(),
+        StepKind::Transform => metadata.transform_job()?.arn(),
+        StepKind::Model => metadata.model()?.arn(),
+        StepKind::RegisterModel => metadata.register_model()?.arn(),
+        StepKind::Lambda => metadata.lambda()?.arn(),
+        StepKind::AutoMl => metadata.auto_ml_job()?.arn(),
+        StepKind::EndpointConfig => metadata.endpoint_config()?.arn(),
+        StepKind::Endpoint => metadata.endpoint()?.arn(),
+        StepKind::InferenceComponent => metadata.inference_component()?.arn(),
+        StepKind::BedrockCustomModel => metadata.bedrock_custom_model()?.arn(),
+        StepKind::BedrockCustomModelDeployment => metadata.bedrock_custom_model_deployment()?.arn(),
+        StepKind::BedrockModelImport => metadata.bedrock_model_import()?.arn(),
+        StepKind::BedrockProvisionedModelThroughput => {
+            metadata.bedrock_provisioned_model_throughput()?.arn()
+        }
+        StepKind::Job => metadata.job()?.arn(),
+        StepKind::Condition
+        | StepKind::Callback
+        | StepKind::QualityCheck
+        | StepKind::ClarifyCheck
+        | StepKind::Emr
+        | StepKind::EmrServerless
+        | StepKind::Fail
+        | StepKind::Lineage
+        | StepKind::Cleanup
+        | StepKind::ForEach
+        | StepKind::Unknown => None,
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Subject};
+use super::{Facts, Family, Kind, Owner, Subject};
 use crate::record::event::{Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::reader::{Read, Reader};
@@ -73,6 +73,10 @@ impl Facts for EndpointFacts {
 
     fn arn(&self) -> Option<&str> {
         self.arn.as_deref()
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner::Endpoint(&self.name)
     }
 
     fn moment(&self) -> Option<i64> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Subject};
+use super::{Facts, Family, Kind, Owner, Subject};
 use crate::record::event::{Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::id::ExecutionArn;
@@ -75,8 +75,11 @@ impl Facts for ExecutionFacts {
         Some(self.arn.as_str())
     }
 
-    fn execution(&self) -> Option<&ExecutionArn> {
-        Some(&self.arn)
+    fn owner(&self) -> Owner<'_> {
+        Owner::Named {
+            execution: &self.arn,
+            display_name: self.display_name.as_deref(),
+        }
     }
 
     fn attributes(&self, event: &Event, beyond: &Beyond) -> Option<(&'static str, Value)> {

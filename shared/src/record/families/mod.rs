@@ -12,72 +12,83 @@ use super::id::ExecutionArn;
 use super::reader::{Read, Reader};
 use super::rows::ChangeRow;
 
-mod endpoint;
-mod execution;
-mod model;
-mod package;
-mod step;
+/// The families, each by its module, its kind and what its events tell. A new one is a line here, and its file.
+macro_rules! families {
+    ($($(#[$doc:meta])* $([$default:meta])? $module:ident: $kind:ident($facts:ident);)*) => {
+        $(mod $module;)*
+        $(pub use $module::$facts;)*
 
-pub use endpoint::EndpointFacts;
-pub use execution::ExecutionFacts;
-pub use model::{ModelFacts, SAGEMAKER_EXECUTION_TAG};
-pub use package::PackageFacts;
-pub use step::StepFacts;
+        /// What an event is about.
+        #[derive(
+            Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "lowercase")]
+        pub enum Kind {
+            $($(#[$doc])* $(#[$default])? $kind,)*
+        }
 
-/// What an event is about.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A pipeline execution.
-    #[default]
-    Execution,
-    /// A step of an execution.
-    Step,
-    /// A model.
-    Model,
-    /// A model package (a registered version of a model).
-    Package,
-    /// An endpoint.
-    Endpoint,
+        /// In the order of [`Kind`].
+        const FAMILIES: &[&Family] = &[$(&$module::FAMILY),*];
+
+        /// What an event is about, and what it tells of that.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Subject {
+            $($(#[$doc])* $kind($facts),)*
+        }
+
+        impl Subject {
+            pub(super) fn facts(&self) -> &dyn Facts {
+                match self {
+                    $(Self::$kind(facts) => facts,)*
+                }
+            }
+        }
+    };
 }
 
-/// In the order of [`Kind`].
-const FAMILIES: [&Family; 5] = [
-    &execution::FAMILY,
-    &step::FAMILY,
-    &model::FAMILY,
-    &package::FAMILY,
-    &endpoint::FAMILY,
-];
-
-/// What an event is about, and what it tells of that.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Subject {
-    /// A pipeline's execution.
-    Execution(ExecutionFacts),
-    /// A step of one.
-    Step(StepFacts),
+families! {
+    /// A pipeline execution.
+    [default] execution: Execution(ExecutionFacts);
+    /// A step of an execution.
+    step: Step(StepFacts);
     /// A model.
-    Model(ModelFacts),
-    /// A model package.
-    Package(PackageFacts),
+    model: Model(ModelFacts);
+    /// A model package (a registered version of a model).
+    package: Package(PackageFacts);
     /// An endpoint.
-    Endpoint(EndpointFacts),
+    endpoint: Endpoint(EndpointFacts);
+}
+
+pub use model::SAGEMAKER_EXECUTION_TAG;
+pub use step::{CACHE_HIT, REUSED_FROM, SELECTION};
+
+/// How the execution is found that an event belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Owner<'a> {
+    /// SageMaker itself names it.
+    Named {
+        /// Its ARN.
+        execution: &'a ExecutionArn,
+        /// Its display name, where the event tells.
+        display_name: Option<&'a str>,
+    },
+    /// The tag [`SAGEMAKER_EXECUTION_TAG`] names it, which any other of the account may write as well: it counts where a
+    /// step of the execution made what has the tag.
+    Tagged {
+        /// What the tag says, where the event has it.
+        execution: Option<&'a ExecutionArn>,
+        /// The ARN of what has the tag.
+        arn: Option<&'a str>,
+        /// The name of what has the tag.
+        name: Option<&'a str>,
+    },
+    /// The properties of a model package name it, which count where a step of the execution registered the package.
+    Package(&'a PackageFacts),
+    /// The table of endpoints has an endpoint of this name, with the execution whose model it serves.
+    Endpoint(&'a str),
 }
 
 impl Subject {
-    pub(super) fn facts(&self) -> &dyn Facts {
-        match self {
-            Self::Execution(facts) => facts,
-            Self::Step(facts) => facts,
-            Self::Model(facts) => facts,
-            Self::Package(facts) => facts,
-            Self::Endpoint(facts) => facts,
-        }
-    }
-
     /// The name by which a person knows it, where the event has one.
     pub fn name(&self) -> Option<&str> {
         self.facts().name()
@@ -86,6 +97,11 @@ impl Subject {
     /// Its ARN, where the event has it; of a step, its execution's.
     pub fn arn(&self) -> Option<&str> {
         self.facts().arn()
+    }
+
+    /// How its execution is found.
+    pub fn owner(&self) -> Owner<'_> {
+        self.facts().owner()
     }
 }
 
@@ -137,9 +153,17 @@ pub(super) trait Facts {
     /// The ARN of what the event is about; of a step, its execution's.
     fn arn(&self) -> Option<&str>;
 
+    /// How the execution is found that it belongs to.
+    fn owner(&self) -> Owner<'_>;
+
     /// The execution that the event itself names.
     fn execution(&self) -> Option<&ExecutionArn> {
-        None
+        match self.owner() {
+            Owner::Named { execution, .. } => Some(execution),
+            Owner::Tagged { execution, .. } => execution,
+            Owner::Package(facts) => facts.execution.as_ref(),
+            Owner::Endpoint(_) => None,
+        }
     }
 
     /// The ARN of what a step made: what the event is about, or what its step made.

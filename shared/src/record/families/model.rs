@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Made, Subject, first_container};
+use super::{Facts, Family, Kind, Made, Owner, Subject, first_container};
 use crate::record::event::{Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::id::ExecutionArn;
@@ -130,8 +130,12 @@ impl Facts for ModelFacts {
         self.arn.as_deref()
     }
 
-    fn execution(&self) -> Option<&ExecutionArn> {
-        self.execution.as_ref()
+    fn owner(&self) -> Owner<'_> {
+        Owner::Tagged {
+            execution: self.execution.as_ref(),
+            arn: self.arn.as_deref(),
+            name: self.name.as_deref(),
+        }
     }
 
     fn attributes(&self, event: &Event, _: &Beyond) -> Option<(&'static str, Value)> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Made, Subject, first_container};
+use super::{Facts, Family, Kind, Made, Owner, Subject, first_container};
 use crate::record::event::{EXECUTION_ID, Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::id::ExecutionArn;
@@ -120,8 +120,8 @@ impl Facts for PackageFacts {
         Some(&self.arn)
     }
 
-    fn execution(&self) -> Option<&ExecutionArn> {
-        self.execution.as_ref()
+    fn owner(&self) -> Owner<'_> {
+        Owner::Package(self)
     }
 
     /// A decision follows the registration, whatever the digests say.

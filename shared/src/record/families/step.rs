@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Subject};
+use super::{Facts, Family, Kind, Owner, Subject};
 use crate::record::event::{Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::id::ExecutionArn;
@@ -45,13 +45,27 @@ pub struct StepFacts {
     pub resource_arn: Option<String>,
     /// The execution whose result was taken from the cache.
     pub cache_hit_arn: Option<String>,
+    /// The execution whose result a selective execution took over.
+    pub selection_arn: Option<String>,
 }
+
+/// The member of an event that names the execution whose result came from the cache.
+pub const CACHE_HIT: &str = "cacheHitResult";
+/// The member that names the one that a selective execution builds on: in the spelling of `SelectiveExecutionResult` of
+/// `ListPipelineExecutionSteps`. No example of SageMaker's own events with it is published.
+pub const SELECTION: &str = "selectiveExecutionResult";
+/// Where either of them has the execution's ARN.
+pub const REUSED_FROM: &str = "sourcePipelineExecutionArn";
 
 fn read(reader: &mut Reader<'_>) -> Result<Read, EventError> {
     reader.know(&["pipelineArn"]);
     let step_type = reader.text("stepType");
     let metadata = reader.value("metadata");
-    let cache_hit = reader.value("cacheHitResult");
+    let mut reused = |member| {
+        let source = reader.value(member)?[REUSED_FROM].as_str()?;
+        Some(source.to_owned())
+    };
+    let (cache_hit_arn, selection_arn) = (reused(CACHE_HIT), reused(SELECTION));
     Ok(Read {
         subject: Subject::Step(StepFacts {
             arn: reader.execution_arn()?,
@@ -60,9 +74,8 @@ fn read(reader: &mut Reader<'_>) -> Result<Read, EventError> {
             step_type,
             started_at: reader.moment("stepStartTime"),
             ended_at: reader.moment("stepEndTime"),
-            cache_hit_arn: cache_hit
-                .and_then(|hit| hit["sourcePipelineExecutionArn"].as_str())
-                .map(str::to_owned),
+            cache_hit_arn,
+            selection_arn,
         }),
         status: reader.required_text("currentStepStatus")?,
         previous: reader.text("previousStepStatus"),
@@ -95,8 +108,11 @@ impl Facts for StepFacts {
         Some(self.arn.as_str())
     }
 
-    fn execution(&self) -> Option<&ExecutionArn> {
-        Some(&self.arn)
+    fn owner(&self) -> Owner<'_> {
+        Owner::Named {
+            execution: &self.arn,
+            display_name: None,
+        }
     }
 
     fn made_arn(&self) -> Option<&str> {
@@ -117,5 +133,6 @@ impl Facts for StepFacts {
         row.ended_at = self.ended_at;
         row.resource_arn = self.resource_arn.clone();
         row.cache_hit_arn = self.cache_hit_arn.clone();
+        row.selection_arn = self.selection_arn.clone();
     }
 }

@@ -214,7 +214,7 @@ fn of_two_ends_in_one_second_the_one_that_was_told_stays() {
 }
 
 #[test]
-fn a_lost_step_keeps_its_reason_its_job_and_its_cache_hit() {
+fn a_lost_step_keeps_its_reason_its_job_and_its_sources() {
     let mut items = Items::default();
     let state = StepState {
         name: "model".to_owned(),
@@ -227,6 +227,7 @@ fn a_lost_step_keeps_its_reason_its_job_and_its_cache_hit() {
             arn: "arn:m".to_owned(),
         }),
         cache_hit_arn: Some("arn:other".to_owned()),
+        selection_arn: Some("arn:chosen".to_owned()),
     };
     items.fold(&compare(&items.told(), |ask| ask.step(&state)).unwrap());
     let history = items.history();
@@ -234,6 +235,7 @@ fn a_lost_step_keeps_its_reason_its_job_and_its_cache_hit() {
     assert_eq!(step.reason.as_deref(), Some("no capacity"));
     assert_eq!(step.resource_arn.as_deref(), Some("arn:m"));
     assert_eq!(step.cache_hit_arn.as_deref(), Some("arn:other"));
+    assert_eq!(step.selection_arn.as_deref(), Some("arn:chosen"));
     assert_eq!(step.step_type.as_deref(), Some("Model"));
     assert_eq!(items.of_record("modelStepArn"), Some("arn:m"));
 }

@@ -48,6 +48,8 @@ pub struct ChangeRow {
     pub resource_arn: Option<String>,
     /// The execution whose result came from the cache.
     pub cache_hit_arn: Option<String>,
+    /// The execution whose result a selective execution took over.
+    pub selection_arn: Option<String>,
     /// Whether the package may be deployed.
     pub approval_status: Option<String>,
     /// Whether the job was only simulated.
