@@ -12,6 +12,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use clap::Args;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
@@ -57,7 +59,9 @@ pub(crate) struct Web {
 pub(crate) async fn run(arguments: Web) -> anyhow::Result<ExitCode> {
     let config = pipewright_aws::config().await;
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bits: {error}"))?;
+    SysRng
+        .try_fill_bytes(&mut random)
+        .context("no random bits")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port))
         .await
         .with_context(|| format!("port {} of 127.0.0.1 cannot be opened", arguments.port))?;
