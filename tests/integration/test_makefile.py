@@ -77,7 +77,7 @@ def test_every_variable_of_the_makefile_is_among_these():
     )
     bare = set(re.findall(r"\$\(([A-Z][A-Z_]*)\)", MAKEFILE)) - set_here
     assert asked == {*TAKES, *SWITCHES}
-    assert bare == {"CARGO_TARGET_DIR", "MAKECMDGOALS", "MAKEFILE_LIST"}
+    assert bare == {"CARGO_TARGET_DIR", "MAKE", "MAKECMDGOALS", "MAKEFILE_LIST"}
     optional = set(re.findall(r"^(\w+)\s*\?=", MAKEFILE, re.MULTILINE))
     assert optional | {"CARGO_TARGET_DIR"} == OF_THE_ENVIRONMENT
     listed = re.search(r"^VARIABLES := (.*\n.*)", MAKEFILE, re.MULTILINE)[1]

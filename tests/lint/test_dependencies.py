@@ -1,4 +1,4 @@
-"""cargo-deny looks at the dependencies, and each line of deny.toml means something to it."""
+"""cargo-deny looks at the dependencies, each line of deny.toml means something to it, and each is compiled once."""
 
 import re
 import shutil
@@ -67,3 +67,24 @@ def test_the_pinned_toolchain_is_that_of_the_image_and_new_enough():
     assert f"/rust:{minor}-" in (ROOT / "docker" / "Dockerfile").read_text()
     least = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     assert [int(part) for part in least.split(".")] <= [int(part) for part in minor.split(".")]
+
+
+def features(edges: str, *packages: str) -> set[str]:
+    """Each dependency of these packages with the features that it has where these edges are followed."""
+    lines = subprocess.run(
+        ["cargo", "tree", "--locked", "--prefix", "none", "--format", "{p} {f}", "--edges", edges, *packages],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout.splitlines()
+    return {line.removesuffix(" (*)") for line in lines}
+
+
+def test_programs_and_tests_have_the_same_dependencies():
+    """What tests need may not give features to what programs need: the workspace would be compiled once for each."""
+    [built] = re.findall(r"cargo build (--workspace .*) --bins --locked", (ROOT / "Makefile").read_text())
+    for_programs = features("normal,build", *built.split())
+    assert any(line.startswith("aws-sdk-sagemaker ") for line in for_programs)
+    assert for_programs - features("normal,build,dev", "--workspace") == set()
