@@ -171,10 +171,15 @@ others-checked: lint-others $(VENV)/lambda.stamp $(AXE)/.package-lock.json
 test-rust: ## Run the tests of the Rust crates
 	cargo test --workspace --locked
 
-# What `make test` does hundreds of times.
-test-thorough: fuzz ## Run the property tests of events, reconciliation and the custom resource 10,000 times, and make fuzz
+# What `make test` does hundreds of times, and what it does not do. The benchmarks are at their quickest size: whether each
+# runs to its end, not what it measures.
+test-thorough: fuzz ## Run property tests 10,000 times, make fuzz, and each benchmark that needs no GluonTS once (an hour)
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --bin pipeline-events -- the_same_items latest_event
 	PIPEWRIGHT_CASES=10000 cargo test --workspace --locked --lib -- hundreds_of_histories record::reconcile
+	@$(MAKE) --no-print-directory bench QUICK=1
+	@$(MAKE) --no-print-directory bench-events QUICK=1
+	@$(MAKE) --no-print-directory bench-custom-resource QUICK=1
+	@$(MAKE) --no-print-directory ablation QUICK=1
 
 # Each target of tests/fuzz for a minute: from the inputs named here and from those that earlier runs found worth keeping.
 # The versions are those of Cargo.lock. An input that breaks a promise ends it, and stays in .local/fuzz. libFuzzer is C++, so this needs g++.
@@ -229,7 +234,7 @@ fmt: $(VENV)/test.stamp ## Format all code
 	$(VENV)/bin/ruff check --fix --select I docker docs local ops samples tests
 	$(VENV)/bin/ruff format docker docs local ops samples tests
 
-# QUICK=1: small sizes, one round. ONLY='kernels step autoencoder scaling': some
+# QUICK=1: small sizes, one round; its figures mean nothing. ONLY='kernels step autoencoder scaling': some
 # parts. WRITE=1: put the figures into the page.
 BENCH_VENV := .venv-bench
 GLUONTS_VENV := .venv-gluonts
@@ -241,17 +246,18 @@ bench: bench-program $(BENCH_VENV)/stamp ## Measure against Python's libraries s
 
 EVENTS_BASELINE := tests/bench/events
 
-bench-events: $(VENV)/run.stamp $(EVENTS_BASELINE)/node_modules/stamp ## Measure the recording of events beside the original's way, in Node.js (WRITE=1)
+bench-events: $(VENV)/run.stamp $(EVENTS_BASELINE)/node_modules/stamp ## Measure the recording of events beside the original's way, in Node.js (QUICK=1, WRITE=1)
 	@cargo build --release --locked -p pipeline-events
 	@PYTHONPATH=.:tests/bench:tests/integration $(VENV)/bin/python $(EVENTS_BASELINE)/measure.py --binary $(call quoted,$(TARGET)/release/pipeline-events) \
-	  $(call flag,--write docs/BENCHMARKS.md,WRITE)
+	  $(call flag,--rounds 1 --executions 1,QUICK) $(call flag,--write docs/BENCHMARKS.md,WRITE)
 
 $(EVENTS_BASELINE)/node_modules/stamp: $(EVENTS_BASELINE)/package-lock.json
 	@npm ci --prefix $(EVENTS_BASELINE) --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
-ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (WRITE=1)
-	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(call quoted,$(BENCH_PROGRAM)) $(call flag,--write docs/ABLATION.md,WRITE)
+ablation: bench-program $(BENCH_VENV)/stamp ## Tell which features help to forecast the next day (QUICK=1, WRITE=1)
+	@$(BENCH_VENV)/bin/python tests/bench/ablation.py --binary $(call quoted,$(BENCH_PROGRAM)) \
+	  $(call flag,--targets JPM --epochs 2,QUICK) $(call flag,--write docs/ABLATION.md,WRITE)
 
 gluonts: bench-program $(GLUONTS_VENV)/stamp ## Read our DeepAR files with GluonTS and train its DeepAR (installs 7 GB)
 	@$(GLUONTS_VENV)/bin/python tests/bench/gluonts_check.py --binary $(call quoted,$(BENCH_PROGRAM))
@@ -265,12 +271,13 @@ bench-deepar: bench-program $(GLUONTS_VENV)/stamp ## Measure our DeepAR beside G
 # The wheel of the SAM command line holds the Runtime Interface Emulator.
 CUSTOM_RESOURCE := tests/bench/custom_resource
 
-bench-custom-resource: $(SAM_VENV)/stamp $(CUSTOM_RESOURCE)/node_modules/.package-lock.json ## Measure the custom resource's start, answer and size beside one for Node.js (WRITE=1)
+bench-custom-resource: $(SAM_VENV)/stamp $(CUSTOM_RESOURCE)/node_modules/.package-lock.json ## Measure the custom resource's start, answer and size beside one for Node.js (QUICK=1, WRITE=1)
 	@cargo build --release --locked -p pipeline-definition -p bare-function
 	@$(CUSTOM_RESOURCE)/node_modules/.bin/esbuild $(CUSTOM_RESOURCE)/runtime.mjs --bundle --minify --log-level=warning \
 	  --platform=node --target=node20 --format=cjs --outfile=$(call quoted,$(TARGET)/bench/custom-resource.cjs)
 	@$(SAM_VENV)/bin/python $(CUSTOM_RESOURCE)/measure.py --program ours=$(call quoted,$(TARGET)/release/pipeline-definition) \
-	  --bundle $(call quoted,$(TARGET)/bench/custom-resource.cjs) --bare $(call quoted,$(TARGET)/release/bare-function) $(call flag,--write docs/FUNCTIONS.md,WRITE)
+	  --bundle $(call quoted,$(TARGET)/bench/custom-resource.cjs) --bare $(call quoted,$(TARGET)/release/bare-function) \
+	  $(call flag,--colds 1 --warms 1,QUICK) $(call flag,--write docs/FUNCTIONS.md,WRITE)
 
 $(CUSTOM_RESOURCE)/node_modules/.package-lock.json: $(CUSTOM_RESOURCE)/package-lock.json
 	@cd $(CUSTOM_RESOURCE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
