@@ -64,7 +64,7 @@ def test_a_benchmark_knows_the_options_it_gets(target):
 
 
 def test_what_make_lists_is_run_where_everything_is():
-    """`make test-thorough` runs each benchmark that it can at its quickest size; the page tells when each was measured."""
+    """`make test-thorough` runs each benchmark that it can, at its quickest size; the page has the day of each."""
     recipe = MAKEFILE.split("\ntest-thorough:")[1].split("\n\n")[0]
     assert set(re.findall(r"\$\(MAKE\).* ([a-z-]+) QUICK=1$", recipe, re.MULTILINE)) == set(BENCHMARKS) - OF_GLUONTS
     last_runs = re.findall(r"^\| `make ([a-z-]+)[^|]*` +\| \d{4}-\d\d-\d\d ", PAGE, re.MULTILINE)
