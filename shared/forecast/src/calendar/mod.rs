@@ -11,6 +11,8 @@ mod start;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 use time::{Date, Month, PrimitiveDateTime};
 
@@ -117,6 +119,19 @@ pub struct Period(pub i64);
 const MINUTES_PER_DAY: i64 = 24 * 60;
 /// Days from the Monday of 1970-01-01's week, which was a Thursday, to that day.
 const EPOCH_WEEKDAY: i64 = 3;
+impl Serialize for Frequency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Frequency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
 /// The Gregorian calendar, weekdays and ISO weeks included, repeats after so
 /// many days.
 const DAYS_PER_CYCLE: i64 = 146_097;

@@ -16,12 +16,11 @@
 use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Checkpoint, Filling, Model, ModelSettings, Plan, Summary};
-use crate::calendar::Frequency;
-use crate::hyperparameters::Likelihood;
+use super::{Checkpoint, Model, ModelSettings, Plan, Summary};
 
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -58,24 +57,9 @@ pub enum ArtifactError {
     Io(#[from] std::io::Error),
 }
 
+/// What the header has beside the settings, whose members come first.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
-    frequency: String,
-    context_length: usize,
-    prediction_length: usize,
-    likelihood: String,
-    cardinality: Vec<u32>,
-    dynamic_features: usize,
-    num_cells: usize,
-    num_layers: usize,
-    dropout_rate: f64,
-    embedding_dimension: usize,
-    learning_rate: f64,
-    mini_batch_size: usize,
-    epochs: usize,
-    early_stopping_patience: Option<usize>,
-    filling: Filling,
-    seed: u64,
     default_scale: f64,
     training: Option<Summary>,
     weights: usize,
@@ -96,24 +80,8 @@ struct Progress {
 }
 
 impl Header {
-    fn of(settings: &ModelSettings, default_scale: f32, weights: usize) -> Self {
+    fn of(default_scale: f32, weights: usize) -> Self {
         Self {
-            frequency: settings.frequency.to_string(),
-            context_length: settings.context_length,
-            prediction_length: settings.prediction_length,
-            likelihood: settings.likelihood.name().to_owned(),
-            cardinality: settings.cardinality.clone(),
-            dynamic_features: settings.dynamic_features,
-            num_cells: settings.cells,
-            num_layers: settings.layers,
-            dropout_rate: settings.dropout,
-            embedding_dimension: settings.embedding,
-            learning_rate: settings.learning_rate,
-            mini_batch_size: settings.batch,
-            epochs: settings.epochs,
-            early_stopping_patience: settings.patience,
-            filling: settings.filling,
-            seed: settings.seed,
             default_scale: f64::from(default_scale),
             training: None,
             weights,
@@ -126,48 +94,6 @@ impl Header {
     fn default_scale(&self) -> f32 {
         self.default_scale as f32
     }
-
-    fn settings(&self) -> Result<ModelSettings, ArtifactError> {
-        let damaged = |what: String| ArtifactError::Damaged(what);
-        let frequency: Frequency = self
-            .frequency
-            .parse()
-            .map_err(|error| damaged(format!("{error}")))?;
-        let likelihood = Likelihood::ALL
-            .into_iter()
-            .find(|likelihood| likelihood.name() == self.likelihood)
-            .ok_or_else(|| damaged(format!("unknown likelihood `{}`", self.likelihood)))?;
-        let settings = ModelSettings {
-            frequency,
-            context_length: self.context_length,
-            prediction_length: self.prediction_length,
-            likelihood,
-            cardinality: self.cardinality.clone(),
-            dynamic_features: self.dynamic_features,
-            cells: self.num_cells,
-            layers: self.num_layers,
-            dropout: self.dropout_rate,
-            embedding: self.embedding_dimension,
-            learning_rate: self.learning_rate,
-            batch: self.mini_batch_size,
-            epochs: self.epochs,
-            patience: self.early_stopping_patience,
-            filling: self.filling,
-            seed: self.seed,
-        };
-        let positive = [
-            settings.context_length,
-            settings.prediction_length,
-            settings.cells,
-            settings.layers,
-            settings.batch,
-        ];
-        // The file's own checksum holds, so only a faulty writer makes these.
-        if positive.contains(&0) || self.default_scale().is_nan() || self.default_scale() <= 0.0 {
-            return Err(damaged("a size in its header is 0".to_owned()));
-        }
-        Ok(settings)
-    }
 }
 
 impl Model {
@@ -179,9 +105,9 @@ impl Model {
         let default_scale = self.plan.inputs.default_scale;
         let header = Header {
             training: Some(self.training.clone()),
-            ..Header::of(&self.settings, default_scale, self.weights.len())
+            ..Header::of(default_scale, self.weights.len())
         };
-        write_file(to, MODEL, &header, &[&self.weights])
+        write_file(to, MODEL, &self.settings, &header, &[&self.weights])
     }
 
     /// Reads what [`Self::write`] wrote.
@@ -189,8 +115,7 @@ impl Model {
     /// # Errors
     /// [`ArtifactError`]: the file is another's, damaged or of a later version.
     pub fn read(from: &mut dyn Read) -> Result<Self, ArtifactError> {
-        let (header, [weights]) = read_file(from, MODEL, "model")?;
-        let settings = header.settings()?;
+        let (settings, header, [weights]) = read_file(from, MODEL, "model")?;
         let plan = Plan::new(&settings, header.default_scale());
         let training = header
             .training
@@ -222,7 +147,7 @@ impl Checkpoint {
                 windows: self.windows,
                 lowest: self.lowest,
             }),
-            ..Header::of(&self.settings, self.default_scale, self.weights.len())
+            ..Header::of(self.default_scale, self.weights.len())
         };
         let numbers = [
             &self.weights,
@@ -231,7 +156,8 @@ impl Checkpoint {
             &self.average,
             &self.best,
         ];
-        write_file(to, CHECKPOINT, &header, &numbers.map(Vec::as_slice))
+        let numbers = numbers.map(Vec::as_slice);
+        write_file(to, CHECKPOINT, &self.settings, &header, &numbers)
     }
 
     /// Reads what [`Self::write`] wrote.
@@ -239,9 +165,8 @@ impl Checkpoint {
     /// # Errors
     /// [`ArtifactError`]: the file is another's, damaged or of a later version.
     pub fn read(from: &mut dyn Read) -> Result<Self, ArtifactError> {
-        let (header, [weights, first, second, average, best]) =
+        let (settings, header, [weights, first, second, average, best]) =
             read_file(from, CHECKPOINT, "checkpoint")?;
-        let settings = header.settings()?;
         let default_scale = header.default_scale();
         sized(&Plan::new(&settings, default_scale), &weights)?;
         let progress = header
@@ -281,10 +206,15 @@ fn sized(plan: &Plan, weights: &[f32]) -> Result<(), ArtifactError> {
 fn write_file(
     to: &mut dyn Write,
     kind: [u8; 8],
+    settings: &ModelSettings,
     header: &Header,
     numbers: &[&[f32]],
 ) -> std::io::Result<()> {
-    let header = serde_json::to_vec(header)?;
+    let (mut members, more) = (json!(settings), json!(header));
+    if let (Value::Object(members), Value::Object(more)) = (&mut members, more) {
+        members.extend(more);
+    }
+    let header = serde_json::to_vec(&members)?;
     let length = u32::try_from(header.len()).map_err(std::io::Error::other)?;
     let mut bytes = kind.to_vec();
     bytes.extend(VERSION.to_le_bytes());
@@ -302,7 +232,7 @@ fn read_file<const N: usize>(
     from: &mut dyn Read,
     kind: [u8; 8],
     name: &'static str,
-) -> Result<(Header, [Vec<f32>; N]), ArtifactError> {
+) -> Result<(ModelSettings, Header, [Vec<f32>; N]), ArtifactError> {
     let damaged = |what: &str| ArtifactError::Damaged(what.to_owned());
     let mut bytes = Vec::new();
     from.take(GREATEST).read_to_end(&mut bytes)?;
@@ -324,8 +254,16 @@ fn read_file<const N: usize>(
     let (header, numbers) = content
         .split_at_checked(length)
         .ok_or_else(|| damaged("its header is cut off"))?;
-    let header: Header = serde_json::from_slice(header)
-        .map_err(|error| ArtifactError::Damaged(format!("its header: {error}")))?;
+    // Twice, since serde's `flatten` reads no number of any precision.
+    let unread = |error| ArtifactError::Damaged(format!("its header: {error}"));
+    let members: Value = serde_json::from_slice(header).map_err(unread)?;
+    let settings = ModelSettings::deserialize(&members).map_err(unread)?;
+    let header = Header::deserialize(&members).map_err(unread)?;
+    // The file's own checksum holds, so only a faulty writer makes these.
+    let is_positive = header.default_scale() > 0.0;
+    if settings.sizes().contains(&0) || !is_positive {
+        return Err(damaged("a size in its header is 0"));
+    }
     if Some(numbers.len()) != header.weights.checked_mul(4 * N) {
         return Err(damaged(
             "it has another number of weights than its header says",
@@ -335,5 +273,5 @@ fn read_file<const N: usize>(
         .chunks_exact(4)
         .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
     let lists = std::array::from_fn(|_| numbers.by_ref().take(header.weights).collect());
-    Ok((header, lists))
+    Ok((settings, header, lists))
 }

@@ -46,7 +46,10 @@ use network::{Network, Shape};
 use window::Inputs;
 
 /// What a network is made for and how it is trained.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// A model's file has these members; one that is new needs `#[serde(default = "...")]` with what
+/// trainings did before, so that models and checkpoints of before stay readable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSettings {
     /// The time between two points.
     pub frequency: Frequency,
@@ -61,20 +64,26 @@ pub struct ModelSettings {
     /// Dynamic features.
     pub dynamic_features: usize,
     /// Hidden units a layer.
+    #[serde(rename = "num_cells")]
     pub cells: usize,
     /// Layers.
+    #[serde(rename = "num_layers")]
     pub layers: usize,
     /// The probability of zoneout, in [0, 1).
+    #[serde(rename = "dropout_rate")]
     pub dropout: f64,
     /// Numbers that stand for a category.
+    #[serde(rename = "embedding_dimension")]
     pub embedding: usize,
     /// Adam's learning rate at first.
     pub learning_rate: f64,
     /// Windows a batch, at least 1.
+    #[serde(rename = "mini_batch_size")]
     pub batch: usize,
     /// The most epochs.
     pub epochs: usize,
     /// Epochs without a new lowest loss that end the training.
+    #[serde(rename = "early_stopping_patience")]
     pub patience: Option<usize>,
     /// What stands for missing values.
     pub filling: Filling,
@@ -83,6 +92,17 @@ pub struct ModelSettings {
 }
 
 impl ModelSettings {
+    /// What must be at least 1.
+    fn sizes(&self) -> [usize; 5] {
+        [
+            self.context_length,
+            self.prediction_length,
+            self.cells,
+            self.layers,
+            self.batch,
+        ]
+    }
+
     /// The settings of a training with these hyperparameters on series with these
     /// features. Missing values are sampled, as DeepAR does it.
     #[must_use]

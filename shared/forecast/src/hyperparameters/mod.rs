@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pipewright_wording::{excerpt, nearest::nearest};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -77,6 +78,21 @@ pub enum Likelihood {
     Beta,
     /// `deterministic-L1`: a point without a distribution.
     DeterministicL1,
+}
+
+impl Serialize for Likelihood {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Likelihood {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut all = Self::ALL.into_iter();
+        let known = all.find(|likelihood| likelihood.name() == text);
+        known.ok_or_else(|| D::Error::custom(format_args!("unknown likelihood `{text}`")))
+    }
 }
 
 impl Likelihood {
