@@ -10,7 +10,7 @@ use std::time::Instant;
 use pipewright::definition::check::{check, has_errors};
 use pipewright::definition::condition::all_hold;
 use pipewright::definition::diff::diff;
-use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
+use pipewright::definition::resolve::{DocumentSource, Resolver, Unavailable, resolve};
 use pipewright::definition::{Definition, SourceMap, StepKind, render};
 use pipewright::template::{extract, fill, propose, regions, shipped};
 use serde_json::{Map, Value, json};
@@ -168,26 +168,26 @@ fn the_sdks_asset_prediction_is_the_shipped_one_but_for_names() {
 struct Evaluated(f64);
 
 impl Resolver for Evaluated {
-    fn parameter(&self, name: &str) -> Result<Value, String> {
+    fn parameter(&self, name: &str) -> Result<Value, Unavailable> {
         match name {
             "LargestError" => Ok(json!(0.25)),
-            _ => Err("is not given".to_owned()),
+            _ => Err(Unavailable::Parameter),
         }
     }
 
-    fn execution(&self, _: &str) -> Result<Value, String> {
+    fn execution(&self, _: &str) -> Result<Value, Unavailable> {
         Ok(json!("execution"))
     }
 
-    fn experiment(&self, _: &str) -> Result<Value, String> {
-        Err("there is none".to_owned())
+    fn experiment(&self, _: &str) -> Result<Value, Unavailable> {
+        Err(Unavailable::Experiment("ExperimentName".to_owned()))
     }
 
-    fn step(&self, _: &str) -> Result<Value, String> {
-        Err("has not run".to_owned())
+    fn step(&self, _: &str) -> Result<Value, Unavailable> {
+        Err(Unavailable::NotSucceeded)
     }
 
-    fn document(&self, _: DocumentSource<'_>) -> Result<Value, String> {
+    fn document(&self, _: DocumentSource<'_>) -> Result<Value, Unavailable> {
         Ok(json!({"metrics": {"rmse": self.0}}))
     }
 }

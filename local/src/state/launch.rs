@@ -14,7 +14,7 @@ use crate::clock::Millis;
 use crate::error::ApiError;
 use crate::script;
 use pipewright::definition::condition::all_hold;
-use pipewright::definition::resolve::{DocumentSource, Resolver, resolve};
+use pipewright::definition::resolve::{DocumentSource, Resolver, Unavailable, resolve};
 use pipewright::definition::{Resource, Step, StepKind};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -62,16 +62,16 @@ struct Values<'a> {
 }
 
 impl Resolver for Values<'_> {
-    fn parameter(&self, name: &str) -> Result<Value, String> {
+    fn parameter(&self, name: &str) -> Result<Value, Unavailable> {
         self.execution
             .parameters
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.clone())
-            .ok_or_else(|| "the definition declares no such parameter".to_owned())
+            .ok_or(Unavailable::Parameter)
     }
 
-    fn execution(&self, variable: &str) -> Result<Value, String> {
+    fn execution(&self, variable: &str) -> Result<Value, Unavailable> {
         let execution = self.execution;
         Ok(match variable {
             "StartDateTime" => json!(execution.created.to_iso()),
@@ -82,21 +82,21 @@ impl Resolver for Values<'_> {
             "PipelineExecutionArn" => json!(execution.arn),
             other => match self.job {
                 Some((name, value)) if name == other => json!(value),
-                _ => return Err("there is no such variable in this place".to_owned()),
+                _ => return Err(Unavailable::Variable),
             },
         })
     }
 
-    fn experiment(&self, member: &str) -> Result<Value, String> {
+    fn experiment(&self, member: &str) -> Result<Value, Unavailable> {
         self.execution
             .definition
             .member("PipelineExperimentConfig")
             .and_then(|configuration| configuration.get(member))
-            .ok_or_else(|| format!("the definition's PipelineExperimentConfig has no {member}"))
+            .ok_or_else(|| Unavailable::Experiment(member.to_owned()))
             .and_then(|value| {
                 // A configuration that reads itself would never end.
                 if self.reader.is_none() {
-                    return Err("PipelineExperimentConfig cannot read itself".to_owned());
+                    return Err(Unavailable::ReadsItself);
                 }
                 let values = Values {
                     execution: self.execution,
@@ -105,26 +105,26 @@ impl Resolver for Values<'_> {
                     job: None,
                     missing: RefCell::default(),
                 };
-                resolve(value, &values).map_err(|error| error.to_string())
+                resolve(value, &values).map_err(|error| Unavailable::Within(Box::new(error)))
             })
     }
 
-    fn step(&self, name: &str) -> Result<Value, String> {
+    fn step(&self, name: &str) -> Result<Value, Unavailable> {
         let step = self
             .execution
             .steps
             .iter()
             .find(|step| step.name == name)
-            .ok_or_else(|| "the definition has no such step".to_owned())?;
+            .ok_or(Unavailable::Step)?;
         match (step.phase, &step.document) {
             (Phase::Succeeded, Some(document)) => Ok(document.clone()),
-            (Phase::Succeeded, None) => Err("the step has nothing that can be read".to_owned()),
-            (Phase::NotRun, _) => Err("the step did not run in this execution".to_owned()),
-            _ => Err("the step has not succeeded".to_owned()),
+            (Phase::Succeeded, None) => Err(Unavailable::Nothing),
+            (Phase::NotRun, _) => Err(Unavailable::NotRun),
+            _ => Err(Unavailable::NotSucceeded),
         }
     }
 
-    fn document(&self, source: DocumentSource<'_>) -> Result<Value, String> {
+    fn document(&self, source: DocumentSource<'_>) -> Result<Value, Unavailable> {
         let uri = match source {
             DocumentSource::S3Uri(uri) => uri.to_owned(),
             DocumentSource::PropertyFile { step, name } => {
@@ -136,10 +136,10 @@ impl Resolver for Values<'_> {
             .map(|reader| &self.execution.steps[reader].documents);
         match documents.and_then(|documents| documents.get(&uri)) {
             Some(Ok(document)) => Ok(document.clone()),
-            Some(Err(reason)) => Err(reason.clone()),
+            Some(Err(reason)) => Err(Unavailable::Unreadable(reason.clone())),
             None => {
                 self.missing.borrow_mut().push(uri);
-                Err("it has not been read".to_owned())
+                Err(Unavailable::Unread)
             }
         }
     }
@@ -147,23 +147,24 @@ impl Resolver for Values<'_> {
 
 impl Execution {
     /// Where a property file of a finished processing step lies.
-    fn property_file_uri(&self, step: &str, name: &str) -> Result<String, String> {
+    fn property_file_uri(&self, step: &str, name: &str) -> Result<String, Unavailable> {
         let steps = self.definition.steps();
         let (position, found) = steps
             .iter()
             .enumerate()
             .find(|(_, found)| found.name() == step)
-            .ok_or_else(|| format!("the definition has no step '{step}'"))?;
+            .ok_or(Unavailable::Step)?;
         let file = found
             .property_files()
             .into_iter()
             .find(|file| file.name == name)
-            .ok_or_else(|| format!("step '{step}' declares no such property file"))?;
+            .ok_or_else(|| Unavailable::PropertyFile(step.to_owned()))?;
         let run = &self.steps[position];
         if let Some(reason) = &run.simulated {
-            return Err(format!(
-                "step '{step}' was only simulated ({reason}), so its file was never written"
-            ));
+            return Err(Unavailable::Simulated {
+                step: step.to_owned(),
+                reason: reason.clone(),
+            });
         }
         let output = run
             .document
@@ -173,7 +174,10 @@ impl Execution {
             .flatten()
             .find(|output| output["OutputName"] == file.output_name)
             .and_then(|output| output["S3Output"]["S3Uri"].as_str())
-            .ok_or_else(|| format!("step '{step}' has no output '{}' in S3", file.output_name))?;
+            .ok_or_else(|| Unavailable::Output {
+                step: step.to_owned(),
+                output: file.output_name.to_owned(),
+            })?;
         Ok(format!(
             "{}/{}",
             output.trim_end_matches('/'),

@@ -29,6 +29,24 @@ pub struct Envelope {
     rest: BTreeMap<String, Box<RawValue>>,
 }
 
+/// What is wrong with a request that can be answered. None of these messages holds a value of the event.
+#[derive(Debug, thiserror::Error)]
+enum EnvelopeFault {
+    #[error("PhysicalResourceId is not a text of 1 to {LONGEST_ID} bytes")]
+    PhysicalId,
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} is not an object")]
+    NotAnObject(&'static str),
+    /// Into this type only the syntax can be wrong, and the reader's message about that quotes nothing.
+    #[error("{0} cannot be read as JSON: {1}")]
+    Json(&'static str, #[source] serde_json::Error),
+    #[error("RequestType is none of Create, Update and Delete")]
+    RequestType,
+    #[error("RequestType is not a text")]
+    NoRequestType,
+}
+
 /// Why an event cannot be answered at all. None of these messages holds a
 /// value of the event, save for a refused host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +200,7 @@ impl Envelope {
             Ok(Some(properties)) => properties,
             Ok(None) if deletion => Value::Object(serde_json::Map::new()),
             Ok(None) => {
-                faults.push("ResourceProperties is missing".to_owned());
+                faults.push(EnvelopeFault::Missing("ResourceProperties"));
                 Value::Null
             }
             // A creation may have failed for them; it must be possible to delete it.
@@ -215,11 +233,11 @@ impl Envelope {
                 .ok()
                 .map(|physical_id| Operation::Delete { physical_id }),
             Some(_) => {
-                faults.push("RequestType is none of Create, Update and Delete".to_owned());
+                faults.push(EnvelopeFault::RequestType);
                 None
             }
             None => {
-                faults.push("RequestType is not a text".to_owned());
+                faults.push(EnvelopeFault::NoRequestType);
                 None
             }
         };
@@ -246,27 +264,25 @@ impl Envelope {
     }
 
     /// The id that the event gives the resource.
-    fn physical_id(&self) -> Result<String, String> {
+    fn physical_id(&self) -> Result<String, EnvelopeFault> {
         self.rest
             .get("PhysicalResourceId")
             .and_then(|value| text(value))
             .filter(|id| is_valid_id(id))
-            .ok_or_else(|| format!("PhysicalResourceId is not a text of 1 to {LONGEST_ID} bytes"))
+            .ok_or(EnvelopeFault::PhysicalId)
     }
 
     /// A member that must be an object, if it is there.
-    fn object(&self, name: &str) -> Result<Option<Value>, String> {
+    fn object(&self, name: &'static str) -> Result<Option<Value>, EnvelopeFault> {
         let Some(raw) = self.rest.get(name) else {
             return Ok(None);
         };
-        // Into this type only the syntax can be wrong, and the reader's message
-        // about that quotes nothing.
-        let value: Value = serde_json::from_str(raw.get())
-            .map_err(|error| format!("{name} cannot be read as JSON: {error}"))?;
+        let value: Value =
+            serde_json::from_str(raw.get()).map_err(|error| EnvelopeFault::Json(name, error))?;
         match value {
             Value::Null => Ok(None),
             Value::Object(_) => Ok(Some(value)),
-            _ => Err(format!("{name} is not an object")),
+            _ => Err(EnvelopeFault::NotAnObject(name)),
         }
     }
 }

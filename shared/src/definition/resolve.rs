@@ -14,41 +14,99 @@ const DEEPEST: usize = 256;
 
 /// Who knows the values of an execution.
 ///
-/// The error of each method says why there is no value ("no parameter of that
-/// name", "the step has not run"), in words that follow the name of what was
-/// asked for.
+/// Each method fails by why there is no such value.
 pub trait Resolver {
     /// The value of a parameter, of its declared type.
     ///
     /// # Errors
-    /// Why there is none.
-    fn parameter(&self, name: &str) -> Result<Value, String>;
+    /// [`Unavailable`].
+    fn parameter(&self, name: &str) -> Result<Value, Unavailable>;
 
     /// The value of an execution variable such as `PipelineExecutionId`.
     ///
     /// # Errors
-    /// Why there is none.
-    fn execution(&self, variable: &str) -> Result<Value, String>;
+    /// [`Unavailable`].
+    fn execution(&self, variable: &str) -> Result<Value, Unavailable>;
 
     /// `ExperimentName` or `TrialName` of the experiment.
     ///
     /// # Errors
-    /// Why there is none.
-    fn experiment(&self, member: &str) -> Result<Value, String>;
+    /// [`Unavailable`].
+    fn experiment(&self, member: &str) -> Result<Value, Unavailable>;
 
     /// What a finished step is described by: the answer of its type's
     /// `Describe` call; for Lambda and Callback steps with a member
     /// `OutputParameters` (an object), for conditions with `Outcome`.
     ///
     /// # Errors
-    /// Why there is none.
-    fn step(&self, name: &str) -> Result<Value, String>;
+    /// [`Unavailable`].
+    fn step(&self, name: &str) -> Result<Value, Unavailable>;
 
     /// The JSON document of a property file or of an object in S3.
     ///
     /// # Errors
-    /// Why there is none.
-    fn document(&self, source: DocumentSource<'_>) -> Result<Value, String>;
+    /// [`Unavailable`].
+    fn document(&self, source: DocumentSource<'_>) -> Result<Value, Unavailable>;
+}
+
+/// Why there is no value; the text follows the name of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Nothing declares the parameter.
+    #[error("the definition declares no such parameter")]
+    Parameter,
+    /// No execution variable has the name, or it has no value there.
+    #[error("there is no such variable in this place")]
+    Variable,
+    /// The configuration of the experiment has no such member.
+    #[error("the definition's PipelineExperimentConfig has no {0}")]
+    Experiment(String),
+    /// The configuration of the experiment reads itself.
+    #[error("PipelineExperimentConfig cannot read itself")]
+    ReadsItself,
+    /// The definition has no such step.
+    #[error("the definition has no such step")]
+    Step,
+    /// The step has succeeded, and there is nothing to read of it.
+    #[error("the step has nothing that can be read")]
+    Nothing,
+    /// The step's branch was not taken.
+    #[error("the step did not run in this execution")]
+    NotRun,
+    /// The step is still to succeed.
+    #[error("the step has not succeeded")]
+    NotSucceeded,
+    /// The step declares no property file of the name.
+    #[error("step '{0}' declares no such property file")]
+    PropertyFile(String),
+    /// The step whose property file it is wrote none.
+    #[error("step '{step}' was only simulated ({reason}), so its file was never written")]
+    Simulated {
+        /// The step.
+        step: String,
+        /// Why it was simulated.
+        reason: String,
+    },
+    /// The property file's output is not in S3.
+    #[error("step '{step}' has no output '{output}' in S3")]
+    Output {
+        /// The step.
+        step: String,
+        /// The output that the property file names.
+        output: String,
+    },
+    /// The document is still to be read.
+    #[error("it has not been read")]
+    Unread,
+    /// The document could not be read: what S3 or the reader of JSON said.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It has a value in the rounds of a `ForEach` step.
+    #[error("is known within a ForEach step only")]
+    OfForEach,
+    /// What stands for the value cannot be resolved.
+    #[error(transparent)]
+    Within(Box<ResolveError>),
 }
 
 /// Where `Std:JsonGet` reads from.
@@ -92,8 +150,8 @@ pub enum ResolveError {
     Unavailable {
         /// What was asked for.
         name: String,
-        /// The resolver's reason.
-        reason: String,
+        /// Why.
+        reason: Unavailable,
     },
     /// A path leads to nothing.
     #[error("{name} leads to nothing: {at} has no {missing}")]
@@ -180,9 +238,9 @@ fn get(path: &Value, resolver: &dyn Resolver) -> Result<Value, ResolveError> {
             let description = resolver.step(step).map_err(unavailable)?;
             lookup(&description, &members, text, &format!("Steps.{step}")).cloned()
         }
-        GetPath::Item { .. } | GetPath::Iteration { .. } => Err(unavailable(
-            "is known within a ForEach step only".to_owned(),
-        )),
+        GetPath::Item { .. } | GetPath::Iteration { .. } => {
+            Err(unavailable(Unavailable::OfForEach))
+        }
     }
 }
 
@@ -356,28 +414,28 @@ pub fn parse_json_path(path: &str) -> Result<Vec<Member<'_>>, GetPathError> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{DocumentSource, Resolver, parse_json_path, resolve};
+    use super::{DocumentSource, Resolver, Unavailable, parse_json_path, resolve};
 
     struct Known;
 
     impl Resolver for Known {
-        fn parameter(&self, name: &str) -> Result<Value, String> {
+        fn parameter(&self, name: &str) -> Result<Value, Unavailable> {
             match name {
                 "Count" => Ok(json!(3)),
                 "Text" => Ok(json!("t")),
-                _ => Err("no such parameter".into()),
+                _ => Err(Unavailable::Parameter),
             }
         }
 
-        fn execution(&self, variable: &str) -> Result<Value, String> {
+        fn execution(&self, variable: &str) -> Result<Value, Unavailable> {
             Ok(json!(format!("<{variable}>")))
         }
 
-        fn experiment(&self, _: &str) -> Result<Value, String> {
-            Err("the pipeline has no experiment".into())
+        fn experiment(&self, _: &str) -> Result<Value, Unavailable> {
+            Err(Unavailable::Experiment("ExperimentName".to_owned()))
         }
 
-        fn step(&self, name: &str) -> Result<Value, String> {
+        fn step(&self, name: &str) -> Result<Value, Unavailable> {
             match name {
                 "P" => Ok(json!({
                     "ProcessingOutputConfig": {"Outputs": [
@@ -385,11 +443,11 @@ mod tests {
                         {"OutputName": "train", "S3Output": {"S3Uri": "s3://b/train"}}]},
                     "FinalMetricDataList": [{"MetricName": "v:rmse", "Value": 0.5}],
                     "OutputParameters": {"a b": 7}})),
-                _ => Err("the step has not run".into()),
+                _ => Err(Unavailable::NotSucceeded),
             }
         }
 
-        fn document(&self, source: DocumentSource<'_>) -> Result<Value, String> {
+        fn document(&self, source: DocumentSource<'_>) -> Result<Value, Unavailable> {
             match source {
                 DocumentSource::PropertyFile {
                     step: "P",
@@ -398,7 +456,7 @@ mod tests {
                 | DocumentSource::S3Uri("s3://b/train/results.json") => {
                     Ok(json!({"m": {"b c": [{"d": 1.50}]}}))
                 }
-                _ => Err("there is no such document".into()),
+                _ => Err(Unavailable::Unread),
             }
         }
     }
