@@ -187,6 +187,8 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
         {
             return not_ours(format!("{arn} is in another account or region"));
         }
+        // Anyone of the account may write what names the execution; that a step made it is SageMaker's word.
+        let is_made = event.kind().made_by().is_some();
         match event.subject.owner() {
             Owner::Named {
                 execution,
@@ -196,8 +198,11 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
                 execution,
                 arn,
                 name,
-            } => self.tagged(home, &event, execution, arn, name).await,
-            Owner::Package(facts) => self.package(home, &event, facts).await,
+            } if is_made => self.tagged(home, &event, execution, arn, name).await,
+            Owner::Package(facts) if is_made => self.package(home, &event, facts).await,
+            Owner::Tagged { .. } | Owner::Package(_) => not_ours(
+                "what names its execution is proof of nothing, and no step makes it".to_owned(),
+            ),
             Owner::Endpoint(name) => self.endpoint(&event, name).await,
         }
     }
@@ -539,7 +544,7 @@ impl<R: Records, E: Registry, Q: Questions> Handler<R, E, Q> {
                 return Ok((Some(id), outcome));
             }
         }
-        let is_proof = event.kind().made_by().is_none();
+        let is_proof = matches!(event.subject.owner(), Owner::Named { .. });
         let mut last = None;
         for mut candidate in whose::elsewhere(parameter, name, arn)? {
             let id = candidate.id.clone();

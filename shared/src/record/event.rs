@@ -18,7 +18,7 @@ use super::rows::ChangeRow;
 use super::status::Status;
 use crate::canonical_json;
 
-/// One event of one of the five families we follow.
+/// One event of one of the families that are followed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// What it is about, and what is told about that.

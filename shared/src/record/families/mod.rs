@@ -59,8 +59,10 @@ families! {
     endpoint: Endpoint(EndpointFacts);
 }
 
-pub use model::SAGEMAKER_EXECUTION_TAG;
 pub use step::{CACHE_HIT, REUSED_FROM, SELECTION};
+
+/// The tag by which SageMaker links what a step made, such as a model or a job, to the execution.
+pub const SAGEMAKER_EXECUTION_TAG: &str = "sagemaker:pipeline-execution-arn";
 
 /// How the execution is found that an event belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -239,6 +241,39 @@ fn first_container<'a>(
     containers: Option<&'a Value>,
 ) -> Option<&'a Value> {
     primary.or_else(|| containers?.as_array()?.first())
+}
+
+/// Tags come as a map, or as the API's list of `{Key, Value}`.
+fn tags(json: &Value) -> Option<Vec<(String, String)>> {
+    let pair =
+        |key: &Value, value: &Value| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()));
+    match json {
+        Value::Object(map) => Some(
+            map.iter()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect(),
+        ),
+        Value::Array(list) => Some(
+            list.iter()
+                .filter_map(|tag| pair(&tag["Key"], &tag["Value"]))
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+/// The execution that an event's tags name.
+fn tagged_execution(
+    reader: &mut Reader<'_>,
+    tags: Option<Vec<(String, String)>>,
+) -> Option<ExecutionArn> {
+    let is_it = |(key, _): &(String, String)| key.eq_ignore_ascii_case(SAGEMAKER_EXECUTION_TAG);
+    let (_, arn) = tags?.into_iter().find(is_it)?;
+    let parsed = ExecutionArn::parse(arn);
+    if parsed.is_err() {
+        reader.leave(format!("Tags.{SAGEMAKER_EXECUTION_TAG}"));
+    }
+    parsed.ok()
 }
 
 #[cfg(test)]

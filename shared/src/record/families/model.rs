@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Facts, Family, Kind, Made, Owner, Subject, first_container};
+use super::{Facts, Family, Kind, Made, Owner, Subject, first_container, tagged_execution, tags};
 use crate::record::event::{Event, EventError};
 use crate::record::fold::Beyond;
 use crate::record::id::ExecutionArn;
@@ -10,9 +10,6 @@ use crate::record::names;
 use crate::record::reader::{Read, Reader};
 use crate::record::rows::{ChangeRow, record};
 use crate::record::status::UNKNOWN_RANK;
-
-/// The tag by which SageMaker links a model to the execution that made it.
-pub const SAGEMAKER_EXECUTION_TAG: &str = "sagemaker:pipeline-execution-arn";
 
 pub(super) const FAMILY: Family = Family {
     kind: Kind::Model,
@@ -64,18 +61,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Read, EventError> {
         Some(tags) if tags.is_empty() => "Deleted",
         Some(_) => "Created",
     };
-    let execution = tags
-        .into_iter()
-        .flatten()
-        .find(|(key, _)| key.eq_ignore_ascii_case(SAGEMAKER_EXECUTION_TAG));
-    let execution = match execution.map(|(_, arn)| ExecutionArn::parse(arn)) {
-        Some(Ok(arn)) => Some(arn),
-        Some(Err(_)) => {
-            reader.leave(format!("Tags.{SAGEMAKER_EXECUTION_TAG}"));
-            None
-        }
-        None => None,
-    };
+    let execution = tagged_execution(reader, tags);
     let primary = reader.value("PrimaryContainer");
     let container = first_container(primary, reader.value("Containers"));
     let of_container = |field: &str| {
@@ -96,25 +82,6 @@ fn read(reader: &mut Reader<'_>) -> Result<Read, EventError> {
         previous: None,
         failure_reason: None,
     })
-}
-
-/// Tags come as a map, or as the API's list of `{Key, Value}`.
-fn tags(json: &Value) -> Option<Vec<(String, String)>> {
-    let pair =
-        |key: &Value, value: &Value| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()));
-    match json {
-        Value::Object(map) => Some(
-            map.iter()
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                .collect(),
-        ),
-        Value::Array(list) => Some(
-            list.iter()
-                .filter_map(|tag| pair(&tag["Key"], &tag["Value"]))
-                .collect(),
-        ),
-        _ => None,
-    }
 }
 
 impl Facts for ModelFacts {
