@@ -4,13 +4,21 @@ Quantities are per training or per month; prices are on-demand ones of us-east-1
 free tiers and taxes. COST.md says where each comes from.
 """
 
+import json
+from pathlib import Path
+
 TRAININGS = 2000
 HOURS_OF_MONTH = 730
 
+# Those of jobs, which the page of `pipewright execution report` estimates with as well.
+JOBS = json.loads(
+    Path(__file__).resolve().parent.parent.joinpath("shared", "data", "prices.json").read_text()
+)
+
 # Dollars. ml.m5.xlarge is the price of processing and of training.
 PRICES = {
-    "ml.m5.xlarge hour": 0.23,
-    "ML volume GB-month": 0.14,
+    "ml.m5.xlarge hour": JOBS["instanceHour"]["ml.m5.xlarge"],
+    "ML volume GB-month": JOBS["volumeGigabyteMonth"],
     "Lambda request": 0.20e-6,
     "Lambda GB-second (x86)": 16.6667e-6,
     "DynamoDB write unit": 0.625e-6,

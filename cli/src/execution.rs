@@ -23,13 +23,13 @@ pub(crate) mod known;
 pub(crate) mod list;
 pub(crate) mod listing;
 mod live;
-pub(crate) mod logs;
+pub(crate) mod losses;
 pub(crate) mod render;
 pub(crate) mod report;
 mod start;
 
 use live::Block;
-use logs::Logs;
+use losses::Logs;
 use render::{Style, Writer};
 
 /// How long after the end of an execution its last events are waited for:

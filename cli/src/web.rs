@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
-use crate::execution::logs::Logs;
+use crate::execution::losses::Logs;
 use crate::installation::Installation;
 use crate::output;
 

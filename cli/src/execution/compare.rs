@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::charts::{self, Curve};
 use super::known::Known;
-use super::logs::{Curves, Logs};
+use super::losses::{Curves, Logs};
 use super::render::{
     Writer, clean, figure, figures_but_features, moment, remarks, span, top_features,
 };

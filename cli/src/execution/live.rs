@@ -10,7 +10,7 @@ use pipewright::record::history::Step;
 use pipewright_aws::sagemaker::SageMaker;
 use tokio::time::Instant;
 
-use super::logs::Logs;
+use super::losses::Logs;
 use super::render::{Writer, clean, span};
 use crate::output::{self, Size, Text};
 

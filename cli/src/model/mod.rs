@@ -145,7 +145,12 @@ impl<'a> Bucket<'a> {
         Ok(s3::read(&self.client, self.owner, bucket, key, MOST).await?)
     }
 
-    async fn write(&self, url: &str, bytes: Vec<u8>, content_type: &str) -> anyhow::Result<()> {
+    pub(crate) async fn write(
+        &self,
+        url: &str,
+        bytes: Vec<u8>,
+        content_type: &str,
+    ) -> anyhow::Result<()> {
         let (bucket, key) = object(url)?;
         Ok(s3::write(&self.client, self.owner, bucket, key, bytes, content_type).await?)
     }

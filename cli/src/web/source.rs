@@ -15,7 +15,7 @@ use crate::endpoint::list as endpoints;
 use crate::execution::Items;
 use crate::execution::known::Known;
 use crate::execution::listing::{Listed, Listing};
-use crate::execution::logs::{Curves, Logs};
+use crate::execution::losses::{Curves, Logs};
 use crate::execution::report::More;
 use crate::installation::Installation;
 use crate::redrive::{Queued, look};

@@ -18,7 +18,7 @@ use super::source::{Followed, Served, Source};
 use crate::endpoint::list::Row;
 use crate::execution::known::Known;
 use crate::execution::listing::{Listed, Listing};
-use crate::execution::logs::Curves;
+use crate::execution::losses::Curves;
 use crate::execution::report::More;
 use crate::html::{HOSTILE, assert_harmless};
 use crate::redrive::Queued;

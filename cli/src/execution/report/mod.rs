@@ -1,5 +1,6 @@
 //! `pipewright execution report`: all that is known of an execution, as one page.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,14 +14,15 @@ use pipewright_aws::process::now;
 
 use super::known::Known;
 use super::listing::Listing;
-use super::logs::{Curves, Logs};
+use super::losses::{Curves, Logs};
 use super::{Place, charts};
 use crate::html::Frame;
 use crate::model::Bucket;
 use crate::open::open;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::search::Search;
 
+mod cost;
 mod page;
 
 pub(crate) use page::{More, page};
@@ -48,6 +50,10 @@ pub(crate) struct Report {
     training_log: Vec<(String, PathBuf)>,
     #[command(flatten)]
     logs: Logs,
+    /// Put the page into S3 as well, for others: to this address, or without one beside the execution's outputs, as
+    /// report.html. What is there is replaced.
+    #[arg(long, value_name = "S3URI", num_args = 0..=1, default_missing_value = "")]
+    upload: Option<String>,
     /// Show the page in the browser.
     #[arg(long)]
     open: bool,
@@ -121,10 +127,41 @@ pub(super) async fn report(arguments: Report) -> anyhow::Result<ExitCode> {
         .output
         .unwrap_or_else(|| PathBuf::from(format!("{id}.html")));
     Output::page(&file, arguments.force, &page)?;
+    if let Some(address) = arguments.upload {
+        let address = upload(&config, &known.history, &address, page).await?;
+        writeln!(output::stderr(), "uploaded to {address}")?;
+    }
     if arguments.open {
         open(file.as_os_str())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts a page into S3, and gives its address.
+async fn upload(
+    config: &SdkConfig,
+    history: &History,
+    address: &str,
+    page: String,
+) -> anyhow::Result<String> {
+    let id = &history.id;
+    let arn = history.execution_arn.as_deref().and_then(Arn::parse);
+    let arn =
+        arn.with_context(|| format!("execution {id} was not started, so its account is unknown"))?;
+    let address = match (address, history.summary(OUTPUTS).as_str()) {
+        ("", Some(outputs)) => format!("{outputs}report.html"),
+        ("", None) => anyhow::bail!(
+            "the record of execution {id} does not say where its outputs are: give --upload an address, such as \
+             s3://BUCKET/{id}.html"
+        ),
+        (address, _) => address.to_owned(),
+    };
+    let bucket = Bucket::new(config, arn.account);
+    let written = bucket
+        .write(&address, page.into_bytes(), "text/html; charset=utf-8")
+        .await;
+    written.with_context(|| format!("{address} cannot be written"))?;
+    Ok(address)
 }
 
 impl More {

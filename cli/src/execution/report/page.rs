@@ -12,11 +12,12 @@ use tera::Context;
 use super::super::charts;
 use super::super::compare::{self, EXECUTION, STEPS, compared};
 use super::super::known::Known;
-use super::super::logs::Curves;
+use super::super::losses::Curves;
 use super::super::render::{
-    figure, figures_but_features, moment, span, status as status_of, subject, time_of_day,
-    top_features,
+    figure, figures_but_features, moment, remarks as remarks_of, span, status as status_of,
+    subject, time_of_day, top_features,
 };
+use super::cost::cost;
 use crate::html::{self, Frame, Status};
 
 /// Log lines that a browser lays out together, once they are looked at.
@@ -139,7 +140,7 @@ fn collect_images(value: &Value, parameters: &[(String, String)], images: &mut V
 }
 
 /// The value of `{"Get": "Parameters.X"}`.
-fn of_parameter(value: &Value, parameters: &[(String, String)]) -> Option<String> {
+pub(super) fn of_parameter(value: &Value, parameters: &[(String, String)]) -> Option<String> {
     let Ok(GetPath::Parameter(name)) = GetPath::parse(value["Get"].as_str()?) else {
         return None;
     };
@@ -287,7 +288,7 @@ fn row(step: &Step, begin: i64, end: i64) -> Row {
             .unwrap_or("no reason given");
         remarks.push(format!("simulated: {why}"));
     }
-    remarks.extend(super::super::render::remarks(step));
+    remarks.extend(remarks_of(step));
     Row {
         name: step.name.clone(),
         kind: step.step_type.clone().unwrap_or_default(),
@@ -680,15 +681,6 @@ pub(crate) fn page(
     now: i64,
 ) -> Result<String, tera::Error> {
     let history = &known.history;
-    let texts = |value: &Value| -> Vec<String> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(figure)
-            .collect()
-    };
-    let (asset_columns, asset_days) = table(&more.features["assetDays"]);
     let mut notes = more.notes.clone();
     let graph = graph(known, &mut notes);
     let parameters = parameters(known, &mut notes);
@@ -706,10 +698,14 @@ pub(crate) fn page(
         .chunks(BLOCK)
         .map(|block| block.iter().map(line).collect())
         .collect();
-    let changed = parameters
-        .iter()
-        .filter(|parameter| parameter.changed)
-        .count();
+    let cost = match (&known.definition, &known.parameters) {
+        (Ok(definition), Ok(parameters)) => cost(&history.steps, definition, parameters),
+        _ => Ok(None),
+    };
+    let cost = cost.unwrap_or_else(|error| {
+        notes.push(format!("The estimate of costs is missing: {error:#}"));
+        None
+    });
 
     let mut context = Context::new();
     context.insert("title", &history.id);
@@ -742,32 +738,13 @@ pub(crate) fn page(
         .collect();
     context.insert("trainings", &trainings);
     context.insert("forecasts", &forecasts(history, &more.forecasts));
-    let figures: Vec<_> = figures_but_features(history)
-        .into_iter()
-        // These have a place of their own.
-        .filter(|(name, _)| name != WARNINGS)
-        .map(|(name, value)| Named::new(name, value))
-        .collect();
-    context.insert("figures", &figures);
-    context.insert("warnings", &texts(history.summary(WARNINGS)));
-    let top: Vec<_> = top_features(history).into_iter().map(Share::of).collect();
-    context.insert("top_features", &top);
-    context.insert("rankings", &rankings(&more.importance));
-    context.insert("asset_columns", &asset_columns);
-    context.insert("asset_days", &asset_days);
+    insert_features(&mut context, history, more);
     context.insert("parameters", &parameters);
-    let parameters = count(parameters.len(), "parameter");
-    let parameters_note = match changed {
-        0 => format!("{parameters}, each at the definition's default if it has one."),
-        1 => format!("{parameters}, of which one, in bold, is not at the definition's default."),
-        _ => format!(
-            "{parameters}, of which {changed}, in bold, are not at the definition's default."
-        ),
-    };
-    context.insert("parameters_note", &parameters_note);
+    context.insert("parameters_note", &parameters_note(&parameters));
     let differences = more.before.as_ref();
     let differences = differences.map(|before| differences_of(before, known));
     context.insert("differences", &differences);
+    context.insert("cost", &cost);
     context.insert("made_with", &made_with(known));
     context.insert("places", &places(history));
     context.insert("levels", &levels);
@@ -777,6 +754,42 @@ pub(crate) fn page(
     context.insert("changes", &changes);
     context.insert("changes_title", &count(changes.len(), "change"));
     html::page(html::EXECUTION, context, frame, now)
+}
+
+/// What is told of the features: figures, warnings, rankings, and the days of each asset.
+fn insert_features(context: &mut Context, history: &History, more: &More) {
+    let figures: Vec<_> = figures_but_features(history)
+        .into_iter()
+        // These have a place of their own.
+        .filter(|(name, _)| name != WARNINGS)
+        .map(|(name, value)| Named::new(name, value))
+        .collect();
+    context.insert("figures", &figures);
+    let warnings = history.summary(WARNINGS).as_array().into_iter().flatten();
+    let warnings: Vec<String> = warnings.filter_map(figure).collect();
+    context.insert("warnings", &warnings);
+    let top: Vec<_> = top_features(history).into_iter().map(Share::of).collect();
+    context.insert("top_features", &top);
+    context.insert("rankings", &rankings(&more.importance));
+    let (asset_columns, asset_days) = table(&more.features["assetDays"]);
+    context.insert("asset_columns", &asset_columns);
+    context.insert("asset_days", &asset_days);
+}
+
+/// How many of the parameters are not at their defaults, in words.
+fn parameters_note(parameters: &[Parameter]) -> String {
+    let changed = parameters
+        .iter()
+        .filter(|parameter| parameter.changed)
+        .count();
+    let parameters = count(parameters.len(), "parameter");
+    match changed {
+        0 => format!("{parameters}, each at the definition's default if it has one."),
+        1 => format!("{parameters}, of which one, in bold, is not at the definition's default."),
+        _ => format!(
+            "{parameters}, of which {changed}, in bold, are not at the definition's default."
+        ),
+    }
 }
 
 /// The pipeline's name, of its ARN.
