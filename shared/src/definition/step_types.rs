@@ -699,6 +699,12 @@ mod tests {
     use super::{Arguments, Properties, StepKind, TYPES, in_events, shapes};
 
     #[test]
+    fn what_is_announced_is_not_known_yet() {
+        let known = |name: &&str| StepKind::NAMES.contains(name);
+        assert!(!StepKind::ANNOUNCED.iter().any(known));
+    }
+
+    #[test]
     fn members_become_camel_case_as_in_the_documented_events() {
         for (member, told) in [
             ("ProcessingJob", "processingJob"),

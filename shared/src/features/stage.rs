@@ -12,7 +12,7 @@ use crate::training_template::TrainingTemplate;
 pub enum Stage {
     /// Joining the prices by date.
     Merge,
-    /// Bollinger bands, RSI and SMA.
+    /// Technical indicators.
     Indicators,
     /// ARIMA predictions.
     Arima,
@@ -97,8 +97,8 @@ impl Stage {
         }
     }
 
-    fn bit(self) -> u8 {
-        1 << self as u8
+    fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
@@ -144,11 +144,11 @@ pub enum Progress {
 /// A stage yields the same whatever else runs with it: the set holds, with each
 /// stage, those that it builds on, as far as the template switches them on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stages(u8);
+pub struct Stages(u32);
 
 impl Stages {
     /// Every stage.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Stage::ALL.len()) - 1);
 
     /// The stages given, those that they build on, and [`Stage::Merge`].
     pub fn with_needs(stages: impl IntoIterator<Item = Stage>) -> Self {
