@@ -5,7 +5,7 @@ use crate::client::{Answer, Client};
 use crate::clock::Clock;
 use crate::error::{CallError, JobError};
 use crate::event::Event;
-use crate::events::EventSink;
+use crate::event_queue::EventSink;
 use crate::functions::FunctionCaller;
 use crate::names::resource_of;
 use crate::queues::QueueSender;

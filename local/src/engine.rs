@@ -4,7 +4,7 @@ use crate::client::{Answer, Client};
 use crate::clock::{Clock, Millis};
 use crate::error::{ApiError, CallError, ErrorKind, JobError};
 use crate::event::Event;
-use crate::events::{EventCounts, EventQueue, EventSink, Retries};
+use crate::event_queue::{EventCounts, EventQueue, EventSink, Retries};
 use crate::functions::FunctionCaller;
 use crate::queues::QueueSender;
 use crate::runner::{JobRunner, STOP_GRACE, Served, StopSignal, Stopper};

@@ -24,7 +24,7 @@ pub mod clock;
 pub mod engine;
 pub mod error;
 pub mod event;
-pub mod events;
+pub mod event_queue;
 mod framework;
 pub mod functions;
 pub mod guard;

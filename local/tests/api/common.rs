@@ -5,7 +5,7 @@ use pipewright_local::clock::Millis;
 use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::error::{CallError, JobError};
 use pipewright_local::event::Event;
-use pipewright_local::events::EventSink;
+use pipewright_local::event_queue::EventSink;
 use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
 use pipewright_local::names::Account;
