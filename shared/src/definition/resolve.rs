@@ -537,11 +537,11 @@ mod tests {
         );
         assert_eq!(
             message(json!({"Get": "Parameters.X"})),
-            "Parameters.X: no such parameter"
+            "Parameters.X: the definition declares no such parameter"
         );
         assert_eq!(
             message(json!({"Get": "Steps.Q.X"})),
-            "Steps.Q.X: the step has not run"
+            "Steps.Q.X: the step has not succeeded"
         );
         assert!(message(json!({"Std:Split": []})).contains("Std:Split: unknown function"));
         assert!(message(json!({"Std:Join": {"Values": [null]}})).contains("not null"));

@@ -16,14 +16,13 @@ pub const PLOTS: &str = "plots";
 pub const TOP_FEATURES: (&str, &str) = ("topFeatures", "top features");
 
 /// The figures of the summary that are told in words, in this order; others follow by their own names.
-pub const FIGURES: [(&str, &str); 14] = [
+pub const FIGURES: [(&str, &str); 13] = [
     ("rows", "rows"),
     ("columns", "columns"),
     ("series", "series"),
     ("trainSeries", "training series"),
     ("testRecords", "test records"),
     ("trainValues", "training values"),
-    ("testValues", "test values"),
     ("firstDate", "first date"),
     ("lastDate", "last date"),
     ("limitingAsset", "limiting asset"),
