@@ -192,10 +192,10 @@ fuzz: ## Look for inputs that break what reads definitions, events, custom resou
 	$(call FUZZ,envelope,tests/fixtures/pipeline-definition)
 	$(call FUZZ,price_file,samples/sp500-20)
 
-# Two processes, since most of a test is waiting. What needs a system starts its own, on free ports and in a
+# Three processes, since most of a test is waiting. What needs a system starts its own, on free ports and in a
 # folder of its own, so each process has one; a file's tests stay together, as they share what they set up.
 # In the order of the files: the last ones, of templates alone, are the shortest.
-PYTEST_WORKERS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST_WORKERS = --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 $(AXE)/.package-lock.json: tests/browser/package-lock.json
 	@npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel error
