@@ -173,6 +173,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         Some(engine) => Some(Containers {
             engine: interpreter(engine)?,
             environment: callers_environment(),
+            certificates: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
         }),
         None => None,
     };
@@ -360,9 +361,20 @@ fn endpoint(variable: &str) -> Option<String> {
         .find(|endpoint| !endpoint.is_empty())
 }
 
+/// What leads programs to a proxy, and to the certificates that they trust; in any case.
+const NETWORK: [&str; 7] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "AWS_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+];
+
 /// What a container would find in its environment, as far as a laptop can give it: a search
-/// path, the region, credentials, and where the local AWS is; and what trainings of ours are
-/// told by the person who runs the stand-in.
+/// path, the region, credentials, and where the local AWS is, also for those who ask AWS's own
+/// hosts; and what trainings of ours are told by the person who runs the stand-in.
 fn job_environment(region: &str) -> Vec<(OsString, OsString)> {
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
         .filter(|(name, _)| {
@@ -376,6 +388,7 @@ fn job_environment(region: &str) -> Vec<(OsString, OsString)> {
                     | "PIPEWRIGHT_SEED"
                     | "PIPEWRIGHT_THREADS"
             ) || name.starts_with("AWS_ENDPOINT_URL")
+                || NETWORK.contains(&name.to_ascii_uppercase().as_str())
         })
         .collect();
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {

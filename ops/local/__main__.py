@@ -20,6 +20,7 @@ from pathlib import Path
 from ops import LOCAL, ROOT, OpsError
 from ops.console import say, shorten
 from ops.inputs import SAMPLE_ASSETS, path_of
+from ops.local import proxy
 from ops.local.announcement import Announcement
 from ops.local.faults import refuse_malformed
 from ops.local.outputs import KEPT_RUNS, forget_runs
@@ -185,6 +186,7 @@ def main():
     # Nothing of the caller's AWS account takes part in what happens here.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
+    proxy.forget(os.environ)
 
     def interrupted(number, _):
         # From here on only cleaning up; a second Ctrl-C must not cut it short.

@@ -39,10 +39,15 @@ def stay(system, options, timer, announcement):
     for sentence in unmatched(system.client("sagemaker"), options.fault):
         say(f"warning: {sentence}")
     say(f"\nReady. In another terminal `. {shorten(options.environment_file)}`, which has\n")
-    shown = {n: v for n, v in system.environment().items() if not n.startswith("AWS_SECRET_")}
+    shown = {
+        name: value
+        for name, value in system.environment().items()
+        if name.startswith("AWS_") and not name.startswith("AWS_SECRET_")
+    }
     say("".join(f"  {line}\n" for line in export(shown).splitlines()))
     say(
-        "and the secret of this start's key, without which nothing is answered. That key may do anything: "
+        "the secret of this start's key, without which nothing is answered, and a proxy that lets nothing "
+        "out of this machine (docs/LOCAL.md). That key may do anything: "
         "rights are not checked here, those of your pipeline's roles neither."
     )
     say(

@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from ops import ROOT, OpsError, command_line, image
 from ops.inputs import of_import
+from ops.local import proxy
 from ops.local.supervise import ServiceFailed, Supervisor, listen
 from ops.stack.deployer import Deployer
 from ops.stack.ownership import installation
@@ -136,6 +137,7 @@ class LocalSystem:
         self._cache = Path(cache)
         self._jobs = self.directory / "sagemaker"
         self._clients = {}
+        self._proxy = {}
         self._access_key = f"AKIA{base64.b32encode(secrets.token_bytes(10)).decode()}"
         self._secret_key = secrets.token_hex(20)
         self.outputs = {}
@@ -150,8 +152,10 @@ class LocalSystem:
         """Start the local AWS and the SageMaker stand-in; returns when both answer."""
         # The listening socket exists before anything that is told of its port.
         listener = listen(self._preferred_ports[0])
-        self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        port = listener.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{port}"
         self.sagemaker_endpoint = None
+        self._start_proxy(port)
         self._start_stand_in()
         self._start_aws(listener)
 
@@ -188,6 +192,7 @@ class LocalSystem:
             "AWS_ACCESS_KEY_ID": self._access_key,
             "AWS_SECRET_ACCESS_KEY": self._secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **self._proxy,
         }
         return {key: value for key, value in environment.items() if value}
 
@@ -197,7 +202,9 @@ class LocalSystem:
         path = f'export PATH={shlex.quote(str(self.binaries.resolve()))}:"$PATH"\n'
         # The logs of trainings lie there, of which the pages of executions draw the losses.
         jobs = {"PIPEWRIGHT_JOBS": str(self._jobs.resolve())}
-        announcement.publish(export({**self.environment(), **jobs}) + path + more)
+        # Tells `proxy.forget` that the proxy is none of the caller's own.
+        ours = {"PIPEWRIGHT_PROXY": self._proxy.get("HTTPS_PROXY", "")}
+        announcement.publish(export({**self.environment(), **jobs, **ours}) + path + more)
 
     def _clean_environment(self, name):
         """An environment without anything of the caller's: no profile, no proxy, no account."""
@@ -210,6 +217,17 @@ class LocalSystem:
             "TMPDIR": home / "tmp",
             **self.environment(),
         }
+
+    def _start_proxy(self, aws_port):
+        """Start what answers for AWS's own hosts, so that nothing of this system asks any other."""
+        certificate = (self.directory / "authority.pem").resolve()
+        with listen() as listener:
+            self._proxy = proxy.variables(listener.getsockname()[1], certificate)
+            descriptor = listener.fileno()
+            command = [sys.executable, "-m", "ops.local.proxy", descriptor, aws_port, certificate]
+            environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+            service = self.supervisor.start("proxy", command, environment, pass_fds=(descriptor,))
+        service.wait(certificate.is_file)
 
     def _start_stand_in(self):
         program = self.binaries / "pipewright-local"

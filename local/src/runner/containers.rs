@@ -16,6 +16,8 @@ pub struct Containers {
     pub engine: PathBuf,
     /// What it finds in its environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// The file of certificates that the jobs' environment names; an absolute path.
+    pub certificates: Option<PathBuf>,
 }
 
 /// A container that is to run.
@@ -58,6 +60,13 @@ impl Containers {
             ])
             .arg("--volume")
             .arg(volume);
+        if let Some(certificates) = &self.certificates {
+            let mut volume = certificates.as_os_str().to_owned();
+            volume.push(":");
+            volume.push(certificates);
+            volume.push(":ro");
+            command.arg("--volume").arg(volume);
+        }
         for (name, value) in container.environment {
             command.arg("--env");
             if self.own().any(|(own, _)| own == name) {
@@ -114,6 +123,7 @@ mod tests {
         let containers = Containers {
             engine: "docker".into(),
             environment: vec![("HOME".into(), "/home/me".into())],
+            certificates: Some("/run/ca.pem".into()),
         };
         let environment = [("HOME", "/root"), ("SECRET", "value")];
         let environment = environment
@@ -139,7 +149,7 @@ mod tests {
             line.join(" ")
         };
         let head = "run --rm --init --network host --name job-algo-1 --volume /run/opt/ml:/opt/ml \
-            --env HOME=/root --env SECRET";
+            --volume /run/ca.pem:/run/ca.pem:ro --env HOME=/root --env SECRET";
         assert_eq!(run(&[]), format!("{head} image:1 --n 1"));
         assert_eq!(
             run(&["python3", "a.py"]),

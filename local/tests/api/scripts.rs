@@ -294,6 +294,7 @@ async fn an_image_is_run_itself_where_containers_are_asked_for() {
     let containers = Containers {
         engine,
         environment,
+        certificates: None,
     };
     let standin = StandIn::start_with("containers", mounts, Some(containers)).await;
     standin.store.put("data/train/numbers.txt", "1\n");

@@ -2,8 +2,9 @@
 
 A page in a browser can send requests to any port of this machine, also under a name of its own that
 it has pointed here; another user can connect to any port. So a request is refused that a browser
-sent for a page of another origin, that was sent to another name than this machine's, or that is not
-signed with a key of this start. `local/src/guard.rs` is the same for the stand-in for SageMaker.
+sent for a page of another origin, that was sent to another name than this machine's or AWS's (which
+`ops.local.proxy` brings here, and no page can point anywhere), or that is not signed with a key of
+this start. `local/src/guard.rs` is the same for the stand-in for SageMaker.
 """
 
 import datetime
@@ -13,6 +14,7 @@ import re
 from xml.sax.saxutils import escape
 
 from ops.local.aws import signatures
+from ops.local.aws.hosts import is_aws
 from ops.local.aws.signatures import SignatureRefused
 
 _NEW_KEY = "The local AWS has another key with every start: `. .local/environment.sh` gives it to this shell"
@@ -31,7 +33,7 @@ def refusal(headers, port):
     if any(site not in ("none", "same-origin") for site in values.get("sec-fetch-site", [])):
         return "it was sent for a page of another site, and no page may call this server"
     hosts = values.get("host", [])
-    if len(hosts) != 1 or not _is_ours(hosts[0], port):
+    if len(hosts) != 1 or not (_is_ours(hosts[0], port) or is_aws(hosts[0])):
         named = hosts[0] if len(hosts) == 1 else "none, or several"
         return f"its Host is {named}, and this server is 127.0.0.1:{port} or localhost:{port}"
     return None

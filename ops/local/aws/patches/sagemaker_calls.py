@@ -7,6 +7,7 @@ loop.
 
 import http.client
 import json
+import re
 import urllib.parse
 import uuid
 
@@ -26,7 +27,7 @@ from ops.local.aws import stand_in
 # every resource, "*": it lists those of the account, or does not name its own (a callback names a
 # token, a new package has no version yet).
 _AUTHORIZED_ON = {
-    ("endpoint", "EndpointName"): "CreateEndpoint DeleteEndpoint DescribeEndpoint",
+    ("endpoint", "EndpointName"): "CreateEndpoint DeleteEndpoint DescribeEndpoint InvokeEndpoint",
     ("endpoint-config", "EndpointConfigName"): (
         "CreateEndpoint CreateEndpointConfig DeleteEndpointConfig DescribeEndpointConfig"
     ),
@@ -45,11 +46,22 @@ _AUTHORIZED_ON = {
         "ListPipelineExecutionSteps ListPipelineParametersForExecution RetryPipelineExecution "
         "StopPipelineExecution UpdatePipelineExecution"
     ),
-    ("processing-job", "ProcessingJobName"): "DescribeProcessingJob",
+    (
+        "processing-job",
+        "ProcessingJobName",
+    ): "DescribeProcessingJob",
     ("training-job", "TrainingJobName"): "DescribeTrainingJob",
-    ("transform-job", "TransformJobName"): "DescribeTransformJob",
+    (
+        "transform-job",
+        "TransformJobName",
+    ): "DescribeTransformJob",
     ("any", "ResourceArn"): "AddTags DeleteTags ListTags",
 }
+
+
+# The headers that mean something to SageMaker or its runtime, or to whom they answer.
+_HANDED_ON = re.compile("content-type|accept|x-amz-target|x-amzn-.*")
+_INVOCATION = re.compile("/endpoints/([^/]+)/invocations")
 
 
 def _sagemaker_arns(operation, request):
@@ -77,20 +89,24 @@ def _sagemaker_tags(arn):
     return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
 
 
-def _sagemaker_checks(operation, body):
+def _sagemaker_checks(operation, body, endpoint):
     """(ARN, keys of conditions) of everything that a request is authorized on."""
     action = f"sagemaker:{operation}"
-    asked = iam_actions.request_tag_context("sagemaker", action, body, {})
+    if endpoint:
+        asked, request = {}, {"EndpointName": endpoint}
+    else:
+        asked = iam_actions.request_tag_context("sagemaker", action, body, {})
+        request = json.loads(body or b"{}")
     return [
         (arn, asked if arn == "*" else {**asked, **_sagemaker_tags(arn)})
-        for arn in _sagemaker_arns(operation, json.loads(body or b"{}"))
+        for arn in _sagemaker_arns(operation, request)
     ]
 
 
 def _ask_stand_in(method, path, headers, body):
     """What the stand-in answers to a request, as ministack's services do."""
     # The other headers are the signature's and the connection's.
-    kept = {name: headers[name] for name in ("content-type", "x-amz-target") if name in headers}
+    kept = {name: value for name, value in headers.items() if _HANDED_ON.fullmatch(name)}
     request = AWSRequest(method, f"{stand_in.endpoint}{path}", headers=kept, data=body)
     credentials = botocore.session.get_session().get_credentials()
     SigV4Auth(credentials, "sagemaker", get_region()).add_auth(request)
@@ -98,8 +114,8 @@ def _ask_stand_in(method, path, headers, body):
     try:
         connection.request(method, path, body, dict(request.headers.items()))
         answer = connection.getresponse()
-        told = {name: answer.getheader(name) for name in ("Content-Type", "x-amzn-errortype")}
-        return answer.status, {name: text for name, text in told.items() if text}, answer.read()
+        told = {n: v for n, v in answer.getheaders() if _HANDED_ON.fullmatch(n.lower())}
+        return answer.status, told, answer.read()
     finally:
         connection.close()
 
@@ -108,10 +124,13 @@ def apply():
     """Apply it."""
 
     async def handle(method, path, headers, body, query_params):
-        operation = headers.get("x-amz-target", "").removeprefix("SageMaker.")
+        invocation = _INVOCATION.fullmatch(path)
+        endpoint = invocation[1] if invocation else None
+        target = headers.get("x-amz-target", "").removeprefix("SageMaker.")
+        operation = "InvokeEndpoint" if endpoint else target
         checks = []
         if ministack_app.AUTH:
-            checks = await run_reentrant(_sagemaker_checks, operation, body)
+            checks = await run_reentrant(_sagemaker_checks, operation, body, endpoint)
         for arn, keys in checks:
             denied = ministack_app._enforce_data_plane(
                 "sagemaker",
