@@ -7,6 +7,7 @@ use crate::error::{CallError, JobError};
 use crate::event::Event;
 use crate::event_queue::EventSink;
 use crate::functions::FunctionCaller;
+use crate::logs::{LogSink, LogStream};
 use crate::names::resource_of;
 use crate::queues::QueueSender;
 use crate::roles::{Rights, Roles};
@@ -25,7 +26,12 @@ use tokio::sync::Semaphore;
 /// How long a Lambda function may take: Lambda's own limit.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// How many calls to Lambda and SQS are under way at once; a definition may have thousands of
+/// What CloudWatch Logs says of a group or a stream that is to be made and is there.
+const ALREADY_EXISTS: &str = "ResourceAlreadyExistsException";
+/// What it says of one that is missing.
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// How many calls to these services are under way at once; a definition may have thousands of
 /// steps that begin together.
 const CALLS_AT_ONCE: usize = 64;
 
@@ -219,6 +225,8 @@ pub struct Endpoints {
     pub sqs: Option<String>,
     /// STS's.
     pub sts: Option<String>,
+    /// CloudWatch Logs'.
+    pub logs: Option<String>,
 }
 
 /// Who calls, and where and when.
@@ -232,9 +240,9 @@ pub struct Caller {
     pub clock: Clock,
 }
 
-/// Lambda and SQS of a local AWS.
+/// Lambda, SQS, STS and CloudWatch Logs of a local AWS.
 ///
-/// A pipeline on a laptop calls neither often enough to compile an SDK for it.
+/// A pipeline on a laptop calls none of them often enough to compile an SDK for it.
 #[derive(Clone)]
 pub struct LocalServices {
     endpoints: Endpoints,
@@ -332,6 +340,21 @@ impl LocalServices {
         self.post("sqs", format!("{endpoint}/"), &headers, &message)
             .await
             .map(|_| ())
+    }
+
+    async fn call_logs(&self, target: &'static str, body: &Value) -> Result<(), CallError> {
+        let endpoint = endpoint(self.endpoints.logs.as_deref(), "CloudWatch Logs")?;
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target),
+        ];
+        let answer = self
+            .post("logs", format!("{endpoint}/"), &headers, body)
+            .await;
+        match answer {
+            Err(CallError::Status { text, .. }) if text.contains(ALREADY_EXISTS) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
     }
 }
 
@@ -448,6 +471,38 @@ impl FunctionCaller for LocalServices {
                     "Failed to invoke the Lambda function '{function}': {error}"
                 ))
             })
+        })
+    }
+}
+
+impl LogSink for LocalServices {
+    fn put<'a>(
+        &'a self,
+        stream: &'a LogStream,
+        lines: &'a [String],
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(async move {
+            let time = (self.caller.clock)().0;
+            let events: Vec<Value> = lines
+                .iter()
+                .map(|line| json!({"timestamp": time, "message": line}))
+                .collect();
+            let group = json!({"logGroupName": stream.group});
+            let mut place = group.clone();
+            place["logStreamName"] = json!(stream.name);
+            let mut request = place.clone();
+            request["logEvents"] = json!(events);
+            let put = async || self.call_logs("Logs_20140328.PutLogEvents", &request).await;
+            match put().await {
+                Err(CallError::Status { text, .. }) if text.contains(NOT_FOUND) => {
+                    self.call_logs("Logs_20140328.CreateLogGroup", &group)
+                        .await?;
+                    self.call_logs("Logs_20140328.CreateLogStream", &place)
+                        .await?;
+                    put().await
+                }
+                answer => answer,
+            }
         })
     }
 }

@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Validation,
     /// What the call names does not exist.
     ResourceNotFound,
+    /// There is a resource of this name.
+    InUse,
     /// The resource is being changed or still has something running.
     Conflict,
     /// The stand-in does not know the operation.
@@ -26,6 +28,7 @@ impl ErrorKind {
         match self {
             Self::Validation => "ValidationException",
             Self::ResourceNotFound => "ResourceNotFound",
+            Self::InUse => "ResourceInUse",
             Self::Conflict => "ConflictException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Serialization => "SerializationException",

@@ -33,4 +33,10 @@ impl Event {
     pub const ENDPOINT: &'static str = Kind::Endpoint.detail_type();
     /// Detail type of a change of an endpoint configuration.
     pub const ENDPOINT_CONFIG: &'static str = "SageMaker Endpoint Config State Change";
+    /// Detail type of a change of a processing job.
+    pub const PROCESSING_JOB: &'static str = "SageMaker Processing Job State Change";
+    /// Detail type of a change of a training job.
+    pub const TRAINING_JOB: &'static str = "SageMaker Training Job State Change";
+    /// Detail type of a change of a transform job.
+    pub const TRANSFORM_JOB: &'static str = "SageMaker Transform Job State Change";
 }

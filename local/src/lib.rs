@@ -29,6 +29,7 @@ mod framework;
 pub mod functions;
 pub mod guard;
 pub mod http;
+pub mod logs;
 pub mod names;
 pub mod queues;
 pub mod roles;

@@ -34,7 +34,7 @@ struct Arguments {
 enum Command {
     /// Answer SageMaker's API on loopback, and run pipelines.
     ///
-    /// S3, EventBridge, Lambda and SQS are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
+    /// S3, EventBridge, Lambda, SQS and CloudWatch Logs are found as any AWS SDK finds them: AWS_ENDPOINT_URL (or
     /// AWS_ENDPOINT_URL_S3, ...), AWS_ACCESS_KEY_ID and so on. Jobs get the same variables, and
     /// every caller must sign with that key.
     /// When it listens, it prints one line to standard output: {"ready": true, "port": PORT}.
@@ -192,6 +192,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
             lambda: endpoint("AWS_ENDPOINT_URL_LAMBDA"),
             sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
             sts: endpoint("AWS_ENDPOINT_URL_STS"),
+            logs: endpoint("AWS_ENDPOINT_URL_LOGS"),
         },
         Caller {
             key: key.clone(),
@@ -232,7 +233,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                 &config,
             ))),
             functions: Arc::<LocalServices>::clone(&services),
-            queues: services,
+            queues: Arc::<LocalServices>::clone(&services),
             runner: Arc::new(ProcessRunner::new(
                 ProcessSettings {
                     run_dir,
@@ -244,6 +245,8 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
                 },
                 store,
                 Arc::new(roles),
+                services,
+                Clock::clone(&clock),
             )),
             clock: Clock::clone(&clock),
         },

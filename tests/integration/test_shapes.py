@@ -388,6 +388,26 @@ def describe_jobs(sagemaker, steps):
             getattr(sagemaker, f"stop_{call}_job")(**{f"{kind}JobName": name})
 
 
+def run_jobs(sagemaker, place):
+    """Jobs that no step has: one whose program runs, and one that is simulated."""
+    for kind, request in (
+        ("Processing", processing(place, f"{IMAGE[:-9]}python:1")),
+        ("Training", training(place)),
+    ):
+        call, name = kind.lower(), {f"{kind}JobName": place.name}
+        tags = [{"Key": "a", "Value": "b"}]
+        made = getattr(sagemaker, f"create_{call}_job")(**name, **request, Tags=tags)
+        assert sagemaker.list_tags(ResourceArn=made[f"{kind}JobArn"])["Tags"] == tags
+        describe = getattr(sagemaker, f"describe_{call}_job")
+
+        def completed(describe=describe, name=name, kind=kind):
+            return describe(**name)[f"{kind}JobStatus"] == "Completed"
+
+        wait_for(completed, within=60)
+        with pytest.raises(ClientError, match="ResourceInUse"):
+            getattr(sagemaker, f"create_{call}_job")(**name, **request)
+
+
 def make_and_delete(system, place):
     """Models, packages, configurations and endpoints, from their creation to their end."""
     sagemaker, name = system.client("sagemaker"), place.name
@@ -445,6 +465,7 @@ def test_every_answer_has_the_shape_of_the_services_model(bare_system, place, ca
     """Every operation of the stand-in answers, and refuses, in the shapes of the service's model as botocore has it."""
     steps = run_pipelines(bare_system, place)
     sagemaker = bare_system.client("sagemaker")
+    run_jobs(sagemaker, place)
     describe_jobs(sagemaker, steps)
     make_and_delete(bare_system, place)
     for call, member, text in (

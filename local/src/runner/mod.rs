@@ -2,6 +2,7 @@
 
 mod archive;
 mod containers;
+mod follow;
 mod layout;
 mod mounts;
 mod process;

@@ -2,6 +2,7 @@
 
 use super::archive;
 use super::containers::{self, Container, Containers};
+use super::follow::{Followed, following, stream_of};
 use super::layout::{
     ArchiveMount, CheckpointMount, InputMount, JobPlan, MetricDefinition, OutputMount, below_root,
     config_files, identity,
@@ -10,7 +11,9 @@ use super::mounts::Mounts;
 use super::python::{Pythons, SOURCE_ARCHIVE, make_commands};
 use super::{JobRunner, STOP_GRACE, Served, StopSignal};
 use crate::BoxFuture;
+use crate::clock::Clock;
 use crate::error::JobError;
+use crate::logs::LogSink;
 use crate::roles::Roles;
 use crate::script::{CODE, Facts, Script};
 use crate::state::{
@@ -65,6 +68,8 @@ pub struct ProcessRunner {
     pub(super) settings: ProcessSettings,
     pub(super) store: Arc<dyn ObjectStore>,
     roles: Arc<dyn Roles>,
+    logs: Arc<dyn LogSink>,
+    clock: Clock,
 }
 
 /// Why a job did not end well.
@@ -104,7 +109,12 @@ impl JobRunner for ProcessRunner {
                 Ok(own) => own,
                 Err(error) => return JobResult::Failed(error.to_string()).into(),
             };
-            let result = match own.run_job(order, &plan, &hosts, stop).await {
+            let begun = (self.clock)().0.div_euclid(1000);
+            let logs = hosts
+                .iter()
+                .map(|host| Followed::new(stream_of(order, &host.name, begun), &host.log));
+            let work = own.run_job(order, &plan, &hosts, stop);
+            let result = match following(&*self.logs, logs.collect(), work).await {
                 Ok(()) => JobResult::Succeeded,
                 Err(Trouble::Stopped(_)) => JobResult::Stopped,
                 Err(Trouble::OutOfTime(error)) => JobResult::OutOfTime(error.to_string()),
@@ -153,16 +163,20 @@ struct Host {
 
 impl ProcessRunner {
     /// A runner that takes inputs from, and puts outputs into, `store`, unless a role has rights
-    /// of its own.
+    /// of its own; `logs` gets what its programs print.
     pub fn new(
         settings: ProcessSettings,
         store: Arc<dyn ObjectStore>,
         roles: Arc<dyn Roles>,
+        logs: Arc<dyn LogSink>,
+        clock: Clock,
     ) -> Self {
         Self {
             settings,
             store,
             roles,
+            logs,
+            clock,
         }
     }
 

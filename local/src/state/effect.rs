@@ -3,6 +3,7 @@
 use super::image::Runner;
 use crate::clock::Millis;
 use crate::event::Event;
+use pipewright::definition::Resource;
 use serde_json::{Map, Value};
 
 /// One attempt at one step of one execution.
@@ -16,22 +17,34 @@ pub struct StepKey {
     pub attempt: u32,
 }
 
-/// What stands in the place of the execution of a job that no step has begun.
-const OWN_JOBS: &str = "transform-jobs";
+/// The kinds of jobs that a call can begin.
+const OWN_JOBS: [Resource; 3] = [
+    Resource::PROCESSING_JOB,
+    Resource::TRAINING_JOB,
+    Resource::TRANSFORM_JOB,
+];
+
+/// What stands in the place of the execution of a job that no step has begun, such as
+/// `training-jobs`: longer than the id of an execution.
+fn in_place_of_execution(kind: Resource) -> String {
+    format!("{}s", kind.arn_type)
+}
 
 impl StepKey {
     /// The key of a job that a call has begun.
-    pub(crate) fn of_own_job(name: &str) -> Self {
+    pub(crate) fn of_own_job(kind: Resource, name: &str) -> Self {
         Self {
-            execution: OWN_JOBS.to_owned(),
-            step: name.to_owned(),
+            execution: in_place_of_execution(kind),
+            step: name.to_ascii_lowercase(),
             attempt: 1,
         }
     }
 
-    /// Whether a call, and no step, has begun the job.
-    pub(crate) fn is_own_job(&self) -> bool {
-        self.execution == OWN_JOBS
+    /// The kind of a job that a call, and no step, has begun.
+    pub(crate) fn own_job(&self) -> Option<Resource> {
+        OWN_JOBS
+            .into_iter()
+            .find(|kind| self.execution == in_place_of_execution(*kind))
     }
 }
 
@@ -156,6 +169,16 @@ pub enum ProgramKind {
     Processing,
     /// A training job: the request is that of CreateTrainingJob.
     Training,
+}
+
+impl ProgramKind {
+    /// What such a job is to the API.
+    pub(crate) const fn resource(self) -> Resource {
+        match self {
+            Self::Processing => Resource::PROCESSING_JOB,
+            Self::Training => Resource::TRAINING_JOB,
+        }
+    }
 }
 
 /// A job that really runs.

@@ -17,6 +17,11 @@ impl<'a> Input<'a> {
         Self { members }
     }
 
+    /// All members, as they came.
+    pub(crate) fn members(&self) -> &'a Map<String, Value> {
+        self.members
+    }
+
     /// The member as it came; a JSON null counts as absent, as SDKs mean it.
     pub(crate) fn value(&self, member: &str) -> Option<&'a Value> {
         self.members.get(member).filter(|value| !value.is_null())

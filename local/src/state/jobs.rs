@@ -1,14 +1,21 @@
 //! What the Describe calls say of jobs.
 
-use super::effect::{JobEnd, JobResult, StepKey};
+use super::effect::{JobEnd, JobOrder, JobResult, ProgramKind, ProgramOrder, StepKey};
 use super::input::{Input, SortOrder};
+use super::launch::Work;
 use super::tags::read_tags;
 use super::{Effect, State, Turn};
 use crate::clock::Millis;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKind};
+use crate::event::Event;
 use pipewright::definition::{Resource, StepKind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+
+/// The status message of a simulated job.
+pub(super) fn simulated_note(reason: &str) -> String {
+    format!("simulated by the local stand-in: {reason}")
+}
 
 /// Why a transform is only simulated.
 pub(super) const NOT_SERVED: &str = "no program here serves the image of the model";
@@ -233,6 +240,23 @@ fn model_artifact(request: &Map<String, Value>, name: &str) -> Option<String> {
     ))
 }
 
+/// Makes the times of a description, numbers of seconds whose members end with `Time`, numbers of
+/// milliseconds.
+fn times_in_millis(description: &mut Value) {
+    match description {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match Millis::from_json(value).filter(|_| name.ends_with("Time")) {
+                    Some(time) => *value = json!(time.0),
+                    None => times_in_millis(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(times_in_millis),
+        _ => {}
+    }
+}
+
 /// What the calls for most jobs say of one that there is not.
 fn not_found(name: &str) -> String {
     format!("Could not find requested job with name: {name}")
@@ -308,7 +332,8 @@ impl State {
             let position = execution.steps.iter().position(|step| is_its(&step.made))?;
             Some(execution.key_of(position))
         });
-        let its_own = || StepKey::of_own_job(&name.to_ascii_lowercase());
+        let is_its_own = key.is_none();
+        let its_own = || StepKey::of_own_job(kind, name);
         turn.effects
             .push(Effect::StopJob(key.unwrap_or_else(its_own)));
         self.jobs.change(
@@ -318,6 +343,9 @@ impl State {
             JobStatus::Stopping,
             &JobNotes::default(),
         );
+        if is_its_own {
+            self.tell_of_own_job(turn, kind, name);
+        }
         Ok(json!({}))
     }
 
@@ -345,6 +373,41 @@ impl State {
         self.stop_job(turn, Resource::TRANSFORM_JOB, input)
     }
 
+    /// The name of a job that a call is to begin: one that no job of its kind has.
+    fn new_job_name<'a>(&self, kind: Resource, input: Input<'a>) -> Result<&'a str, ApiError> {
+        let name = input.name(&kind.member("Name"), 63)?;
+        if self.jobs.description(kind, name).is_none() {
+            return Ok(name);
+        }
+        let arn = self.arn(kind.arn_type, name);
+        let which = if kind == Resource::TRAINING_JOB {
+            "Training job names must be unique within an AWS account and region, and a training job"
+        } else {
+            "Job name must be unique within an AWS account and region, and a job"
+        };
+        Err(ApiError::new(
+            ErrorKind::InUse,
+            format!("{which} with this name already exists ({arn})"),
+        ))
+    }
+
+    /// Begins a job that no step has, with the status message of a simulated one.
+    fn begin_own_job(
+        &mut self,
+        turn: &mut Turn,
+        (kind, step_kind): (Resource, StepKind),
+        name: &str,
+        input: Input<'_>,
+        note: Option<&str>,
+    ) -> Result<Value, ApiError> {
+        let arn = self.arn(kind.arn_type, name);
+        self.tags.create(&arn, read_tags(input)?);
+        let request = input.given_back(step_kind);
+        self.jobs.begin(turn.now, kind, name, &arn, &request, note);
+        self.tell_of_own_job(turn, kind, name);
+        Ok(json!({kind.member("Arn"): arn}))
+    }
+
     /// A transform job that no step has.
     pub(super) fn create_transform_job(
         &mut self,
@@ -352,7 +415,7 @@ impl State {
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         let kind = Resource::TRANSFORM_JOB;
-        let name = input.name("TransformJobName", 63)?;
+        let name = self.new_job_name(kind, input)?;
         let model = input.required("ModelName")?;
         if self.model_document(model).is_none() {
             return Err(ApiError::validation(format!(
@@ -360,31 +423,121 @@ impl State {
                 self.arn("model", model)
             )));
         }
-        if self.jobs.description(kind, name).is_some() {
-            return Err(ApiError::validation(format!(
-                "Job name must be unique within an AWS account and region, and a job with this \
-                 name already exists ({})",
-                self.arn(kind.arn_type, name)
-            )));
-        }
         let request = input.given_back(StepKind::Transform);
-        let key = StepKey::of_own_job(&name.to_ascii_lowercase());
+        let key = StepKey::of_own_job(kind, name);
         let order = self.transform_order(key, &request).ok_or_else(|| {
             ApiError::validation(format!(
                 "The local stand-in cannot run this transform: {NOT_SERVED}. A Transform step \
                  would be simulated."
             ))
         })?;
-        let arn = self.arn(kind.arn_type, name);
-        self.tags.create(&arn, read_tags(input)?);
-        self.jobs.begin(turn.now, kind, name, &arn, &request, None);
+        let answer = self.begin_own_job(turn, (kind, StepKind::Transform), name, input, None)?;
         turn.effects.push(Effect::StartJob(Box::new(order)));
-        Ok(json!({"TransformJobArn": arn}))
+        Ok(answer)
+    }
+
+    /// A processing or training job that no step has.
+    fn create_program_job(
+        &mut self,
+        turn: &mut Turn,
+        (program, step_kind): (ProgramKind, StepKind),
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let kind = program.resource();
+        let name = self.new_job_name(kind, input)?;
+        input.required("RoleArn")?;
+        let mut request = input.members().clone();
+        let work = self.work_of(program, &mut request).map_err(|refused| {
+            let reason = refused.reason();
+            ApiError::validation(reason.strip_prefix("ClientError: ").unwrap_or(&reason))
+        })?;
+        let key = StepKey::of_own_job(kind, name);
+        let (order, note, fails) = match work {
+            Work::Program(runner) => {
+                let order = JobOrder::Program(ProgramOrder {
+                    key,
+                    kind: program,
+                    runner,
+                    job_arn: self.arn(kind.arn_type, name),
+                    job_name: name.to_owned(),
+                    request: request.clone(),
+                });
+                (order, None, None)
+            }
+            Work::Simulated {
+                reason,
+                checks,
+                fails,
+            } => {
+                let millis = self.settings.simulated_step_millis;
+                let order = JobOrder::Simulated {
+                    key,
+                    checks,
+                    millis,
+                };
+                (order, Some(simulated_note(&reason)), fails)
+            }
+        };
+        let kinds = (kind, step_kind);
+        let request = Input::new(&request);
+        let answer = self.begin_own_job(turn, kinds, name, request, note.as_deref())?;
+        match fails {
+            None => turn.effects.push(Effect::StartJob(Box::new(order))),
+            Some(reason) => {
+                self.end_own_job(turn, kind, name, &JobResult::Failed(reason).into());
+            }
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn create_processing_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let kinds = (ProgramKind::Processing, StepKind::Processing);
+        self.create_program_job(turn, kinds, input)
+    }
+
+    pub(super) fn create_training_job(
+        &mut self,
+        turn: &mut Turn,
+        input: Input<'_>,
+    ) -> Result<Value, ApiError> {
+        let kinds = (ProgramKind::Training, StepKind::Training);
+        self.create_program_job(turn, kinds, input)
     }
 
     /// The end of a job that no step has.
-    pub(super) fn end_own_job(&mut self, turn: &Turn, name: &str, end: &JobEnd) {
-        self.jobs.end(turn.now, Resource::TRANSFORM_JOB, name, end);
+    pub(super) fn end_own_job(
+        &mut self,
+        turn: &mut Turn,
+        kind: Resource,
+        name: &str,
+        end: &JobEnd,
+    ) {
+        self.jobs.end(turn.now, kind, name, end);
+        self.tell_of_own_job(turn, kind, name);
+    }
+
+    /// Tells of the status of a job that no step has: what its description says, with times in
+    /// milliseconds as events have them.
+    fn tell_of_own_job(&self, turn: &mut Turn, kind: Resource, name: &str) {
+        let Some(mut detail) = self.jobs.description(kind, name) else {
+            return;
+        };
+        times_in_millis(&mut detail);
+        let arn = self.arn(
+            kind.arn_type,
+            detail[kind.member("Name")].as_str().unwrap_or(name),
+        );
+        detail["Tags"] = self.tags.as_map(&arn);
+        let detail_type = match kind {
+            Resource::PROCESSING_JOB => Event::PROCESSING_JOB,
+            Resource::TRAINING_JOB => Event::TRAINING_JOB,
+            _ => Event::TRANSFORM_JOB,
+        };
+        turn.emit(detail_type, vec![arn], detail);
     }
 
     /// The rows of a List call have these members of the descriptions besides.

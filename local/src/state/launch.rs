@@ -1,10 +1,12 @@
 //! What each type of step does when its time comes.
 
 use super::algorithm;
-use super::effect::{Effect, FunctionOrder, InputCheck, JobOrder, ProgramKind, ProgramOrder};
+use super::effect::{
+    Effect, FunctionOrder, InputCheck, JobOrder, JobResult, ProgramKind, ProgramOrder,
+};
 use super::image::Runner;
 use super::input::Input;
-use super::jobs::{JobNotes, JobStatus, NOT_SERVED};
+use super::jobs::{NOT_SERVED, simulated_note};
 use super::reuse::Reused;
 use super::run::{Execution, Phase};
 use super::simulated;
@@ -41,6 +43,32 @@ pub(super) enum NotLaunched {
     Reads(Vec<String>),
     /// Its arguments are not usable; it fails before it executes.
     Refused(String),
+}
+
+/// What a job's beginning amounts to.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Something of this machine stands for its image.
+    Program(Runner),
+    /// Nothing does: its inputs are looked for, then time passes.
+    Simulated {
+        /// Why.
+        reason: String,
+        /// What must exist for the job to have had a chance.
+        checks: Vec<InputCheck>,
+        /// Why it fails at once.
+        fails: Option<String>,
+    },
+}
+
+impl NotLaunched {
+    /// Why, in words.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Refused(reason) => reason,
+            Self::Reads(uris) => format!("ClientError: it reads {}", uris.join(", ")),
+        }
+    }
 }
 
 impl From<ApiError> for NotLaunched {
@@ -399,6 +427,24 @@ fn strings_only(request: &Map<String, Value>, member: &str) -> Result<(), NotLau
     }
 }
 
+/// Why a training without a program fails that has empty hyperparameters.
+fn empty_hyperparameters(request: &Map<String, Value>) -> Option<String> {
+    let given = request.get("HyperParameters").and_then(Value::as_object);
+    let empty: Vec<&str> = given
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| **value == "")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    (!empty.is_empty()).then(|| {
+        format!(
+            "ClientError: Unable to initialize the algorithm. Failed to validate \
+             hyperparameters: {} must not be empty",
+            empty.join(", ")
+        )
+    })
+}
+
 /// The tags of what a step runs or makes: those of its request, and whose it is.
 fn step_tags(
     execution: &Execution,
@@ -517,10 +563,12 @@ impl State {
         execution.steps[position].compared = compared;
         match step.kind() {
             StepKind::Processing => {
-                self.launch_processing(turn, execution, position, request, job_name)
+                let kind = ProgramKind::Processing;
+                self.launch_job(turn, execution, position, kind, request, job_name)
             }
             StepKind::Training => {
-                self.launch_training(turn, execution, position, request, job_name)
+                let kind = ProgramKind::Training;
+                self.launch_job(turn, execution, position, kind, request, job_name)
             }
             StepKind::Transform => {
                 self.launch_transform(turn, execution, position, &request, &job_name)
@@ -580,53 +628,12 @@ impl State {
             .create(&arn, step_tags(execution, position, request)?);
         let step = &mut execution.steps[position];
         let request = Input::new(request).given_back(step.step_type.kind);
-        let note = step
-            .simulated
-            .as_ref()
-            .map(|reason| format!("simulated by the local stand-in: {reason}"));
+        let note = step.simulated.as_deref().map(simulated_note);
         self.jobs
             .begin(turn.now, kind, name, &arn, &request, note.as_deref());
         step.metadata = json!({"Arn": arn});
         step.made = Some((kind, name.to_owned()));
         Ok(arn)
-    }
-
-    fn launch_processing(
-        &mut self,
-        turn: &Turn,
-        execution: &mut Execution,
-        position: usize,
-        request: Map<String, Value>,
-        job_name: String,
-    ) -> Result<Launch, NotLaunched> {
-        strings_only(&request, "Environment")?;
-        let image = request
-            .get("AppSpecification")
-            .and_then(|specification| specification["ImageUri"].as_str())
-            .ok_or_else(|| {
-                NotLaunched::Refused("ClientError: AppSpecification.ImageUri is missing".to_owned())
-            })?;
-        if let Some(Value::Object(specification)) = request.get("AppSpecification") {
-            strings_only(specification, "ContainerEntrypoint")?;
-            strings_only(specification, "ContainerArguments")?;
-        }
-        let kind = ProgramKind::Processing;
-        let reason = match self.what_runs(image, kind, &request) {
-            Ok(runner) => {
-                let program = (kind, runner);
-                return self.run_program(turn, execution, position, program, request, job_name);
-            }
-            Err(reason) => reason,
-        };
-        let launch = self.simulate(
-            execution,
-            position,
-            reason,
-            s3_inputs(request.get("ProcessingInputs")),
-        );
-        let kind = Resource::PROCESSING_JOB;
-        self.begin_job(turn, execution, position, kind, &job_name, &request)?;
-        Ok(launch)
     }
 
     /// What of this machine runs a job of an image; the error says why nothing does.
@@ -644,86 +651,90 @@ impl State {
         }
     }
 
-    /// A job whose image something of this machine stands for.
-    fn run_program(
-        &mut self,
-        turn: &Turn,
-        execution: &mut Execution,
-        position: usize,
-        (kind, runner): (ProgramKind, Runner),
-        request: Map<String, Value>,
-        job_name: String,
-    ) -> Result<Launch, NotLaunched> {
-        let job_kind = match kind {
-            ProgramKind::Processing => Resource::PROCESSING_JOB,
-            ProgramKind::Training => Resource::TRAINING_JOB,
+    /// What there is to do for a processing or training job; the request gains what SageMaker knows of its
+    /// algorithm.
+    pub(super) fn work_of(
+        &self,
+        kind: ProgramKind,
+        request: &mut Map<String, Value>,
+    ) -> Result<Work, NotLaunched> {
+        strings_only(request, "Environment")?;
+        strings_only(request, "HyperParameters")?;
+        let (member, image) = match kind {
+            ProgramKind::Processing => ("AppSpecification", "ImageUri"),
+            ProgramKind::Training => ("AlgorithmSpecification", "TrainingImage"),
         };
-        let job_arn = self.begin_job(turn, execution, position, job_kind, &job_name, &request)?;
-        let order = JobOrder::Program(ProgramOrder {
-            key: execution.key_of(position),
-            kind,
-            runner,
-            job_arn,
-            job_name,
-            request,
-        });
-        Ok(Launch::Runs(Effect::StartJob(Box::new(order))))
-    }
-
-    fn launch_training(
-        &mut self,
-        turn: &Turn,
-        execution: &mut Execution,
-        position: usize,
-        request: Map<String, Value>,
-        job_name: String,
-    ) -> Result<Launch, NotLaunched> {
-        strings_only(&request, "HyperParameters")?;
-        strings_only(&request, "Environment")?;
-        let image = request
-            .get("AlgorithmSpecification")
-            .and_then(|specification| specification["TrainingImage"].as_str())
-            .unwrap_or_default();
-        let kind = ProgramKind::Training;
-        let reason = match self.what_runs(image, kind, &request) {
+        let specification = request.get(member).and_then(Value::as_object);
+        if let Some(specification) = specification {
+            for list in ["ContainerEntrypoint", "ContainerArguments"] {
+                strings_only(specification, list)?;
+            }
+        }
+        let given = specification.and_then(|specification| specification.get(image)?.as_str());
+        if given.is_none() && kind == ProgramKind::Processing {
+            let missing = format!("ClientError: {member}.{image} is missing");
+            return Err(NotLaunched::Refused(missing));
+        }
+        let reason = match self.what_runs(given.unwrap_or_default(), kind, request) {
             Ok(runner) => {
-                let mut request = request;
-                algorithm::add_metric_definitions(&runner, &mut request);
-                let program = (kind, runner);
-                return self.run_program(turn, execution, position, program, request, job_name);
+                if kind == ProgramKind::Training {
+                    algorithm::add_metric_definitions(&runner, request);
+                }
+                return Ok(Work::Program(runner));
             }
             Err(reason) => reason,
         };
-        let empty: Vec<&str> = request
-            .get("HyperParameters")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .filter(|(_, value)| **value == "")
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let launch = self.simulate(
-            execution,
-            position,
-            format!("{reason}; no model artifact is written"),
-            channels(request.get("InputDataConfig")),
-        );
-        let kind = Resource::TRAINING_JOB;
-        self.begin_job(turn, execution, position, kind, &job_name, &request)?;
-        if empty.is_empty() {
-            return Ok(launch);
-        }
-        let reason = format!(
-            "ClientError: Unable to initialize the algorithm. Failed to validate \
-             hyperparameters: {} must not be empty",
-            empty.join(", ")
-        );
-        let notes = JobNotes {
-            failure: Some(&reason),
-            ..JobNotes::default()
+        Ok(match kind {
+            ProgramKind::Processing => Work::Simulated {
+                reason,
+                checks: s3_inputs(request.get("ProcessingInputs")),
+                fails: None,
+            },
+            ProgramKind::Training => Work::Simulated {
+                reason: format!("{reason}; no model artifact is written"),
+                checks: channels(request.get("InputDataConfig")),
+                fails: empty_hyperparameters(request),
+            },
+        })
+    }
+
+    fn launch_job(
+        &mut self,
+        turn: &Turn,
+        execution: &mut Execution,
+        position: usize,
+        kind: ProgramKind,
+        mut request: Map<String, Value>,
+        job_name: String,
+    ) -> Result<Launch, NotLaunched> {
+        let resource = kind.resource();
+        let (reason, checks, fails) = match self.work_of(kind, &mut request)? {
+            Work::Program(runner) => {
+                let job_arn =
+                    self.begin_job(turn, execution, position, resource, &job_name, &request)?;
+                let order = JobOrder::Program(ProgramOrder {
+                    key: execution.key_of(position),
+                    kind,
+                    runner,
+                    job_arn,
+                    job_name,
+                    request,
+                });
+                return Ok(Launch::Runs(Effect::StartJob(Box::new(order))));
+            }
+            Work::Simulated {
+                reason,
+                checks,
+                fails,
+            } => (reason, checks, fails),
         };
-        self.jobs
-            .change(turn.now, kind, &job_name, JobStatus::Failed, &notes);
+        let launch = self.simulate(execution, position, reason, checks);
+        self.begin_job(turn, execution, position, resource, &job_name, &request)?;
+        let Some(reason) = fails else {
+            return Ok(launch);
+        };
+        let end = JobResult::Failed(reason.clone()).into();
+        self.jobs.end(turn.now, resource, &job_name, &end);
         Ok(Launch::Fails(Some(reason)))
     }
 

@@ -120,6 +120,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("CreateModelPackage", State::create_model_package),
     ("CreateModelPackageGroup", State::create_model_package_group),
     ("CreatePipeline", State::create_pipeline),
+    ("CreateProcessingJob", State::create_processing_job),
+    ("CreateTrainingJob", State::create_training_job),
     ("CreateTransformJob", State::create_transform_job),
     ("DeleteEndpoint", State::delete_endpoint),
     ("DeleteEndpointConfig", State::delete_endpoint_config),

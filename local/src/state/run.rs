@@ -809,16 +809,14 @@ impl State {
                     }
                 });
             }
-            Signal::JobEnded { key, end } if key.is_own_job() => {
-                self.end_own_job(turn, &key.step, &end);
-            }
-            Signal::JobEnded { key, end } => {
-                self.with_step(turn, &key, |state, turn, execution, position| {
+            Signal::JobEnded { key, end } => match key.own_job() {
+                Some(kind) => self.end_own_job(turn, kind, &key.step, &end),
+                None => self.with_step(turn, &key, |state, turn, execution, position| {
                     if execution.steps[position].phase.is_active() {
                         state.end_job(turn, execution, position, end);
                     }
-                });
-            }
+                }),
+            },
             Signal::MessageSent { key, result } => {
                 self.with_step(turn, &key, |_, turn, execution, position| {
                     // Sent: the answer with the token ends the step.

@@ -1,13 +1,14 @@
 //! A stand-in around fakes: S3 in memory, events in a list, functions of the test.
 
 use pipewright_local::BoxFuture;
-use pipewright_local::clock::Millis;
+use pipewright_local::clock::{Clock, Millis};
 use pipewright_local::engine::{Edges, Engine};
 use pipewright_local::error::{CallError, JobError};
 use pipewright_local::event::Event;
 use pipewright_local::event_queue::EventSink;
 use pipewright_local::functions::FunctionCaller;
 use pipewright_local::http;
+use pipewright_local::logs::{LogSink, LogStream};
 use pipewright_local::names::Account;
 use pipewright_local::queues::QueueSender;
 use pipewright_local::roles::{Rights, Roles};
@@ -173,6 +174,25 @@ impl QueueSender for Mailbox {
     }
 }
 
+/// CloudWatch Logs as lines by group and stream.
+#[derive(Default)]
+pub(crate) struct LogBook(Mutex<BTreeMap<(String, String), Vec<String>>>);
+
+impl LogSink for LogBook {
+    fn put<'a>(
+        &'a self,
+        stream: &'a LogStream,
+        lines: &'a [String],
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(async move {
+            let key = (stream.group.to_owned(), stream.name.clone());
+            let mut streams = self.0.lock().unwrap();
+            streams.entry(key).or_default().extend_from_slice(lines);
+            Ok(())
+        })
+    }
+}
+
 /// A running stand-in.
 pub(crate) struct StandIn {
     pub(crate) store: Arc<MemoryStore>,
@@ -181,6 +201,7 @@ pub(crate) struct StandIn {
     pub(crate) mounts_folders: bool,
     events: Arc<EventList>,
     mailbox: Arc<Mailbox>,
+    logs: Arc<LogBook>,
     engine: Engine,
     port: u16,
 }
@@ -250,6 +271,12 @@ impl StandIn {
             mounts,
         };
         let begin = Instant::now();
+        let logs = Arc::new(LogBook::default());
+        // Twenty times as fast as the real one: steps follow each other by the second.
+        let clock: Clock = Arc::new(move || {
+            let elapsed = i64::try_from(begin.elapsed().as_millis()).unwrap();
+            Millis(1_700_000_000_000 + elapsed * 20)
+        });
         let engine = Engine::new(
             state,
             Edges {
@@ -261,12 +288,10 @@ impl StandIn {
                     settings,
                     Arc::<MemoryStore>::clone(&store),
                     Arc::new(AllRights),
+                    Arc::<LogBook>::clone(&logs),
+                    Clock::clone(&clock),
                 )),
-                // Twenty times as fast as the real one: steps follow each other by the second.
-                clock: Arc::new(move || {
-                    let elapsed = i64::try_from(begin.elapsed().as_millis()).unwrap();
-                    Millis(1_700_000_000_000 + elapsed * 20)
-                }),
+                clock,
             },
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -278,9 +303,21 @@ impl StandIn {
             mounts_folders,
             events,
             mailbox,
+            logs,
             engine,
             port,
         }
+    }
+
+    /// The lines of the job's hosts in CloudWatch Logs, by group and host.
+    pub(crate) fn logged(&self, job: &str) -> Vec<(String, String, Vec<String>)> {
+        let streams = self.logs.0.lock().unwrap();
+        let of_job = streams.iter().filter_map(|((group, name), lines)| {
+            let (its_job, host) = name.rsplit_once('/')?;
+            let (host, _) = host.rsplit_once('-')?;
+            (its_job == job).then(|| (group.clone(), host.to_owned(), lines.clone()))
+        });
+        of_job.collect()
     }
 
     /// As the program ends, whatever signal ends it.

@@ -8,5 +8,6 @@
 mod common;
 mod endpoints;
 mod executions;
+mod jobs;
 mod resources;
 mod scripts;

@@ -49,12 +49,12 @@ _AUTHORIZED_ON = {
     (
         "processing-job",
         "ProcessingJobName",
-    ): "DescribeProcessingJob",
-    ("training-job", "TrainingJobName"): "DescribeTrainingJob",
+    ): "CreateProcessingJob DescribeProcessingJob StopProcessingJob",
+    ("training-job", "TrainingJobName"): "CreateTrainingJob DescribeTrainingJob StopTrainingJob",
     (
         "transform-job",
         "TransformJobName",
-    ): "DescribeTransformJob",
+    ): "CreateTransformJob DescribeTransformJob StopTransformJob",
     ("any", "ResourceArn"): "AddTags DeleteTags ListTags",
 }
 
