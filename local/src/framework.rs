@@ -12,6 +12,9 @@ pub(crate) struct Framework {
     others: &'static [&'static str],
 }
 
+/// What every one of these images has: programs read more than their channels from S3.
+const OF_ALL: &str = "boto3";
+
 /// From the Python SDK's `image_uris` and the images' own Dockerfiles.
 const FRAMEWORKS: [Framework; 8] = [
     Framework {
@@ -78,7 +81,7 @@ impl Framework {
             Some((major, minor)) => format!("{}~={major}.{minor}.0", self.package),
             None => self.package.to_owned(),
         }];
-        found.extend(self.others.iter().map(|&other| other.to_owned()));
+        found.extend(self.other_packages());
         let needs_old_numpy = match self.package {
             "scikit-learn" => version.is_some_and(|version| version < SCIKIT_LEARN_FOR_NUMPY_2),
             "torch" => version.is_some_and(|version| version < TORCH_FOR_NUMPY_2),
@@ -92,10 +95,14 @@ impl Framework {
 
     /// The same without versions, for a Python that the tag's has no builds for.
     pub(crate) fn newest(&self) -> Vec<String> {
-        let others = self.others.iter().map(|&other| other.to_owned());
         std::iter::once(self.package.to_owned())
-            .chain(others)
+            .chain(self.other_packages())
             .collect()
+    }
+
+    fn other_packages(&self) -> impl Iterator<Item = String> {
+        let others = self.others.iter().chain([&OF_ALL]);
+        others.map(|&other| other.to_owned())
     }
 }
 
@@ -121,26 +128,26 @@ mod tests {
         };
         assert_eq!(
             of("sagemaker-scikit-learn", "1.2-1-cpu-py3"),
-            "scikit-learn~=1.2.0 pandas joblib numpy<2"
+            "scikit-learn~=1.2.0 pandas joblib boto3 numpy<2"
         );
         assert_eq!(
             of("sagemaker-xgboost", "1.7-1"),
-            "xgboost~=1.7.0 scikit-learn pandas"
+            "xgboost~=1.7.0 scikit-learn pandas boto3"
         );
         assert_eq!(
             of(
                 "huggingface-pytorch-training",
                 "2.1.0-transformers4.36.0-gpu-py310"
             ),
-            "torch~=2.1.0 transformers datasets accelerate numpy<2"
+            "torch~=2.1.0 transformers datasets accelerate boto3 numpy<2"
         );
         assert_eq!(
             of("pytorch-training", "2.5.1-cpu-py311"),
-            "torch~=2.5.0 numpy pandas scikit-learn"
+            "torch~=2.5.0 numpy pandas scikit-learn boto3"
         );
         assert_eq!(
             of("sagemaker-scikit-learn", "latest"),
-            "scikit-learn pandas joblib"
+            "scikit-learn pandas joblib boto3"
         );
         assert!(Framework::of_repository("feature-engineering").is_none());
     }
