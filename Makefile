@@ -17,13 +17,13 @@ each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
 # All of them. make takes any other without a word, so a misspelt one is told of; it may be one of a program's.
 VARIABLES := ACCOUNT ASSETS BOUNDARY CARGO_TARGET_DIR CONTAINERS ECR_REPOSITORY ENV EPOCHS FAULTS IMAGE IMAGE_OPTIONS LOCAL ONLY \
-	PACKAGE PARAMETERS PART PARTITION PIPELINE PREFIX PROGRAMS PYTHON PYTHONS QUICK RUNNERS SEED SIMULATE SKIP_IMAGE TEMPLATE WRITE YES
+	PACKAGE PARAMETERS PART PARTITION PIPELINE PREFIX PROGRAMS PYTHON PYTHONS QUICK REACH RUNNERS SEED SIMULATE SKIP_IMAGE TEMPLATE WRITE YES
 $(foreach name,$(filter-out $(VARIABLES) MAKE%,$(.VARIABLES)),$(if $(call counts,$(name)),\
   $(warning $(name) is not a variable of this Makefile, and nothing here reads it. `make` alone lists the variables)))
 
 # What runs the jobs of images that are not ours: programs of this machine, or a Python; and how steps fail.
 JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS) \
-	$(call flag,--containers,CONTAINERS) $(call each,--fault,FAULTS)
+	$(call flag,--containers,CONTAINERS) $(call each,--fault,FAULTS) $(call each,--reach,REACH)
 # Options of `make run` and `make local`: own data and an own training template.
 RUN_OPTIONS = $(DATA_OPTIONS) $(JOB_OPTIONS) $(call option,--epochs,EPOCHS) $(call option,--seed,SEED)
 DATA_OPTIONS = $(call option,--assets,ASSETS) $(call option,--template,TEMPLATE)
@@ -45,6 +45,7 @@ help: ## List what can be made
 	@echo '  place of one that is made for a framework, and CONTAINERS=1 in containers; PROGRAMS="STEP=FILE ..." says which'
 	@echo '  file is the program of a step of `run-pipeline`, where the definition does not; SIMULATE=1 lets `run-pipeline` end well where no step ran.'
 	@echo '  FAULTS="STEP=EXCEPTION*TIMES ..." lets steps fail as the service can, such as Train=SageMaker.CAPACITY_ERROR*2.'
+	@echo '  REACH="HOST ..." lets programs of `run`, `run-pipeline` and `local` reach hosts outside of this machine.'
 	@echo '  `deploy`, `destroy`, `verify`, `import` and `remove-assets` take LOCAL=1, ENV=NAME, PREFIX=NAME, YES=1 and SKIP_IMAGE=1;'
 	@echo '  `deploy-pipeline` takes PREFIX=NAME and YES=1. Give them to make itself; the environment does not count.'
 

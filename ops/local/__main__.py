@@ -147,6 +147,13 @@ def arguments():
         "Train=SageMaker.CAPACITY_ERROR*2, so that its RetryPolicies are seen at work",
     )
     parser.add_argument(
+        "--reach",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="let programs of the run reach this host outside of the machine, by HTTPS",
+    )
+    parser.add_argument(
         "--simulate",
         action="store_true",
         help=f"end well (not with status {NOTHING_RAN}) where every step of the pipeline was simulated",
@@ -233,6 +240,7 @@ def main():
                     pythons=read_runners(options, options.python_for),
                     containers=container_engine() if options.containers else None,
                     faults=options.fault,
+                    reach=options.reach,
                 )
             )
             status = action(system, options, Timer())

@@ -3,21 +3,25 @@
 SDKs ask some hosts whatever endpoints the environment names: SageMaker's asks STS at a host of its own, and
 tells another one that it was used. Programs that heed HTTPS_PROXY, as boto3, the AWS command line, requests and urllib
 do, come here with such requests. A connection to a host of AWS is given to the local AWS, behind a
-certificate of an authority that is made for this start; any other is refused. Nothing here connects to anything
-but the local AWS. Usage:
+certificate of an authority that is made for this start; any other is refused, but for those that the person
+who starts the system has named. Usage:
 
-    python -m ops.local.proxy LISTENING_FD AWS_PORT CERTIFICATE
+    python -m ops.local.proxy LISTENING_FD AWS_PORT CERTIFICATES [HOST ...]
 
-CERTIFICATE is the file that gets the authority's certificate before the first connection is answered.
+CERTIFICATES is the file that gets the authority's certificate, and those of this machine's authorities, before the
+first connection is answered. Each HOST is reached, by the proxy that HTTPS_PROXY names, if it names one.
 """
 
 import asyncio
+import base64
 import contextlib
 import functools
+import os
 import re
 import socket
 import ssl
 import sys
+import urllib.parse
 from pathlib import Path
 
 import trustme
@@ -34,8 +38,8 @@ _LARGEST_REFUSED = 1 << 20
 CURE = (
     "A local run of Pipewright reaches nothing outside of this machine: AWS's hosts are answered by the "
     "local AWS, and all others are refused. Packages of a job's program belong into its requirements.txt, which is "
-    "installed before the job begins. In your own shell, use another one than that which has read "
-    ".local/environment.sh. See docs/LOCAL.md."
+    "installed before the job begins; REACH=HOST of `make local`, `run` and `run-pipeline` lets a host be reached. In "
+    "your own shell, use another one than that which has read .local/environment.sh. See docs/LOCAL.md."
 )
 
 
@@ -66,26 +70,28 @@ def forget(environment):
         environment.pop(name, None)
 
 
-def host_of_connect(place):
-    """The host of AWS that a CONNECT asks for; raises Refused for any other."""
+def host_of_connect(place, reached=()):
+    """The host of AWS, or of those that may be reached, that a CONNECT asks for; raises Refused for any other."""
     found = _PLACE.fullmatch(place)
     if not found:
         raise Refused("CONNECT takes HOST:PORT")
     host, port = found[1].lower(), int(found[2])
-    if not is_aws(host):
+    if not is_aws(host) and host not in reached:
         raise Refused(f"{place} is refused: a local run reaches nothing outside (docs/LOCAL.md)")
     if port != 443:
-        raise Refused(f"{place} is refused: AWS's hosts are answered at port 443 only")
+        raise Refused(f"{place} is refused: hosts are answered at port 443 only")
     return host
 
 
 class Proxy:
     """Answers connections of programs of this machine."""
 
-    def __init__(self, port, aws_port, authority):
+    def __init__(self, port, aws_port, authority, reached=(), beyond=None):
         self._port = port
         self._aws_port = aws_port
         self._authority = authority
+        self._reached = frozenset(host.lower() for host in reached)
+        self._beyond = beyond
         self._context = functools.lru_cache(maxsize=256)(self._make_context)
 
     def _make_context(self, host):
@@ -117,21 +123,26 @@ class Proxy:
         headers = [(n.strip().lower(), v.strip()) for n, _, v in (x.partition(":") for x in lines)]
         try:
             if method == "CONNECT":
-                host = host_of_connect(place)
+                host = host_of_connect(place, self._reached)
             else:
                 raise Refused(self._why_not(place, headers))
         except Refused as error:
             _log(str(error))
             return await self._refuse(reader, writer, headers, str(error))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await writer.drain()
-        await writer.start_tls(self._context(host))
-        _log(f"{host} is answered by the local AWS")
-        aws = await asyncio.open_connection("127.0.0.1", self._aws_port)
+        by_us = is_aws(host)
+        _log(f"{host} is {'answered by the local AWS' if by_us else 'reached, as REACH has it'}")
+        if by_us:
+            there = await asyncio.open_connection("127.0.0.1", self._aws_port)
+        else:
+            there = await connect_outside(host, self._beyond)
         try:
-            await _relay((reader, writer), aws)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await writer.drain()
+            if by_us:
+                await writer.start_tls(self._context(host))
+            await _relay((reader, writer), there)
         finally:
-            aws[1].close()
+            there[1].close()
 
     def _why_not(self, place, headers):
         """Why a request that does not ask for a connection is not passed on."""
@@ -161,6 +172,28 @@ class Proxy:
         await writer.drain()
 
 
+async def connect_outside(host, beyond):
+    """A connection to a host's port for HTTPS, by the proxy of this URL, if there is one."""
+    if not beyond:
+        return await asyncio.open_connection(host, 443)
+    proxy = urllib.parse.urlsplit(beyond if "//" in beyond else f"http://{beyond}")
+    reader, writer = await asyncio.open_connection(
+        proxy.hostname, proxy.port or 80, ssl=proxy.scheme == "https" or None
+    )
+    head = f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n"
+    if proxy.username:
+        user, password = map(urllib.parse.unquote, (proxy.username, proxy.password or ""))
+        word = base64.b64encode(f"{user}:{password}".encode()).decode()
+        head += f"Proxy-Authorization: Basic {word}\r\n"
+    writer.write(f"{head}\r\n".encode())
+    await writer.drain()
+    first = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode("latin-1")
+    if first.split(" ")[1:2] != ["200"]:
+        writer.close()
+        raise OSError(f"the proxy {proxy.hostname} does not reach {host}: {first}")
+    return reader, writer
+
+
 async def _relay(one, other):
     """Give each side what the other says, until one hangs up."""
 
@@ -185,22 +218,30 @@ def _log(text):
     print(text, file=sys.stderr, flush=True)
 
 
-async def serve(listener, aws_port, certificate):
+def _machines_authorities():
+    """The certificates that this machine's programs trust, as PEM."""
+    named = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    return Path(named).read_bytes() if named and Path(named).is_file() else b""
+
+
+async def serve(listener, aws_port, certificates, reached):
     """Answer on a listening socket until the process is ended."""
     authority = trustme.CA(organization_name="Pipewright, for one start of a local system")
-    proxy = Proxy(listener.getsockname()[1], aws_port, authority)
+    beyond = os.environ.get("HTTPS_PROXY")
+    proxy = Proxy(listener.getsockname()[1], aws_port, authority, reached, beyond)
     server = await asyncio.start_server(proxy.answer, sock=listener)
     # Whole at once: that it is there says that this is ready.
-    whole = certificate.with_suffix(".new")
-    whole.write_bytes(authority.cert_pem.bytes())
-    whole.replace(certificate)
+    whole = certificates.with_suffix(".new")
+    whole.write_bytes(authority.cert_pem.bytes() + _machines_authorities())
+    whole.replace(certificates)
     await server.serve_forever()
 
 
 def main():
     """Serve until SIGTERM."""
-    listener, aws_port, certificate = sys.argv[1:]
-    asyncio.run(serve(socket.socket(fileno=int(listener)), int(aws_port), Path(certificate)))
+    listener, aws_port, certificates, *reached = sys.argv[1:]
+    opened = socket.socket(fileno=int(listener))
+    asyncio.run(serve(opened, int(aws_port), Path(certificates), reached))
 
 
 if __name__ == "__main__":

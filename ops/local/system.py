@@ -102,7 +102,8 @@ class LocalSystem:
     whose hyperparameters have none. `python` makes the virtual environments in which programs
     run that jobs of frameworks' images bring, and `pythons` has one by the repository that it is
     for. `containers`, docker or podman, runs the images of all other jobs themselves. `faults`, as
-    STEP=EXCEPTION*TIMES, are failures that steps are to have.
+    STEP=EXCEPTION*TIMES, are failures that steps are to have. `reach` are the hosts outside of this machine
+    that its programs may reach.
     """
 
     # What Python runs as the local AWS.
@@ -121,6 +122,7 @@ class LocalSystem:
         pythons=None,
         containers=None,
         faults=(),
+        reach=(),
     ):
         self.directory = private_folder(directory)
         self.binaries = Path(binaries)
@@ -134,6 +136,7 @@ class LocalSystem:
         self._pythons = pythons or {}
         self._containers = containers
         self._faults = faults
+        self._reach = reach
         self._cache = Path(cache)
         self._jobs = self.directory / "sagemaker"
         self._clients = {}
@@ -225,7 +228,13 @@ class LocalSystem:
             self._proxy = proxy.variables(listener.getsockname()[1], certificate)
             descriptor = listener.fileno()
             command = [sys.executable, "-m", "ops.local.proxy", descriptor, aws_port, certificate]
+            command += self._reach
             environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+            callers = {
+                "HTTPS_PROXY": os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY"),
+                "SSL_CERT_FILE": os.environ.get("SSL_CERT_FILE"),
+            }
+            environment |= {name: value for name, value in callers.items() if value}
             service = self.supervisor.start("proxy", command, environment, pass_fds=(descriptor,))
         service.wait(certificate.is_file)
 

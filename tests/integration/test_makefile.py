@@ -54,6 +54,7 @@ TAKES = {
     "PREFIX": ("destroy", False),
     "PROGRAMS": ("run-pipeline", True),
     "PYTHONS": ("local", True),
+    "REACH": ("local", True),
     "RUNNERS": ("local", True),
     "SEED": ("run", False),
     "TEMPLATE": ("import", False),

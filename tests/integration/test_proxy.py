@@ -1,5 +1,7 @@
 """Nothing of a local run reaches outside: AWS's own hosts are answered here, and all others are refused."""
 
+import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -118,6 +120,35 @@ def test_the_refusal_says_what_to_do(bare_system):
 def test_only_awss_hosts_at_https_are_passed_on(place):
     with pytest.raises(proxy.Refused):
         proxy.host_of_connect(place)
+
+
+def test_a_host_that_was_named_is_reached_by_the_callers_proxy():
+    """A host that REACH names is reached, by the proxy of the caller's shell where there is one."""
+    asked = []
+
+    async def beyond(reader, writer):
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    async def ask():
+        async with await asyncio.start_server(beyond, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            url = f"http://me:s%40@127.0.0.1:{port}"
+            reader, writer = await proxy.connect_outside("pypi.org", url)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert asyncio.run(ask()) == b"hello"
+    assert asked[0].startswith("CONNECT pypi.org:443 HTTP/1.1\r\n")
+    word = base64.b64encode(b"me:s@").decode()
+    assert f"Proxy-Authorization: Basic {word}\r\n" in asked[0]
+    assert proxy.host_of_connect("PyPI.org:443", {"pypi.org"}) == "pypi.org"
+    for place in ("pypi.org:80", "other.pypi.org:443"):
+        with pytest.raises(proxy.Refused):
+            proxy.host_of_connect(place, {"pypi.org"})
 
 
 def test_hosts_of_every_partition_are_awss():
