@@ -8,8 +8,8 @@
 //! EventBridge in the shape that SageMaker gives it.
 //!
 //! [`state`] decides everything and touches nothing; [`engine`] carries out what it decides
-//! through small seams ([`storage`], [`events`], [`functions`],
-//! [`queues`], [`roles`], [`runner`]), which [`aws`]
+//! through small seams ([`storage`], [`event_queue`], [`functions`],
+//! [`queues`], [`logs`], [`roles`], [`runner`]), which [`aws`]
 //! fills in; [`http`] is the wire, and [`guard`] says who may call.
 //!
 //! What differs from SageMaker, with a test for each difference, is `docs/LOCAL.md`.

@@ -44,7 +44,7 @@ pub struct ModelFacts {
     pub image: Option<String>,
     /// When it was created, epoch milliseconds.
     pub created_at: Option<i64>,
-    /// The execution in its tag [`SAGEMAKER_EXECUTION_TAG`].
+    /// The execution in its tag [`SAGEMAKER_EXECUTION_TAG`](super::SAGEMAKER_EXECUTION_TAG).
     pub execution: Option<ExecutionArn>,
 }
 
