@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from harness import BINARIES, OWN_PIPELINE
 from ops import OpsError
 from ops.local import run_pipeline
+from ops.local.faults import refuse_unmatched
 from ops.local.run import Timer
 from ops.local.system import STACK
 from ops.pipeline import deploy as deploy_pipeline
@@ -371,6 +372,36 @@ def test_run_pipeline_starts_nothing_for_a_wrong_parameter(given, says):
     assert "Starting" not in refused.stdout
 
 
+@pytest.mark.parametrize(
+    "fault", ["Train", "Train=", "Train=Step.THROTTLING*0", "=Step.THROTTLING"]
+)
+def test_a_malformed_fault_is_refused_before_anything_is_started(fault):
+    command = [sys.executable, "-m", "ops.local", "run", "--fault", fault, "--binaries", BINARIES]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert f"FAULTS={fault}: it must be STEP=EXCEPTION" in refused.stdout
+    assert "Starting" not in refused.stdout
+
+
+def test_a_fault_of_a_step_that_no_pipeline_has_is_named_with_the_nearest(system, deployed):
+    """A failure that is asked for a step which no pipeline here has is refused, with the nearest name."""
+    sagemaker = system.client("sagemaker")
+    refuse_unmatched(sagemaker, ["Train=Step.THROTTLING", "TooBad=Step.THROTTLING*2"])
+    with pytest.raises(OpsError, match="no pipeline here has a step Trian; the nearest is Train"):
+        refuse_unmatched(sagemaker, ["Train=Step.THROTTLING", "Trian=Step.THROTTLING"])
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [("epochs", "EPOCHS=: 'x' is not"), ("seed", "SEED=: 'x' is not a whole number")],
+)
+def test_a_wrong_number_is_told_by_its_variable_of_make(variable, says):
+    command = [sys.executable, "-m", "ops.local", "run", f"--{variable}", "x"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {says}")
+
+
 @pytest.mark.parametrize("simulate", [False, True])
 def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
     system, tmp_path, monkeypatch, capsys, simulate
@@ -407,6 +438,7 @@ def test_a_pipeline_of_which_nothing_ran_is_no_plain_success(
         out=tmp_path / "out",
         simulate=simulate,
         program=[],
+        fault=[],
     )
     monkeypatch.setattr(run_pipeline, "start_and_deploy", lambda system, timer: system.outputs)
     status = run_pipeline.run_pipeline(system, options, Timer())
