@@ -85,6 +85,20 @@ def test_executions_are_compared_by_what_is_recorded(system, execution):
     assert "Feature-Engineering-Step" in parts["steps"]
 
 
+def test_a_page_is_put_into_s3_beside_the_outputs(system, execution, tmp_path):
+    file = tmp_path / "page.html"
+    command = ("execution", "report", execution.id, "--output", file, "--upload")
+    status, output = system.call(*command)
+    assert status == 0, output
+    key = f"execution/{execution.id}/report.html"
+    assert output.splitlines()[-1] == f"uploaded to s3://{system.outputs['ModelsBucketName']}/{key}"
+    assert system.read("ModelsBucketName", key) == file.read_bytes()
+    assert "What its jobs cost</h2>" in file.read_text()
+    status, output = system.call(*command, "s3://elsewhere-of-nobody/x.html", "--force")
+    assert status == 1
+    assert "s3://elsewhere-of-nobody/x.html cannot be written" in output
+
+
 def test_a_file_is_replaced_only_when_that_is_asked_for(system, execution, tmp_path):
     file = tmp_path / "report.html"
     file.write_text("somebody's")

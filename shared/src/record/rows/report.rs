@@ -16,7 +16,8 @@ pub const PLOTS: &str = "plots";
 pub const TOP_FEATURES: (&str, &str) = ("topFeatures", "top features");
 
 /// The figures of the summary that are told in words, in this order; others follow by their own names.
-pub const FIGURES: [(&str, &str); 13] = [
+pub const FIGURES: [(&str, &str); 16] = [
+    ("assets", "assets"),
     ("rows", "rows"),
     ("columns", "columns"),
     ("series", "series"),
@@ -30,6 +31,8 @@ pub const FIGURES: [(&str, &str); 13] = [
     ("observedDays", "observed days"),
     TOP_FEATURES,
     (PLOTS, "plots"),
+    ("leftOutCount", "series left out"),
+    ("warningsCount", "warnings"),
 ];
 
 /// What the container tells.
