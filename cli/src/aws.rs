@@ -1,5 +1,6 @@
 //! What is said where AWS can't be called at all.
 
+use pipewright_aws::CONNECTION_REFUSED;
 use pipewright_aws::access::{self, Lacking};
 use pipewright_aws::dynamodb::TableError;
 use pipewright_aws::lambda::InvokeError;
@@ -15,6 +16,12 @@ use pipewright_aws::sts::CallerError;
 pub(crate) async fn explained(error: anyhow::Error) -> anyhow::Error {
     if !is_of_aws(&error) {
         return error;
+    }
+    if format!("{error:#}").contains(CONNECTION_REFUSED) {
+        return error.context(
+            "the environment leads to a local AWS that does not run (any more): start `make local`, and do \
+             `. .local/environment.sh`",
+        );
     }
     match access::lacking(&pipewright_aws::config().await).await {
         Some(lacking) => error.context(cure(&lacking)),

@@ -84,3 +84,27 @@ fn a_difference_of_definitions_is_a_status_and_a_document() {
         }])
     );
 }
+
+/// Where nothing listens at the address of the environment, a command says once what was asked, and how to start the local system again.
+#[test]
+fn a_local_system_that_has_ended_is_told_with_the_cure() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = Command::new(env!("CARGO_BIN_EXE_pipewright"))
+        .args(["execution", "list"])
+        .env_clear()
+        .envs([
+            ("AWS_ENDPOINT_URL", address.as_str()),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("start `make local`"), "{said}");
+    assert_eq!(said.matches("connection refused").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

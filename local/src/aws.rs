@@ -57,7 +57,7 @@ where
         }
         _ => StorageError::Failed {
             location: location.to_string(),
-            message: pipewright_aws::error_chain(error),
+            message: pipewright_aws::service_cause(error),
         },
     }
 }

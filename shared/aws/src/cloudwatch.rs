@@ -113,7 +113,7 @@ impl Metrics {
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| failed(crate::error_chain(&error)))?;
+                .map_err(|error| failed(crate::service_cause(&error)))?;
             for result in answer.metric_data_results() {
                 let begin = |moment: &DateTime| moment.secs().saturating_mul(1000);
                 let moments = result.timestamps().iter().map(begin);

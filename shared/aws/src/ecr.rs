@@ -66,7 +66,7 @@ impl Image {
                 Some("ImageNotFoundException" | "RepositoryNotFoundException") => Ok(false),
                 _ => Err(EcrError {
                     image: self.name(),
-                    message: crate::error_chain(&error),
+                    message: crate::service_cause(&error),
                 }),
             },
         }

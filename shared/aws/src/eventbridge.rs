@@ -67,7 +67,7 @@ pub async fn put(client: &Client, bus: Option<&str>, entries: &[Entry]) -> Resul
             ))
             .send()
             .await
-            .map_err(|error| PutError::Call(crate::error_chain(&error)))?;
+            .map_err(|error| PutError::Call(crate::service_cause(&error)))?;
         if answer.failed_entry_count() == 0 {
             continue;
         }

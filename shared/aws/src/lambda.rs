@@ -61,7 +61,7 @@ impl Functions {
             .await
             .map_err(|error| InvokeError::Call {
                 function: function.to_owned(),
-                message: crate::error_chain(&error),
+                message: crate::service_cause(&error),
             })?;
         let bytes = answer.payload.map(Blob::into_inner).unwrap_or_default();
         let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -160,8 +160,18 @@ pub fn service_cause<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> 
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
+        _ if is_refused(error) => CONNECTION_REFUSED.to_owned(),
         _ => error_chain(error),
     }
+}
+
+/// What [`service_cause`] says where nothing listens at a service's address.
+pub const CONNECTION_REFUSED: &str = "connection refused: nothing listens at the service's address";
+
+fn is_refused(error: &dyn std::error::Error) -> bool {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// An error and what caused it, each after a colon: `Display` of an SDK's error

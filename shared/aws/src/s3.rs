@@ -75,7 +75,7 @@ impl ObjectError {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             code: error.code().map(str::to_owned),
-            message: crate::error_chain(error),
+            message: crate::service_cause(error),
         }
     }
 

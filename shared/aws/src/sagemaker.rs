@@ -43,7 +43,7 @@ impl SageMakerError {
             operation,
             subject: subject.to_owned(),
             code: error.code().map(str::to_owned),
-            message: crate::error_chain(error),
+            message: crate::service_cause(error),
         }
     }
 

@@ -40,7 +40,7 @@ pub async fn invoke(
         .await
         .map_err(|error| InvocationError {
             endpoint: endpoint.to_owned(),
-            message: crate::error_chain(&error),
+            message: crate::service_cause(&error),
         })?;
     Ok(sent.body.map(Blob::into_inner).unwrap_or_default())
 }

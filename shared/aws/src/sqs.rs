@@ -89,7 +89,7 @@ impl Queue {
             .queue_name(name)
             .send()
             .await
-            .map_err(|error| failed(code_of(&error), crate::error_chain(&error)))?;
+            .map_err(|error| failed(code_of(&error), crate::service_cause(&error)))?;
         let url = answer
             .queue_url
             .ok_or_else(|| failed(None, "the answer has no URL".to_owned()))?;
@@ -173,7 +173,7 @@ impl Queue {
             operation,
             queue: self.name.clone(),
             code: code_of(error),
-            message: crate::error_chain(error),
+            message: crate::service_cause(error),
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct CallerError {
 pub async fn account(config: &SdkConfig) -> Result<String, CallerError> {
     let asked = Client::new(config).get_caller_identity().send().await;
     let identity = asked.map_err(|error| CallerError {
-        message: crate::error_chain(&error),
+        message: crate::service_cause(&error),
     })?;
     identity.account.ok_or_else(|| CallerError {
         message: "the answer names no account".to_owned(),
