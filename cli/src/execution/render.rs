@@ -721,9 +721,9 @@ pub(super) mod tests {
             \x20 simulated: no runner\n\
              \n\
             \x20 Features: Succeeded\n\
+            \x20   assets          20\n\
             \x20   rows            3270\n\
             \x20   limiting asset  XOM\n\
-            \x20   assets          20\n\
              \n\
             \x20 outputs  s3://models/execution/run-1/\n"
         );
