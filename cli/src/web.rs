@@ -79,6 +79,8 @@ pub(crate) async fn run(arguments: Web) -> anyhow::Result<ExitCode> {
         port,
         prefix,
     });
+    // An installation that cannot be read is said here, and not on each page.
+    site.source.listed(1).await?;
     let address = format!("http://127.0.0.1:{port}/{}/", site.token.as_str());
     writeln!(output::stdout(), "{address}")?;
     if arguments.open {
