@@ -15,11 +15,11 @@ option = $(if $(call counts,$(2)),$(if $(value $(2)),$(1) $(call quoted,$(value 
 flag = $(if $(call given,$(2)),$(1))
 each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
 
-# All of them. make takes any other without a word, so a misspelt one is told of; it may be one of a program's.
+# All of them. make takes any other without a word: with a misspelt PIPELINE= it would deploy another pipeline.
 VARIABLES := ACCOUNT ASSETS BOUNDARY CARGO_TARGET_DIR CONTAINERS ECR_REPOSITORY ENV EPOCHS FAULTS IMAGE IMAGE_OPTIONS LOCAL ONLY \
 	PACKAGE PARAMETERS PART PARTITION PIPELINE PREFIX PROGRAMS PYTHON PYTHONS QUICK REACH RUNNERS SEED SIMULATE SKIP_IMAGE TEMPLATE WRITE YES
 $(foreach name,$(filter-out $(VARIABLES) MAKE%,$(.VARIABLES)),$(if $(call counts,$(name)),\
-  $(warning $(name) is not a variable of this Makefile, and nothing here reads it. `make` alone lists the variables)))
+  $(error $(name)= is not a variable of this Makefile, so nothing was made. `make` alone lists them; what a program is to have, such as CC, goes before `make`)))
 
 # What runs the jobs of images that are not ours: programs of this machine, or a Python; and how steps fail.
 JOB_OPTIONS = --python $(call quoted,$(PYTHON)) $(call each,--runner,RUNNERS) $(call each,--python-for,PYTHONS) \
@@ -92,7 +92,7 @@ deploy-pipeline: $(VENV)/run.stamp ## Deploy a pipeline of your own to a running
 
 lambda-watch: $(VENV)/lambda.stamp ## Serve the functions to `cargo lambda invoke`, against a running `make local`
 	@test -f .local/environment.sh || { echo 'Start `make local` in another terminal first.' >&2; exit 1; }
-	@. .local/environment.sh && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
+	@. .local/environment.sh && pipewright_functions && PATH="$$PWD/$(VENV)/bin:$$PATH" cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
 
 # The two versions of the SDK fill 300 MB and 1 GB, and nothing else needs them: a directory of its
 # own for each.

@@ -222,6 +222,7 @@ def main():
     try:
         # Before anything is started: what is wrong is told at once.
         refuse_malformed(options.fault)
+        proxy.refuse_malformed(options.reach)
         if options.action == "pipeline":
             check_pipeline(options)
         else:

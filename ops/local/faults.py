@@ -7,16 +7,31 @@ import re
 from ops import OpsError
 from ops.pipeline.references import steps_of
 
-_FORM = re.compile(r"(?P<step>[^=]+)=[^=*]+(\*0*[1-9][0-9]*)?")
+_FORM = re.compile(r"(?P<step>[^=]+)=(?P<exception>[^=*]+)(\*0*[1-9][0-9]*)?")
+EXCEPTIONS = (
+    "SageMaker.JOB_INTERNAL_ERROR",
+    "SageMaker.CAPACITY_ERROR",
+    "SageMaker.RESOURCE_LIMIT",
+    "Step.THROTTLING",
+    "Step.SERVICE_FAULT",
+)
+"""What the local SageMaker can fail a step by; a test compares."""
 
 
 def refuse_malformed(faults):
     """Refuse what asks for no failure, before anything is started."""
     for fault in faults:
-        if not _FORM.fullmatch(fault):
+        form = _FORM.fullmatch(fault)
+        if not form:
             raise OpsError(
                 f"FAULTS={fault}: it must be STEP=EXCEPTION or STEP=EXCEPTION*TIMES with TIMES of at least 1, "
                 "such as Train=SageMaker.CAPACITY_ERROR*2"
+            )
+        if form["exception"] not in EXCEPTIONS:
+            (near,) = difflib.get_close_matches(form["exception"], EXCEPTIONS, 1, 0)
+            raise OpsError(
+                f"FAULTS={fault}: no step fails by {form['exception']}; the nearest is {near}, and there are "
+                f"{', '.join(EXCEPTIONS)}"
             )
 
 

@@ -26,10 +26,12 @@ from pathlib import Path
 
 import trustme
 
+from ops import OpsError
 from ops.local.aws.guard import refusal
 from ops.local.aws.hosts import is_aws
 
 _REQUEST = re.compile(r"([A-Z]{1,16}) ([!-~]{1,2000}) HTTP/1\.[01]")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0-9-]*)*")
 _PLACE = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 # How long a request's head may take, and how much of a body is read before it is refused.
 _HEAD_SECONDS = 30
@@ -68,6 +70,13 @@ def forget(environment):
         return
     for name in variables(0, ""):
         environment.pop(name, None)
+
+
+def refuse_malformed(hosts):
+    """Refuse what of REACH= is not a host's name, before anything is started."""
+    for host in hosts:
+        if not _HOST.fullmatch(host) or "." not in host:
+            raise OpsError(f"REACH={host}: it must be the name of a host, such as pypi.org")
 
 
 def host_of_connect(place, reached=()):
@@ -154,6 +163,8 @@ class Proxy:
             return "The request is refused: its first line is not HTTP's"
         if is_aws(found[1].partition(":")[0]):
             return f"{found[1]} is refused without TLS: ask by https"
+        if found[1].lower() in self._reached:
+            return f"{found[1]} is refused without TLS: REACH lets it be reached by https"
         return f"{found[1]} is refused: a local run reaches nothing outside (docs/LOCAL.md)"
 
     async def _refuse(self, reader, writer, headers, reason):

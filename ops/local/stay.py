@@ -32,8 +32,10 @@ def stay(system, options, timer, announcement):
     for function in system.client("lambda").list_functions()["Functions"]:
         functions.update(function["Environment"]["Variables"])
     functions.update(LOOPBACK_ALLOWED)
+    # Apart, since a PREFIX in a person's environment would be told of by make.
+    lines = "".join(f"    {line}\n" for line in export(functions).splitlines())
     heading = "# What the functions find in their environment, for `make lambda-watch`:\n"
-    system.announce(announcement, heading + export(functions))
+    system.announce(announcement, f"{heading}pipewright_functions() {{\n{lines}}}\n")
     event = write_answerable_event(system, options.environment_file.parent)
     # Pipelines that are still to come may have the steps.
     for sentence in unmatched(system.client("sagemaker"), options.fault):

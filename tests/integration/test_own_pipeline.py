@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from harness import BINARIES, OWN_PIPELINE
 from ops import OpsError
 from ops.local import run_pipeline
-from ops.local.faults import refuse_unmatched
+from ops.local.faults import EXCEPTIONS, refuse_malformed, refuse_unmatched
 from ops.local.run import Timer
 from ops.local.system import STACK
 from ops.pipeline import deploy as deploy_pipeline
@@ -381,6 +381,15 @@ def test_a_malformed_fault_is_refused_before_anything_is_started(fault):
     assert refused.returncode == 1
     assert f"FAULTS={fault}: it must be STEP=EXCEPTION" in refused.stdout
     assert "Starting" not in refused.stdout
+
+
+def test_the_exceptions_of_faults_are_those_of_the_local_sagemaker():
+    """An exception that no step fails by is refused with the nearest one, and those that there are."""
+    with pytest.raises(OpsError, match="the nearest is SageMaker.CAPACITY_ERROR, and there are"):
+        refuse_malformed(["Train=SageMaker.CAPACITY_EROR*2"])
+    command = [BINARIES / "pipewright-local", "serve", "--fault", "Train=Nothing"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert f"is not one of the exceptions {', '.join(EXCEPTIONS)}" in refused.stderr
 
 
 def test_a_fault_of_a_step_that_no_pipeline_has_is_named_with_the_nearest(system, deployed):
