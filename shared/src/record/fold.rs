@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::event::Event;
-use super::families::{Kind, Subject};
+use super::families::{Kind, Owner, Subject};
 use super::id::{ExecutionArn, RecordId};
 use super::names;
 use super::rows::{ChangeRow, Item};
@@ -132,16 +132,16 @@ fn record_update(event: &Event, id: &RecordId, beyond: &Beyond) -> RecordUpdate 
             .insert(place.to_owned(), Value::from(position.as_str()));
         update.position = Some((place, position));
     }
-    // Every event of an execution or a step names the execution, so the record
+    // Every event of an execution, a step and the like names the execution, so the record
     // has the ARN after the first of them, whichever it is. The others only
     // compare: of two packages' events one may name it and the other not, and
     // what is written must not depend on which came first.
-    if let (Some(arn), Kind::Execution | Kind::Step) = (arn, event.kind()) {
+    if let (Some(arn), Owner::Named { .. }) = (arn, event.subject.owner()) {
         update
             .set
             .insert(names::ARN_KEY.to_owned(), Value::String(arn.key()));
-        if event.kind() == Kind::Step {
-            // Steps' events may spell it in another way than executions'.
+        if event.kind() != Kind::Execution {
+            // Other events may spell it in another way than executions'.
             update.set_if_absent.insert(
                 names::PIPELINE_EXECUTION_ARN.to_owned(),
                 Value::String(arn.key()),
