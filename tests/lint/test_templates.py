@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import template_checks as checks
-from cfn_templates import ROOT, admits_upper_case, load_project, references
+from cfn_templates import ROOT, admits_upper_case, load_project, parse, references
 
 TEMPLATES = [
     "template.yaml",
@@ -29,6 +29,15 @@ def loaded():
 def project(loaded):
     """A copy that a test may spoil."""
     return copy.deepcopy(loaded)
+
+
+def test_a_pipeline_of_ones_own_has_the_events_of_the_shipped_one(loaded):
+    """The rule that a pipeline of one's own brings takes events of the same types as the shipped pipeline's."""
+    pattern = loaded.nested["EventsStack"]["Resources"]["ExecutionsRule"]["Properties"]["EventPattern"]
+    text, _ = pattern["Fn::Sub"]
+    sample = ROOT / "samples" / "pipelines" / "train-evaluate-register" / "stack.yaml"
+    own = parse(sample.read_text())["Resources"]["EventsRule"]["Properties"]["EventPattern"]
+    assert own["detail-type"] == json.loads(text)["detail-type"]
 
 
 def cfn_lint(*files):
