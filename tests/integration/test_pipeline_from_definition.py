@@ -37,6 +37,7 @@ def options(directory, out, parameter=()):
         out=out,
         simulate=False,
         program=[],
+        fault=[],
     )
 
 
