@@ -76,7 +76,9 @@ def refuse_malformed(hosts):
     """Refuse what of REACH= is not a host's name, before anything is started."""
     for host in hosts:
         if not _HOST.fullmatch(host) or "." not in host:
-            raise OpsError(f"REACH={host}: it must be the name of a host, such as pypi.org")
+            raise OpsError(
+                f"REACH={host}: it must be the name of a host, such as packages.example.com"
+            )
 
 
 def host_of_connect(place, reached=()):

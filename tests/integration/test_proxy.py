@@ -14,6 +14,7 @@ import urllib.request
 
 import pytest
 
+from ops import OpsError
 from ops.local import proxy
 from ops.local.system import ACCOUNT, REGION
 
@@ -111,6 +112,14 @@ def test_the_refusal_says_what_to_do(bare_system):
 
 
 @pytest.mark.parametrize(
+    "host", ["http://packages.example.com/x", "*", "localhost", "a b.example.com", ""]
+)
+def test_an_invalid_host_is_refused_before_anything_is_started(host):
+    with pytest.raises(OpsError, match="REACH=.*: it must be the name of a host"):
+        proxy.refuse_malformed(["packages.example.com", host])
+
+
+@pytest.mark.parametrize(
     "place",
     [
         *("example.com:443", "amazonaws.com.example.com:443", "notamazonaws.com:443"),
@@ -136,19 +145,22 @@ def test_a_host_that_was_named_is_reached_by_the_callers_proxy():
         async with await asyncio.start_server(beyond, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             url = f"http://me:s%40@127.0.0.1:{port}"
-            reader, writer = await proxy.connect_outside("pypi.org", url)
+            reader, writer = await proxy.connect_outside("packages.example.com", url)
             answer = await reader.read()
             writer.close()
             return answer
 
     assert asyncio.run(ask()) == b"hello"
-    assert asked[0].startswith("CONNECT pypi.org:443 HTTP/1.1\r\n")
+    assert asked[0].startswith("CONNECT packages.example.com:443 HTTP/1.1\r\n")
     word = base64.b64encode(b"me:s@").decode()
     assert f"Proxy-Authorization: Basic {word}\r\n" in asked[0]
-    assert proxy.host_of_connect("PyPI.org:443", {"pypi.org"}) == "pypi.org"
-    for place in ("pypi.org:80", "other.pypi.org:443"):
+    assert (
+        proxy.host_of_connect("Packages.Example.com:443", {"packages.example.com"})
+        == "packages.example.com"
+    )
+    for place in ("packages.example.com:80", "other.packages.example.com:443"):
         with pytest.raises(proxy.Refused):
-            proxy.host_of_connect(place, {"pypi.org"})
+            proxy.host_of_connect(place, {"packages.example.com"})
 
 
 def test_hosts_of_every_partition_are_awss():
