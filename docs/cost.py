@@ -12,7 +12,10 @@ HOURS_OF_MONTH = 730
 
 # Those of jobs, which the page of `pipewright execution report` estimates with as well.
 JOBS = json.loads(
-    Path(__file__).resolve().parent.parent.joinpath("shared", "data", "prices.json").read_text()
+    Path(__file__)
+    .resolve()
+    .parent.parent.joinpath("cli", "src", "execution", "report", "prices.json")
+    .read_text()
 )
 
 # Dollars. ml.m5.xlarge is the price of processing and of training.

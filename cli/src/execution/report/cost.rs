@@ -12,7 +12,7 @@ use super::super::render::duration;
 use super::page::of_parameter;
 
 /// On-demand prices in dollars. `docs/COST.md`, whose arithmetic reads the same file, says where they come from.
-const PRICES: &str = include_str!("../../../../shared/data/prices.json");
+const PRICES: &str = include_str!("prices.json");
 
 const HOURS_OF_MONTH: f64 = 730.0;
 
