@@ -94,9 +94,9 @@ def test_a_page_is_put_into_s3_beside_the_outputs(system, execution, tmp_path):
     assert output.splitlines()[-1] == f"uploaded to s3://{system.outputs['ModelsBucketName']}/{key}"
     assert system.read("ModelsBucketName", key) == file.read_bytes()
     assert "What its jobs cost</h2>" in file.read_text()
-    status, output = system.call(*command, "s3://elsewhere-of-nobody/x.html", "--force")
+    status, output = system.call(*command, "s3://bucket-of-another-account/x.html", "--force")
     assert status == 1
-    assert "s3://elsewhere-of-nobody/x.html cannot be written" in output
+    assert "s3://bucket-of-another-account/x.html cannot be written" in output
 
 
 def test_a_file_is_replaced_only_when_that_is_asked_for(system, execution, tmp_path):

@@ -3,7 +3,7 @@
 use super::image::Runner;
 use crate::clock::Millis;
 use crate::event::Event;
-use pipewright::definition::Resource;
+use pipewright::definition::{Resource, StepKind};
 use serde_json::{Map, Value};
 
 /// One attempt at one step of one execution.
@@ -177,6 +177,14 @@ impl ProgramKind {
         match self {
             Self::Processing => Resource::PROCESSING_JOB,
             Self::Training => Resource::TRAINING_JOB,
+        }
+    }
+
+    /// The type of the steps that run such jobs.
+    pub(crate) const fn step_kind(self) -> StepKind {
+        match self {
+            Self::Processing => StepKind::Processing,
+            Self::Training => StepKind::Training,
         }
     }
 }

@@ -440,7 +440,7 @@ impl State {
     fn create_program_job(
         &mut self,
         turn: &mut Turn,
-        (program, step_kind): (ProgramKind, StepKind),
+        program: ProgramKind,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
         let kind = program.resource();
@@ -478,7 +478,7 @@ impl State {
                 (order, Some(simulated_note(&reason)), fails)
             }
         };
-        let kinds = (kind, step_kind);
+        let kinds = (kind, program.step_kind());
         let request = Input::new(&request);
         let answer = self.begin_own_job(turn, kinds, name, request, note.as_deref())?;
         match fails {
@@ -495,8 +495,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let kinds = (ProgramKind::Processing, StepKind::Processing);
-        self.create_program_job(turn, kinds, input)
+        self.create_program_job(turn, ProgramKind::Processing, input)
     }
 
     pub(super) fn create_training_job(
@@ -504,8 +503,7 @@ impl State {
         turn: &mut Turn,
         input: Input<'_>,
     ) -> Result<Value, ApiError> {
-        let kinds = (ProgramKind::Training, StepKind::Training);
-        self.create_program_job(turn, kinds, input)
+        self.create_program_job(turn, ProgramKind::Training, input)
     }
 
     /// The end of a job that no step has.

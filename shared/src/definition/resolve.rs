@@ -14,7 +14,7 @@ const DEEPEST: usize = 256;
 
 /// Who knows the values of an execution.
 ///
-/// Each method fails by why there is no such value.
+/// The error of each method says why the value is missing.
 pub trait Resolver {
     /// The value of a parameter, of its declared type.
     ///
@@ -49,14 +49,14 @@ pub trait Resolver {
     fn document(&self, source: DocumentSource<'_>) -> Result<Value, Unavailable>;
 }
 
-/// Why there is no value; the text follows the name of what was asked for.
+/// Why a value is missing; the text follows the name of what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// Nothing declares the parameter.
     #[error("the definition declares no such parameter")]
     Parameter,
     /// No execution variable has the name, or it has no value there.
-    #[error("there is no such variable in this place")]
+    #[error("unknown variable in this place")]
     Variable,
     /// The configuration of the experiment has no such member.
     #[error("the definition's PipelineExperimentConfig has no {0}")]

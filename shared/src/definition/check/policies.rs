@@ -54,7 +54,7 @@ impl Checker<'_> {
                     self.report(Code::DoubtfulCache, path.key("ExpireAfter"), message);
                 }
                 if seconds(text).is_some_and(|seconds| seconds <= 0.0) {
-                    let message = format!("{text} is no time at all: no result is ever taken");
+                    let message = format!("{text} is zero seconds: no result is ever taken");
                     self.report(Code::DoubtfulCache, path.key("ExpireAfter"), message);
                 }
             }
